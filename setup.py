@@ -1,0 +1,31 @@
+"""Package metadata; requirements.txt pins the versions that the tests run with."""
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name='udass',
+    version='0.1.0',
+    description='Unsupervised domain-adaptive semantic segmentation of images and video, as a plug-in of MMSegmentation',
+    long_description=Path(__file__).with_name('README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    packages=find_packages(include=['udass', 'udass.*']),
+    python_requires='>=3.10',
+    install_requires=[
+        'torch>=2.4',
+        'torchvision>=0.19',
+        # The maintained OpenMMLab distribution (import names mmcv, mmengine, mmseg).
+        'onedl-mmcv>=2.3',
+        'onedl-mmengine>=0.10.12',
+        'onedl-mmsegmentation>=1.4.2',
+        'timm>=1.0',
+        'opencv-python>=4.8',
+        'numpy>=1.24',
+        'tqdm>=4.60',
+    ],
+    extras_require={
+        'dev': ['pytest>=8', 'ruff>=0.6'],
+        'tensorboard': ['tensorboard>=2.10'],
+    },
+)
