@@ -1,0 +1,196 @@
+"""Random streams of the loaders: which sample is drawn, and every random choice made on the way to it.
+
+A sample is a pure function of (seed, stream name, rank, position in the stream). Two loaders with different stream
+names share nothing, however many workers they have; a resumed run continues at a position without decoding anything.
+
+One draw has three independent sources of randomness, kept apart by the numbers below:
+the choices of a dataset wrapper (which class, which file), those shared by a group of consecutive draws, and the
+pipeline's (crop, flip, ...), which comes from the global generators that mmcv's transforms use.
+"""
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+from zlib import crc32
+
+import numpy as np
+import torch
+from mmengine.dataset import BaseDataset
+from mmengine.dist import get_dist_info, sync_random_seed
+from mmseg.registry import DATA_SAMPLERS, DATASETS
+from torch.utils.data import Dataset, Sampler
+
+# Purposes of random numbers that are derived from one stream. Part of the reproducibility of runs: never renumber.
+_ORDER, _STREAM, _CHOICE, _GROUP, _PIPELINE = range(1, 6)
+
+
+def _derived_seed(*entropy: int) -> int:
+    """A 63-bit seed that depends on every number of ``entropy`` (each >= 0)."""
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
+
+
+class Draw(NamedTuple):
+    """One position of a stream: what a ``DrawSampler`` yields and a ``DrawnDataset`` is indexed with.
+
+    Attributes:
+        index: the sample that the shuffled order gives, 0 <= index < len(dataset).
+        number: position in the stream of this rank: 0, 1, 2, ...
+        stream_seed: derived from (seed, stream name, rank).
+    """
+    index: int
+    number: int
+    stream_seed: int
+
+    def generator(self) -> np.random.Generator:
+        """Fresh generator for the choices of this draw; equal draws give equal generators."""
+        return np.random.default_rng([self.stream_seed, _CHOICE, self.number])
+
+    def group_generator(self, size: int) -> np.random.Generator:
+        """Fresh generator shared by the ``size`` consecutive draws 0..size-1, size..2*size-1, ... of the stream."""
+        if size < 1:
+            raise ValueError(f'a group of draws needs at least one draw, got size={size}')
+        return np.random.default_rng([self.stream_seed, _GROUP, self.number // size])
+
+    def pipeline_seed(self) -> int:
+        """Seed in [0, 2**32) for the global generators while the pipeline runs."""
+        return _derived_seed(self.stream_seed, _PIPELINE, self.number) % 2**32
+
+
+@contextmanager
+def isolated_randomness(seed: int) -> Iterator[None]:
+    """Seed ``random``, numpy's global and torch's CPU generator for a block, then restore their states.
+
+    With ``num_workers=0`` the pipelines run in the training process: without the restore they would shift the
+    trainer's own random numbers (dropout, mixing), and the number of workers would change the result.
+
+    Args:
+        seed: in [0, 2**32).
+    """
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    # Not torch.manual_seed: it also reseeds the accelerators, which a forked worker must not touch.
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+
+
+@DATA_SAMPLERS.register_module()
+class DrawSampler(Sampler):
+    """Infinite, rank-aware sampler that yields ``Draw``s and can start anywhere.
+
+    The order is one permutation after another of all indices, identical on all ranks; rank r of n takes positions
+    r, r + n, r + 2n, ... of it (as mmengine's ``InfiniteSampler`` does), so that within a pass no two ranks get the
+    same sample.
+    Every ``iter()`` starts at the position given to ``skip`` (0 at first).
+
+    Args:
+        dataset: anything with a length.
+        seed: >= 0, equal on all ranks; None draws one and shares it among the ranks.
+        stream: name of the stream, e.g. 'source' or 'target'. Different names are uncorrelated.
+        shuffle: False gives the indices in their order.
+    """
+
+    def __init__(self, dataset: Dataset, seed: int | None = None, stream: str = 'source', shuffle: bool = True) -> None:
+        rank, world_size = get_dist_info()
+        if seed is None:
+            seed = sync_random_seed()
+        if seed < 0:
+            raise ValueError(f'the seed of a sampler must be 0 or larger, got {seed}')
+        if not isinstance(stream, str) or not stream:
+            raise ValueError(f"stream must be a name such as 'source' or 'target', got {stream!r}")
+        self.size = len(dataset)
+        if self.size == 0:
+            raise ValueError(f"the dataset of the stream '{stream}' is empty: nothing can be drawn from it")
+        self.rank, self.world_size = rank, world_size
+        self.seed, self.stream, self.shuffle = seed, stream, shuffle
+        self._name = crc32(stream.encode())
+        self._stream_seed = _derived_seed(seed, self._name, _STREAM, rank)
+        self._first = 0
+
+    def _order(self, number_of_pass: int) -> np.ndarray:
+        """Indices of one pass over the data, shape (size,)."""
+        if not self.shuffle:
+            return np.arange(self.size)
+        return np.random.default_rng([self.seed, self._name, _ORDER, number_of_pass]).permutation(self.size)
+
+    def __iter__(self) -> Iterator[Draw]:
+        number, current, order = self._first, -1, None
+        while True:
+            number_of_pass, position = divmod(self.rank + number * self.world_size, self.size)
+            if number_of_pass != current:
+                current, order = number_of_pass, self._order(number_of_pass)
+            yield Draw(index=int(order[position]), number=number, stream_seed=self._stream_seed)
+            number += 1
+
+    def skip(self, num_samples: int) -> None:
+        """Start later iterations after the first ``num_samples`` draws of this rank, at no cost.
+
+        The position is absolute (counted from the start of the stream), as in mmengine's ``InfiniteSampler.skip``.
+        """
+        if num_samples < 0:
+            raise ValueError(f'the number of draws to skip must be 0 or larger, got {num_samples}')
+        self._first = num_samples
+
+    def __len__(self) -> int:
+        """Number of samples of the dataset, i.e. of one pass on all ranks together."""
+        return self.size
+
+    def set_epoch(self, epoch: int) -> None:
+        """Nothing to do: the stream is infinite. mmengine's loops call this on every sampler."""
+
+
+@DATASETS.register_module()
+class DrawnDataset(Dataset):
+    """A dataset whose samples are functions of a ``Draw``, whatever process computes them.
+
+    Nothing is retried: a file that cannot be used raises (mmengine's datasets would silently take another one if the
+    pipeline returns None).
+
+    Args:
+        dataset: config of an mmseg dataset, or the dataset.
+    """
+
+    def __init__(self, dataset: dict | BaseDataset) -> None:
+        self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+        if not isinstance(self.dataset, BaseDataset):
+            raise TypeError(f'{type(self).__name__} wraps a dataset or its config, got {type(dataset).__name__}')
+        self.full_init()
+
+    @property
+    def metainfo(self) -> dict:
+        """Meta information of the wrapped dataset."""
+        return self.dataset.metainfo
+
+    def full_init(self) -> None:
+        """List the files now, before workers are forked."""
+        self.dataset.full_init()
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def describe(self, draw: Draw) -> dict:
+        """What the pipeline starts from: the data info of the drawn sample. Subclasses choose another one."""
+        return self.dataset.get_data_info(draw.index)
+
+    def __getitem__(self, draw: Draw) -> dict:
+        """Run the pipeline on the drawn sample.
+
+        Raises:
+            TypeError: ``draw`` is a plain index.
+            ValueError: the pipeline returned nothing.
+        """
+        if not isinstance(draw, Draw):
+            raise TypeError(f'{type(self).__name__} is indexed with a Draw, got {type(draw).__name__} {draw!r}: give '
+                            "its dataloader the sampler dict(type='DrawSampler')")
+        info = self.describe(draw)
+        with isolated_randomness(draw.pipeline_seed()):
+            sample = self.dataset.pipeline(info)
+        if sample is None:
+            raise ValueError(f'the pipeline of {type(self.dataset).__name__} returned nothing for '
+                             f"{info.get('img_path', 'sample ' + str(draw.index))}: a transform rejects this sample")
+        return sample
