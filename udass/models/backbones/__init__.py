@@ -1,0 +1,3 @@
+from udass.models.backbones.timm import TimmBackbone
+
+__all__ = ['TimmBackbone']

@@ -1,0 +1,44 @@
+"""From loader batches to pixels, and from pixels to the network's input.
+
+Shapes: N batch, H, W pixels.
+"""
+import torch
+from mmseg.models import SegDataPreProcessor
+from mmseg.registry import MODELS
+from torch import Tensor
+
+
+@MODELS.register_module()
+class PixelPreprocessor(SegDataPreProcessor):
+    """mmseg's preprocessor, whose two halves can also be called one by one.
+
+    The training step mixes and recolours images in pixel space and normalises the result once; mmseg's own preprocessor
+    only knows both at once. In testing it behaves as its parent.
+    """
+
+    def pixels(self, data: dict) -> tuple[Tensor, list]:
+        """A loader batch on the device: RGB frames (N, 3, H, W) float in [0, 255] and the data samples.
+
+        Args:
+            data: ``inputs``, list of N uint8 (3, H, W) in the loader's channel order, and ``data_samples``.
+
+        Raises:
+            ValueError: the images of the batch differ in size.
+        """
+        data = self.cast_data(data)
+        inputs = data['inputs']
+        sizes = sorted({tuple(image.shape[-2:]) for image in inputs})
+        if len(sizes) > 1:
+            names = [sample.metainfo.get('img_path') for sample in data['data_samples']]
+            raise ValueError(f'images of one batch differ in size (H, W): {sizes}, files {names}; end the pipeline with '
+                             'a crop of fixed size, or use batch_size=1')
+        frames = torch.stack(list(inputs))
+        if self._channel_conversion and frames.shape[1] == 3:
+            frames = frames[:, [2, 1, 0]]
+        return frames.float(), data['data_samples']
+
+    def normalize(self, frames: Tensor) -> Tensor:
+        """Normalise pixels (..., 3, H, W) as the network expects them."""
+        if not self._enable_normalize:
+            return frames
+        return (frames - self.mean) / self.std

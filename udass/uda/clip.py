@@ -1,0 +1,87 @@
+"""The one container that the training step passes around: pixels with their labels, weights and motion.
+
+Shapes: N batch, T frames (index 0 is the frame to segment, an image is a clip of one frame), H, W pixels.
+"""
+from dataclasses import dataclass, fields, replace
+from typing import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+IGNORE = 255
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A batch of labelled clips.
+
+    Attributes:
+        frames: RGB pixels in [0, 255], (N, T, 3, H, W) float.
+        labels: train ids, 255 = ignore, (N, T, H, W) int64.
+        weights: factor of each pixel in the loss, (N, T, H, W) float in [0, 1].
+        confidence: largest softmax score of pseudo-labels, (N, T, H, W); None for true labels.
+        flow: motion in pixels (dx, dy) from frame 0 to each other frame, (N, T-1, 2, H, W); None for images.
+    """
+
+    frames: Tensor
+    labels: Tensor
+    weights: Tensor
+    confidence: Tensor | None = None
+    flow: Tensor | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) in pixels."""
+        return tuple(self.frames.shape[-2:])
+
+    def __len__(self) -> int:
+        return self.frames.shape[0]
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> 'Clip':
+        """Apply ``function`` to every tensor that is there."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Clip(**{name: None if value is None else function(value) for name, value in values.items()})
+
+    def with_frames(self, frames: Tensor) -> 'Clip':
+        """The same clip with other pixels."""
+        return replace(self, frames=frames)
+
+    def fit(self, batch: int, size: tuple[int, int]) -> 'Clip':
+        """Bring the clip to another batch and image size without touching a pixel.
+
+        Samples are repeated in turn up to ``batch``; rows and columns beyond ``size`` (H, W) are cut off at the bottom
+        and right, missing ones are added there with label 255, which no mixing step ever pastes. This is how source and
+        target crops of different sizes are mixed.
+        """
+        clip = self
+        if len(clip) != batch:
+            index = torch.arange(batch, device=clip.frames.device) % len(clip)
+            clip = clip.map(lambda value: value[index])
+        if clip.size == size:
+            return clip
+        height, width = size
+        padding = (0, max(width - clip.size[1], 0), 0, max(height - clip.size[0], 0))
+        labels = F.pad(clip.labels[..., :height, :width], padding, value=IGNORE)
+        clip = clip.map(lambda value: F.pad(value[..., :height, :width], padding))
+        return replace(clip, labels=labels)
+
+
+def paste(mask: Tensor, over: Clip, under: Clip) -> Clip:
+    """``mask ? over : under`` for pixels, labels and weights alike, so that each pixel keeps what belongs to it.
+
+    Flow starts at frame 0 and is known where frame 0 is: but the motion of a pasted object must lead to where the
+    object is in the other frame, so the flow follows the mask of that other frame (UDASS, QuadMix on clips).
+
+    Args:
+        mask: (N, T, H, W) bool.
+        over, under: clips of the same size; confidence is dropped, it means nothing in a mixture.
+    """
+    flow = None
+    if under.flow is not None and over.flow is not None:
+        flow = torch.where(mask[:, 1:, None], over.flow, under.flow)
+    return Clip(
+        frames=torch.where(mask[:, :, None], over.frames, under.frames),
+        labels=torch.where(mask, over.labels, under.labels),
+        weights=torch.where(mask, over.weights, under.weights),
+        flow=flow)

@@ -1,0 +1,59 @@
+"""The teacher's weights: an exponential moving average of the student's.
+
+Source: Tarvainen & Valpola 2017 (mean teacher); schedule as in DACS and DAFormer.
+"""
+import torch
+from mmseg.registry import MODELS
+from torch import nn
+
+
+@MODELS.register_module()
+class EMA(nn.Module):
+    """Moves a teacher towards its student once per iteration.
+
+    teacher = a_t * teacher + (1 - a_t) * student with a_t = min(1 - 1/(t + 1), alpha): the first update is a copy. The
+    counter t lives on the host (no device wait) and in the state dict, so that a resumed teacher is not overwritten.
+
+    Args:
+        alpha: largest share of the old teacher that is kept, in [0, 1).
+        copy_buffers: also copy the student's buffers (running statistics of batch norm). The reference leaves the
+            teacher its own.
+
+    Raises:
+        ValueError: alpha outside [0, 1).
+    """
+
+    def __init__(self, alpha: float = 0.999, copy_buffers: bool = False) -> None:
+        super().__init__()
+        if not 0 <= alpha < 1:
+            raise ValueError(f'alpha is the share of the old teacher that is kept, in [0, 1); got {alpha}')
+        self.alpha = alpha
+        self.copy_buffers = copy_buffers
+        self.steps = 0
+
+    @torch.no_grad()
+    def update(self, teacher: nn.Module, student: nn.Module) -> None:
+        """One update; both modules have the same parameters in the same order (the student is not DDP-wrapped)."""
+        keep = min(1 - 1 / (self.steps + 1), self.alpha)
+        torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), 1 - keep)
+        if self.copy_buffers:
+            for mine, theirs in zip(teacher.buffers(), student.buffers(), strict=True):
+                mine.copy_(theirs)
+        self.steps += 1
+
+    def get_extra_state(self) -> dict:
+        return {'steps': self.steps}
+
+    def set_extra_state(self, state: dict) -> None:
+        self.steps = int(state['steps'])
+
+
+def evaluate_with_batch_statistics(teacher: nn.Module) -> None:
+    """Evaluation mode, but batch norm uses (and tracks) the statistics of the batch, as the reference's teacher does.
+
+    Everything random (dropout, drop-path) is off.
+    """
+    teacher.eval()
+    for module in teacher.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.train()

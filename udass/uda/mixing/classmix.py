@@ -1,0 +1,38 @@
+"""ClassMix across domains: half of a source image's classes over a target image.
+
+Source: Olsson et al. 2021 (ClassMix), Tranheden et al. 2021 (DACS).
+"""
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from udass.uda.clip import Clip, paste
+from udass.uda.mixing.classes import choose_classes, class_mask, half_of, present_classes
+from udass.uda.mixing.long_tail import LongTail
+from udass.uda.passes import Pass
+
+
+def classmix(source: Clip, target: Clip, chosen: Tensor) -> Clip:
+    """Paste the chosen classes (N, C) bool of frame 0's labels of the source onto the target, all frames alike."""
+    return paste(class_mask(source.labels, chosen), source, target)
+
+
+@MODELS.register_module()
+class ClassMix(nn.Module):
+    """One mixed pass: for each image, half of the source classes (rounded up) over the target.
+
+    Args:
+        name: name of the pass in the log.
+    """
+
+    def __init__(self, name: str = 'mix') -> None:
+        super().__init__()
+        self.name = name
+
+    def forward(self, source: Clip, target: Clip, num_classes: int, iteration: int, generator: torch.Generator,
+                long_tail: LongTail | None = None) -> list[Pass]:
+        """Draw the classes and mix. The source is fitted to the target's batch and size (see `Clip.fit`)."""
+        source = source.fit(len(target), target.size)
+        present = present_classes(source.labels[:, :1], num_classes)
+        chosen = choose_classes(present, half_of(present), generator)
+        return [Pass(self.name, classmix(source, target, chosen))]

@@ -1,0 +1,157 @@
+"""QuadMix on images: four mixing directions between two domains and two points in time.
+
+Source: Unified Domain Adaptive Semantic Segmentation (TPAMI 2025, arXiv 2311.13254), section "Quad-directional mixup".
+S, T are this iteration's source and target, S', T' those of the iteration before (the templates).
+"""
+from dataclasses import dataclass, fields
+
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from udass.uda.clip import Clip, paste
+from udass.uda.mixing.classes import choose_classes, class_mask, half_of, present_classes
+from udass.uda.mixing.classmix import ClassMix
+from udass.uda.mixing.long_tail import LongTail, paste_long_tail
+from udass.uda.passes import Pass
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Which of the four directions are mixed; a direction that is off leaves the image underneath as it is."""
+
+    intra_source: bool = True
+    source_to_target: bool = True
+    target_to_source: bool = True
+    intra_target: bool = True
+
+
+@dataclass(frozen=True)
+class QuadMixed:
+    """The four mixtures: SS and ST (template source over S and T), then TSS and TST (template target over those)."""
+
+    ss: Clip
+    st: Clip
+    tss: Clip
+    tst: Clip
+
+
+def confident_class_mask(template: Clip, chosen: Tensor, threshold: float) -> Tensor:
+    """Pixels of the template target that are pasted: a chosen class (N, C) and confidence of at least the threshold."""
+    return class_mask(template.labels, chosen) & (template.confidence >= threshold)
+
+
+def quadmix(source: Clip, target: Clip, template_source: Clip, template_target: Clip, source_mask: Tensor,
+            target_mask: Tensor, directions: Directions = Directions()) -> QuadMixed:
+    """The four mixtures for given masks.
+
+    Args:
+        source, target, template_source, template_target: clips of one size.
+        source_mask: (N, T, H, W) bool, pixels of the template source to paste.
+        target_mask: (N, T, H, W) bool, pixels of the template target to paste.
+    """
+    ss = paste(source_mask, template_source, source) if directions.intra_source else source
+    st = paste(source_mask, template_source, target) if directions.source_to_target else target
+    tss = paste(target_mask, template_target, ss) if directions.target_to_source else ss
+    tst = paste(target_mask, template_target, st) if directions.intra_target else st
+    return QuadMixed(ss=ss, st=st, tss=tss, tst=tst)
+
+
+class TemplateBank(nn.Module):
+    """The previous iteration's source and target, kept in the checkpoint with the iteration they are from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.iteration: int | None = None
+        self.source: Clip | None = None
+        self.target: Clip | None = None
+
+    def fits(self, source: Clip, target: Clip) -> bool:
+        """Whether there are templates of the same shapes."""
+        if self.source is None or self.target is None:
+            return False
+        return self.source.frames.shape == source.frames.shape and self.target.frames.shape == target.frames.shape
+
+    def store(self, source: Clip, target: Clip, iteration: int) -> None:
+        """Keep this iteration's clips for the next one."""
+        self.source, self.target, self.iteration = source, target, iteration
+
+    def get_extra_state(self) -> dict:
+        def tensors(clip: Clip | None) -> dict | None:
+            return None if clip is None else {field.name: getattr(clip, field.name) for field in fields(clip)}
+        return {'iteration': self.iteration, 'source': tensors(self.source), 'target': tensors(self.target)}
+
+    def set_extra_state(self, state: dict) -> None:
+        self.iteration = state['iteration']
+        self.source = None if state['source'] is None else Clip(**state['source'])
+        self.target = None if state['target'] is None else Clip(**state['target'])
+
+
+@MODELS.register_module()
+class QuadMix(nn.Module):
+    """The two passes TSS and TST; ClassMix until ``start_iter`` and wherever there is no fitting template.
+
+    Args:
+        start_iter: first iteration that mixes in four directions.
+        confidence_threshold: smallest confidence of a pasted template-target pixel, in [0, 1].
+        source_classes, target_classes: how many classes to paste from each template. At most half of the source classes
+            present (rounded up) are used, so that images of few classes still mix.
+        intra_source, source_to_target, target_to_source, intra_target: switch each direction (for ablations).
+        scale: factor of each of the two passes in the loss.
+    """
+
+    number_of_mixes = 2
+
+    def __init__(self,
+                 start_iter: int = 0,
+                 confidence_threshold: float = 0.9,
+                 source_classes: int = 2,
+                 target_classes: int = 2,
+                 intra_source: bool = True,
+                 source_to_target: bool = True,
+                 target_to_source: bool = True,
+                 intra_target: bool = True,
+                 scale: float = 0.5) -> None:
+        super().__init__()
+        self.start_iter = start_iter
+        self.confidence_threshold = confidence_threshold
+        self.source_classes = source_classes
+        self.target_classes = target_classes
+        self.directions = Directions(intra_source, source_to_target, target_to_source, intra_target)
+        self.scale = scale
+        self.bank = TemplateBank()
+        self.before_start = ClassMix()
+
+    def forward(self, source: Clip, target: Clip, num_classes: int, iteration: int, generator: torch.Generator,
+                long_tail: LongTail | None = None) -> list[Pass]:
+        """Mix this iteration's clips with the templates, then keep them as the next templates."""
+        source = source.fit(len(target), target.size)
+        if iteration >= self.start_iter and self.bank.fits(source, target):
+            passes = self._mix(source, target, num_classes, generator, long_tail)
+        else:
+            passes = self.before_start(source, target, num_classes, iteration, generator)
+        self.bank.store(source, target, iteration)
+        return passes
+
+    def _mix(self, source: Clip, target: Clip, num_classes: int, generator: torch.Generator,
+             long_tail: LongTail | None) -> list[Pass]:
+        old_source = self.bank.source.map(lambda value: value.to(source.frames.device))
+        old_target = self.bank.target.map(lambda value: value.to(source.frames.device))
+        chosen_source, chosen_target = self.draw_classes(old_source, old_target, num_classes, generator)
+        mixed = quadmix(source, target, old_source, old_target, class_mask(old_source.labels, chosen_source),
+                        confident_class_mask(old_target, chosen_target, self.confidence_threshold), self.directions)
+        passes = []
+        for number, (name, clip) in enumerate((('tss', mixed.tss), ('tst', mixed.tst))):
+            if long_tail is not None:
+                clip = paste_long_tail(clip, long_tail, number)
+            passes.append(Pass(name, clip, scale=self.scale))
+        return passes
+
+    def draw_classes(self, template_source: Clip, template_target: Clip, num_classes: int,
+                     generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Classes to paste from each template, two (N, C) bool; those of the target are none of the source's."""
+        present = present_classes(template_source.labels[:, :1], num_classes)
+        chosen_source = choose_classes(present, half_of(present).clamp(max=self.source_classes), generator)
+        others = present_classes(template_target.labels[:, :1], num_classes) & ~chosen_source
+        number = torch.full((len(others),), self.target_classes, device=others.device)
+        return chosen_source, choose_classes(others, number, generator)

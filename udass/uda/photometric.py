@@ -1,0 +1,127 @@
+"""Photometric change of mixed images: colour jitter and Gaussian blur, with torchvision's definitions.
+
+Shapes: N batch, T frames, H, W pixels. Pixels are RGB in [0, 255].
+"""
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+import torchvision.transforms.v2.functional as TF
+from mmseg.registry import MODELS
+from torch import Tensor
+
+GREY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601; torchvision rounds the first weight to 0.2989
+
+
+@dataclass(frozen=True)
+class PhotometricDraw:
+    """The drawn change of each clip of a batch.
+
+    Attributes:
+        jitter: per clip, the colour operations in their order with their factors; empty = no jitter.
+        sigma: per clip, the standard deviation of the blur in pixels; None = no blur.
+    """
+
+    jitter: list[list[tuple[str, float]]]
+    sigma: list[float | None]
+
+
+def adjust_color(images: Tensor, operation: str, factor: float) -> Tensor:
+    """One colour operation on RGB images (..., 3, H, W) in [0, 1]; the result stays in [0, 1].
+
+    ``brightness`` multiplies, ``contrast`` blends with each image's mean grey, ``saturation`` with the grey image,
+    ``hue`` turns by a share of a full circle: torchvision's definitions, with unrounded luma weights.
+    """
+    if operation == 'hue':
+        return TF.adjust_hue(images, factor)
+    if operation == 'brightness':
+        return (images * factor).clamp_(0, 1)
+    grey = (images * images.new_tensor(GREY)[:, None, None]).sum(dim=-3, keepdim=True)
+    if operation == 'contrast':
+        grey = grey.mean(dim=(-2, -1), keepdim=True)
+    elif operation != 'saturation':
+        raise ValueError(f'unknown colour operation {operation!r}; there are brightness, contrast, saturation and hue')
+    return torch.lerp(grey, images, factor).clamp_(0, 1)
+
+
+def reference_blur_kernel(size: tuple[int, int]) -> tuple[int, int]:
+    """Kernel (rows, columns) of the reference: odd, about a tenth of the image (H, W) (DACS, DAFormer)."""
+    def odd(length: int) -> int:
+        tenth = math.ceil(0.1 * length)
+        return math.floor(tenth - 0.5 + tenth % 2)
+    return odd(size[0]), odd(size[1])
+
+
+def gaussian_blur(images: Tensor, kernel: tuple[int, int], sigma: float) -> Tensor:
+    """Separable Gaussian blur of images (..., C, H, W) with reflecting borders.
+
+    Taps farther than six sigma weigh less than float32 resolves and are left out, which makes the reference's kernels
+    (a tenth of the image, sigma around 1) cheap.
+    """
+    shape = images.shape
+    images = images.reshape(-1, 1, *shape[-2:])
+    for axis, length in ((2, kernel[0]), (3, kernel[1])):
+        radius = min(length // 2, math.ceil(6 * sigma), images.shape[axis] - 1)
+        offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
+        taps = torch.exp(-0.5 * (offsets / sigma) ** 2)
+        taps = (taps / taps.sum()).reshape([1, 1, -1, 1] if axis == 2 else [1, 1, 1, -1])
+        padding = (0, 0, radius, radius) if axis == 2 else (radius, radius, 0, 0)
+        images = F.conv2d(F.pad(images, padding, mode='reflect'), taps)
+    return images.reshape(shape)
+
+
+@MODELS.register_module()
+class PhotometricChange:
+    """Random colour jitter and blur (method of DACS; the defaults are the reference's values).
+
+    Args:
+        strength: range of each operation: brightness, contrast and saturation factors in [1 - s, 1 + s], hue in [-s, s].
+        jitter_probability, blur_probability: one decision per iteration for the whole batch, as in the reference.
+        sigma: range of the blur's standard deviation in pixels.
+    """
+
+    def __init__(self,
+                 brightness: float = 0.2,
+                 contrast: float = 0.2,
+                 saturation: float = 0.2,
+                 hue: float = 0.2,
+                 jitter_probability: float = 0.8,
+                 blur_probability: float = 0.5,
+                 sigma: tuple[float, float] = (0.15, 1.15)) -> None:
+        self.strength = dict(brightness=brightness, contrast=contrast, saturation=saturation, hue=hue)
+        self.jitter_probability = jitter_probability
+        self.blur_probability = blur_probability
+        self.sigma = sigma
+
+    def draw(self, batch: int, generator: torch.Generator) -> PhotometricDraw:
+        """Draw the change of ``batch`` clips from a CPU generator."""
+        def uniform(low: float, high: float) -> float:
+            return low + (high - low) * float(torch.rand((), generator=generator))
+
+        with_jitter = uniform(0, 1) < self.jitter_probability
+        with_blur = uniform(0, 1) < self.blur_probability
+        jitter, sigma = [], []
+        for _ in range(batch):
+            centre = dict(brightness=1.0, contrast=1.0, saturation=1.0, hue=0.0)
+            factors = [(name, uniform(centre[name] - s, centre[name] + s)) for name, s in self.strength.items()]
+            order = torch.randperm(len(factors), generator=generator).tolist()
+            jitter.append([factors[i] for i in order] if with_jitter else [])
+            blur = uniform(*self.sigma)
+            sigma.append(blur if with_blur else None)
+        return PhotometricDraw(jitter=jitter, sigma=sigma)
+
+    def apply(self, frames: Tensor, draw: PhotometricDraw) -> Tensor:
+        """Change frames (N, T, 3, H, W) in [0, 255]; the frames of a clip change alike, clips differ."""
+        kernel = reference_blur_kernel(tuple(frames.shape[-2:]))
+        changed = []
+        for clip, jitter, sigma in zip(frames, draw.jitter, draw.sigma, strict=True):
+            if jitter:
+                clip = clip / 255
+                for operation, factor in jitter:
+                    clip = adjust_color(clip, operation, factor)
+                clip = clip * 255
+            if sigma is not None:
+                clip = gaussian_blur(clip, kernel, sigma)
+            changed.append(clip)
+        return torch.stack(changed)

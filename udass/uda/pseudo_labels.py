@@ -1,0 +1,68 @@
+"""Labels for the target from the teacher's scores.
+
+Shapes: N batch, C classes, H, W pixels.
+"""
+from dataclasses import dataclass
+
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PseudoLabel:
+    """Attributes: labels (N, H, W) int64; confidence (N, H, W), the largest softmax score; weights (N, H, W)."""
+
+    labels: Tensor
+    confidence: Tensor
+    weights: Tensor
+
+
+def pseudo_label(logits: Tensor, threshold: float, valid: Tensor | None = None) -> PseudoLabel:
+    """Argmax labels; every pixel weighs the share of pixels of the whole batch whose confidence reaches the threshold.
+
+    Args:
+        logits: scores (N, C, H, W).
+        threshold: smallest confidence that counts into the share, in [0, 1] (reference: 0.968).
+        valid: (N, H, W) or (N, 1, H, W) bool or float; pixels that are not trusted (image margins) get weight 0. They
+            still count in the share, as in the reference.
+
+    Source: DACS (Tranheden et al. 2021), section 3.3; margins from DAFormer (Hoyer et al. 2022).
+    """
+    # max(softmax) = 1 / sum(exp(logit - max)): no full softmax map is kept.
+    best, labels = logits.max(dim=1)
+    confidence = (logits - best[:, None]).exp_().sum(dim=1).reciprocal_()
+    share = (confidence >= threshold).float().mean()
+    weights = share.expand_as(confidence)
+    if valid is not None:
+        weights = weights * valid.reshape(confidence.shape).to(weights.dtype)
+    return PseudoLabel(labels=labels, confidence=confidence, weights=weights)
+
+
+@MODELS.register_module()
+class ConfidencePseudoLabels:
+    """`pseudo_label` as a component, with fixed untrusted rows as an option.
+
+    Args:
+        threshold: see `pseudo_label`.
+        ignore_top, ignore_bottom: rows at the upper and lower edge of the crop that get weight 0 (DAFormer, Cityscapes
+            at 512: 15 and 120; they hold the car's bonnet and the rectification border).
+    """
+
+    def __init__(self, threshold: float = 0.968, ignore_top: int = 0, ignore_bottom: int = 0) -> None:
+        if not 0 <= threshold <= 1:
+            raise ValueError(f'threshold is a softmax score in [0, 1]; got {threshold}')
+        if min(ignore_top, ignore_bottom) < 0:
+            raise ValueError(f'ignore_top and ignore_bottom are numbers of rows; got {ignore_top} and {ignore_bottom}')
+        self.threshold = threshold
+        self.ignore_top = ignore_top
+        self.ignore_bottom = ignore_bottom
+
+    def __call__(self, logits: Tensor, valid: Tensor | None = None) -> PseudoLabel:
+        """Pseudo-labels of scores (N, C, H, W); ``valid`` (N, 1, H, W) as in `pseudo_label`."""
+        result = pseudo_label(logits, self.threshold, valid)
+        if not (self.ignore_top or self.ignore_bottom):
+            return result
+        rows = torch.arange(result.weights.shape[1], device=logits.device)
+        trusted = (rows >= self.ignore_top) & (rows < len(rows) - self.ignore_bottom)
+        return PseudoLabel(result.labels, result.confidence, result.weights * trusted[None, :, None])
