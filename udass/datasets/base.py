@@ -1,0 +1,173 @@
+"""What every data set of this project has in common: finding its files, checking them early, naming what is wrong."""
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+
+IGNORE_INDEX = 255
+
+
+@DATASETS.register_module()
+class UDADataset(BaseSegDataset):
+    """Images in one folder and, if labelled, one label file per image in another, found recursively.
+
+    An image ``<image_folder>/<name><image_suffix>`` belongs to the label ``<label_folder>/<name><label_suffix>``.
+    Each sample's info holds ``img_path``, ``seg_map_path`` (labelled only), ``label_table`` and ``label_channel``,
+    which ``LoadLabels`` reads. Metainfo by class name, beside mmseg's ``classes`` and ``palette``:
+
+    - ``thing_classes``: names;
+    - ``rare_classes``: list of dict(name, weight > 0, min_pixels >= 0);
+    - ``pseudo_margins``: dict(top, bottom), rows of the full image in which pseudo-labels are not trusted.
+
+    Subclasses set METAINFO, LABEL_TABLE and HOW_TO_GET.
+
+    Args:
+        data_root: folder of the data set.
+        image_folder, label_folder: relative to ``data_root``.
+        image_suffix, label_suffix: ends of the file names, e.g. '_leftImg8bit.png'.
+        labelled: False for a target domain: label files are neither looked for nor needed.
+        label_table: raw id -> train id, 255 = ignore. An id that is not listed is an error when met.
+            None = the table of the class, or the identity over the classes plus 255.
+        label_channel: None for single-channel and palette labels; else the channel of a colour label file that holds
+            the id, counted as in the file (0 = red).
+        indices: use only the first n (int) or the given samples of the sorted list.
+        pipeline, metainfo, test_mode, lazy_init: as in mmseg.
+    """
+    LABEL_TABLE: dict[int, int] | None = None
+    # Last sentence of the message about missing files.
+    HOW_TO_GET = 'Set data_root in the config to the folder that holds the data set.'
+
+    def __init__(self, *, data_root: str, image_folder: str, label_folder: str, image_suffix: str, label_suffix: str,
+                 labelled: bool = True, label_table: dict[int, int] | None = None, label_channel: int | None = None,
+                 indices: int | Sequence[int] | None = None, pipeline: Sequence[dict | Callable] = (),
+                 metainfo: dict | None = None, test_mode: bool = False, lazy_init: bool = False) -> None:
+        self.labelled = labelled
+        self.label_channel = label_channel
+        self._given_table = label_table
+        super().__init__(data_root=os.path.expanduser(data_root), img_suffix=image_suffix, seg_map_suffix=label_suffix,
+                         data_prefix=dict(img_path=image_folder, seg_map_path=label_folder), metainfo=metainfo,
+                         indices=indices, pipeline=list(pipeline), test_mode=test_mode, ignore_index=IGNORE_INDEX,
+                         lazy_init=True)
+        check_metainfo(self._metainfo, type(self).__name__)
+        self.label_table = self._make_label_table()
+        if not lazy_init:
+            self.full_init()
+
+    @property
+    def image_folder(self) -> str:
+        """Path of the folder of images."""
+        return self.data_prefix['img_path']
+
+    @property
+    def label_folder(self) -> str:
+        """Path of the folder of labels; need not exist if the data set is used without labels."""
+        return self.data_prefix['seg_map_path']
+
+    def keep(self, name: str) -> bool:
+        """Whether the image ``name`` (path below the image folder, without suffix) belongs to the data set."""
+        return True
+
+    def load_data_list(self) -> list[dict]:
+        """List the samples, sorted by name.
+
+        Raises:
+            FileNotFoundError: a folder is missing, holds no image of the given suffix, or images have no label.
+            ValueError: ``keep`` leaves no image.
+        """
+        found = self._names(self.image_folder, self.img_suffix, 'images')
+        names = [name for name in found if self.keep(name)]
+        if not names:
+            raise ValueError(f'{type(self).__name__}: the filter of the config keeps none of the {len(found)} images '
+                             f'in {self.image_folder}. {self.explain_filter(found)}')
+        if self.labelled:
+            self._check_labels(names)
+        samples = []
+        for name in names:
+            sample = dict(img_path=os.path.join(self.image_folder, name + self.img_suffix), seg_fields=[])
+            if self.labelled:
+                sample['seg_map_path'] = os.path.join(self.label_folder, name + self.seg_map_suffix)
+            samples.append(sample)
+        return samples
+
+    def explain_filter(self, names: Collection[str]) -> str:
+        """One sentence on what could have been asked for instead, given the names that exist."""
+        return f'Found for example {sorted(names)[0]}.'
+
+    def get_data_info(self, idx: int) -> dict:
+        """Info of one sample. The label table is shared, not copied per sample."""
+        info = super().get_data_info(idx)
+        info['label_table'] = self.label_table
+        info['label_channel'] = self.label_channel
+        return info
+
+    def _names(self, folder: str, suffix: str, what: str) -> list[str]:
+        """Sorted paths below ``folder`` without the suffix, with '/' between folders."""
+        if not Path(folder).is_dir():
+            raise FileNotFoundError(f'{type(self).__name__}: the folder {folder} does not exist; it should hold the '
+                                    f'{what} (*{suffix}). {self.HOW_TO_GET}')
+        names, others = [], Counter()
+        for parent, _, files in os.walk(folder, followlinks=True):
+            below = os.path.relpath(parent, folder)
+            for file in files:
+                if file.endswith(suffix):
+                    name = file[:len(file) - len(suffix)]
+                    names.append(name if below == '.' else Path(below, name).as_posix())
+                else:
+                    others[Path(file).suffix or file] += 1
+        if not names:
+            content = ', '.join(f'{count} {kind}' for kind, count in others.most_common(3)) or 'no files at all'
+            raise FileNotFoundError(f'{type(self).__name__}: no {what} *{suffix} in {folder} (it holds {content}). '
+                                    f'{self.HOW_TO_GET}')
+        return sorted(names)
+
+    def _check_labels(self, names: list[str]) -> None:
+        """Every image needs its label: say which have none before the training starts."""
+        labels = set(self._names(self.label_folder, self.seg_map_suffix, 'labels'))
+        missing = [name for name in names if name not in labels]
+        if missing:
+            first = ', '.join(name + self.img_suffix for name in missing[:3])
+            raise FileNotFoundError(
+                f'{type(self).__name__}: {len(missing)} of {len(names)} images in {self.image_folder} have no label in '
+                f'{self.label_folder}: {first}{", ..." if len(missing) > 3 else ""}. Expected e.g. '
+                f'{missing[0]}{self.seg_map_suffix}. Add the labels, remove the images, or set labelled=False if this '
+                'is a target domain')
+
+    def _make_label_table(self) -> dict[int, int]:
+        """The table of the config or of the class, followed by mmseg's mapping to a chosen subset of the classes."""
+        table = self._given_table if self._given_table is not None else self.LABEL_TABLE
+        number = len((type(self).METAINFO or self._metainfo)['classes'])
+        if table is None:
+            table = {**{train_id: train_id for train_id in range(number)}, IGNORE_INDEX: IGNORE_INDEX}
+        wrong = {raw: new for raw, new in table.items() if raw < 0 or not (0 <= new < number or new == IGNORE_INDEX)}
+        if wrong:
+            raise ValueError(f'{type(self).__name__}: label_table maps {wrong}; raw ids must be 0 or larger and train '
+                             f'ids in 0..{number - 1} or {IGNORE_INDEX} (ignore)')
+        if self.label_map is not None:
+            table = {raw: self.label_map.get(new, IGNORE_INDEX) for raw, new in table.items()}
+        return dict(table)
+
+
+def check_metainfo(metainfo: dict, owner: str) -> None:
+    """Check the lists by class name.
+
+    Raises:
+        ValueError: classes are missing or doubled, a list names something that is not a class, or a rare class has an
+            impossible weight or threshold.
+    """
+    classes = list(metainfo.get('classes') or ())
+    if not classes or len(set(classes)) != len(classes):
+        raise ValueError(f'{owner}: metainfo needs `classes`, a list of different names, got {classes}')
+    rare = metainfo.get('rare_classes', ())
+    for entry in rare:
+        if set(entry) != {'name', 'weight', 'min_pixels'} or entry['weight'] <= 0 or entry['min_pixels'] < 0:
+            raise ValueError(f'{owner}: an entry of rare_classes is dict(name=..., weight=> 0, min_pixels=>= 0), '
+                             f'got {dict(entry)}')
+    lists = dict(thing_classes=metainfo.get('thing_classes', ()), rare_classes=[entry['name'] for entry in rare])
+    for key, names in lists.items():
+        unknown = sorted(set(names) - set(classes))
+        if unknown:
+            raise ValueError(f'{owner}: {key} names {unknown}, which are not among the classes {classes}. Correct the '
+                             f'list; if you chose other classes with metainfo, give it a matching {key} too')
