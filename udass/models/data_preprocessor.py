@@ -30,8 +30,8 @@ class PixelPreprocessor(SegDataPreProcessor):
         sizes = sorted({tuple(image.shape[-2:]) for image in inputs})
         if len(sizes) > 1:
             names = [sample.metainfo.get('img_path') for sample in data['data_samples']]
-            raise ValueError(f'images of one batch differ in size (H, W): {sizes}, files {names}; end the pipeline with '
-                             'a crop of fixed size, or use batch_size=1')
+            raise ValueError(f'images of one batch differ in size (H, W): {sizes}, files {names}; end the pipeline '
+                             'with a crop of fixed size, or use batch_size=1')
         frames = torch.stack(list(inputs))
         if self._channel_conversion and frames.shape[1] == 3:
             frames = frames[:, [2, 1, 0]]

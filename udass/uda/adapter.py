@@ -2,7 +2,7 @@
 
 Shapes: N batch, T frames (1 for images), C classes, H, W pixels.
 """
-from typing import Iterator
+from collections.abc import Iterator
 
 import torch
 from mmengine.model import BaseModel, is_model_wrapper

@@ -2,8 +2,8 @@
 
 Shapes: N batch, T frames (index 0 is the frame to segment, an image is a clip of one frame), H, W pixels.
 """
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Callable
 
 import torch
 import torch.nn.functional as F

@@ -76,7 +76,8 @@ class PhotometricChange:
     """Random colour jitter and blur (method of DACS; the defaults are the reference's values).
 
     Args:
-        strength: range of each operation: brightness, contrast and saturation factors in [1 - s, 1 + s], hue in [-s, s].
+        brightness, contrast, saturation: strength s, the factor is drawn from [1 - s, 1 + s].
+        hue: strength s, the turn is drawn from [-s, s] (share of a full circle).
         jitter_probability, blur_probability: one decision per iteration for the whole batch, as in the reference.
         sigma: range of the blur's standard deviation in pixels.
     """

@@ -61,9 +61,9 @@ class TimmBackbone(BaseModule):
         misshapen = sorted(key for key in own if key in weights and own[key].shape != weights[key].shape)
         if missing or misshapen:
             problems = [f'missing {key} {tuple(own[key].shape)}' for key in missing]
-            problems += [f'{key}: file {tuple(weights[key].shape)}, network {tuple(own[key].shape)}' for key in misshapen]
+            problems += [f'{key} is {tuple(weights[key].shape)}, not {tuple(own[key].shape)}' for key in misshapen]
             raise ValueError(f'{origin} does not fill the backbone {self.name}: {len(problems)} of {len(own)} keys, '
-                             f'{"; ".join(problems)}. Use a file of this network under timm\'s key names.')
+                             f'{"; ".join(problems)}. Use a file of this network under the key names of timm.')
         unused = sorted(set(weights) - set(own))
         self.net.load_state_dict({key: weights[key] for key in own})
         print_log(f'Loaded {len(own)} backbone tensors from {origin}; not used: {unused or "none"}', logger='current')
@@ -84,7 +84,7 @@ def fetch_weights(name: str) -> dict[str, Tensor]:
         return timm.create_model(name, pretrained=True, features_only=False).state_dict()
     except Exception as error:  # timm's hub raises errors of several libraries
         raise RuntimeError(
-            f'the weights of {name} could not be fetched from timm\'s hub ({type(error).__name__}: {error}). Without a '
+            f"the weights of {name} could not be fetched from timm's hub ({type(error).__name__}: {error}). Without a "
             f'connection, fetch them elsewhere with `timm.create_model("{name}", pretrained=True).state_dict()`, save '
             'that with torch.save, and set `checkpoint` of the backbone (or the environment variable UDASS_WEIGHTS in '
             'the CamVid configs) to the file') from error
