@@ -99,7 +99,8 @@ def test_start_iteration_and_another_template_shape_fall_back():
 @pytest.mark.parametrize('batch', [1, 2, 3])
 def test_every_mixed_pixel_comes_from_exactly_one_image_with_its_label_and_weight(batch):
     size = (16, 24)
-    old = dict(source=random_clip(batch, size, 2, seed=1), target=random_clip(batch, size, 8, (4, 5, 10, 11), 1.0, seed=2))
+    old = dict(source=random_clip(batch, size, 2, seed=1),
+               target=random_clip(batch, size, 8, (4, 5, 10, 11), 1.0, seed=2))
     new = dict(source=random_clip(batch, size, 1, seed=3), target=random_clip(batch, size, 7, (6, 9), 1.0, seed=4))
     component = QuadMix()
     component(old['source'], old['target'], 19, 0, generator())
@@ -163,8 +164,8 @@ def test_two_valid_classes_still_leave_room_for_the_target():
 
 
 @pytest.mark.parametrize('component', [ClassMix(), QuadMix()])
-@pytest.mark.parametrize(('source_shape', 'target_shape'), [((1, (16, 24)), (3, (16, 24))), ((3, (24, 16)), (2, (16, 32))),
-                                                            ((2, (8, 8)), (2, (16, 24)))])
+@pytest.mark.parametrize(('source_shape', 'target_shape'), [
+    ((1, (16, 24)), (3, (16, 24))), ((3, (24, 16)), (2, (16, 32))), ((2, (8, 8)), (2, (16, 24)))])
 def test_source_and_target_may_differ_in_batch_and_size(component, source_shape, target_shape):
     source = random_clip(*source_shape, 1)
     target = random_clip(*target_shape, 7, classes=(10, 11), confidence=1.0)
