@@ -35,5 +35,8 @@ visualizer = dict(
     vis_backends=[dict(type='LocalVisBackend')]
     + ([dict(type='TensorboardVisBackend')] if find_spec('tensorboard') else []))
 
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+
 load_from = None
 resume = False

@@ -1,0 +1,7 @@
+"""The training loop, the runner, the hooks and the checkpoints."""
+from udass.engine.checkpoint import SafeCheckpointHook
+from udass.engine.hooks import PanelHook, ScalarLogHook
+from udass.engine.loops import UDATrainLoop
+from udass.engine.runner import UDARunner
+
+__all__ = ['PanelHook', 'SafeCheckpointHook', 'ScalarLogHook', 'UDARunner', 'UDATrainLoop']

@@ -1,0 +1,91 @@
+"""A tiny segmentation task and model, so that the engine is tested without the rest of the package."""
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmengine.model import BaseModel
+from mmengine.structures import PixelData
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS, MODELS
+from torch import nn
+
+CLASSES = ('dark', 'middle', 'bright')
+PALETTE = [[0, 0, 120], [0, 160, 0], [250, 220, 0]]
+
+
+@DATASETS.register_module()
+class ToyDataset(BaseSegDataset):
+    METAINFO = {'classes': CLASSES, 'palette': PALETTE}
+
+
+@MODELS.register_module()
+class ToyAdapter(BaseModel):
+    """A convolution with dropout (so that the random state matters); logs scalars, keeps panels."""
+
+    def __init__(self, width: int = 4) -> None:
+        super().__init__()
+        self.student = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.Dropout(0.5),
+                                     nn.Conv2d(width, len(CLASSES), 1))
+        self.keep_panels, self.panels, self.seen = False, {}, []
+
+    def train_step(self, data: dict, optim_wrapper) -> dict:
+        source = data['source']
+        images = torch.stack(source['inputs']).float()
+        labels = torch.stack([sample.gt_sem_seg.data[0] for sample in source['data_samples']])
+        self.seen.append({name: [Path(sample.img_path).stem for sample in batch['data_samples']]
+                          for name, batch in data.items()})
+        loss = nn.functional.cross_entropy(self.student(images / 255), labels, ignore_index=255)
+        optim_wrapper.update_params(loss)
+        if self.keep_panels:
+            self.panels = {'source': {'frames': images[:, None], 'labels': labels[:, None], 'confidence': None}}
+        return {'loss': loss.detach(), 'iteration_mean': torch.tensor(float(len(self.seen)))}
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        scores = self.student(torch.stack(inputs).float() / 255)
+        for sample, score in zip(data_samples, scores, strict=True):
+            sample.set_data({'pred_sem_seg': PixelData(data=score.argmax(0, keepdim=True))})
+        return data_samples
+
+
+def write_toy_data(root: Path, count: int = 8, size: int = 12) -> Path:
+    """Random pictures whose labels follow from their brightness."""
+    rng = np.random.default_rng(0)
+    for folder in ('images', 'labels'):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        blocks = rng.integers(0, 256, (size // 4, size // 4)).repeat(4, 0).repeat(4, 1).astype(np.uint8)
+        cv2.imwrite(str(root / 'images' / f'{number:03d}.png'), blocks[..., None].repeat(3, 2))
+        cv2.imwrite(str(root / 'labels' / f'{number:03d}.png'), blocks // 86)
+    return root
+
+
+def toy_dataset(root: Path) -> dict:
+    return dict(type='ToyDataset', data_root=str(root), img_suffix='.png',
+                data_prefix=dict(img_path='images', seg_map_path='labels'),
+                pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'),
+                          dict(type='RandomFlip', prob=0.5), dict(type='PackSegInputs')])
+
+
+def toy_config(root: Path, work_dir: Path, max_iters: int = 6, validate: bool = False, num_workers: int = 0,
+               **train_cfg) -> dict:
+    """Everything UDARunner.from_cfg needs."""
+    loader = dict(batch_size=2, num_workers=num_workers, dataset=toy_dataset(root))
+    config = dict(
+        model=dict(type='ToyAdapter'), work_dir=str(work_dir), default_scope='mmseg', runner_type='UDARunner',
+        train_dataloader=dict(source=loader, target=loader),
+        train_cfg=dict(type='UDATrainLoop', max_iters=max_iters, val_interval=3, **train_cfg),
+        optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.01)),
+        param_scheduler=[dict(type='PolyLR', power=1.0, begin=0, end=max_iters, by_epoch=False)],
+        default_hooks=dict(
+            runtime_info=dict(type='ScalarLogHook'), logger=dict(type='LoggerHook', interval=2),
+            checkpoint=dict(type='SafeCheckpointHook', by_epoch=False, interval=2, max_keep_ckpts=2),
+            sampler_seed=None),
+        log_processor=dict(by_epoch=False), log_level='WARNING', randomness=dict(seed=0),
+        # Runners of one process that share a name share their log as well.
+        experiment_name=str(work_dir).replace('/', '_'))
+    if validate:
+        config.update(val_dataloader=dict(batch_size=1, num_workers=0, dataset=toy_dataset(root),
+                                          sampler=dict(type='DefaultSampler', shuffle=False)),
+                      val_cfg=dict(type='ValLoop'), val_evaluator=dict(type='IoUMetric'))
+    return config

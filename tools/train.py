@@ -1,0 +1,105 @@
+"""Trains what a config describes.
+
+    python tools/train.py configs/streets_quadmix.py
+
+Ctrl-C saves a checkpoint; the same command with --resume goes on from there.
+"""
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmseg.registry import RUNNERS
+
+from udass.engine.command import run_command
+from udass.engine.config import all_arguments, component_classes, explain_type_error, load_config
+
+
+def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Train what a config describes.')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: work_dirs/<name of the config>)')
+    parser.add_argument('--resume', nargs='?', const='latest', metavar='CHECKPOINT',
+                        help='go on from a checkpoint; without a name from the latest one of the work dir, if any')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='settings that replace those of the config, e.g. train_cfg.max_iters=100')
+    parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm'), default='none', help='how processes start')
+    parser.add_argument('--amp', action='store_true', help='automatic mixed precision (needs a GPU)')
+    parser.add_argument('--deterministic', action='store_true', help='deterministic algorithms on the GPU (slower)')
+    parser.add_argument('--seed', type=int, help='seed of every random stream (default: that of the config)')
+    parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
+    return parser.parse_args(arguments)
+
+
+def build_config(args: argparse.Namespace) -> Config:
+    """The config with everything that the command line changes."""
+    config = load_config(args.config, args.cfg_options)
+    if args.work_dir is not None or config.get('work_dir') is None:
+        config.work_dir = args.work_dir or str(Path('work_dirs') / Path(args.config).stem)
+    config.launcher = args.launcher
+    if args.seed is not None:
+        config.randomness['seed'] = args.seed
+    if any('seed' in all_arguments(kind)[0] for kind in component_classes(config.model['type'])):
+        config.model.setdefault('seed', config.randomness['seed'])
+    if args.deterministic:
+        # cuBLAS needs this to be deterministic, and before it starts.
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
+        config.randomness['deterministic'] = True
+        config.env_cfg['cudnn_benchmark'] = False
+    if args.amp:
+        use_mixed_precision(config)
+    if args.resume is not None:
+        config.resume = True
+        config.load_from = None if args.resume == 'latest' else args.resume
+    return config
+
+
+def use_mixed_precision(config: Config) -> None:
+    """Sets the optimizer wrapper for mixed precision.
+
+    Raises:
+        ValueError: there is no GPU, where mixed precision would not train faster but worse.
+    """
+    import torch
+    if not torch.cuda.is_available():
+        raise ValueError('--amp needs a CUDA device and none was found; leave --amp out')
+    config.optim_wrapper['type'] = 'AmpOptimWrapper'
+
+
+def resume_command(arguments: list[str]) -> str:
+    """What to type to continue the interrupted command."""
+    kept = list(arguments)
+    if '--resume' in kept:
+        place = kept.index('--resume')
+        has_value = place + 1 < len(kept) and kept[place + 1].endswith('.pth')
+        del kept[place:place + 1 + has_value]
+    return shlex.join(['python', 'tools/train.py', *kept, '--resume'])
+
+
+def main() -> None:
+    args = parse_args()
+    if args.debug:
+        os.environ['UDASS_DEBUG'] = '1'
+    run_command(lambda: train(args))
+
+
+def train(args: argparse.Namespace) -> None:
+    config = build_config(args)
+    try:
+        runner = RUNNERS.build(config)
+        runner.train()
+    except SystemExit as stop:
+        if stop.code in (130, 143):
+            runner.logger.info(f'Resume with: {resume_command(sys.argv[1:])}')
+        raise
+    except TypeError as error:
+        explanation = explain_type_error(error, config.to_dict())
+        if explanation is None:
+            raise
+        raise ValueError(explanation) from error
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,178 @@
+"""Checkpoint files: atomic writing, safe reading, strict loading, and the hook that saves them."""
+import os
+import pickle
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+from torch import Tensor, nn
+
+_LAST = 'last_checkpoint'
+_KEYS_SHOWN = 5
+
+
+@contextmanager
+def atomic_target(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside ``path``; what is written there takes the place of ``path`` when the block ends.
+
+    A crash or a full disk while writing leaves the file as it was.
+    """
+    temporary = path.with_name(f'.{path.name}.tmp')
+    try:
+        yield temporary
+        with open(temporary, 'rb') as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def latest_checkpoint(work_dir: Path) -> Path | None:
+    """The checkpoint that training in ``work_dir`` wrote last, None where there is none.
+
+    Raises:
+        FileNotFoundError: the folder names a checkpoint that is gone.
+    """
+    record = Path(work_dir) / _LAST
+    if not record.is_file():
+        return None
+    named = Path(record.read_text().strip())
+    # The folder may have been moved since: look beside the record as well.
+    for path in (named, Path(work_dir) / named.name):
+        if path.is_file():
+            return path
+    found = ', '.join(sorted(path.name for path in Path(work_dir).glob('*.pth'))) or 'no *.pth file'
+    raise FileNotFoundError(f'{record} names {named}, which does not exist; the folder holds {found}. Give the '
+                            'checkpoint to resume from, or delete last_checkpoint to start again')
+
+
+def read_checkpoint(path: str | Path, map_location: str | torch.device = 'cpu') -> dict:
+    """Reads a checkpoint file without running code from it.
+
+    Returns:
+        dict: the checkpoint; a file that is a bare state dict comes back as ``{'state_dict': ...}``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no checkpoint, is damaged, or holds objects other than tensors and plain containers.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f'checkpoint {path} does not exist')
+    # Metrics in mmengine's records are NumPy numbers.
+    number = np.float64().__reduce__()[0]
+    torch.serialization.add_safe_globals([number, np.dtype, np.dtypes.Float64DType, np.dtypes.Int64DType])
+    try:
+        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).split('\n')[0]
+        raise ValueError(f'{path} cannot be read as a checkpoint ({reason}). It must be a file of torch.save with '
+                         'tensors and plain containers only; a truncated file must be copied again') from error
+    if not isinstance(checkpoint, Mapping):
+        raise ValueError(f'{path} holds a {type(checkpoint).__name__}, not a checkpoint or a state dict')
+    return checkpoint if 'state_dict' in checkpoint else {'state_dict': checkpoint}
+
+
+def load_strictly(module: nn.Module, state_dict: Mapping[str, Tensor], source: str | Path) -> None:
+    """Loads every key of ``state_dict`` into ``module`` and leaves none of the module's own out.
+
+    Raises:
+        ValueError: keys are missing, unexpected, or of another shape; the message counts and names them.
+    """
+    try:
+        module.load_state_dict(state_dict, strict=True)
+    except RuntimeError as error:
+        problems = _describe_mismatch(str(error))
+        if not problems:
+            raise
+        raise ValueError(f'{source} does not fit this model: {"; ".join(problems)}. It was probably trained with '
+                         'another config: use that one, or a checkpoint of this one') from error
+
+
+def _describe_mismatch(message: str) -> list[str]:
+    """Sorts the text of torch's strict loading error into counted lists of keys."""
+    missing = _quoted_keys(message, 'Missing key')
+    unexpected = _quoted_keys(message, 'Unexpected key')
+    shapes = re.findall(r'size mismatch for (\S+): copying a param with shape (.+?) from checkpoint, '
+                        r'the shape in current model is (.+?)\.(?:\n|$)', message)
+    misshapen = [f'{key} ({_short(found)}, the model has {_short(own)})' for key, found, own in shapes]
+    groups = (('missing in the file', missing), ('unknown to the model', unexpected), ('of another shape', misshapen))
+    return [f'{len(keys)} keys {what} ({_first(keys)})' for what, keys in groups if keys]
+
+
+def _quoted_keys(message: str, heading: str) -> list[str]:
+    match = re.search(rf'{heading}\(s\) in state_dict: (.*)', message)
+    return re.findall(r'"([^"]+)"', match.group(1)) if match else []
+
+
+def _short(shape: str) -> str:
+    return shape.replace('torch.Size(', '').rstrip(')')
+
+
+def _first(keys: list[str]) -> str:
+    return ', '.join(keys[:_KEYS_SHOWN]) + (', ...' if len(keys) > _KEYS_SHOWN else '')
+
+
+class PlainHistoryHook(Hook):
+    """Keeps the histories of logged scalars in checkpoints as tensors, because mmengine's buffers do not load safely.
+
+    ``UDARunner`` has it always; a config need not name it.
+    """
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        hub = checkpoint['message_hub']
+        hub['log_scalars'] = {key: [torch.as_tensor(part) for part in history.data]
+                              for key, history in hub['log_scalars'].items()}
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        hub = checkpoint.get('message_hub')
+        if hub is not None:
+            hub['log_scalars'] = {key: HistoryBuffer(values.tolist(), counts.tolist())
+                                  for key, (values, counts) in hub['log_scalars'].items()}
+
+
+@HOOKS.register_module()
+class SafeCheckpointHook(CheckpointHook):
+    """mmengine's CheckpointHook in another order: write the new checkpoint, record it, then delete outdated ones.
+
+    mmengine deletes first, so that a crash while writing can leave no checkpoint at all. Arguments as in
+    ``CheckpointHook``; ``by_epoch`` must be False here.
+    """
+
+    def save_now(self, runner: Runner) -> str:
+        """Saves between two iterations, outside the interval; returns the path."""
+        self._save_checkpoint_with_step(runner, runner.iter, {'epoch': runner.epoch, 'iter': runner.iter})
+        return self.last_ckpt
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        outdated = self._rotate(runner, step)
+        name = self.filename_tmpl.format(step)
+        self.last_ckpt = str(Path(self.out_dir) / name)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        runner.save_checkpoint(self.out_dir, name, save_optimizer=self.save_optimizer,
+                               save_param_scheduler=self.save_param_scheduler, meta=meta, by_epoch=self.by_epoch)
+        if not is_main_process():
+            return
+        with atomic_target(Path(runner.work_dir) / _LAST) as temporary:
+            temporary.write_text(self.last_ckpt)
+        for path in outdated:
+            path.unlink(missing_ok=True)
+
+    def _rotate(self, runner: Runner, step: int) -> list[Path]:
+        """Enters ``step`` into the list of kept checkpoints; returns the files that fall out of it."""
+        if self.max_keep_ckpts <= 0 or (self.keep_ckpt_ids and self.keep_ckpt_ids[-1] == step):
+            return []
+        outdated = []
+        while len(self.keep_ckpt_ids) >= self.max_keep_ckpts:
+            outdated.append(Path(self.out_dir) / self.filename_tmpl.format(self.keep_ckpt_ids.popleft()))
+        self.keep_ckpt_ids.append(step)
+        runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
+        return outdated

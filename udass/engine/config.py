@@ -1,0 +1,175 @@
+"""Reading configs with the mistakes named: unknown options, and arguments that a component does not take."""
+import difflib
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import mmseg.registry
+from mmengine.config import Config
+from mmengine.registry import Registry
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+# Keys that a builder takes out before the component sees the rest.
+_BUILDER_KEYS = {'type', '_scope_', '_delete_', 'priority', 'convert_to_iter_based', 'constructor', 'paramwise_cfg'}
+# Arguments that the runner fills in.
+_FILLED_IN = {'self', 'runner', 'dataloader', 'params', 'optimizer'}
+_STREAM_KEYS = {'draws', 'mixes'}
+# Keys of a config beside the runner's arguments that mmengine reads.
+_CONFIG_KEYS = {'runner_type', 'custom_imports', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'compile',
+                'activation_checkpointing', 'efficient_conv_bn_eval'}
+_LOADER_KEYS = {'dataset', 'sampler', 'batch_sampler', 'collate_fn', 'worker_init_fn', 'num_batch_per_epoch'}
+
+
+def load_config(path: str | Path, options: Mapping | None = None) -> Config:
+    """Reads a config file and applies options from the command line.
+
+    Args:
+        path (str | Path): config file.
+        options (Mapping | None): dotted key -> value.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: an option does not exist, or a component is given an argument that it does not take.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'config {path} does not exist; the configs of this project are in configs/')
+    config = Config.fromfile(path)
+    for option in options or {}:
+        if option.split('.')[0] in config and option.split('.')[0] not in _top_level_keys():
+            raise ValueError(f'option {option}: {option.split(".")[0]} is a variable of the config files that nothing '
+                             'reads after loading; set the key that uses it, e.g. one below model or train_dataloader')
+        _check_option(config.to_dict(), option)
+    config.merge_from_dict(dict(options or {}))
+    check_components(config.to_dict())
+    return config
+
+
+def check_components(config: Mapping) -> None:
+    """Looks for arguments that a component of the config cannot take.
+
+    Raises:
+        ValueError: naming the config key, the component, what it takes, and the likeliest spelling.
+    """
+    for path, node in _components(config):
+        for component in component_classes(node['type']):
+            names, is_open = _own_arguments(component)
+            unknown = [] if is_open else sorted(set(node) - names - _BUILDER_KEYS - _extra_keys(path))
+            if unknown:
+                raise ValueError(_unknown_key(path, unknown[0], names, f'{component.__name__} takes'))
+
+
+def explain_type_error(error: TypeError, config: Mapping) -> str | None:
+    """Names the config key behind Python's "unexpected keyword argument", None for any other TypeError."""
+    match = re.search(r"(?:(\w+)\.__init__\(\)|(\w+)\(\)) got an unexpected keyword argument '(\w+)'", str(error))
+    if match is None:
+        return None
+    key = match.group(3)
+    for path, node in _components(config):
+        for component in component_classes(node['type']) if key in node else ():
+            names = all_arguments(component)[0]
+            if key not in names:
+                return _unknown_key(path, key, names, f'{component.__name__} takes')
+    return None
+
+
+def component_classes(kind: str | Callable) -> list[Callable]:
+    """What a ``type`` of a config can stand for: usually one class, none for an unknown name."""
+    if not isinstance(kind, str):
+        return [kind]
+    registries = [value for value in vars(mmseg.registry).values() if isinstance(value, Registry)]
+    found = {id(component): component for registry in registries if (component := registry.get(kind)) is not None}
+    return list(found.values())
+
+
+def all_arguments(component: Callable) -> tuple[set[str], bool]:
+    """Argument names of a class with those that its ``**kwargs`` hand to the base classes.
+
+    Returns:
+        tuple[set[str], bool]: the names, and whether any other name is taken as well.
+    """
+    if not inspect.isclass(component):
+        return _own_arguments(component)
+    names: set[str] = set()
+    for base in component.__mro__:
+        if '__init__' in vars(base):
+            own, is_open = _own_arguments(base)
+            names |= own
+            if not is_open:
+                return names, False
+    return names, True
+
+
+def _own_arguments(component: Callable) -> tuple[set[str], bool]:
+    parameters = inspect.signature(component).parameters.values()
+    names = {parameter.name for parameter in parameters
+             if parameter.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)}
+    return names, any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
+
+
+def _components(node: object, path: str = '') -> Iterator[tuple[str, Mapping]]:
+    """Every dict with a ``type`` below ``node``, with its dotted path."""
+    if isinstance(node, Mapping):
+        if 'type' in node:
+            yield path, node
+        for key, value in node.items():
+            yield from _components(value, f'{path}.{key}'.lstrip('.'))
+    elif isinstance(node, Sequence) and not isinstance(node, str):
+        for number, value in enumerate(node):
+            yield from _components(value, f'{path}.{number}')
+
+
+def _extra_keys(path: str) -> set[str]:
+    """Keys of a component that the training loop reads itself."""
+    return _STREAM_KEYS if path == 'train_cfg.long_tail' else set()
+
+
+def _check_option(config: Mapping, option: str) -> None:
+    node, path = config, ''
+    for key in option.split('.'):
+        if isinstance(node, Sequence) and not isinstance(node, str):
+            valid = {str(number) for number in range(len(node))}
+        elif isinstance(node, Mapping):
+            valid = _valid_keys(node, path)
+        else:
+            raise ValueError(f'option {option}: {path} is {node!r}, which has no keys')
+        if valid is not None and key not in valid:
+            raise ValueError('option ' + _unknown_key(path, key, valid, 'the keys there are'))
+        path = f'{path}.{key}'.lstrip('.')
+        if isinstance(node, Mapping) and key not in node:
+            # A new argument: what is below it is checked with the component.
+            return
+        node = node[key] if isinstance(node, Mapping) else node[int(key)]
+
+
+def _top_level_keys() -> set[str]:
+    """What mmengine reads of a config."""
+    return (set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}) | _CONFIG_KEYS
+
+
+def _valid_keys(node: Mapping, path: str) -> set[str] | None:
+    """Keys that make sense in a dict of a config; None if any does."""
+    if path == '':
+        return _top_level_keys()
+    keys = set(node) | _extra_keys(path)
+    if path == 'randomness':
+        return keys | set(inspect.signature(Runner.set_randomness).parameters) - {'self'}
+    if 'dataset' in node and 'type' not in node:
+        return keys | _LOADER_KEYS | set(inspect.signature(DataLoader).parameters)
+    components = component_classes(node['type']) if 'type' in node else []
+    for component in components:
+        names, is_open = all_arguments(component)
+        if is_open:
+            return None
+        keys |= names
+    if components or path == 'optim_wrapper':
+        keys |= _BUILDER_KEYS
+    return keys
+
+
+def _unknown_key(path: str, key: str, valid: set[str], verb: str) -> str:
+    close = difflib.get_close_matches(key, valid, n=1)
+    hint = f' Did you mean {close[0]}?' if close else ''
+    shown = ', '.join(sorted(valid - _BUILDER_KEYS - _FILLED_IN)) or 'no keys'
+    return f'{path}.{key}'.lstrip('.') + f' does not exist: {verb} {shown}.{hint}'

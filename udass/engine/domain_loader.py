@@ -1,0 +1,72 @@
+"""The dataloaders of all domains as one: what the training loop iterates over."""
+from collections.abc import Iterator
+
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+
+class DomainLoader:
+    """Several endless dataloaders, read in step.
+
+    Iterating yields ``{'source': batch, 'target': batch, ...}`` without end; ``len`` is the number of iterations of
+    the training run, because the streams themselves have no length.
+
+    Args:
+        loaders (dict[str, DataLoader]): domain -> loader with an endless sampler that has ``skip(num_samples)``. The
+            first one is the domain whose metainfo counts (``source``).
+        length (int): iterations of the training run.
+    """
+
+    def __init__(self, loaders: dict[str, DataLoader], length: int) -> None:
+        self.loaders = loaders
+        self.length = length
+
+    @property
+    def dataset(self) -> Dataset:
+        """Dataset of the first domain: what hooks and checkpoints take ``metainfo`` from."""
+        return next(iter(self.loaders.values())).dataset
+
+    @property
+    def sampler(self) -> Sampler:
+        """Sampler of the first domain, where mmengine's hooks look for one."""
+        return next(iter(self.loaders.values())).sampler
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[dict]:
+        iterators = {domain: iter(loader) for domain, loader in self.loaders.items()}
+        while True:
+            yield {domain: next(iterator) for domain, iterator in iterators.items()}
+
+    def skip(self, iterations: int) -> None:
+        """Moves every stream to where it stands after that many iterations from its start; loads nothing.
+
+        Call it before iterating: workers that run already have drawn ahead.
+        """
+        for loader in self.loaders.values():
+            loader.sampler.skip(iterations * loader.batch_size)
+
+
+class DomainIterator:
+    """Iterator over a :class:`DomainLoader` that starts its workers with the first batch, not before.
+
+    Args:
+        loader (DomainLoader): what to iterate over.
+    """
+
+    def __init__(self, loader: DomainLoader) -> None:
+        self._loader = loader
+        self._iterator: Iterator[dict] | None = None
+
+    def __iter__(self) -> 'DomainIterator':
+        return self
+
+    def __next__(self) -> dict:
+        if self._iterator is None:
+            self._iterator = iter(self._loader)
+        return next(self._iterator)
+
+    def skip_iter(self, num_iters: int) -> None:
+        """Continues ``num_iters`` iterations after the start of the streams (see :meth:`DomainLoader.skip`)."""
+        self._loader.skip(num_iters)
+        self._iterator = None

@@ -1,0 +1,105 @@
+"""Hooks of the training run: scalars for the log, pictures of what the networks are trained on."""
+from pathlib import Path
+
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook, LoggerHook, RuntimeInfoHook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+from torch import Tensor
+
+from udass.visualization.panels import draw_training_panel, save_picture
+
+
+@HOOKS.register_module()
+class ScalarLogHook(RuntimeInfoHook):
+    """mmengine's RuntimeInfoHook without a device synchronisation per scalar and iteration.
+
+    The scalars that ``train_step`` returns stay on the device and are read as one tensor at the end of each interval;
+    the log gets their mean over the interval.
+
+    Args:
+        interval (int | None): iterations between two readings; None takes that of the LoggerHook.
+    """
+
+    def __init__(self, interval: int | None = None) -> None:
+        super().__init__()
+        if interval is not None and interval < 1:
+            raise ValueError(f'interval must be at least 1 iteration, got {interval}')
+        self.interval = interval
+        self._pending: dict[str, list[Tensor | float]] = {}
+
+    def before_train(self, runner: Runner) -> None:
+        super().before_train(runner)
+        if self.interval is None:
+            loggers = [hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)]
+            self.interval = loggers[0] if loggers else 50
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        if self._reads_after(runner):
+            super().before_train_iter(runner, batch_idx, data_batch)
+        else:
+            runner.message_hub.update_info('iter', runner.iter)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                         outputs: dict | None = None) -> None:
+        for name, value in (outputs or {}).items():
+            self._pending.setdefault(name, []).append(value.detach() if isinstance(value, Tensor) else value)
+        if self._reads_after(runner):
+            for name, mean in _read_means(self._pending).items():
+                runner.message_hub.update_scalar(f'train/{name}', mean)
+            self._pending = {}
+
+    def _reads_after(self, runner: Runner) -> bool:
+        return self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)
+
+
+def _read_means(pending: dict[str, list[Tensor | float]]) -> dict[str, float]:
+    """Mean of each list of scalars, with one transfer from the device for all of them."""
+    names, means = [], []
+    for name, values in pending.items():
+        if isinstance(values[0], Tensor):
+            names.append(name)
+            means.append(torch.stack([value.reshape(()) for value in values]).float().mean())
+    read = dict(zip(names, torch.stack(means).tolist() if means else [], strict=True))
+    return {name: read[name] if name in read else sum(values) / len(values) for name, values in pending.items()}
+
+
+@HOOKS.register_module()
+class PanelHook(Hook):
+    """Draws what the networks are trained on: ``<work_dir>/panels/iter_<iteration>.png``.
+
+    Before the iteration it sets ``model.keep_panels``, afterwards it draws ``model.panels``.
+
+    Args:
+        interval (int): iterations between two panels.
+        max_images (int): rows of a panel, i.e. images of the batch.
+    """
+
+    priority = 'LOW'
+
+    def __init__(self, interval: int = 500, max_images: int = 4) -> None:
+        if interval < 1 or max_images < 1:
+            raise ValueError(f'interval and max_images must be at least 1, got {interval} and {max_images}')
+        self.interval = interval
+        self.max_images = max_images
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        _unwrapped(runner).keep_panels = self._draws(runner)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                         outputs: dict | None = None) -> None:
+        if not self._draws(runner):
+            return
+        model, meta = _unwrapped(runner), runner.train_dataloader.dataset.metainfo
+        picture = draw_training_panel(model.panels, meta['classes'], meta['palette'], self.max_images)
+        save_picture(Path(runner.work_dir) / 'panels' / f'iter_{runner.iter + 1:06d}.png', picture)
+        model.keep_panels, model.panels = False, {}
+
+    def _draws(self, runner: Runner) -> bool:
+        return is_main_process() and self.every_n_train_iters(runner, self.interval)
+
+
+def _unwrapped(runner: Runner) -> torch.nn.Module:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -1,0 +1,202 @@
+"""The training loop of domain adaptation: several dataloaders, one iteration."""
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import torch
+from mmengine.dist import all_reduce
+from mmengine.runner import IterBasedTrainLoop, Runner
+from mmseg.registry import LOOPS
+from torch.utils.data import DataLoader
+
+from udass.engine.checkpoint import SafeCheckpointHook
+from udass.engine.domain_loader import DomainIterator, DomainLoader
+from udass.engine.interrupt import Interrupted, InterruptGuard, start_worker
+from udass.engine.random_state import preserved_random_state, set_random_state
+
+# In a distributed run the processes agree on an interrupt every so many iterations: the exchange waits for the device.
+_AGREE_INTERVAL = 10
+
+
+@LOOPS.register_module()
+class UDATrainLoop(IterBasedTrainLoop):
+    """Trains by iterations on batches of several domains.
+
+    ``train_dataloader`` of the config is a dict of one dataloader config per domain, each with a plain mmseg dataset
+    and without a sampler: the loop makes the streams endless, repeatable, independent of each other and of the number
+    of workers (``DrawSampler``, ``DrawnDataset``), and adds the samplings that a method asks for.
+
+    An interrupt (Ctrl-C, SIGTERM) ends the iteration, saves a checkpoint and leaves with exit status 128 + signal.
+
+    Args:
+        runner (Runner): the runner.
+        dataloader (dict): domain -> dataloader config.
+        max_iters (int): iterations of the whole training.
+        val_begin (int): first iteration after which to validate.
+        val_interval (int): validate every so many iterations, and after the last one.
+        domains (Sequence[str]): domains to load; others in ``dataloader`` are left alone. The first is the labelled
+            source.
+        source_sampling (dict | None): config of a dataset wrapper that draws from the source, such as
+            ``dict(type='RareClassDataset', temperature=0.01)``; None draws every image equally often.
+        long_tail (dict | None): config of a third stream, ``long_tail``, of source images that contain a rare class:
+            ``draws`` (rare classes per iteration), ``mixes`` (mixed images per target image that get a paste), 2 each
+            by default, and arguments of ``LongTailDataset``. Its batch holds draws x mixes x source batch images.
+
+    Raises:
+        ValueError: a domain has no dataloader, a dataloader brings its own sampler, or the domains have different
+            classes.
+    """
+
+    def __init__(self, runner: Runner, dataloader: dict, max_iters: int, val_begin: int = 1, val_interval: int = 1000,
+                 domains: Sequence[str] = ('source', 'target'), source_sampling: dict | None = None,
+                 long_tail: dict | None = None) -> None:
+        configs = domain_configs(dataloader, domains, source_sampling, long_tail)
+        loaders = {domain: _build_loader(runner, config) for domain, config in configs.items()}
+        _check_same_classes(loaders)
+        super().__init__(runner, DomainLoader(loaders, length=max_iters), max_iters=max_iters, val_begin=val_begin,
+                         val_interval=val_interval)
+        self.dataloader_iterator = DomainIterator(self.dataloader)
+        self.resumed_random_state: dict | None = None
+
+    def run(self) -> torch.nn.Module:
+        """Trains to the last iteration; returns the model.
+
+        Raises:
+            SystemExit: after an interrupt, with status 130 (Ctrl-C) or 143 (SIGTERM), once the checkpoint is saved.
+        """
+        self.runner.call_hook('before_train')
+        self.runner.call_hook('before_train_epoch')
+        if self._iter > 0:
+            self.runner.logger.info(f'Continuing the data streams after iteration {self._iter}')
+            self.dataloader_iterator.skip_iter(self._iter)
+        if self.resumed_random_state is not None:
+            set_random_state(self.resumed_random_state)
+        with InterruptGuard() as guard:
+            try:
+                self._run_iterations(guard)
+            except Interrupted:
+                self._save_and_exit(guard)
+        self.runner.call_hook('after_train_epoch')
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    def _run_iterations(self, guard: InterruptGuard) -> None:
+        if self._validation_is_due():
+            # The checkpoint of an iteration is written before its validation.
+            self._validate(guard)
+        while self._iter < self._max_iters and not self.stop_training:
+            self.runner.model.train()
+            self.run_iter(self._next_batch(guard))
+            self._check_interrupt(guard)
+            if self._validation_is_due():
+                self._validate(guard)
+
+    def _next_batch(self, guard: InterruptGuard) -> dict:
+        try:
+            return next(self.dataloader_iterator)
+        except RuntimeError:
+            # A SIGTERM to the whole process group ended the workers; between two batches nothing is half-done.
+            if guard.signum is None:
+                raise
+            raise Interrupted from None
+
+    def _check_interrupt(self, guard: InterruptGuard) -> None:
+        if not self.runner.distributed:
+            stop = guard.signum is not None
+        elif self._iter % _AGREE_INTERVAL == 0:
+            # All processes must leave at the same iteration, or the rest waits for the missing one for ever.
+            flag = torch.tensor(int(guard.signum is not None))
+            all_reduce(flag, op='max')
+            stop = bool(flag)
+        else:
+            stop = False
+        if stop:
+            raise Interrupted
+
+    def _validation_is_due(self) -> bool:
+        if self.runner.val_loop is None or self._iter < max(self.val_begin, 1):
+            return False
+        if self.runner.message_hub.get_info('last_validation') == self._iter:
+            return False
+        return self._iter % self.val_interval == 0 or self._iter == self._max_iters
+
+    def _validate(self, guard: InterruptGuard) -> None:
+        # Building the loader's iterator draws from torch's generator: the training must not notice.
+        with preserved_random_state():
+            if self.runner.distributed:
+                self.runner.val_loop.run()
+            else:
+                with guard.immediate():
+                    self.runner.val_loop.run()
+        self.runner.message_hub.update_info('last_validation', self._iter)
+
+    def _save_and_exit(self, guard: InterruptGuard) -> None:
+        hooks = [hook for hook in self.runner.hooks if isinstance(hook, SafeCheckpointHook)]
+        if hooks:
+            advice = f'saved as {hooks[0].save_now(self.runner)}. To go on, give the same command with --resume'
+        else:
+            advice = 'not saved: default_hooks.checkpoint is no SafeCheckpointHook'
+        self.runner.logger.info(f'Stopped after iteration {self._iter} of {self._max_iters}, {advice}.')
+        self.runner.visualizer.close()
+        # In a distributed run the signal may have reached another process only; then it counts as Ctrl-C.
+        raise SystemExit(128 + (guard.signum or 2))
+
+
+def domain_configs(dataloader: Mapping, domains: Sequence[str], source_sampling: dict | None = None,
+                   long_tail: dict | None = None) -> dict[str, dict]:
+    """Dataloader config per stream, with the dataset wrapped and the sampler set.
+
+    Args:
+        dataloader (Mapping): domain -> dataloader config with a plain dataset and no sampler.
+        domains, source_sampling, long_tail: see :class:`UDATrainLoop`.
+    """
+    if not isinstance(dataloader, Mapping):
+        raise TypeError(f'train_dataloader must be a dict of one dataloader config per domain, got {dataloader!r}')
+    missing = [domain for domain in domains if domain not in dataloader]
+    if missing or not domains:
+        raise ValueError(f'train_dataloader has no config for domain {", ".join(missing) or "(none asked for)"}; it '
+                         f'has {", ".join(dataloader)}. Add train_dataloader.<domain> or change train_cfg.domains')
+    configs = {}
+    for domain in domains:
+        wrapper = {'type': 'DrawnDataset'}
+        if domain == domains[0] and source_sampling is not None:
+            wrapper = dict(source_sampling)
+        configs[domain] = _stream_config(dataloader[domain], domain, wrapper)
+    if long_tail is not None:
+        configs['long_tail'] = _long_tail_config(dataloader[domains[0]], long_tail)
+    return configs
+
+
+def _stream_config(loader: Mapping, stream: str, wrapper: dict) -> dict:
+    own = [key for key in ('sampler', 'batch_sampler') if key in loader]
+    if own or 'dataset' not in loader or 'batch_size' not in loader:
+        raise ValueError(f'train_dataloader.{stream} must have batch_size and dataset and no sampler (the loop sets '
+                         f'it), got the keys {", ".join(loader)}')
+    return {**loader, 'dataset': {**wrapper, 'dataset': loader['dataset']},
+            'sampler': {'type': 'DrawSampler', 'stream': stream}}
+
+
+def _long_tail_config(source: Mapping, long_tail: dict) -> dict:
+    wrapper = {'type': 'LongTailDataset', **long_tail}
+    draws, mixes = wrapper.pop('draws', 2), wrapper.pop('mixes', 2)
+    wrapper['images_per_draw'] = mixes * source['batch_size']
+    config = _stream_config(source, 'long_tail', wrapper)
+    config['batch_size'] = draws * mixes * source['batch_size']
+    return config
+
+
+def _build_loader(runner: Runner, config: dict) -> DataLoader:
+    loader = runner.build_dataloader(config, seed=runner.seed)
+    loader.worker_init_fn = partial(start_worker, loader.worker_init_fn)
+    # By default a loader draws its workers' seed from torch's global generator when it starts; a resumed run would
+    # draw it at another time than the uninterrupted one.
+    loader.generator = torch.Generator().manual_seed(runner.seed)
+    return loader
+
+
+def _check_same_classes(loaders: dict[str, DataLoader]) -> None:
+    classes = {domain: tuple(loader.dataset.metainfo['classes']) for domain, loader in loaders.items()}
+    first, expected = next(iter(classes.items()))
+    for domain, names in classes.items():
+        if names != expected:
+            raise ValueError(f'{domain} has other classes than {first}: {names} against {expected}. Every domain must '
+                             'map its label ids to the same classes in the same order')

@@ -1,0 +1,147 @@
+"""The runner: mmengine's, with strict loading, atomic saving, random states in checkpoints and class counts checked."""
+import os
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+from mmengine.dist import all_gather_object, is_main_process
+from mmengine.model import is_model_wrapper
+from mmengine.runner import BaseLoop, Runner
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import RUNNERS
+from torch import nn
+
+from udass.engine.checkpoint import PlainHistoryHook, atomic_target, latest_checkpoint, load_strictly, read_checkpoint
+from udass.engine.random_state import get_random_state
+
+
+def check_class_count(model: nn.Module, dataset: object) -> None:
+    """Compares every segmentation head of the model with the dataset's number of classes.
+
+    Raises:
+        ValueError: a head has another number of classes.
+    """
+    classes = getattr(dataset, 'metainfo', {}).get('classes')
+    if classes is None:
+        return
+    for name, head in model.named_modules():
+        if isinstance(head, BaseDecodeHead) and head.num_classes != len(classes):
+            raise ValueError(f'{name} has num_classes={head.num_classes}, but {type(dataset).__name__} has '
+                             f'{len(classes)} classes ({", ".join(classes)}). Set num_classes={len(classes)} in the '
+                             'decode head, or choose the dataset it was made for')
+
+
+@RUNNERS.register_module()
+class UDARunner(Runner):
+    """mmengine's runner for this project; arguments as there.
+
+    * Loading a checkpoint is strict and reads tensors and plain containers only.
+    * Saving is atomic, and a checkpoint holds the random states of every process.
+    * ``resume=True`` without ``load_from`` continues the latest checkpoint of the work dir, if there is one.
+    * Heads and datasets must agree on the number of classes.
+    """
+
+    def register_default_hooks(self, hooks: dict | None = None) -> None:
+        """mmengine's, and what makes checkpoints load safely."""
+        super().register_default_hooks(hooks)
+        self.register_hook(PlainHistoryHook())
+
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        return self._checked(super().build_train_loop(loop))
+
+    def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        return self._checked(super().build_val_loop(loop))
+
+    def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        return self._checked(super().build_test_loop(loop))
+
+    def _checked(self, loop: BaseLoop) -> BaseLoop:
+        check_class_count(self.model, loop.dataloader.dataset)
+        return loop
+
+    def load_or_resume(self) -> None:
+        """Loads or resumes what ``load_from`` and ``resume`` ask for."""
+        if self._resume and self._load_from is None and not self._has_loaded:
+            latest = latest_checkpoint(Path(self.work_dir))
+            if latest is None:
+                self.logger.warning(f'Nothing to resume in {self.work_dir}: starting at iteration 0')
+                self._resume = False
+            else:
+                self._load_from = str(latest)
+        super().load_or_resume()
+
+    def load_checkpoint(self, filename: str, map_location: str | Callable = 'cpu', strict: bool = True,
+                        revise_keys: list[tuple[str, str]] | None = None) -> dict:
+        """Loads the weights of a checkpoint file.
+
+        Args:
+            filename (str): a local file.
+            map_location (str | Callable): as in ``torch.load``.
+            strict (bool): every key of the file and of the model must have its counterpart.
+            revise_keys (list[tuple[str, str]] | None): pattern and replacement pairs for the keys; None strips
+                ``module.`` from the front.
+
+        Returns:
+            dict: the checkpoint.
+
+        Raises:
+            FileNotFoundError, ValueError: no such file, not a checkpoint, or one of another model.
+        """
+        checkpoint = read_checkpoint(filename, map_location)
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        state = checkpoint['state_dict']
+        for pattern, replacement in [(r'^module\.', '')] if revise_keys is None else revise_keys:
+            state = OrderedDict((re.sub(pattern, replacement, key), value) for key, value in state.items())
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        if strict:
+            load_strictly(model, state, filename)
+        else:
+            model.load_state_dict(state, strict=False)
+        self._has_loaded = True
+        self._loaded_meta = checkpoint.get('meta', {})
+        self.logger.info(f'Loaded {filename}')
+        return checkpoint
+
+    def resume(self, filename: str, resume_optimizer: bool = True, resume_param_scheduler: bool = True,
+               map_location: str | Callable = 'cpu') -> None:
+        """Continues the training of a checkpoint; arguments as in mmengine.
+
+        Raises:
+            ValueError: the file holds weights only, or comes from a run with another seed.
+        """
+        seed = self.seed
+        try:
+            super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
+        except KeyError as error:
+            if error.args[0] not in ('meta', 'epoch', 'iter', 'message_hub'):
+                raise
+            raise ValueError(f'{filename} holds no training state ({error} is missing), so it cannot be resumed. To '
+                             f'start a new training from its weights, set load_from={filename}') from error
+        if self.seed != seed:
+            raise ValueError(f'{filename} was trained with seed {self.seed}, this run has seed {seed}: the data '
+                             f'streams would differ. Resume with --seed {self.seed}')
+        states = self._loaded_meta.get('random_states', [])
+        if len(states) == self.world_size:
+            self.train_loop.resumed_random_state = states[self.rank]
+        else:
+            self.logger.warning(f'{filename} holds the random states of {len(states)} processes, this run has '
+                                f'{self.world_size}: going on from the seed, not bit for bit')
+
+    def save_checkpoint(self, out_dir: str, filename: str, file_client_args: dict | None = None,
+                        save_optimizer: bool = True, save_param_scheduler: bool = True, meta: dict | None = None,
+                        by_epoch: bool = True, backend_args: dict | None = None) -> None:
+        """Saves a checkpoint atomically. To be called by every process: each adds its random state.
+
+        Arguments as in mmengine, except that only local folders are written to.
+        """
+        if file_client_args is not None or backend_args is not None:
+            raise ValueError('checkpoints are written to local folders only: leave file_client_args and backend_args '
+                             f'out, got {file_client_args} and {backend_args}')
+        meta = {**(meta or {}), 'random_states': all_gather_object(get_random_state())}
+        if not is_main_process():
+            return
+        os.makedirs(out_dir, exist_ok=True)
+        with atomic_target(Path(out_dir) / filename) as temporary:
+            super().save_checkpoint(str(temporary.parent), temporary.name, save_optimizer=save_optimizer,
+                                    save_param_scheduler=save_param_scheduler, meta=meta, by_epoch=by_epoch)
