@@ -19,8 +19,7 @@ class UDADataset(BaseSegDataset):
     which ``LoadLabels`` reads. Metainfo by class name, beside mmseg's ``classes`` and ``palette``:
 
     - ``thing_classes``: names;
-    - ``rare_classes``: list of dict(name, weight > 0, min_pixels >= 0);
-    - ``pseudo_margins``: dict(top, bottom), rows of the full image in which pseudo-labels are not trusted.
+    - ``rare_classes``: list of dict(name, weight > 0, min_pixels >= 0).
 
     Subclasses set METAINFO, LABEL_TABLE and HOW_TO_GET.
 

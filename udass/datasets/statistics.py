@@ -183,7 +183,9 @@ def _read_cache(file: Path) -> dict[str, list]:
         content = json.loads(file.read_text())
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
+    usable = isinstance(content, dict) and all(isinstance(entry, list) and len(entry) == 2
+                                               for entry in content.values())
+    return content if usable else {}
 
 
 def _write_cache(file: Path, content: dict[str, list]) -> None:

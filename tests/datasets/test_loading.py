@@ -1,0 +1,179 @@
+"""Reading files: exact values, and one clear message for each way in which a file can be wrong."""
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from udass.datasets.transforms import LoadImage, LoadLabels
+from udass.datasets.transforms.loading import map_labels, read_image, read_label_ids
+
+IDENTITY = {0: 0, 1: 1, 2: 2, 255: 255}
+
+
+def photo(height=64, width=96):
+    """A smooth colour image, (H, W, 3) uint8 BGR."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    return np.stack([x * 2, y * 3, 255 - x - y], axis=-1).clip(0, 255).astype(np.uint8)
+
+
+def label_results(tmp_path, labels, *, table=None, **changes):
+    path = str(tmp_path / 'label.png')
+    assert cv2.imwrite(path, labels)
+    shape = labels.shape[:2]
+    results = dict(img_path='image.png', seg_map_path=path, label_table=table or IDENTITY, ori_shape=shape)
+    return {**results, **changes}
+
+
+def test_images_are_bgr_and_exact(tmp_path):
+    path = str(tmp_path / 'a.png')
+    Image.fromarray(photo()[..., ::-1].copy()).save(path)  # Pillow writes RGB
+    results = LoadImage()(dict(img_path=path))
+    np.testing.assert_array_equal(results['img'], photo())
+    assert results['img_shape'] == results['ori_shape'] == (64, 96)
+
+
+def test_grey_images_get_three_channels(tmp_path):
+    path = str(tmp_path / 'a.png')
+    cv2.imwrite(path, np.full((4, 5), 7, np.uint8))
+    np.testing.assert_array_equal(read_image(path), np.full((4, 5, 3), 7))
+
+
+def test_an_orientation_tag_does_not_turn_the_image_away_from_its_label(tmp_path):
+    path = str(tmp_path / 'a.jpg')
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    Image.fromarray(photo()).save(path, exif=exif)
+    assert read_image(path).shape == (64, 96, 3)
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.png'])
+@pytest.mark.parametrize('share', [0.2, 0.6, 0.97])
+def test_truncated_image(tmp_path, suffix, share):
+    path = tmp_path / f'a{suffix}'
+    content = cv2.imencode(suffix, photo())[1].tobytes()
+    path.write_bytes(content[:int(share * len(content))])
+    with pytest.raises(ValueError, match=rf'a\{suffix} \(\d+ bytes\) cannot be decoded: it is truncated or no image\. '
+                                         'The file is damaged: copy or download it again'):
+        read_image(str(path))
+
+
+def test_a_cut_jpeg_is_found_even_if_the_decoder_fills_it_with_grey(tmp_path, monkeypatch):
+    content = cv2.imencode('.jpg', photo())[1].tobytes()
+    monkeypatch.setattr(cv2, 'imdecode', lambda *_: np.full((64, 96, 3), 128, np.uint8))
+    # With the end marker of an embedded preview before the picture itself.
+    comment = b'\xff\xfe\x00\x06\xff\xda\xff\xd9'
+    (tmp_path / 'a.jpg').write_bytes(content[:2] + comment + content[2:-40])
+    with pytest.raises(ValueError, match='truncated'):
+        read_image(str(tmp_path / 'a.jpg'))
+
+
+def test_a_jpeg_with_something_behind_its_end_is_fine(tmp_path):
+    content = cv2.imencode('.jpg', photo())[1].tobytes()
+    (tmp_path / 'a.jpg').write_bytes(content + b'\x00' * 100)
+    assert read_image(str(tmp_path / 'a.jpg')).shape == (64, 96, 3)
+
+
+@pytest.mark.parametrize('read', [read_image, read_label_ids])
+def test_missing_empty_and_foreign_files(tmp_path, read):
+    with pytest.raises(FileNotFoundError, match=r'none\.png does not exist'):
+        read(str(tmp_path / 'none.png'))
+    (tmp_path / 'empty.png').write_bytes(b'')
+    with pytest.raises(ValueError, match=r'empty\.png is empty\. The file is damaged'):
+        read(str(tmp_path / 'empty.png'))
+    (tmp_path / 'text.png').write_bytes(b'not a picture at all')
+    with pytest.raises(ValueError, match=r'text\.png \(20 bytes\) cannot be decoded'):
+        read(str(tmp_path / 'text.png'))
+
+
+def test_labels_go_through_the_table(tmp_path):
+    labels = np.array([[7, 8], [11, 0]], np.uint8)
+    results = LoadLabels()(label_results(tmp_path, labels, table={7: 0, 8: 1, 11: 2, 0: 255}))
+    assert results['gt_seg_map'].tolist() == [[0, 1], [2, 255]]
+    assert results['gt_seg_map'].dtype == np.uint8
+    assert results['seg_fields'] == ['gt_seg_map']
+
+
+def test_an_id_outside_the_table(tmp_path):
+    labels = np.array([[0, 1], [2, 5]], np.uint8)
+    with pytest.raises(ValueError, match=r'label\.png holds the label ids \[5\], which are not in the label table of '
+                                         r'its data set \(ids found: \[0, 1, 2, 5\], ids listed: \[0, 1, 2, 255\]\)'):
+        LoadLabels()(label_results(tmp_path, labels))
+
+
+def test_palette_files_give_their_indices(tmp_path):
+    file = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8), mode='P')
+    file.putpalette([200, 10, 10, 10, 200, 10, 10, 10, 200])
+    file.save(tmp_path / 'a.png')
+    assert read_label_ids(str(tmp_path / 'a.png')).tolist() == [[0, 1], [2, 1]]
+
+
+def test_one_bit_files_give_0_and_1(tmp_path):
+    Image.fromarray(np.array([[True, False]])).save(tmp_path / 'a.png')
+    assert read_label_ids(str(tmp_path / 'a.png')).tolist() == [[1, 0]]
+
+
+def test_16_bit_colour_labels_keep_their_red_channel(tmp_path):
+    red = np.array([[1, 2], [300, 65535]], np.uint16)
+    pixels = np.stack([np.zeros_like(red), red * 0 + 9, red], axis=-1)  # OpenCV writes blue first
+    path = str(tmp_path / 'a.png')
+    assert cv2.imwrite(path, pixels)
+    ids = read_label_ids(path, channel=0)
+    np.testing.assert_array_equal(ids, red)
+    mapped = map_labels(ids, {1: 0, 2: 1, 300: 2, 65535: 255}, path)
+    assert mapped.tolist() == [[0, 1], [2, 255]]
+
+
+def test_label_channel_comes_from_the_data_set(tmp_path):
+    pixels = np.zeros((2, 2, 3), np.uint8)
+    pixels[..., 2] = [[0, 1], [2, 255]]
+    results = label_results(tmp_path, pixels, label_channel=0)
+    assert LoadLabels()(results)['gt_seg_map'].tolist() == [[0, 1], [2, 255]]
+
+
+def test_wrong_number_of_channels(tmp_path):
+    colour, grey = str(tmp_path / 'colour.png'), str(tmp_path / 'grey.png')
+    cv2.imwrite(colour, np.zeros((2, 2, 3), np.uint8))
+    cv2.imwrite(grey, np.zeros((2, 2), np.uint8))
+    with pytest.raises(ValueError, match=r'colour\.png has shape \(2, 2, 3\); a label has one channel.*label_channel'):
+        read_label_ids(colour)
+    with pytest.raises(ValueError, match=r'grey\.png has shape \(2, 2\), which has no colour channel 0'):
+        read_label_ids(grey, channel=0)
+    with pytest.raises(ValueError, match='no colour channel 3'):
+        read_label_ids(colour, channel=3)
+
+
+def test_ids_beyond_16_bits_and_fractions_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r'x holds the label ids \[70000\]'):
+        map_labels(np.array([[0, 70000]], np.int32), IDENTITY, 'x')
+    Image.fromarray(np.zeros((2, 2), np.float32)).save(tmp_path / 'a.tiff')
+    with pytest.raises(ValueError, match=r'a\.tiff holds float32 values; a label holds integer ids'):
+        read_label_ids(str(tmp_path / 'a.tiff'))
+
+
+def test_truncated_label(tmp_path):
+    path = tmp_path / 'label.png'
+    content = cv2.imencode('.png', np.random.default_rng(0).integers(0, 3, (64, 64), np.uint8))[1].tobytes()
+    path.write_bytes(content[:len(content) // 2])
+    with pytest.raises(ValueError, match=r'label\.png \(\d+ bytes\) cannot be decoded as a label'):
+        read_label_ids(str(path))
+
+
+def test_label_of_another_size_than_its_image(tmp_path):
+    labels = np.zeros((10, 20), np.uint8)
+    results = label_results(tmp_path, labels, ori_shape=(10, 22))
+    with pytest.raises(ValueError, match=r'label\.png is 20x10 pixels, its image image\.png 22x10 .*max_size'):
+        LoadLabels()(dict(results))
+    with pytest.raises(ValueError, match='is 20x10 pixels'):
+        LoadLabels(max_size_difference=1)(dict(results))
+    assert LoadLabels(max_size_difference=2)(dict(results))['gt_seg_map'].shape == (10, 22)
+
+
+def test_labels_may_be_loaded_after_the_image_was_resized(tmp_path):
+    results = label_results(tmp_path, np.zeros((10, 20), np.uint8), img_shape=(5, 10))
+    assert LoadLabels()(results)['gt_seg_map'].shape == (10, 20)
+
+
+def test_a_data_set_without_labels_cannot_load_them():
+    with pytest.raises(ValueError, match=r'image\.png comes from a data set without labels \(labelled=False\): remove '
+                                         'LoadLabels from its pipeline'):
+        LoadLabels()(dict(img_path='image.png', ori_shape=(2, 2)))

@@ -1,0 +1,35 @@
+"""The folder layout of the demo data (the pictures themselves are tested with their generator)."""
+import cv2
+import numpy as np
+import pytest
+
+from udass.datasets import StreetsDataset
+
+
+@pytest.fixture
+def root(tmp_path):
+    for domain in ('game', 'camera'):
+        for folder in ('images', 'labels'):
+            (tmp_path / domain / 'train' / folder).mkdir(parents=True)
+            cv2.imwrite(str(tmp_path / domain / 'train' / folder / '0.png'), np.full((4, 6), 18, np.uint8))
+    return tmp_path
+
+
+def test_domain_and_split_name_the_folders(root):
+    dataset = StreetsDataset(data_root=str(root), domain='camera', split='train',
+                             pipeline=[dict(type='LoadImage'), dict(type='LoadLabels')])
+    assert dataset[0]['img_path'] == str(root / 'camera' / 'train' / 'images' / '0.png')
+    assert set(np.unique(dataset[0]['gt_seg_map'])) == {18}
+
+
+def test_missing_data_says_how_to_make_it(root):
+    with pytest.raises(FileNotFoundError, match='game/val/images does not exist.*`make data`'):
+        StreetsDataset(data_root=str(root), domain='game', split='val')
+
+
+def test_the_lists_are_those_of_the_field():
+    classes = StreetsDataset.METAINFO['classes']
+    assert len(classes) == len(StreetsDataset.METAINFO['palette']) == 19
+    assert [classes.index(name) for name in StreetsDataset.METAINFO['thing_classes']] == [6, 7, *range(11, 19)]
+    rare = [classes.index(entry['name']) for entry in StreetsDataset.METAINFO['rare_classes']]
+    assert rare == [3, 4, 5, 6, 12, 15, 16, 17, 18]
