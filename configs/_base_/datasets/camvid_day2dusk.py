@@ -1,0 +1,64 @@
+# CamVid, from day (305 labelled images) to dusk (62 images of sequence 0001TP, labels never read); tested on the 62 dusk
+# images of the test split. The data: see README. UDASS_CAMVID names its folder where it is not data/camvid.
+import os
+
+data_root = os.environ.get('UDASS_CAMVID', 'data/camvid')
+# Half of the published 480x360 edition and a little more: what two CPU cores train in minutes.
+scale = (320, 240)
+
+source_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='LoadLabels'),
+    dict(type='RandomResize', scale=scale, ratio_range=(1.0, 1.5), keep_ratio=True),
+    dict(type='RareClassCrop', crop_size=(240, 320), cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackSegInputs', meta_keys=('img_path', 'img_shape', 'ori_shape', 'flip', 'rare_class', 'paste_class')),
+]
+target_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='RandomResize', scale=scale, ratio_range=(1.0, 1.5), keep_ratio=True),
+    dict(type='RareClassCrop', crop_size=(240, 320)),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackSegInputs', meta_keys=('img_path', 'img_shape', 'ori_shape', 'flip')),
+]
+test_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='Resize', scale=scale, keep_ratio=True),
+    # After Resize: predictions are compared at the size of the published labels.
+    dict(type='LoadLabels'),
+    dict(type='PackSegInputs'),
+]
+train_dataloader = dict(
+    source=dict(
+        batch_size=2,
+        num_workers=0,
+        dataset=dict(
+            type='CamVidDataset',
+            data_root=data_root,
+            split='train',
+            exclude_sequence='0001TP',
+            pipeline=source_pipeline)),
+    target=dict(
+        batch_size=2,
+        num_workers=0,
+        dataset=dict(
+            type='CamVidDataset',
+            data_root=data_root,
+            split='train',
+            sequence='0001TP',
+            labelled=False,
+            pipeline=target_pipeline)))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='CamVidDataset',
+        data_root=data_root,
+        split='test',
+        sequence='0001TP',
+        test_mode=True,
+        pipeline=test_pipeline))
+test_dataloader = val_dataloader
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator

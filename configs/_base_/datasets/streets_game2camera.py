@@ -1,0 +1,54 @@
+# The built-in street scenes, from game (labelled) to camera (labels never read); tested on unseen camera images.
+# `make data` or tools/make_streets.py writes them.
+data_root = 'data/streets'
+# Crops of the 384x192 pictures.
+crop_size = (128, 256)
+
+source_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='LoadLabels'),
+    dict(type='RareClassCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackSegInputs', meta_keys=('img_path', 'img_shape', 'ori_shape', 'flip', 'rare_class', 'paste_class')),
+]
+target_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='RareClassCrop', crop_size=crop_size),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackSegInputs', meta_keys=('img_path', 'img_shape', 'ori_shape', 'flip')),
+]
+test_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='LoadLabels'),
+    dict(type='PackSegInputs'),
+]
+train_dataloader = dict(
+    source=dict(
+        batch_size=2,
+        num_workers=0,
+        dataset=dict(
+            type='StreetsDataset', data_root=data_root, domain='game', split='train', pipeline=source_pipeline)),
+    target=dict(
+        batch_size=2,
+        num_workers=0,
+        dataset=dict(
+            type='StreetsDataset',
+            data_root=data_root,
+            domain='camera',
+            split='train',
+            labelled=False,
+            pipeline=target_pipeline)))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='StreetsDataset',
+        data_root=data_root,
+        domain='camera',
+        split='val',
+        test_mode=True,
+        pipeline=test_pipeline))
+test_dataloader = val_dataloader
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator
