@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from torch import Tensor
 
-from udass.visualization.panels import draw_training_panel, save_picture
+from udass.visualization.panels import draw_comparison, draw_training_panel, read_image, save_picture
 
 
 @HOOKS.register_module()
@@ -99,6 +99,32 @@ class PanelHook(Hook):
 
     def _draws(self, runner: Runner) -> bool:
         return is_main_process() and self.every_n_train_iters(runner, self.interval)
+
+
+@HOOKS.register_module()
+class PredictionPictureHook(Hook):
+    """Writes a picture per tested image: image, prediction and truth side by side with a legend.
+
+    Args:
+        folder (str): where to; files are named after the images, with their number in front.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+        self._written = 0
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                        outputs: list | None = None) -> None:
+        meta = runner.test_dataloader.dataset.metainfo
+        for sample in outputs or []:
+            columns = {'prediction': [sample.pred_sem_seg.data[0].cpu().numpy()]}
+            if 'gt_sem_seg' in sample:
+                columns['truth'] = [sample.gt_sem_seg.data[0].cpu().numpy()]
+            picture = draw_comparison([read_image(sample.img_path)], columns, meta['classes'], meta['palette'])
+            # With several processes the numbers would collide.
+            name = f'{self._written * runner.world_size + runner.rank:05d}_{Path(sample.img_path).stem}.png'
+            save_picture(self.folder / name, picture)
+            self._written += 1
 
 
 def _unwrapped(runner: Runner) -> torch.nn.Module:

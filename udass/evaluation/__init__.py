@@ -1,0 +1,4 @@
+"""Metrics."""
+from udass.evaluation.iou import ClassIoUMetric, IoUTable
+
+__all__ = ['ClassIoUMetric', 'IoUTable']
