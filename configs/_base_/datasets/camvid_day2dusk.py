@@ -12,21 +12,21 @@ source_pipeline = [
     dict(type='RandomResize', scale=scale, ratio_range=(1.0, 1.5), keep_ratio=True),
     dict(type='RareClassCrop', crop_size=(240, 320), cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PackSegInputs', meta_keys=('img_path', 'img_shape', 'ori_shape', 'flip', 'rare_class', 'paste_class')),
+    dict(type='PackUDAInputs'),
 ]
 target_pipeline = [
     dict(type='LoadImage'),
     dict(type='RandomResize', scale=scale, ratio_range=(1.0, 1.5), keep_ratio=True),
     dict(type='RareClassCrop', crop_size=(240, 320)),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PackSegInputs', meta_keys=('img_path', 'img_shape', 'ori_shape', 'flip')),
+    dict(type='PackUDAInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImage'),
     dict(type='Resize', scale=scale, keep_ratio=True),
     # After Resize: predictions are compared at the size of the published labels.
     dict(type='LoadLabels'),
-    dict(type='PackSegInputs'),
+    dict(type='PackUDAInputs'),
 ]
 train_dataloader = dict(
     source=dict(

@@ -9,18 +9,18 @@ source_pipeline = [
     dict(type='LoadLabels'),
     dict(type='RareClassCrop', crop_size=crop_size, cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PackSegInputs', meta_keys=('img_path', 'img_shape', 'ori_shape', 'flip', 'rare_class', 'paste_class')),
+    dict(type='PackUDAInputs'),
 ]
 target_pipeline = [
     dict(type='LoadImage'),
     dict(type='RareClassCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PackSegInputs', meta_keys=('img_path', 'img_shape', 'ori_shape', 'flip')),
+    dict(type='PackUDAInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImage'),
     dict(type='LoadLabels'),
-    dict(type='PackSegInputs'),
+    dict(type='PackUDAInputs'),
 ]
 train_dataloader = dict(
     source=dict(
