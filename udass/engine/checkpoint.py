@@ -131,6 +131,9 @@ class PlainHistoryHook(Hook):
         hub = checkpoint['message_hub']
         hub['log_scalars'] = {key: [torch.as_tensor(part) for part in history.data]
                               for key, history in hub['log_scalars'].items()}
+        # mmengine keeps the names of entries that are gone, and warns about each when it resumes.
+        hub['resumed_keys'] = {key: value for key, value in hub['resumed_keys'].items()
+                               if key in hub['log_scalars'] or key in hub['runtime_info']}
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         hub = checkpoint.get('message_hub')

@@ -47,9 +47,18 @@ class ScalarLogHook(RuntimeInfoHook):
         for name, value in (outputs or {}).items():
             self._pending.setdefault(name, []).append(value.detach() if isinstance(value, Tensor) else value)
         if self._reads_after(runner):
-            for name, mean in _read_means(self._pending).items():
-                runner.message_hub.update_scalar(f'train/{name}', mean)
+            self._record(runner, _read_means(self._pending))
             self._pending = {}
+
+    def _record(self, runner: Runner, means: dict[str, float]) -> None:
+        """Hands the means to the log, and takes out what was not measured any more: it would be repeated for ever."""
+        hub = runner.message_hub
+        for name in hub.get_info('logged_scalars', []):
+            if name not in means:
+                hub.log_scalars.pop(f'train/{name}', None)
+        for name, mean in means.items():
+            hub.update_scalar(f'train/{name}', mean)
+        hub.update_info('logged_scalars', list(means))
 
     def _reads_after(self, runner: Runner) -> bool:
         return self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)

@@ -1,0 +1,42 @@
+# make demo    everything from set-up to two trained networks, their scores and a picture
+# make test    everything that can be checked (what continuous integration runs); make test-fast: its quick part
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
+OPENCV := $(shell sed -n 's/^opencv-python==//p' requirements.txt)
+
+.PHONY: demo test test-fast data lint setup clean-venv
+.DEFAULT_GOAL := setup
+
+setup: $(STAMP)
+
+# opencv-python, which mmcv asks for, links libGL; where the system has none, OpenCV's headless build takes its place.
+$(STAMP): requirements.txt setup.py
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 10) and \
+		"UDASS needs Python 3.10 or newer, $(PYTHON) is " + v + ". Call make with PYTHON=<a newer one>")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo 'Installing the requirements into $(VENV) (PyTorch is large: this can take minutes)'
+	$(PIP_INSTALL) --quiet -r requirements.txt -e .
+	@$(BIN)/python -c 'import cv2' 2>/dev/null || $(PIP_INSTALL) --no-deps --force-reinstall opencv-python-headless==$(OPENCV)
+	@$(BIN)/python -c 'import cv2, udass'
+	@touch $@
+
+data: $(STAMP)
+	$(BIN)/python tools/make_streets.py --root data/streets
+
+demo: data
+	$(BIN)/python tools/demo.py
+
+lint: $(STAMP)
+	$(BIN)/python -m ruff check .
+
+test: lint
+	$(BIN)/python -m pytest
+
+test-fast: lint
+	$(BIN)/python -m pytest -m 'not slow'
+
+clean-venv:
+	rm -rf $(VENV)

@@ -1,0 +1,73 @@
+"""Shared data, threads, and a check that nothing is skipped by mistake where the data is there."""
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+PROJECT = Path(__file__).resolve().parents[1]
+# Environment variable -> where its files are by default, relative to the project.
+SHARED = {'UDASS_GOLDEN': '../shared/golden',
+          'UDASS_CAMVID': '../shared/data/camvid',
+          'UDASS_WEIGHTS': '../shared/weights/tf_efficientnet_lite0_imagenet.pth'}
+
+
+def shared_path(variable: str) -> Path:
+    """Where the environment variable, or else its default, says that shared files are."""
+    return (PROJECT / (os.environ.get(variable) or SHARED[variable])).resolve()
+
+
+def _require(variable: str) -> Path:
+    path = shared_path(variable)
+    if not path.exists():
+        pytest.skip(f'no shared data at {path}: set {variable}')
+    return path
+
+
+@pytest.fixture(scope='session')
+def golden_dir() -> Path:
+    """Folder of the reference values."""
+    return _require('UDASS_GOLDEN')
+
+
+@pytest.fixture(scope='session')
+def camvid_root() -> Path:
+    """Folder of CamVid."""
+    return _require('UDASS_CAMVID')
+
+
+@pytest.fixture(scope='session')
+def weights_path() -> Path:
+    """File of ImageNet weights of EfficientNet-Lite0."""
+    return _require('UDASS_WEIGHTS')
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Configs read these variables, too.
+    for variable in SHARED:
+        if not os.environ.get(variable) and shared_path(variable).exists():
+            os.environ[variable] = str(shared_path(variable))
+    # More threads than cores, or many threads on tiny tensors, only slow each other down.
+    if 'OMP_NUM_THREADS' not in os.environ:
+        torch.set_num_threads(min(2, os.cpu_count() or 1))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> object:
+    """In continuous integration a test must not skip for want of shared data that is there."""
+    outcome = yield
+    report = outcome.get_result()
+    if os.environ.get('CI') != 'true' or not report.skipped or hasattr(report, 'wasxfail'):
+        return
+    reason = str(report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr)
+    named = [shared_path(variable) for variable in SHARED if names_shared_data(reason, variable)]
+    present = [path for path in named if path.exists()]
+    if present:
+        report.outcome = 'failed'
+        report.longrepr = f'{item.nodeid} skipped ("{reason}") although {present[0]} exists: with CI=true an error'
+
+
+def names_shared_data(reason: str, variable: str) -> bool:
+    """Whether the reason of a skip is that the files of a variable are missing."""
+    word = variable.removeprefix('UDASS_').lower()
+    return word in reason.lower()

@@ -1,0 +1,150 @@
+"""Experiments: train and test a config in processes of their own, keep what was measured, go on after an interrupt."""
+import hashlib
+import json
+import platform
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from udass.engine.checkpoint import atomic_target, latest_checkpoint
+from udass.engine.config import load_config
+
+RESULT = 'result.json'
+_PROGRESS = 'progress.json'
+
+
+class ExperimentFailed(RuntimeError):
+    """A tool that an experiment runs ended with an error."""
+
+
+def run_experiment(config: str, seed: int, folder: Path, tools: Path, options: Sequence[str] = (),
+                   predictions: bool = False) -> dict:
+    """Trains a config with a seed and tests the last iterate, unless that was done before.
+
+    Args:
+        config (str): config file.
+        seed (int): seed of every random stream.
+        folder (Path): for checkpoints, logs and results of this run; a run that was interrupted goes on there.
+        tools (Path): folder of train.py and test.py.
+        options (Sequence[str]): KEY=VALUE settings that replace those of the config.
+        predictions (bool): also write the predicted class ids of the test images to ``folder/predictions``.
+
+    Returns:
+        dict: what ``folder/result.json`` holds: scores in percent, ``train_seconds`` (wall time of the training
+        process or processes, start and validation included), ``validations`` [[iteration, mIoU], ...].
+
+    Raises:
+        ValueError: the folder holds a run with other settings.
+        ExperimentFailed: training or testing ended with an error.
+        KeyboardInterrupt: the run was interrupted; its checkpoint is saved.
+    """
+    progress = _read_progress(folder, _fingerprint(config, seed, options))
+    finished = read_result(folder)
+    if finished is not None and (not predictions or (folder / 'predictions').is_dir()):
+        return finished
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen = ['--cfg-options', *options] if options else []
+    if not progress['trained']:
+        _train(config, seed, folder, tools / 'train.py', chosen, progress)
+    extra = [f'test_evaluator.output_dir={folder / "predictions"}'] if predictions else []
+    arguments = [config, str(latest_checkpoint(folder)), '--work-dir', str(folder / 'test'), '--json',
+                 str(folder / 'test.json'), '--cfg-options', *options, *extra]
+    run_tool(tools / 'test.py', arguments if options or extra else arguments[:-1])
+    scores = json.loads((folder / 'test.json').read_text())
+    result = {'config': config, 'seed': seed, 'options': list(options), **scores,
+              'train_seconds': round(progress['train_seconds'], 1), 'train_sessions': progress['train_sessions'],
+              'validations': read_validations(folder), 'machine': _machine()}
+    result['checkpoint'] = Path(result['checkpoint']).name
+    _write_json(folder / RESULT, result)
+    return result
+
+
+def _train(config: str, seed: int, folder: Path, script: Path, chosen: list[str], progress: dict) -> None:
+    """Trains, and keeps the time spent even if it does not come to an end."""
+    resume = ['--resume'] if latest_checkpoint(folder) is not None else []
+    start = time.monotonic()
+    progress['train_sessions'] += 1
+    _write_json(folder / _PROGRESS, progress)
+    try:
+        run_tool(script, [config, '--work-dir', str(folder), '--seed', str(seed), *resume, *chosen])
+        progress['trained'] = True
+    finally:
+        progress['train_seconds'] += time.monotonic() - start
+        _write_json(folder / _PROGRESS, progress)
+
+
+def run_tool(script: Path, arguments: Sequence[str]) -> None:
+    """Runs a tool in a process of its own and waits for it.
+
+    Ctrl-C and SIGTERM are handed on, so that the tool saves what it has; a second one makes it abort.
+
+    Raises:
+        ExperimentFailed: it ended with an error.
+        KeyboardInterrupt: it was interrupted.
+    """
+    # In a session of its own the tool gets a Ctrl-C from here and only from here, not from the terminal as well.
+    process = subprocess.Popen([sys.executable, str(script), *arguments], start_new_session=True)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.signal(number, lambda signum, frame: process.send_signal(signum)) for number in numbers}
+    try:
+        status = process.wait()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    if status in (130, 143, -signal.SIGINT, -signal.SIGTERM):
+        raise KeyboardInterrupt
+    if status != 0:
+        raise ExperimentFailed(f'{script.name} {" ".join(arguments)} ended with status {status}; its message is above')
+
+
+def read_result(folder: Path) -> dict | None:
+    """Result of a finished run, None where there is none."""
+    path = folder / RESULT
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def read_validations(folder: Path) -> list[list[float]]:
+    """[[iteration, mIoU in percent], ...] of all validations during training, as the log recorded them."""
+    found: dict[int, float] = {}
+    for path in sorted(folder.glob('*/vis_data/scalars.json')):
+        for line in path.read_text().splitlines():
+            record = json.loads(line)
+            if 'mIoU' in record:
+                found[int(record['step'])] = float(record['mIoU'])
+    return [[step, found[step]] for step in sorted(found)]
+
+
+def _fingerprint(config: str, seed: int, options: Sequence[str]) -> str:
+    """Digest of everything that the config and the options say."""
+    settings = load_config(config).to_dict()
+    content = json.dumps([settings, seed, sorted(options)], sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _read_progress(folder: Path, fingerprint: str) -> dict:
+    path = folder / _PROGRESS
+    if not path.is_file():
+        return {'fingerprint': fingerprint, 'trained': False, 'train_seconds': 0.0, 'train_sessions': 0}
+    progress = json.loads(path.read_text())
+    if progress['fingerprint'] != fingerprint:
+        raise ValueError(f'{folder} holds a run with other settings (the config, the options or the data path changed '
+                         'since). Delete it to run again, or choose another output folder')
+    return progress
+
+
+def _machine() -> str:
+    """What the run was computed on, for tables of times."""
+    if torch.cuda.is_available():
+        return f'{torch.cuda.get_device_name()}, torch {torch.__version__}'
+    return f'CPU ({platform.machine()}), {torch.get_num_threads()} threads, torch {torch.__version__}'
+
+
+def _write_json(path: Path, content: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_target(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + '\n')
