@@ -1,9 +1,3 @@
-_base_ = [
-    '_base_/default_runtime.py',
-    '_base_/datasets/camvid_day2dusk.py',
-    '_base_/models/small_effnet_lite0.py',
-    '_base_/uda/source_only.py',
-    '_base_/schedules/small.py',
-]
-model = dict(student={{_base_.segmentor}})
-train_cfg = dict(max_iters=400, val_interval=400)
+# The ceiling: the same network trained on the labels of the target's training images.
+_base_ = './camvid_day2dusk_source_only.py'
+train_dataloader = dict(source=dict(dataset=dict(sequence='0001TP', exclude_sequence=None)))
