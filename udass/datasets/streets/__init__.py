@@ -1,0 +1,21 @@
+"""Built-in street scenes: labelled images and clips with exact optical flow in two domains, drawn from a seed."""
+
+from .clip import StreetClip, read_flow, render_clip, write_flow
+from .domain import CAMERA, DOMAINS, GAME, Domain
+from .image import render_image
+from .writer import DEFAULT_CLIP_COUNTS, DEFAULT_COUNTS, write_streets
+
+__all__ = [
+    'CAMERA',
+    'DEFAULT_CLIP_COUNTS',
+    'DEFAULT_COUNTS',
+    'DOMAINS',
+    'GAME',
+    'Domain',
+    'StreetClip',
+    'read_flow',
+    'render_clip',
+    'render_image',
+    'write_flow',
+    'write_streets',
+]
