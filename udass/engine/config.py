@@ -157,13 +157,14 @@ def _valid_keys(node: Mapping, path: str) -> set[str] | None:
         return keys | set(inspect.signature(Runner.set_randomness).parameters) - {'self'}
     if 'dataset' in node and 'type' not in node:
         return keys | _LOADER_KEYS | set(inspect.signature(DataLoader).parameters)
-    components = component_classes(node['type']) if 'type' in node else []
+    kind = node.get('type', 'OptimWrapper' if path == 'optim_wrapper' else None)
+    components = [] if kind is None else component_classes(kind)
     for component in components:
         names, is_open = all_arguments(component)
         if is_open:
             return None
         keys |= names
-    if components or path == 'optim_wrapper':
+    if components:
         keys |= _BUILDER_KEYS
     return keys
 
