@@ -12,8 +12,9 @@ import pytest
 from udass.engine.experiment import ExperimentFailed, read_result, read_validations, run_experiment, run_tool
 
 TRAIN = """
-import json, sys
+import json, sys, time
 from pathlib import Path
+time.sleep(0.05)
 arguments = sys.argv[1:]
 folder = Path(arguments[arguments.index('--work-dir') + 1])
 folder.mkdir(parents=True, exist_ok=True)
