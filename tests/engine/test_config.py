@@ -20,7 +20,8 @@ def config_file(toy_root: Path, tmp_path: Path) -> Path:
     ('train_dataloader.source.pin_memory', True), ('train_dataloader.source.dataset.pipeline.2.prob', 0.1),
     ('train_dataloader.source.dataset.indices', 4), ('train_cfg.source_sampling.temperature', 0.1),
     ('randomness.deterministic', True), ('optim_wrapper.clip_grad.max_norm', 1), ('work_dir', 'elsewhere'),
-    ('optim_wrapper.paramwise_cfg.norm_decay_mult', 0), ('param_scheduler.0.eta_min', 0.1)])
+    ('optim_wrapper.paramwise_cfg.norm_decay_mult', 0), ('param_scheduler.0.eta_min', 0.1),
+    ('env_cfg.mp_cfg.mp_start_method', 'spawn')])
 def test_options_that_exist_or_that_a_component_takes_are_set(config_file, option, value):
     node = load_config(config_file, {option: value})
     for key in option.split('.'):
