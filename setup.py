@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 setup(
     name='udass',
     version='0.1.0',
-    description='Unsupervised domain-adaptive semantic segmentation of images and video, as a plug-in of MMSegmentation',
+    description='Unsupervised domain-adaptive semantic segmentation, as a plug-in of MMSegmentation',
     long_description=Path(__file__).with_name('README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
@@ -22,6 +22,9 @@ setup(
         'timm>=1.0',
         'opencv-python>=4.8',
         'numpy>=1.24',
+        'pillow>=9',
+        'prettytable>=3',
+        'safetensors>=0.4',
         'tqdm>=4.60',
     ],
     extras_require={

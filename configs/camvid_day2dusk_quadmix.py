@@ -14,3 +14,6 @@ train_cfg = dict(
     val_interval={{_base_.max_iters}},
     # The thresholds of rare-class sampling were made for GTA's 1914x1052 pictures; ours are smaller.
     source_sampling=dict(reference_size=(1914, 1052)))
+# A run of minutes: save and draw often.
+default_hooks = dict(checkpoint=dict(interval=100))
+custom_hooks = [dict(type='PanelHook', interval=100)]

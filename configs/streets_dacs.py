@@ -7,3 +7,6 @@ _base_ = [
 ]
 model = dict(student={{_base_.segmentor}})
 train_cfg = dict(max_iters={{_base_.max_iters}}, val_interval={{_base_.max_iters}})
+# A run of minutes: save and draw often.
+default_hooks = dict(checkpoint=dict(interval=100))
+custom_hooks = [dict(type='PanelHook', interval=100)]

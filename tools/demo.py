@@ -14,10 +14,11 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 from udass.datasets import UDADataset
+from udass.datasets.transforms.loading import read_image
 from udass.engine.command import run_command
 from udass.engine.config import load_config
 from udass.engine.experiment import ExperimentFailed, run_experiment
-from udass.visualization import draw_comparison, read_image, save_picture
+from udass.visualization import draw_comparison, save_picture
 
 _METHODS = {'source-only': 'streets_source_only.py', 'QuadMix': 'streets_quadmix.py'}
 
@@ -51,8 +52,8 @@ def draw_panel(args: argparse.Namespace) -> Path:
     columns = {name: [predicted_labels(Path(args.out) / name, info['img_path']) for info in infos]
                for name in _METHODS}
     columns['truth'] = [dataset.pipeline(info)['data_samples'].gt_sem_seg.data[0].numpy() for info in infos]
-    picture = draw_comparison([read_image(info['img_path']) for info in infos], columns, dataset.metainfo['classes'],
-                              dataset.metainfo['palette'])
+    images = [read_image(info['img_path'])[..., ::-1].copy() for info in infos]
+    picture = draw_comparison(images, columns, dataset.metainfo['classes'], dataset.metainfo['palette'])
     path = Path(args.out) / 'comparison.png'
     save_picture(path, picture)
     return path

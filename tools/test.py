@@ -1,6 +1,6 @@
 """Tests a checkpoint: IoU of every class and their mean, in percent.
 
-    python tools/test.py configs/streets_quadmix.py work_dirs/streets_quadmix/iter_4000.pth --show-dir pictures
+    python tools/test.py configs/streets_quadmix.py work_dirs/streets_quadmix/iter_450.pth --show-dir pictures
 """
 import argparse
 import json

@@ -1,7 +1,9 @@
 import pytest
+import timm
 import torch
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
+from safetensors.torch import save_file
 
 import udass  # noqa: F401
 
@@ -56,7 +58,7 @@ def test_without_a_connection_the_error_says_what_to_fetch_and_where_to_put_it(m
         raise ConnectionError('no route to host')
     backbone = build()
     monkeypatch.setattr('udass.models.backbones.timm.timm.create_model', offline)
-    with pytest.raises(RuntimeError, match=r'resnet10t could not be fetched.*ConnectionError.*`checkpoint`'):
+    with pytest.raises(ConnectionError, match=r'resnet10t could not be fetched.*ConnectionError.*`checkpoint`'):
         backbone.init_weights()
 
 
@@ -66,3 +68,22 @@ def test_real_weights_load_completely(weights_path):
     backbone.init_weights()
     published = torch.load(weights_path, weights_only=True)
     assert torch.equal(backbone.net.state_dict()['conv_stem.weight'], published['conv_stem.weight'])
+
+
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_a_damaged_file_is_refused_by_name(tmp_path, suffix):
+    path = tmp_path / f'weights{suffix}'
+    path.write_bytes(b'PK no weights')
+    with pytest.raises(ValueError, match=f'weights{suffix} cannot be read as a weight file'):
+        build(checkpoint=str(path)).init_weights()
+
+
+@pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
+def test_networks_whose_stages_timm_renames_load_too(tmp_path, suffix):
+    network = timm.create_model('convnext_atto', pretrained=False)
+    path = tmp_path / f'weights{suffix}'
+    (torch.save if suffix == '.pth' else save_file)(network.state_dict(), path)
+    backbone = MODELS.build(dict(type='TimmBackbone', name='convnext_atto', checkpoint=str(path)))
+    backbone.init_weights()
+    assert torch.equal(backbone.net.state_dict()['stages_0.blocks.0.conv_dw.weight'],
+                       network.state_dict()['stages.0.blocks.0.conv_dw.weight'])

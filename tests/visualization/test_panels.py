@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,7 +13,6 @@ from udass.visualization.canvas import (
     grid,
     legend,
     overlay_labels,
-    read_image,
     save_picture,
     scaled,
 )
@@ -102,13 +102,8 @@ def test_nothing_is_cut_off():
     assert (picture[:20, :4] == PAPER).all() and (picture[:20, -4:] == PAPER).all()
 
 
-def test_pictures_are_written_and_read_as_rgb(tmp_path):
+def test_pictures_are_written_as_rgb(tmp_path):
     picture = np.zeros((2, 3, 3), np.uint8)
     picture[..., 0] = 200
     save_picture(tmp_path / 'new' / 'a.png', picture)
-    assert read_image(tmp_path / 'new' / 'a.png').tolist() == picture.tolist()
-    (tmp_path / 'b.png').write_text('no picture')
-    with pytest.raises(ValueError, match=r'b\.png cannot be read as an image'):
-        read_image(tmp_path / 'b.png')
-    with pytest.raises(FileNotFoundError, match=r'c\.png does not exist'):
-        read_image(tmp_path / 'c.png')
+    assert cv2.imread(str(tmp_path / 'new' / 'a.png'))[..., ::-1].tolist() == picture.tolist()

@@ -58,7 +58,7 @@ def run_experiment(config: str, seed: int, folder: Path, tools: Path, options: S
     scores = json.loads((folder / 'test.json').read_text())
     result = {'config': config, 'seed': seed, 'options': list(options), **scores,
               'train_seconds': round(progress['train_seconds'], 2), 'train_sessions': progress['train_sessions'],
-              'validations': read_validations(folder), 'machine': _machine()}
+              'validations': read_validations(folder), 'code': _code(), 'machine': _machine()}
     result['checkpoint'] = Path(result['checkpoint']).name
     _write_json(folder / RESULT, result)
     return result
@@ -135,6 +135,15 @@ def _read_progress(folder: Path, fingerprint: str) -> dict:
         raise ValueError(f'{folder} holds a run with other settings (the config, the options or the data path changed '
                          'since). Delete it to run again, or choose another output folder')
     return progress
+
+
+def _code() -> str:
+    """Commit of the code that ran, with a mark if it was changed since; unknown outside a checkout."""
+    command = ['git', '-C', str(Path(__file__).parent), 'describe', '--always', '--dirty', '--exclude=*']
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return 'unknown'
 
 
 def _machine() -> str:

@@ -9,7 +9,8 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from torch import Tensor
 
-from udass.visualization.panels import draw_comparison, draw_training_panel, read_image, save_picture
+from udass.datasets.transforms.loading import read_image
+from udass.visualization.panels import draw_comparison, draw_training_panel, save_picture
 
 
 @HOOKS.register_module()
@@ -130,7 +131,8 @@ class PredictionPictureHook(Hook):
             columns = {'prediction': [sample.pred_sem_seg.data[0].cpu().numpy()]}
             if 'gt_sem_seg' in sample:
                 columns['truth'] = [sample.gt_sem_seg.data[0].cpu().numpy()]
-            picture = draw_comparison([read_image(sample.img_path)], columns, meta['classes'], meta['palette'])
+            image = read_image(sample.img_path)[..., ::-1].copy()
+            picture = draw_comparison([image], columns, meta['classes'], meta['palette'])
             # With several processes the numbers would collide.
             name = f'{self._written * runner.world_size + runner.rank:05d}_{Path(sample.img_path).stem}.png'
             save_picture(self.folder / name, picture)

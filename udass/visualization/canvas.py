@@ -126,17 +126,3 @@ def save_picture(path: Path, picture: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(path), picture[..., ::-1]):
         raise OSError(f'cannot write the picture {path}')
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """Reads an image file as RGB (H, W, 3) uint8.
-
-    Raises:
-        FileNotFoundError, ValueError: there is no such file, or it is no image.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'image {path} does not exist')
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f'{path} cannot be read as an image')
-    return np.ascontiguousarray(image[..., ::-1])

@@ -1,5 +1,5 @@
-# CamVid, from day (305 labelled images) to dusk (62 images of sequence 0001TP, labels never read); tested on the 62 dusk
-# images of the test split. The data: see README. UDASS_CAMVID names its folder where it is not data/camvid.
+# CamVid, from day (305 labelled images) to dusk (62 images of sequence 0001TP, labels never read); tested on the 62
+# dusk images of the test split. The data: see README. UDASS_CAMVID names its folder where it is not data/camvid.
 import os
 
 data_root = os.environ.get('UDASS_CAMVID', 'data/camvid')

@@ -1,5 +1,5 @@
-# ResNet-10-T from scratch under a light decoder: the network of the built-in street scenes. It needs no download, and of
-# the small networks tried it learns most per CPU minute (dense convolutions, batch norm, high learning rates).
+# ResNet-10-T from scratch under a light decoder: the network of the built-in street scenes. It needs no download, and
+# of the small networks tried it learns most per CPU minute (dense convolutions, batch norm, high learning rates).
 segmentor = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
@@ -25,5 +25,4 @@ segmentor = dict(
         norm_cfg=dict(type='BN'),
         align_corners=False,
         loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0, avg_non_ignore=False)),
-    train_cfg=dict(),
     test_cfg=dict(mode='whole'))

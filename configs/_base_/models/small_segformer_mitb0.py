@@ -1,4 +1,4 @@
-# SegFormer on MiT-B0, from scratch: the network of the built-in street scenes, no download needed.
+# SegFormer on MiT-B0, from scratch: the small transformer, no download needed.
 segmentor = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
@@ -31,5 +31,4 @@ segmentor = dict(
         norm_cfg=dict(type='BN'),
         align_corners=False,
         loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0, avg_non_ignore=False)),
-    train_cfg=dict(),
     test_cfg=dict(mode='whole'))

@@ -1,5 +1,5 @@
-# Short runs of a small pretrained network on a CPU. With so few iterations a high rate pays: the oracle on CamVid's dusk
-# reaches after 250 iterations at 3e-3 what takes it 400 at 1e-3.
+# Short runs of a small pretrained network on a CPU. With so few iterations a high rate pays: the oracle on CamVid's
+# dusk reaches after 250 iterations at 3e-3 what takes it 400 at 1e-3.
 max_iters = 300
 optim_wrapper = dict(
     type='OptimWrapper',

@@ -163,8 +163,13 @@ def _record(
     _write_bytes(root / RECORD, (json.dumps(record, indent=2) + '\n').encode())
 
 
+def _cores() -> int:
+    """Cores that this process may use, where the system tells (Linux), else all."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
 def _run(jobs: list[Job], workers: int | None) -> Iterator[None]:
-    workers = min(workers or len(os.sched_getaffinity(0)), max(len(jobs) // 8, 1))
+    workers = min(workers or _cores(), max(len(jobs) // 8, 1))
     if workers <= 1:
         for job in jobs:
             yield _write(job)

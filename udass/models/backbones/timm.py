@@ -1,14 +1,18 @@
-"""Any timm network as a backbone, with weights that are loaded completely or not at all.
+"""timm networks as backbones, with weights that are loaded completely or not at all.
 
 Shapes: a stage's feature map is (N, C_i, H/r_i, W/r_i), r_i its reduction.
 """
+import re
 from pathlib import Path
+from pickle import UnpicklingError
 
 import timm
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 
@@ -19,14 +23,15 @@ class TimmBackbone(BaseModule):
     Args:
         name: timm's name of the network, for instance ``tf_efficientnet_lite0``.
         out_indices: stages to return; ``channels`` and ``reductions`` say what they are.
-        checkpoint: local weight file (``.pth``, a state dict under timm's key names; classifier keys are left out).
+        checkpoint: local weight file, a state dict under timm's key names, ``.pth`` or ``.safetensors``; keys that the
+            feature maps do not need (the classifier) are left out.
         pretrained: without a local file, fetch timm's weights from its hub (needs a network connection, once).
         drop_path_rate: probability of dropping a residual branch in training.
 
     Raises:
         FileNotFoundError: the local file is missing.
-        ValueError: a backbone key is missing in the file or has another shape.
-        RuntimeError: the hub cannot be reached.
+        ValueError: the file cannot be read, or a backbone key is missing in it or has another shape.
+        ConnectionError: the hub cannot be reached.
     """
 
     def __init__(self,
@@ -57,6 +62,9 @@ class TimmBackbone(BaseModule):
 
     def _load(self, weights: dict[str, Tensor], origin: str) -> None:
         own = self.net.state_dict()
+        # timm's feature networks write the number of a stage into its name: stages_0.x for stages.0.x of the network.
+        plain = {key: re.sub(r'^([a-z]+)_(\d+)\.', r'\1.\2.', key) for key in own}
+        weights = {**{key: weights[name] for key, name in plain.items() if name in weights}, **weights}
         missing = sorted(key for key in own if key not in weights)
         misshapen = sorted(key for key in own if key in weights and own[key].shape != weights[key].shape)
         if missing or misshapen:
@@ -64,7 +72,7 @@ class TimmBackbone(BaseModule):
             problems += [f'{key} is {tuple(weights[key].shape)}, not {tuple(own[key].shape)}' for key in misshapen]
             raise ValueError(f'{origin} does not fill the backbone {self.name}: {len(problems)} of {len(own)} keys, '
                              f'{"; ".join(problems)}. Use a file of this network under the key names of timm.')
-        unused = sorted(set(weights) - set(own))
+        unused = sorted(set(weights) - set(own) - set(plain.values()))
         self.net.load_state_dict({key: weights[key] for key in own})
         print_log(f'Loaded {len(own)} backbone tensors from {origin}; not used: {unused or "none"}', logger='current')
 
@@ -74,7 +82,13 @@ def read_weights(path: str) -> dict[str, Tensor]:
     if not Path(path).is_file():
         raise FileNotFoundError(f'backbone weights {path} do not exist; set `checkpoint` of the backbone to a local '
                                 'file, or to None to let timm fetch its own')
-    weights = torch.load(path, map_location='cpu', weights_only=True)
+    try:
+        if path.endswith('.safetensors'):
+            return load_file(path)
+        weights = torch.load(path, map_location='cpu', weights_only=True)
+    except (UnpicklingError, SafetensorError, RuntimeError, EOFError) as error:
+        raise ValueError(f'{path} cannot be read as a weight file ({type(error).__name__}); it is damaged, or holds '
+                         'more than tensors. Fetch it again, or save its state dict with torch.save') from error
     return weights.get('state_dict', weights)
 
 
@@ -83,7 +97,7 @@ def fetch_weights(name: str) -> dict[str, Tensor]:
     try:
         return timm.create_model(name, pretrained=True, features_only=False).state_dict()
     except Exception as error:  # timm's hub raises errors of several libraries
-        raise RuntimeError(
+        raise ConnectionError(
             f"the weights of {name} could not be fetched from timm's hub ({type(error).__name__}: {error}). Without a "
             f'connection, fetch them elsewhere with `timm.create_model("{name}", pretrained=True).state_dict()`, save '
             'that with torch.save, and set `checkpoint` of the backbone (or the environment variable UDASS_WEIGHTS in '
