@@ -2,8 +2,8 @@
 
 The gradients of a ResNet in train mode are ill-conditioned in float32: at 128x192, other convolution kernels change the
 norms of the first layers by up to 2 percent, more than the goldens' tolerance. The goldens were computed with oneDNN's
-AVX2 kernels on several threads; under these, ours agree to 2e-4 and better. oneDNN chooses its kernels once per process,
-hence a process of its own.
+AVX2 kernels on several threads; under these, ours agree to 2e-4 and better. oneDNN chooses its kernels once per
+process, hence a process of its own.
 """
 import json
 import os

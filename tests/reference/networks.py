@@ -39,8 +39,11 @@ def reference_weights(golden: Golden, expected: dict, prefix: str = '') -> dict[
 def segmentor_config(name: str) -> dict:
     """The ``segmentor`` of a base config, without start weights and without anything random in training."""
     segmentor = Config.fromfile(MODEL_CONFIGS / f'{name}.py').segmentor
-    segmentor.backbone.init_cfg = None
-    if segmentor.backbone.type == 'MiT':
+    if segmentor.backbone.type == 'TimmViT':
+        segmentor.backbone.pretrained = False
+    else:
+        segmentor.backbone.init_cfg = None
+    if 'drop_path_rate' in segmentor.backbone:
         segmentor.backbone.drop_path_rate = 0.0
     for head in heads(segmentor):
         if 'dropout_ratio' in head:

@@ -7,15 +7,12 @@ from urllib.parse import urlparse
 
 import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer
 from torch import Tensor
 
-# What mmengine and mmcv write beside the weights: logged numbers. None of them runs code when it is built.
-_HARMLESS = [HistoryBuffer, np.ndarray, np.dtype, np.dtypes.Float64DType, np.dtypes.Float32DType,
-             np.dtypes.Int64DType, np._core.multiarray._reconstruct, np._core.multiarray.scalar,
-             # Files written under numpy 1 spell the same two functions this way.
-             (np._core.multiarray._reconstruct, 'numpy.core.multiarray._reconstruct'),
-             (np._core.multiarray.scalar, 'numpy.core.multiarray.scalar')]
+# Metrics in the records of training code are NumPy numbers; building one runs no code.
+_number = np.float64().__reduce__()[0]
+_HARMLESS = [_number, (_number, 'numpy.core.multiarray.scalar'),  # the second is its name in files of NumPy 1
+             np.dtype, np.dtypes.Float32DType, np.dtypes.Float64DType, np.dtypes.Int64DType]
 
 
 def read_checkpoint(path: str | Path) -> dict:
@@ -35,10 +32,9 @@ def read_checkpoint(path: str | Path) -> dict:
         with torch.serialization.safe_globals(_HARMLESS):
             content = torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(_refusal(path, str(error))) from error
+        raise ValueError(_refusal(path, error)) from error
     except (RuntimeError, EOFError, ValueError) as error:
-        raise ValueError(f'{path} is no readable checkpoint ({str(error).splitlines()[0]}); it must be a file of '
-                         'torch.save. Copy or download it again if it was cut off') from error
+        raise ValueError(_unreadable(path, error)) from error
     if not isinstance(content, Mapping):
         raise ValueError(f'{path} holds a {type(content).__name__}, not a state dict or a checkpoint with one')
     content = dict(content)
@@ -60,7 +56,7 @@ def weights_of(checkpoint: Mapping, path: str | Path) -> dict[str, Tensor]:
     weights = {key: value for key, value in weights.items() if not key.endswith('_extra_state')}
     strange = [key for key, value in weights.items() if not isinstance(value, Tensor)]
     if strange or not weights:
-        found = f'{len(strange)} entries that are no tensors: {", ".join(map(str, strange[:5]))}' if strange else 'nothing'
+        found = f'entries that are no tensors: {", ".join(map(str, strange[:10]))}' if strange else 'nothing'
         raise ValueError(f'{path} has no usable state dict; it holds {found}')
     if all(key.startswith('module.') for key in weights):
         weights = {key.removeprefix('module.'): value for key, value in weights.items()}
@@ -97,11 +93,16 @@ _OVERRIDE = ('To use a file of your own, name it in the config or on the command
              '`model.student.backbone.init_cfg=None` starts from random weights')
 
 
-def _refusal(path: Path, message: str) -> str:
-    found = re.search(r'GLOBAL (\S+)', message)
+def _unreadable(path: Path, error: Exception) -> str:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return (f'{path} is no readable checkpoint ({reason}); it must be a file of torch.save. Copy or download it again '
+            'if it was cut off')
+
+
+def _refusal(path: Path, error: Exception) -> str:
+    found = re.search(r'GLOBAL (\S+)', str(error))
     if found is None:
-        return (f'{path} is no readable checkpoint ({message.splitlines()[0]}); it must be a file of torch.save. Copy '
-                'or download it again if it was cut off')
+        return _unreadable(path, error)
     return (f'{path} needs {found[1]} to be read. A checkpoint is a program: reading such an object can run any code, '
             'so files are read with weights_only=True, and nothing of this one was executed. If you trust where it '
             'comes from, reduce it to its tensors once, where it can do no harm: '

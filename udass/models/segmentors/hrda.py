@@ -158,6 +158,10 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         return super().extract_feat(images)
 
     def _fuse(self, context: list[Tensor], context_scores: Tensor, detail_scores: Tensor, box: Box) -> Tensor:
+        found, expected = tuple(detail_scores.shape[2:]), box.cells(self.detail_cell).size
+        if found != expected:
+            raise ValueError(f'a detail of {box.size} pixels gave scores of {found} cells, expected {expected} at an '
+                             f'output stride of {self.output_stride}: set output_stride to what the network has')
         return fuse_scales(context_scores, self.decode_head.attention(context), detail_scores,
                            context_box=box.cells(self.context_cell), detail_box=box.cells(self.detail_cell),
                            ratio=self.context_cell // self.detail_cell, align_corners=self.align_corners)
