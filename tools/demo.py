@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from PIL import Image
 
@@ -58,7 +59,9 @@ def draw_panel(args: argparse.Namespace) -> Path:
 
 
 def test_dataset(config: str) -> UDADataset:
-    dataset = DATASETS.build(load_config(config).test_dataloader.dataset)
+    settings = load_config(config)
+    init_default_scope(settings.default_scope)
+    dataset = DATASETS.build(settings.test_dataloader.dataset)
     dataset.full_init()
     return dataset
 
@@ -76,7 +79,7 @@ def report(results: dict[str, dict], picture: Path, seconds: float) -> str:
               for name, result in results.items()]
     lines += [f'  gain         {after["mIoU"] - before["mIoU"]:+6.2f}', '',
               f'picture: {picture}', f'what QuadMix trains on: {picture.parent / "QuadMix" / "panels"}',
-              f'all of it took {seconds:.0f} s; to train again, delete {picture.parent}']
+              f'This took {seconds:.0f} s. Finished trainings are kept; to train again, delete {picture.parent}']
     return '\n'.join(lines)
 
 

@@ -63,7 +63,7 @@ def test(args: argparse.Namespace) -> None:
     config = build_config(args)
     try:
         runner = RUNNERS.build(config)
-        metrics = runner.test()
+        metrics = {name: float(value) for name, value in runner.test().items()}
     except TypeError as error:
         explanation = explain_type_error(error, config.to_dict())
         if explanation is None:

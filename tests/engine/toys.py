@@ -1,14 +1,19 @@
-"""A tiny segmentation task and model, so that the engine is tested without the rest of the package."""
+"""A tiny segmentation task and model, so that the engine is tested without the methods and networks."""
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.model import BaseModel
+from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmseg.datasets import BaseSegDataset
-from mmseg.registry import DATASETS, MODELS
+from mmseg.registry import DATASETS, MODELS, RUNNERS
 from torch import nn
+
+import udass.datasets
+import udass.engine  # noqa: F401  (registers loops, hooks, the runner)
 
 CLASSES = ('dark', 'middle', 'bright')
 PALETTE = [[0, 0, 120], [0, 160, 0], [250, 220, 0]]
@@ -21,13 +26,18 @@ class ToyDataset(BaseSegDataset):
 
 @MODELS.register_module()
 class ToyAdapter(BaseModel):
-    """A convolution with dropout (so that the random state matters); logs scalars, keeps panels."""
+    """A convolution with dropout (so that the random state matters); logs scalars, keeps panels.
 
-    def __init__(self, width: int = 4) -> None:
+    Args:
+        width (int): channels.
+        seed (int): not used; the command line sets it in models that take it.
+    """
+
+    def __init__(self, width: int = 4, seed: int = 0) -> None:
         super().__init__()
         self.student = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.Dropout(0.5),
                                      nn.Conv2d(width, len(CLASSES), 1))
-        self.keep_panels, self.panels, self.seen = False, {}, []
+        self.keep_panels, self.panels, self.seen, self.kept = False, {}, [], []
 
     def train_step(self, data: dict, optim_wrapper) -> dict:
         source = data['source']
@@ -35,11 +45,13 @@ class ToyAdapter(BaseModel):
         labels = torch.stack([sample.gt_sem_seg.data[0] for sample in source['data_samples']])
         self.seen.append({name: [Path(sample.img_path).stem for sample in batch['data_samples']]
                           for name, batch in data.items()})
+        self.kept.append(self.keep_panels)
         loss = nn.functional.cross_entropy(self.student(images / 255), labels, ignore_index=255)
         optim_wrapper.update_params(loss)
         if self.keep_panels:
             self.panels = {'source': {'frames': images[:, None], 'labels': labels[:, None], 'confidence': None}}
-        return {'loss': loss.detach(), 'iteration_mean': torch.tensor(float(len(self.seen)))}
+        log = {'loss': loss.detach(), 'count': torch.tensor(float(len(self.seen)))}
+        return log | ({'early': torch.tensor(1.0)} if len(self.seen) < 3 else {})
 
     def forward(self, inputs, data_samples=None, mode='tensor'):
         scores = self.student(torch.stack(inputs).float() / 255)
@@ -67,25 +79,47 @@ def toy_dataset(root: Path) -> dict:
                           dict(type='RandomFlip', prob=0.5), dict(type='PackSegInputs')])
 
 
-def toy_config(root: Path, work_dir: Path, max_iters: int = 6, validate: bool = False, num_workers: int = 0,
-               **train_cfg) -> dict:
-    """Everything UDARunner.from_cfg needs."""
+def toy_config(root: Path, work_dir: Path, max_iters: int = 6, num_workers: int = 0, **train_cfg) -> Config:
+    """A whole config: trains, validates every 3 iterations, saves every 2."""
     loader = dict(batch_size=2, num_workers=num_workers, dataset=toy_dataset(root))
-    config = dict(
+    test_loader = dict(batch_size=1, num_workers=0, dataset=toy_dataset(root),
+                       sampler=dict(type='DefaultSampler', shuffle=False))
+    return Config(dict(
         model=dict(type='ToyAdapter'), work_dir=str(work_dir), default_scope='mmseg', runner_type='UDARunner',
+        custom_imports=dict(imports=['udass', 'tests.engine.toys']),
         train_dataloader=dict(source=loader, target=loader),
         train_cfg=dict(type='UDATrainLoop', max_iters=max_iters, val_interval=3, **train_cfg),
+        val_dataloader=test_loader, val_cfg=dict(type='ValLoop'), val_evaluator=dict(type='ClassIoUMetric'),
+        test_dataloader=test_loader, test_cfg=dict(type='TestLoop'), test_evaluator=dict(type='ClassIoUMetric'),
         optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.01)),
         param_scheduler=[dict(type='PolyLR', power=1.0, begin=0, end=max_iters, by_epoch=False)],
         default_hooks=dict(
             runtime_info=dict(type='ScalarLogHook'), logger=dict(type='LoggerHook', interval=2),
             checkpoint=dict(type='SafeCheckpointHook', by_epoch=False, interval=2, max_keep_ckpts=2),
             sampler_seed=None),
-        log_processor=dict(by_epoch=False), log_level='WARNING', randomness=dict(seed=0),
-        # Runners of one process that share a name share their log as well.
-        experiment_name=str(work_dir).replace('/', '_'))
-    if validate:
-        config.update(val_dataloader=dict(batch_size=1, num_workers=0, dataset=toy_dataset(root),
-                                          sampler=dict(type='DefaultSampler', shuffle=False)),
-                      val_cfg=dict(type='ValLoop'), val_evaluator=dict(type='IoUMetric'))
-    return config
+        custom_hooks=[], env_cfg={}, randomness=dict(seed=0), load_from=None, resume=False,
+        log_processor=dict(by_epoch=False, window_size=1), log_level='WARNING'))
+
+
+_built = 0
+
+
+def build_runner(config: Config, **changes) -> Runner:
+    """Builds the runner under a name of its own: runners of one process that share a name share their log."""
+    global _built
+    _built += 1
+    config = Config(config.to_dict())
+    config.merge_from_dict(changes)
+    config.experiment_name = f'toy_{_built}'
+    return RUNNERS.build(config)
+
+
+def train(config: Config, **changes) -> Runner:
+    runner = build_runner(config, **changes)
+    runner.train()
+    return runner
+
+
+def same_weights(first: nn.Module, second: nn.Module) -> bool:
+    first, second = first.state_dict(), second.state_dict()
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)

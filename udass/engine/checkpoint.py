@@ -1,4 +1,5 @@
 """Checkpoint files: atomic writing, safe reading, strict loading, and the hook that saves them."""
+import logging
 import os
 import pickle
 import re
@@ -14,6 +15,8 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from torch import Tensor, nn
+
+from udass.engine.logs import file_only
 
 _LAST = 'last_checkpoint'
 _KEYS_SHOWN = 5
@@ -149,6 +152,11 @@ class SafeCheckpointHook(CheckpointHook):
     mmengine deletes first, so that a crash while writing can leave no checkpoint at all. Arguments as in
     ``CheckpointHook``; ``by_epoch`` must be False here.
     """
+
+    def before_train(self, runner: Runner) -> None:
+        # mmengine warns here about a class of its own that it still uses.
+        with file_only(runner.logger, logging.ERROR):
+            super().before_train(runner)
 
     def save_now(self, runner: Runner) -> str:
         """Saves between two iterations, outside the interval; returns the path."""

@@ -19,6 +19,9 @@ _STREAM_KEYS = {'draws', 'mixes'}
 # Keys of a config beside the runner's arguments that mmengine reads.
 _CONFIG_KEYS = {'runner_type', 'custom_imports', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'compile',
                 'activation_checkpointing', 'efficient_conv_bn_eval'}
+# Dicts without a type whose keys depend on what reads them.
+_FREE_FORM = {'test_cfg', 'train_cfg', 'metainfo', 'data_prefix', 'paramwise_cfg', 'custom_keys', 'clip_grad', 'env_cfg',
+              'mp_cfg', 'dist_cfg', 'model_wrapper_cfg'}
 _LOADER_KEYS = {'dataset', 'sampler', 'batch_sampler', 'collate_fn', 'worker_init_fn', 'num_batch_per_epoch'}
 
 
@@ -152,18 +155,21 @@ def _valid_keys(node: Mapping, path: str) -> set[str] | None:
     """Keys that make sense in a dict of a config; None if any does."""
     if path == '':
         return _top_level_keys()
+    if 'type' not in node and path.split('.')[-1] in _FREE_FORM:
+        return None
     keys = set(node) | _extra_keys(path)
     if path == 'randomness':
         return keys | set(inspect.signature(Runner.set_randomness).parameters) - {'self'}
     if 'dataset' in node and 'type' not in node:
         return keys | _LOADER_KEYS | set(inspect.signature(DataLoader).parameters)
-    components = component_classes(node['type']) if 'type' in node else []
+    kind = node.get('type', 'OptimWrapper' if path == 'optim_wrapper' else None)
+    components = [] if kind is None else component_classes(kind)
     for component in components:
         names, is_open = all_arguments(component)
         if is_open:
             return None
         keys |= names
-    if components or path == 'optim_wrapper':
+    if components:
         keys |= _BUILDER_KEYS
     return keys
 

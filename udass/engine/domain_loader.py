@@ -1,5 +1,5 @@
 """The dataloaders of all domains as one: what the training loop iterates over."""
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -33,7 +33,7 @@ class DomainLoader:
     def __len__(self) -> int:
         return self.length
 
-    def __iter__(self) -> Iterator[dict]:
+    def __iter__(self) -> Generator[dict, None, None]:
         iterators = {domain: iter(loader) for domain, loader in self.loaders.items()}
         while True:
             yield {domain: next(iterator) for domain, iterator in iterators.items()}
@@ -56,7 +56,7 @@ class DomainIterator:
 
     def __init__(self, loader: DomainLoader) -> None:
         self._loader = loader
-        self._iterator: Iterator[dict] | None = None
+        self._iterator: Generator[dict, None, None] | None = None
 
     def __iter__(self) -> 'DomainIterator':
         return self
@@ -69,4 +69,10 @@ class DomainIterator:
     def skip_iter(self, num_iters: int) -> None:
         """Continues ``num_iters`` iterations after the start of the streams (see :meth:`DomainLoader.skip`)."""
         self._loader.skip(num_iters)
-        self._iterator = None
+        self.close()
+
+    def close(self) -> None:
+        """Ends the workers. Left to the garbage collector, each can take 5 seconds to go."""
+        if self._iterator is not None:
+            self._iterator.close()
+            self._iterator = None

@@ -57,7 +57,7 @@ def run_experiment(config: str, seed: int, folder: Path, tools: Path, options: S
     run_tool(tools / 'test.py', arguments if options or extra else arguments[:-1])
     scores = json.loads((folder / 'test.json').read_text())
     result = {'config': config, 'seed': seed, 'options': list(options), **scores,
-              'train_seconds': round(progress['train_seconds'], 1), 'train_sessions': progress['train_sessions'],
+              'train_seconds': round(progress['train_seconds'], 2), 'train_sessions': progress['train_sessions'],
               'validations': read_validations(folder), 'machine': _machine()}
     result['checkpoint'] = Path(result['checkpoint']).name
     _write_json(folder / RESULT, result)

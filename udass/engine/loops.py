@@ -75,6 +75,8 @@ class UDATrainLoop(IterBasedTrainLoop):
                 self._run_iterations(guard)
             except Interrupted:
                 self._save_and_exit(guard)
+            finally:
+                self.dataloader_iterator.close()
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
         return self.runner.model

@@ -1,4 +1,5 @@
 """The runner: mmengine's, with strict loading, atomic saving, random states in checkpoints and class counts checked."""
+import logging
 import os
 import re
 from collections import OrderedDict
@@ -7,12 +8,14 @@ from pathlib import Path
 
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import RUNNERS
 from torch import nn
 
 from udass.engine.checkpoint import PlainHistoryHook, atomic_target, latest_checkpoint, load_strictly, read_checkpoint
+from udass.engine.logs import file_only
 from udass.engine.random_state import get_random_state
 
 
@@ -40,7 +43,21 @@ class UDARunner(Runner):
     * Saving is atomic, and a checkpoint holds the random states of every process.
     * ``resume=True`` without ``load_from`` continues the latest checkpoint of the work dir, if there is one.
     * Heads and datasets must agree on the number of classes.
+    * The environment, the config and the options per parameter (1000 lines) go to the log file, not to the terminal.
     """
+
+    def _log_env(self, env_cfg: dict) -> None:
+        with file_only(self.logger):
+            super()._log_env(env_cfg)
+        self.logger.info(f'Environment, config and everything below are logged in {self.log_dir}')
+
+    def get_hooks_info(self) -> str:
+        """Names of the hooks in the order in which they run (mmengine lists them once per stage)."""
+        return ', '.join(type(hook).__name__ for hook in self.hooks)
+
+    def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
+        with file_only(self.logger):
+            return super().build_optim_wrapper(optim_wrapper)
 
     def register_default_hooks(self, hooks: dict | None = None) -> None:
         """mmengine's, and what makes checkpoints load safely."""
@@ -142,6 +159,6 @@ class UDARunner(Runner):
         if not is_main_process():
             return
         os.makedirs(out_dir, exist_ok=True)
-        with atomic_target(Path(out_dir) / filename) as temporary:
+        with file_only(self.logger, logging.ERROR), atomic_target(Path(out_dir) / filename) as temporary:
             super().save_checkpoint(str(temporary.parent), temporary.name, save_optimizer=save_optimizer,
                                     save_param_scheduler=save_param_scheduler, meta=meta, by_epoch=by_epoch)

@@ -27,6 +27,6 @@ segmentor = dict(
         num_classes=11,
         norm_cfg=dict(type='BN'),
         align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0)),
+        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0, avg_non_ignore=False)),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'))

@@ -218,7 +218,7 @@ def crossing_street(plan: Plan, domain: Domain, brush: Brush) -> list[Surface]:
     surfaces = [flat(street.finish(brush.rough, brush.generator), x=0.0, z=(start + end) / 2, layer=Layer.DECAL)]
     zebra = Canvas(2 * plan.road, 3.0, scale=24.0, colour=asphalt)
     colour = brush.pick(palette.marking)
-    for x in np.arange(-plan.road + 0.3, plan.road - 0.4, 1.1):
+    for x in np.arange(-plan.road + 0.3, plan.road - 0.4, 1.1).tolist():
         zebra.box(x, 0.0, x + 0.55, 3.0, colour=colour, label=0)
     surfaces.append(flat(zebra.finish(brush.rough, brush.generator), x=0.0, z=start - 2.2, layer=Layer.DECAL, order=1))
     return surfaces

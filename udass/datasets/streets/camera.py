@@ -7,6 +7,7 @@ number is the centre of a pixel.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -53,6 +54,7 @@ class CameraPath:
         return intrinsics @ np.hstack([rotation, -(rotation @ centre)[:, None]])
 
 
+@lru_cache(maxsize=4)
 def pixel_grid(size: tuple[int, int], *, oversample: int = 1) -> np.ndarray:
     """Homogeneous positions of the (sub-)pixel centres in pixels of ``size``, (3, H * oversample, ...) float32."""
     height, width = size
@@ -61,4 +63,5 @@ def pixel_grid(size: tuple[int, int], *, oversample: int = 1) -> np.ndarray:
     grid = np.ones((3, len(y), len(x)), np.float32)
     grid[0] = x[None]
     grid[1] = y[:, None]
+    grid.flags.writeable = False  # it is shared
     return grid

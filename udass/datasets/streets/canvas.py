@@ -28,7 +28,7 @@ class Texture:
 
 
 def _bytes(colour: Sequence[float]) -> tuple[int, int, int]:
-    red, green, blue = colour
+    red, green, blue = colour.tolist() if isinstance(colour, np.ndarray) else colour
     return (min(max(int(red), 0), 255), min(max(int(green), 0), 255), min(max(int(blue), 0), 255))
 
 

@@ -105,7 +105,7 @@ def write_flow(path: Path, flow: np.ndarray, valid: np.ndarray) -> None:
     coded = np.clip(np.round(flow * _FLOW_SCALE + _FLOW_ZERO), 0, 2**16 - 1).astype(np.uint16)
     image = np.dstack([valid.astype(np.uint16), coded[..., 1], coded[..., 0]])  # OpenCV writes the channels in reverse
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}')
+    temporary = path.with_name(f'.{path.name}.part')
     temporary.write_bytes(cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes())
     temporary.replace(path)
 

@@ -66,11 +66,11 @@ def _ground_floor(
     if draw.random() < 0.5:
         sign = brush.pick(domain.palette.heavy) * brightness
         canvas.box(-half + 0.4, 2.6, half - 0.4, 3.1, colour=sign, label=BUILDING)
-        for x in np.arange(-half + 0.6, half - 2.4, 3.2):
+        for x in np.arange(-half + 0.6, half - 2.4, 3.2).tolist():
             canvas.box(x, 0.4, x + 2.4, 2.5, colour=window * 0.9, label=BUILDING)
     else:
         canvas.box(-half, 0.0, half, 0.8, colour=frame * 0.6, label=BUILDING)
-        for x in np.arange(-half + 1.0, half - 1.4, 3.0):
+        for x in np.arange(-half + 1.0, half - 1.4, 3.0).tolist():
             canvas.box(x, 1.1, x + 1.2, 2.4, colour=window, label=BUILDING)
     door = float(draw.uniform(-half * 0.7, half * 0.7))
     canvas.box(door, 0.0, door + 1.1, 2.3, colour=brush.pick(domain.palette.fence) * brightness, label=BUILDING)
@@ -82,7 +82,7 @@ def wall(brush: Brush, domain: Domain, *, width: float, height: float, scale: fl
     canvas = Canvas(width, height, scale=scale, colour=colour)
     canvas.label[:] = WALL
     _courses(canvas, spacing=0.4, factor=0.84)
-    for x in np.arange(-width / 2, width / 2, 2.5):
+    for x in np.arange(-width / 2, width / 2, 2.5).tolist():
         canvas.box(x, 0.0, x + 0.3, height, colour=colour * 0.88, label=WALL)
     canvas.box(-width / 2, height - 0.18, width / 2, height, colour=np.minimum(colour * 1.2, 255), label=WALL)
     canvas.shade(top=1.0, bottom=1 - domain.light.top_down)
@@ -97,11 +97,11 @@ def fence(brush: Brush, domain: Domain, *, width: float, height: float, scale: f
     step = float(draw.uniform(0.28, 0.45))
     board = step * float(draw.uniform(0.5, 0.75))
     canvas.box(-width / 2, 0.0, width / 2, height - 0.2, colour=colour * 0.42, label=FENCE)
-    for x in np.arange(-width / 2, width / 2, step):
+    for x in np.arange(-width / 2, width / 2, step).tolist():
         canvas.box(x, 0.02, x + board, height - 0.12, colour=colour, label=FENCE)
     for y in (0.25 * height, 0.8 * height):
         canvas.box(-width / 2, y, width / 2, y + 0.12, colour=colour * 0.8, label=FENCE)
-    for x in np.arange(-width / 2, width / 2, 2.4):
+    for x in np.arange(-width / 2, width / 2, 2.4).tolist():
         canvas.box(x, 0.0, x + 0.22, height, colour=colour * 1.1, label=FENCE)
     return canvas.finish(brush.smooth, draw)
 
@@ -246,7 +246,7 @@ def skyline(brush: Brush, domain: Domain, *, width: float, height: float, scale:
         if draw.random() < 0.55:
             top, colour = height * float(draw.uniform(0.35, 0.95)), brush.pick(palette.facade)
             canvas.box(x, 0.0, x + step, top, colour=colour, label=BUILDING)
-            for y in np.arange(2.0, top - 2.0, 3.2):
+            for y in np.arange(2.0, top - 2.0, 3.2).tolist():
                 canvas.box(
                     x + 1.0,
                     y,

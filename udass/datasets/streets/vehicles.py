@@ -171,7 +171,7 @@ def _truck_side(canvas: Canvas, paint: _Paint) -> None:
     half, top = canvas.width / 2, canvas.height
     canvas.box(-half + 0.1, 0.5, half - 0.1, 0.85, colour=(55, 55, 58), label=TRUCK)
     canvas.box(-half, 0.85, half - 2.1, top, colour=paint.body, label=TRUCK)
-    for x in np.arange(-half, half - 2.2, 0.9):
+    for x in np.arange(-half, half - 2.2, 0.9).tolist():
         canvas.box(x, 0.85, x + 0.06, top, colour=paint.body * 0.8, label=TRUCK)
     canvas.polygon(
         [(half - 2.0, 0.45), (half, 0.45), (half, 1.5), (half - 0.3, 2.6), (half - 2.0, 2.7)],
@@ -205,7 +205,7 @@ def _bus_side(canvas: Canvas, paint: _Paint) -> None:
     canvas.box(-half, 0.32, half, top, colour=paint.body, label=BUS)
     canvas.box(-half, 0.32, half, 0.6, colour=paint.body * 0.5, label=BUS)
     canvas.box(-half + 0.2, 1.35, half - 0.05, top - 0.5, colour=paint.glass, label=BUS)
-    for x in np.arange(-half + 1.5, half - 0.5, 1.45):
+    for x in np.arange(-half + 1.5, half - 0.5, 1.45).tolist():
         canvas.box(x, 1.35, x + 0.12, top - 0.5, colour=paint.body * 0.9, label=BUS)
     for x in (half - 1.4, -0.4):
         canvas.box(x, 0.4, x + 1.0, top - 0.55, colour=paint.glass * 0.8, label=BUS)
@@ -240,9 +240,9 @@ def _train_side(canvas: Canvas, paint: _Paint) -> None:
     canvas.box(-half, 0.35, half, top - 0.3, colour=paint.body, label=TRAIN)
     canvas.box(-half, 0.85, half, 1.25, colour=(245, 240, 225), label=TRAIN)
     canvas.box(-half + 0.3, 1.5, half - 0.3, top - 0.85, colour=paint.glass, label=TRAIN)
-    for x in np.arange(-half + 1.8, half - 1.0, 1.9):
+    for x in np.arange(-half + 1.8, half - 1.0, 1.9).tolist():
         canvas.box(x, 1.5, x + 0.2, top - 0.85, colour=paint.body, label=TRAIN)
-    for x in np.arange(-half + 3.0, half - 2.0, 5.5):
+    for x in np.arange(-half + 3.0, half - 2.0, 5.5).tolist():
         canvas.box(x, 0.45, x + 1.3, top - 0.7, colour=paint.body * 0.65, label=TRAIN)
     canvas.box(-0.2, 0.3, 0.2, top - 0.3, colour=(52, 52, 54), label=TRAIN)
     for x in (-half * 0.75, -half * 0.25, half * 0.25, half * 0.75):

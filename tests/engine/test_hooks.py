@@ -1,0 +1,93 @@
+import cv2
+import pytest
+import torch
+
+from tests.engine.toys import PALETTE, build_runner, toy_config, train
+from udass.engine.hooks import PanelHook, ScalarLogHook
+
+
+@pytest.fixture
+def readings(monkeypatch):
+    """Names of the calls that wait for the device."""
+    calls = []
+    for name in ('item', 'tolist', '__float__'):
+        method = getattr(torch.Tensor, name)
+        monkeypatch.setattr(torch.Tensor, name,
+                            lambda self, *args, _name=name, _method=method: calls.append(_name) or _method(self, *args))
+    return calls
+
+
+def test_scalars_are_read_once_per_interval_as_means(readings):
+    hook = ScalarLogHook(interval=4)
+
+    class Hub:
+        log_scalars, info, updates = {}, {}, []
+
+        def update_info(self, key, value):
+            self.info[key] = value
+
+        def get_info(self, key, default=None):
+            return self.info.get(key, default)
+
+        def update_scalar(self, key, value):
+            self.updates.append((key, value))
+
+    class Optimizer:
+        def get_lr(self):
+            return {'lr': [0.1]}
+
+    class Run:
+        iter, max_iters, message_hub, optim_wrapper = 0, 10, Hub(), Optimizer()
+
+    read_at = []
+    for Run.iter in range(10):
+        hook.before_train_iter(Run, Run.iter)
+        hook.after_train_iter(Run, Run.iter, outputs={'loss': torch.tensor(float(Run.iter), requires_grad=True),
+                                                      'acc': torch.tensor([1]), 'host': 2})
+        if readings:
+            read_at.append((Run.iter + 1, len(readings)))
+            readings.clear()
+    assert read_at == [(4, 1), (8, 1), (10, 1)]
+    losses = [value for key, value in Hub.updates if key == 'train/loss']
+    assert losses == [1.5, 5.5, 8.5]
+    assert [value for key, value in Hub.updates if key == 'train/host'] == [2, 2, 2]
+    assert [value for key, value in Hub.updates if key == 'train/lr'] == [0.1, 0.1, 0.1]
+
+
+def test_what_is_not_measured_any_more_leaves_the_log(toy_root, tmp_path):
+    config = toy_config(toy_root, tmp_path, max_iters=6)
+    runner = train(config)
+    assert 'train/early' not in runner.message_hub.log_scalars
+    lines = (next(tmp_path.glob('*/vis_data/scalars.json'))).read_text().splitlines()
+    assert ['early' in line for line in lines if 'count' in line] == [True, False, False]
+
+
+def test_the_interval_is_that_of_the_logger(toy_root, tmp_path):
+    runner = train(toy_config(toy_root, tmp_path, max_iters=5), **{'default_hooks.logger.interval': 3})
+    assert next(hook for hook in runner.hooks if isinstance(hook, ScalarLogHook)).interval == 3
+    assert runner.message_hub.get_scalar('train/count').data[0].tolist() == [2.0, 4.5]
+
+
+def test_panels_are_kept_and_drawn_every_so_many_iterations(toy_root, tmp_path):
+    runner = train(toy_config(toy_root, tmp_path, max_iters=5), custom_hooks=[{'type': 'PanelHook', 'interval': 2}])
+    assert runner.model.kept == [False, True, False, True, False]
+    assert runner.model.panels == {}
+    assert sorted(path.name for path in (tmp_path / 'panels').iterdir()) == ['iter_000002.png', 'iter_000004.png']
+    picture = cv2.imread(str(tmp_path / 'panels' / 'iter_000002.png'))[..., ::-1]
+    # The legend shows every class.
+    assert all((picture == colour).all(-1).sum() >= 14 * 14 for colour in PALETTE)
+
+
+def test_predictions_are_drawn_per_image(toy_root, tmp_path):
+    runner = build_runner(toy_config(toy_root, tmp_path / 'run'),
+                          custom_hooks=[{'type': 'PredictionPictureHook', 'folder': str(tmp_path / 'pictures')}])
+    runner.test()
+    names = sorted(path.name for path in (tmp_path / 'pictures').iterdir())
+    assert names == [f'{number:05d}_{number:03d}.png' for number in range(8)]
+
+
+@pytest.mark.parametrize('build', [lambda: ScalarLogHook(interval=0), lambda: PanelHook(interval=0),
+                                   lambda: PanelHook(max_images=0)])
+def test_impossible_intervals_are_refused(build):
+    with pytest.raises(ValueError, match='at least 1'):
+        build()

@@ -1,0 +1,154 @@
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.engine.toys import build_runner, same_weights, toy_config, train
+from udass.engine.checkpoint import read_checkpoint
+from udass.engine.interrupt import Interrupted
+from udass.engine.loops import domain_configs
+
+LOADER = {'batch_size': 2, 'num_workers': 1, 'dataset': {'type': 'ToyDataset'}}
+
+
+def test_each_domain_gets_a_wrapped_dataset_and_a_stream_of_its_own():
+    configs = domain_configs({'source': LOADER, 'target': LOADER, 'unused': LOADER}, ('source', 'target'),
+                             source_sampling={'type': 'RareClassDataset', 'temperature': 0.01})
+    assert list(configs) == ['source', 'target']
+    assert configs['source']['dataset'] == {'type': 'RareClassDataset', 'temperature': 0.01,
+                                            'dataset': {'type': 'ToyDataset'}}
+    assert configs['target']['dataset'] == {'type': 'DrawnDataset', 'dataset': {'type': 'ToyDataset'}}
+    assert [config['sampler'] for config in configs.values()] == [
+        {'type': 'DrawSampler', 'stream': 'source'}, {'type': 'DrawSampler', 'stream': 'target'}]
+    assert 'sampler' not in LOADER
+
+
+def test_long_tail_batches_hold_draws_times_mixes_times_source_batch_images():
+    configs = domain_configs({'source': LOADER}, ('source',), long_tail={'draws': 3, 'mixes': 2})
+    assert configs['long_tail']['batch_size'] == 3 * 2 * 2
+    assert configs['long_tail']['dataset'] == {'type': 'LongTailDataset', 'images_per_draw': 2 * 2,
+                                               'dataset': {'type': 'ToyDataset'}}
+    assert configs['long_tail']['sampler']['stream'] == 'long_tail'
+
+
+@pytest.mark.parametrize('dataloader, domains, message', [
+    ({'source': LOADER}, ('source', 'target'), 'no config for domain target; it has source'),
+    ({'source': {**LOADER, 'sampler': {}}}, ('source',), 'train_dataloader.source must have batch_size and dataset'),
+    ({'source': {'batch_size': 1}}, ('source',), 'got the keys batch_size')])
+def test_wrong_dataloaders_are_named(dataloader, domains, message):
+    with pytest.raises(ValueError, match=message):
+        domain_configs(dataloader, domains)
+
+
+def test_domains_with_other_classes_are_refused(toy_root, tmp_path):
+    config = toy_config(toy_root, tmp_path)
+    config.train_dataloader.target.dataset.metainfo = {'classes': ('dark', 'bright')}
+    with pytest.raises(ValueError, match='target has other classes than source'):
+        train(config)
+
+
+def test_streams_differ_and_workers_do_not_change_them(toy_root, tmp_path):
+    runners = [train(toy_config(toy_root, tmp_path / str(workers), num_workers=workers)) for workers in (0, 2)]
+    assert runners[0].model.seen == runners[1].model.seen
+    assert same_weights(runners[0].model, runners[1].model)
+    streams = {name: [batch[name] for batch in runners[0].model.seen] for name in ('source', 'target')}
+    assert streams['source'] != streams['target']
+
+
+def test_source_only_loads_no_target(toy_root, tmp_path):
+    runner = train(toy_config(toy_root, tmp_path, max_iters=1, domains=('source',)))
+    assert runner.model.seen[0].keys() == {'source'}
+
+
+def interrupt_at(runner, iteration, signum=signal.SIGINT):
+    """Sends a signal in the middle of a training step."""
+    step = runner.model.train_step
+
+    def interrupted_step(data, optim_wrapper):
+        if runner.iter + 1 == iteration:
+            os.kill(os.getpid(), signum)
+        return step(data, optim_wrapper)
+
+    runner.model.train_step = interrupted_step
+
+
+@pytest.mark.parametrize('signum, status', [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize('num_workers', [0, 1])
+def test_an_interrupted_and_resumed_run_equals_the_uninterrupted_one(toy_root, tmp_path, signum, status, num_workers):
+    whole = train(toy_config(toy_root, tmp_path / 'whole', max_iters=9))
+    config = toy_config(toy_root, tmp_path / 'cut', max_iters=9, num_workers=num_workers)
+    runner = build_runner(config)
+    interrupt_at(runner, 5, signum)
+    handler = signal.getsignal(signum)
+    with pytest.raises(SystemExit) as stop:
+        runner.train()
+    assert stop.value.code == status
+    assert signal.getsignal(signum) is handler
+    assert runner.iter == 5 and len(runner.model.seen) == 5
+    assert Path(tmp_path / 'cut' / 'last_checkpoint').read_text() == str(tmp_path / 'cut' / 'iter_5.pth')
+
+    resumed = train(config, resume=True)
+    assert len(resumed.model.seen) == 4
+    assert runner.model.seen + resumed.model.seen == whole.model.seen
+    assert same_weights(resumed.model, whole.model)
+    first, second = (torch.load(folder / 'iter_9.pth', weights_only=True)['optimizer']['state'][0]
+                     for folder in (tmp_path / 'whole', tmp_path / 'cut'))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_an_interrupt_during_validation_stops_at_once_and_the_validation_is_made_up_for(toy_root, tmp_path):
+    config = toy_config(toy_root, tmp_path, max_iters=4)
+    runner = build_runner(config)
+    tested = []
+
+    def interrupted_val_step(data):
+        tested.append(data)
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError('the signal must end the validation')
+
+    runner.model.val_step = interrupted_val_step
+    with pytest.raises(SystemExit) as stop:
+        runner.train()
+    assert stop.value.code == 130 and len(tested) == 1
+    assert read_checkpoint(tmp_path / 'iter_3.pth')['meta']['iter'] == 3
+
+    resumed = build_runner(config, resume=True)
+    validated_at = []
+    resumed.val_loop.run = lambda: validated_at.append(resumed.iter)
+    resumed.train()
+    assert validated_at == [3, 4]
+
+
+def test_a_second_interrupt_aborts_at_once(toy_root, tmp_path):
+    runner = build_runner(toy_config(toy_root, tmp_path))
+    interrupt_at(runner, 1)
+    interrupt_at(runner, 1)
+    with pytest.raises(KeyboardInterrupt):
+        runner.train()
+    assert not list(tmp_path.glob('*.pth'))
+
+
+def test_validation_does_not_touch_the_random_state(toy_root, tmp_path):
+    often = train(toy_config(toy_root, tmp_path / 'a', max_iters=4), **{'train_cfg.val_interval': 1})
+    never = train(toy_config(toy_root, tmp_path / 'b', max_iters=4), **{'train_cfg.val_begin': 100})
+    assert same_weights(often.model, never.model)
+
+
+def test_dead_workers_count_as_interrupt_only_after_a_signal(toy_root, tmp_path):
+    loop = build_runner(toy_config(toy_root, tmp_path)).train_loop
+
+    class Guard:
+        signum = None
+
+    def dead():
+        raise RuntimeError('DataLoader worker exited unexpectedly')
+        yield
+
+    loop.dataloader_iterator = dead()
+    with pytest.raises(RuntimeError, match='worker exited'):
+        loop._next_batch(Guard())
+    Guard.signum, loop.dataloader_iterator = signal.SIGTERM, dead()
+    with pytest.raises(Interrupted):
+        loop._next_batch(Guard())

@@ -1,0 +1,84 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from mmseg.evaluation import IoUMetric
+
+from udass.evaluation.iou import ClassIoUMetric, iou_table
+
+
+def sample(prediction, truth, scores=None):
+    result = {'pred_sem_seg': {'data': torch.as_tensor(prediction)[None]},
+              'gt_sem_seg': {'data': torch.as_tensor(truth)[None]}}
+    return result if scores is None else {**result, 'seg_logits': {'data': scores}}
+
+
+def evaluated(samples, classes):
+    metric = ClassIoUMetric()
+    metric.dataset_meta = {'classes': classes}
+    metric.process({}, samples)
+    return metric, metric.evaluate(len(samples))
+
+
+def test_scores_computed_by_hand():
+    # Class b: 2 right, 1 missed, 1 too many. Class c occurs only in the prediction, on a pixel of a and an ignored one.
+    metric, result = evaluated([sample([[0, 0, 2], [1, 1, 1]], [[0, 0, 0], [1, 1, 0]]),
+                                sample([[0, 2]], [[1, 255]])], ('a', 'b', 'c'))
+    table = metric.table
+    assert table.iou[:2] == pytest.approx((2 / 5, 2 / 4)) and math.isnan(table.iou[2])
+    assert table.recall[:2] == pytest.approx((2 / 4, 2 / 3)) and math.isnan(table.recall[2])
+    assert table.absent == ('c',)
+    assert table.pixel_accuracy == pytest.approx(4 / 7)
+    assert result == {'mIoU': 45.0, 'mAcc': round(100 * (1 / 2 + 2 / 3) / 2, 4), 'aAcc': round(400 / 7, 4)}
+
+
+def test_the_base_metric_agrees_where_every_class_occurs():
+    rng = torch.Generator().manual_seed(0)
+    samples = [sample(torch.randint(4, (9, 7), generator=rng), torch.randint(4, (9, 7), generator=rng))
+               for _ in range(5)]
+    _, result = evaluated(samples, 'abcd')
+    base = IoUMetric()
+    base.dataset_meta = {'classes': 'abcd'}
+    base.process({}, samples)
+    expected = base.evaluate(len(samples))
+    assert {key: round(value, 2) for key, value in result.items()} == pytest.approx(
+        {key: float(value) for key, value in expected.items()}, abs=0.011)
+
+
+def test_counts_beyond_single_precision_are_exact():
+    big = 2.0 ** 25
+    counts = torch.tensor([[big + 1, 0], [big + 3, 0], [big + 2, 0]], dtype=torch.float64)
+    table = iou_table(*counts, ('a', 'b'))
+    assert table.iou[0] == (big + 1) / (big + 4)
+
+
+def test_predictions_are_compared_at_the_size_of_the_truth():
+    truth = torch.tensor([[0, 0, 1, 1]]).repeat(4, 1)
+    scores = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]).repeat(1, 2, 1)
+    metric, _ = evaluated([sample(scores.argmax(0), truth, scores)], 'ab')
+    assert metric.table.iou == (1.0, 1.0)
+    metric, _ = evaluated([sample([[0, 1], [0, 1]], truth)], 'ab')
+    assert metric.table.iou == (1.0, 1.0)
+
+
+def test_the_table_counts_and_names_what_is_left_out():
+    metric, _ = evaluated([sample([[0, 1]], [[0, 0]])], ('road', 'train', 'bus'))
+    text = metric.table.to_text()
+    assert '| mean  | 50.00 |  50.00 |' in text.splitlines()
+    assert '2 of 3 classes do not occur in the truth and do not count in the means: train, bus' in text
+    assert metric.table.to_dict() == {'mIoU': 50.0, 'mean_recall': 50.0, 'pixel_accuracy': 50.0,
+                                      'absent': ['train', 'bus'], 'IoU': {'road': 50.0, 'train': None, 'bus': None}}
+
+
+def test_nothing_to_evaluate_is_an_error():
+    with pytest.raises(ValueError, match='no pixel of the test set has a label'):
+        evaluated([sample([[0]], [[255]])], 'ab')
+
+
+def test_predictions_are_written_as_class_ids(tmp_path):
+    from PIL import Image
+    metric = ClassIoUMetric(output_dir=str(tmp_path))
+    metric.dataset_meta = {'classes': 'ab'}
+    metric.process({}, [{**sample([[0, 1], [1, 1]], [[0, 1], [0, 1]]), 'img_path': 'x/street.jpg'}])
+    assert np.array(Image.open(tmp_path / 'street.png')).tolist() == [[0, 1], [1, 1]]

@@ -1,0 +1,25 @@
+import pytest
+import torch
+from mmseg.structures import SegDataSample
+
+from udass.models import PixelPreprocessor
+
+
+@pytest.fixture
+def preprocessor():
+    return PixelPreprocessor(mean=[10.0, 20.0, 30.0], std=[1.0, 2.0, 4.0], bgr_to_rgb=True)
+
+
+def test_the_two_halves_are_what_testing_does_at_once(preprocessor):
+    inputs = [torch.randint(0, 256, (3, 4, 6), dtype=torch.uint8) for _ in range(2)]
+    data = dict(inputs=inputs, data_samples=[SegDataSample(), SegDataSample()])
+    pixels, samples = preprocessor.pixels(data)
+    assert torch.equal(pixels[:, 0], torch.stack(inputs)[:, 2].float())
+    assert len(samples) == 2
+    whole = preprocessor(dict(inputs=inputs, data_samples=[SegDataSample(), SegDataSample()]), training=False)
+    assert torch.allclose(preprocessor.normalize(pixels), whole['inputs'])
+
+
+def test_normalisation_by_hand(preprocessor):
+    pixel = torch.tensor([11.0, 24.0, 26.0]).reshape(1, 3, 1, 1)
+    assert preprocessor.normalize(pixel).flatten().tolist() == [1.0, 2.0, -1.0]

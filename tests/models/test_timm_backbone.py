@@ -1,0 +1,68 @@
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+
+import udass  # noqa: F401
+
+NAME = 'resnet10t'
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmseg')
+
+
+def build(**options):
+    return MODELS.build(dict(type='TimmBackbone', name=NAME, out_indices=(1, 4), **options))
+
+
+def test_stages_channels_and_strides():
+    backbone = build(pretrained=False)
+    backbone.init_weights()
+    assert backbone.channels == [64, 512] and backbone.reductions == [4, 32]
+    shapes = [tuple(feature.shape) for feature in backbone(torch.rand(1, 3, 64, 96))]
+    assert shapes == [(1, 64, 16, 24), (1, 512, 2, 3)]
+
+
+def test_local_weights_fill_every_tensor_and_classifier_keys_are_left_out(tmp_path):
+    source = build(pretrained=False)
+    path = tmp_path / 'weights.pth'
+    torch.save({**source.net.state_dict(), 'fc.weight': torch.zeros(10, 512)}, path)
+    loaded = build(checkpoint=str(path))
+    loaded.init_weights()
+    for key, value in source.net.state_dict().items():
+        assert torch.equal(loaded.net.state_dict()[key], value)
+
+
+def test_a_key_that_stays_unloaded_is_an_error_that_names_it(tmp_path):
+    weights = build(pretrained=False).net.state_dict()
+    del weights['layer1.0.conv1.weight']
+    weights['layer2.0.conv1.weight'] = torch.zeros(1)
+    path = tmp_path / 'weights.pth'
+    torch.save(weights, path)
+    backbone = build(checkpoint=str(path))
+    with pytest.raises(ValueError, match=r'2 of \d+ keys, missing layer1.0.conv1.weight .*layer2.0.conv1'):
+        backbone.init_weights()
+
+
+def test_a_missing_file_says_what_to_do():
+    with pytest.raises(FileNotFoundError, match='nowhere.pth do not exist; set `checkpoint`'):
+        build(checkpoint='nowhere.pth').init_weights()
+
+
+def test_without_a_connection_the_error_says_what_to_fetch_and_where_to_put_it(monkeypatch):
+    def offline(*args, **options):
+        raise ConnectionError('no route to host')
+    backbone = build()
+    monkeypatch.setattr('udass.models.backbones.timm.timm.create_model', offline)
+    with pytest.raises(RuntimeError, match=r'resnet10t could not be fetched.*ConnectionError.*`checkpoint`'):
+        backbone.init_weights()
+
+
+def test_real_weights_load_completely(weights_path):
+    backbone = MODELS.build(dict(type='TimmBackbone', name='tf_efficientnet_lite0', out_indices=(1, 2, 3, 4),
+                                 checkpoint=str(weights_path)))
+    backbone.init_weights()
+    published = torch.load(weights_path, weights_only=True)
+    assert torch.equal(backbone.net.state_dict()['conv_stem.weight'], published['conv_stem.weight'])

@@ -1,0 +1,99 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.engine.toys import toy_config, train, write_toy_data
+from tools import test as test_tool
+from tools import train as train_tool
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope='module')
+def toy(tmp_path_factory):
+    """A config file and a checkpoint of it."""
+    folder = tmp_path_factory.mktemp('toy')
+    config = toy_config(write_toy_data(folder / 'data'), folder / 'run', max_iters=2)
+    config.dump(folder / 'toy.py')
+    train(config)
+    return folder
+
+
+def run(tool, *arguments):
+    return subprocess.run([sys.executable, str(PROJECT / 'tools' / tool), *map(str, arguments)], capture_output=True,
+                          text=True, cwd=PROJECT, env={**os.environ, 'PYTHONPATH': str(PROJECT)})
+
+
+def test_the_command_line_of_training_changes_the_config(toy, monkeypatch):
+    def built(*arguments):
+        return train_tool.build_config(train_tool.parse_args([str(toy / 'toy.py'), *arguments]))
+
+    config = built('--work-dir', 'somewhere', '--seed', '5', '--cfg-options', 'train_cfg.max_iters=7')
+    assert (config.work_dir, config.train_cfg.max_iters, config.resume) == ('somewhere', 7, False)
+    assert config.randomness.seed == 5 and config.model.seed == 5
+    assert built().randomness.seed == 0
+    assert (built('--resume').resume, built('--resume').load_from) == (True, None)
+    assert (built('--resume', 'a.pth').resume, built('--resume', 'a.pth').load_from) == (True, 'a.pth')
+    monkeypatch.setenv('CUBLAS_WORKSPACE_CONFIG', ':16:8')
+    deterministic = built('--deterministic')
+    assert deterministic.randomness.deterministic and not deterministic.env_cfg.cudnn_benchmark
+    assert built('--launcher', 'slurm').launcher == 'slurm'
+
+
+def test_mixed_precision_needs_a_gpu(toy, monkeypatch):
+    args = train_tool.parse_args([str(toy / 'toy.py'), '--amp'])
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    with pytest.raises(ValueError, match='--amp needs a CUDA device'):
+        train_tool.build_config(args)
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+    assert train_tool.build_config(args).optim_wrapper.type == 'AmpOptimWrapper'
+
+
+def test_the_work_dir_is_named_after_the_config(tmp_path, toy):
+    text = (toy / 'toy.py').read_text().replace(f"work_dir = '{toy / 'run'}'", '')
+    (tmp_path / 'my_method.py').write_text(text)
+    assert train_tool.build_config(train_tool.parse_args([str(tmp_path / 'my_method.py')])).work_dir == \
+        'work_dirs/my_method'
+
+
+@pytest.mark.parametrize('given, kept', [
+    (['c.py', '--seed', '1'], 'c.py --seed 1'), (['c.py', '--resume'], 'c.py'),
+    (['c.py', '--resume', 'a.pth', '--amp'], 'c.py --amp'), (['--resume', 'c.py'], 'c.py')])
+def test_the_command_to_resume_is_complete(given, kept):
+    assert train_tool.resume_command(given) == f'python tools/train.py {kept} --resume'
+
+
+def test_the_test_tool_prints_the_table_and_writes_json_and_pictures(toy, tmp_path, capsys):
+    args = test_tool.parse_args([str(toy / 'toy.py'), str(toy / 'run' / 'iter_2.pth'), '--work-dir', str(tmp_path),
+                                 '--json', str(tmp_path / 'new' / 'a.json'), '--show-dir', str(tmp_path / 'pictures')])
+    test_tool.test(args)
+    printed = capsys.readouterr().out
+    result = json.loads((tmp_path / 'new' / 'a.json').read_text())
+    assert result['images'] == 8 and result['branch'] == 'student'
+    assert set(result['IoU']) == {'dark', 'middle', 'bright'}
+    assert f'{result["mIoU"]:.2f}' in next(line for line in printed.splitlines() if 'mean' in line)
+    assert 'Iter(test)' not in printed
+    assert len(list((tmp_path / 'pictures').iterdir())) == 8
+
+
+def test_the_branch_is_chosen_in_the_model(toy):
+    with pytest.raises(ValueError, match='model.eval_branch does not exist: ToyAdapter takes'):
+        test_tool.test(test_tool.parse_args([str(toy / 'toy.py'), str(toy / 'run' / 'iter_2.pth'), '--branch',
+                                             'teacher', '--work-dir', str(toy / 'test')]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('tool, arguments, message', [
+    ('train.py', ['--cfg-options', 'train_cfg.max_iter=3'], 'error: option train_cfg.max_iter does not exist'),
+    ('train.py', ['--resume', 'no.pth'], 'error: checkpoint no.pth does not exist'),
+    ('test.py', ['no.pth'], 'error: checkpoint no.pth does not exist')])
+def test_errors_are_one_message_with_status_1(toy, tmp_path, tool, arguments, message):
+    result = run(tool, toy / 'toy.py', *arguments, '--work-dir', tmp_path)
+    assert result.returncode == 1
+    assert message in result.stderr and 'Traceback' not in result.stderr
+    if tool == 'test.py':
+        assert 'Traceback' in run(tool, toy / 'toy.py', *arguments, '--work-dir', tmp_path, '--debug').stderr

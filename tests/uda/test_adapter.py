@@ -1,0 +1,198 @@
+"""The training step on a tiny network, without loaders."""
+import copy
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+import udass  # noqa: F401
+
+SEGMENTOR = dict(
+    type='EncoderDecoder',
+    data_preprocessor=dict(type='PixelPreprocessor', mean=[127.5] * 3, std=[60.0] * 3, bgr_to_rgb=True),
+    backbone=dict(type='MixVisionTransformer', embed_dims=8, num_layers=[1, 1, 1, 1], num_heads=[1, 1, 1, 1],
+                  drop_rate=0.1, drop_path_rate=0.2),
+    decode_head=dict(type='WeightedSegformerHead', in_channels=[8] * 4, in_index=[0, 1, 2, 3], channels=8,
+                     dropout_ratio=0.3, num_classes=4, norm_cfg=dict(type='BN'), align_corners=False),
+    test_cfg=dict(mode='whole'))
+TEACHER = dict(ema=dict(type='EMA', alpha=0.9), pseudo_labels=dict(type='ConfidencePseudoLabels', threshold=0.3))
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmseg')
+    torch.manual_seed(0)
+
+
+def batch(number, size=(32, 48), seed=0, **metainfo):
+    """A loader batch of random pictures; labels in blocks of 8."""
+    random = torch.Generator().manual_seed(seed)
+    inputs = [torch.randint(0, 256, (3, *size), generator=random, dtype=torch.uint8) for _ in range(number)]
+    samples = []
+    for _ in range(number):
+        blocks = torch.randint(0, 4, (1, size[0] // 8, size[1] // 8), generator=random)
+        sample = SegDataSample(metainfo=metainfo)
+        sample.gt_sem_seg = PixelData(data=blocks.repeat_interleave(8, 1).repeat_interleave(8, 2))
+        samples.append(sample)
+    return dict(inputs=inputs, data_samples=samples)
+
+
+def unlabelled(number, size=(32, 48), seed=1):
+    data = batch(number, size, seed)
+    return dict(inputs=data['inputs'], data_samples=[SegDataSample() for _ in data['inputs']])
+
+
+def build(**components):
+    model = MODELS.build(dict(type='DomainAdapter', student=copy.deepcopy(SEGMENTOR), **components))
+    model.init_weights()
+    model.train()
+    return model, OptimWrapper(torch.optim.SGD(model.student.parameters(), lr=0.1))
+
+
+def test_source_only_trains_and_needs_no_target():
+    model, optimizer = build()
+    before = [parameter.clone() for parameter in model.student.parameters()]
+    log = model.train_step(dict(source=batch(2)), optimizer)
+    assert set(log) == {'loss', 'source.decode.loss_ce'}
+    assert any(not torch.equal(a, b) for a, b in zip(before, model.student.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(('mixing', 'names'), [('ClassMix', {'mix'}), ('QuadMix', {'tss', 'tst'})])
+def test_passes_of_a_method_and_their_scales_in_the_loss(mixing, names):
+    model, optimizer = build(**TEACHER, mixing=dict(type=mixing), photometric=dict(type='PhotometricChange'),
+                             masking=dict(type='BlockMasking', block_size=8))
+    for seed in range(2):
+        log = model.train_step(dict(source=batch(2, seed=seed), target=unlabelled(2, seed=seed + 5)), optimizer)
+    losses = {key.split('.')[0]: value for key, value in log.items() if key.endswith('loss_ce')}
+    assert set(losses) == {'source', 'masked'} | names
+    scale = 0.5 if mixing == 'QuadMix' else 1.0
+    expected = losses['source'] + losses['masked'] + scale * sum(losses[name] for name in names)
+    assert log['loss'].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert model.iteration == 2
+
+
+@pytest.mark.parametrize(('source', 'target'), [((1, (32, 48)), (1, (32, 48))), ((2, (32, 48)), (3, (32, 48))),
+                                                ((3, (48, 32)), (2, (32, 64)))])
+def test_source_and_target_batches_may_differ(source, target):
+    model, optimizer = build(**TEACHER, mixing=dict(type='QuadMix'))
+    for _ in range(2):
+        log = model.train_step(dict(source=batch(*source), target=unlabelled(*target)), optimizer)
+    assert torch.isfinite(log['loss'])
+
+
+def test_long_tail_images_reach_the_mixes():
+    model, optimizer = build(**TEACHER, mixing=dict(type='QuadMix'))
+    model.keep_panels = True
+    tail = batch(2 * 2 * 2, seed=9, paste_class=3)
+    for image in tail['inputs']:
+        image.fill_(77)
+    for _ in range(2):
+        model.train_step(dict(source=batch(2), target=unlabelled(2), long_tail=tail), optimizer)
+    for name in ('tss', 'tst'):
+        panel = model.panels[name]
+        pasted = (panel['frames'] == 77).all(dim=2) & (panel['labels'] == 3)
+        assert pasted.any() and (panel['weights'][pasted] == 1).all()
+    assert set(model.panels) == {'source', 'target', 'tss', 'tst'}
+
+
+def test_teacher_has_nothing_random_and_no_gradient():
+    model, optimizer = build(**TEACHER, mixing=dict(type='ClassMix'))
+    model.train_step(dict(source=batch(2), target=unlabelled(2)), optimizer)
+    model.train()
+    frames = torch.rand(2, 3, 32, 48) * 255
+    assert torch.equal(model.teacher_logits(frames), model.teacher_logits(frames))
+    assert not model.teacher_logits(frames).requires_grad
+    assert all(parameter.grad is None and not parameter.requires_grad for parameter in model.teacher.parameters())
+    random = [module for module in model.teacher.modules() if 'Drop' in type(module).__name__]
+    assert random and not any(module.training for module in random)
+    assert any(module.training for module in model.student.modules() if 'Drop' in type(module).__name__)
+
+
+@pytest.mark.parametrize('batch_statistics', [True, False])
+def test_teacher_batch_norm_mode_is_a_choice(batch_statistics):
+    model, _ = build(**TEACHER, mixing=dict(type='ClassMix'), teacher_batch_statistics=batch_statistics)
+    norms = [module for module in model.teacher.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
+    assert norms and all(module.training is batch_statistics for module in norms)
+    model.eval()
+    assert not any(module.training for module in norms)
+
+
+def test_teacher_starts_as_the_student_and_follows_it():
+    model, optimizer = build(**TEACHER, mixing=dict(type='ClassMix'))
+    model.train_step(dict(source=batch(2), target=unlabelled(2)), optimizer)
+    student_then = [parameter.detach().clone() for parameter in model.student.parameters()]
+    teacher_then = [parameter.clone() for parameter in model.teacher.parameters()]
+    model.train_step(dict(source=batch(2), target=unlabelled(2)), optimizer)
+    for teacher, old, student in zip(model.teacher.parameters(), teacher_then, student_then, strict=True):
+        assert torch.allclose(teacher, 0.5 * old + 0.5 * student, atol=1e-6)
+
+
+def test_untrusted_target_pixels_carry_no_weight():
+    model, optimizer = build(**TEACHER, mixing=dict(type='ClassMix'))
+    target = unlabelled(1)
+    valid = torch.ones(1, 32, 48)
+    valid[:, :10] = 0
+    target['data_samples'][0].valid_pseudo_mask = PixelData(data=valid)
+    clip = model.pseudo_labelled_clip(target)
+    assert (clip.weights[:, :, :10] == 0).all()
+    assert (clip.weights[:, :, 10:] == clip.weights[0, 0, 10, 0]).all()
+
+
+def test_log_holds_scalar_tensors_only():
+    model, optimizer = build(**TEACHER, mixing=dict(type='QuadMix'))
+    log = model.train_step(dict(source=batch(2), target=unlabelled(2)), optimizer)
+    assert all(isinstance(value, torch.Tensor) and value.ndim == 0 and not value.requires_grad
+               for value in log.values())
+
+
+def test_state_dict_brings_back_counters_templates_and_random_stream():
+    data = dict(source=batch(2), target=unlabelled(2))
+    model, optimizer = build(**TEACHER, mixing=dict(type='QuadMix'))
+    for _ in range(3):
+        model.train_step(data, optimizer)
+    other, _ = build(**TEACHER, mixing=dict(type='QuadMix'), seed=123)
+    other.load_state_dict(model.state_dict())
+    assert other.iteration == 3 and other.ema.steps == 3 and other.mixing.bank.iteration == 2
+    assert torch.equal(torch.rand(5, generator=other.generator), torch.rand(5, generator=model.generator))
+    prefixes = {key.split('.')[0] for key in model.state_dict()}
+    assert prefixes == {'student', 'teacher', 'ema', 'mixing', '_extra_state'}
+
+
+def test_evaluation_branch():
+    model, _ = build(**TEACHER, mixing=dict(type='ClassMix'))
+    model.eval()
+    torch.nn.init.constant_(model.teacher.decode_head.conv_seg.bias, 7.0)
+    images = torch.rand(1, 3, 32, 48)
+    student = model(images)
+    model.eval_branch = 'teacher'
+    assert not torch.allclose(model(images), student)
+    source_only, _ = build(eval_branch='teacher')
+    with pytest.raises(ValueError, match='no teacher'):
+        source_only(images)
+
+
+@pytest.mark.parametrize(('components', 'message'), [
+    (dict(ema=dict(type='EMA')), 'needs both pseudo_labels and mixing'),
+    (dict(mixing=dict(type='ClassMix')), 'give ema and pseudo_labels too'),
+    (dict(masking=dict(type='BlockMasking')), 'give ema and pseudo_labels too')])
+def test_components_that_need_each_other(components, message):
+    with pytest.raises(ValueError, match=message):
+        build(**components)
+
+
+def test_images_of_different_sizes_are_refused_by_name():
+    model, optimizer = build()
+    data = batch(2, img_path='street.png')
+    data['inputs'][1] = data['inputs'][1][:, :16]
+    with pytest.raises(ValueError, match=r'differ in size .*street.png.*crop of fixed size'):
+        model.train_step(dict(source=data), optimizer)
+
+
+def test_plain_ddp_is_refused_with_what_to_use():
+    model, _ = build()
+    with pytest.raises(ValueError, match='MMSeparateDistributedDataParallel'):
+        model(torch.rand(1, 3, 32, 48), mode='loss')
