@@ -1,8 +1,8 @@
-# DINOv2 ViT-B (Oquab et al. 2023, arXiv 2304.07193), the variant with registers, whose dense features are cleaner (Darcet
-# et al. 2024), under DAFormer's head.
+# DINOv2 ViT-B (Oquab et al. 2023, arXiv 2304.07193) under DAFormer's head; the variant with registers, whose dense
+# features are cleaner (Darcet et al. 2024, arXiv 2309.16588).
 # Weights: timm's hub (timm/vit_base_patch14_reg4_dinov2.lvd142m), or the authors' own
-# https://dl.fbaipublicfiles.com/dinov2/dinov2_vitb14/dinov2_vitb14_reg4_pretrain.pth. Offline: fetch either elsewhere and
-# name the file with `--cfg-options model.student.backbone.checkpoint=FILE`.
+# https://dl.fbaipublicfiles.com/dinov2/dinov2_vitb14/dinov2_vitb14_reg4_pretrain.pth. Offline: fetch either elsewhere
+# and name the file with `--cfg-options model.student.backbone.checkpoint=FILE`.
 segmentor = dict(
     type='SlidingEncoderDecoder',
     data_preprocessor=dict(

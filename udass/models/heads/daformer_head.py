@@ -68,7 +68,7 @@ class DAFormerHead(PixelWeightMixin, BaseDecodeHead):
             in_channels=list(in_channels), channels=channels, num_classes=num_classes, dropout_ratio=dropout_ratio,
             norm_cfg=norm_cfg or dict(type='BN'), in_index=list(range(len(in_channels))),
             input_transform='multiple_select', align_corners=align_corners, ignore_index=ignore_index,
-            loss_decode=loss_decode or dict(type='CrossEntropyLoss'))
+            loss_decode=loss_decode or dict(type='CrossEntropyLoss', avg_non_ignore=False))
         self.embed_layers = nn.ModuleList(MLPEmbedding(stage, embed_channels) for stage in self.in_channels)
         joined = embed_channels * len(self.in_channels)
         if fusion == 'aspp':

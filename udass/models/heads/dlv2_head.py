@@ -33,7 +33,7 @@ class DLV2Head(PixelWeightMixin, BaseDecodeHead):
         super().__init__(
             in_channels=in_channels, channels=num_classes, num_classes=num_classes, dropout_ratio=0,
             align_corners=align_corners, ignore_index=ignore_index,
-            loss_decode=loss_decode or dict(type='CrossEntropyLoss'),
+            loss_decode=loss_decode or dict(type='CrossEntropyLoss', avg_non_ignore=False),
             init_cfg=dict(type='Normal', std=0.01, override=dict(name='aspp_modules')))
         del self.conv_seg  # of the base class; the convolutions below already give class scores
         self.aspp_modules = ASPPModule(dilations=dilations, in_channels=in_channels, channels=num_classes,

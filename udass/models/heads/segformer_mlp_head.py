@@ -43,7 +43,7 @@ class SegFormerMLPHead(PixelWeightMixin, BaseDecodeHead):
             in_channels=list(in_channels), channels=channels, num_classes=num_classes, dropout_ratio=dropout_ratio,
             norm_cfg=norm_cfg or dict(type='BN'), in_index=list(range(len(in_channels))),
             input_transform='multiple_select', align_corners=align_corners, ignore_index=ignore_index,
-            loss_decode=loss_decode or dict(type='CrossEntropyLoss'),
+            loss_decode=loss_decode or dict(type='CrossEntropyLoss', avg_non_ignore=False),
             init_cfg=dict(type='Normal', std=0.01, override=dict(name='linear_pred')))
         del self.conv_seg  # of the base class; parameters without a gradient are trouble under DDP
         self.linear_c = nn.ModuleList(MLPEmbedding(stage, channels) for stage in self.in_channels)
