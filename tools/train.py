@@ -14,7 +14,7 @@ from mmengine.config import Config, DictAction
 from mmseg.registry import RUNNERS
 
 from udass.engine.command import run_command
-from udass.engine.config import all_arguments, component_classes, explain_type_error, load_config
+from udass.engine.config import explain_type_error, load_config
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -41,8 +41,6 @@ def build_config(args: argparse.Namespace) -> Config:
     config.launcher = args.launcher
     if args.seed is not None:
         config.randomness['seed'] = args.seed
-    if any('seed' in all_arguments(kind)[0] for kind in component_classes(config.model['type'])):
-        config.model.setdefault('seed', config.randomness['seed'])
     if args.deterministic:
         # cuBLAS needs this to be deterministic, and before it starts.
         os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')

@@ -114,7 +114,12 @@ def test_teacher_has_nothing_random_and_no_gradient():
 
 @pytest.mark.parametrize('batch_statistics', [True, False])
 def test_teacher_batch_norm_mode_is_a_choice(batch_statistics):
-    model, _ = build(**TEACHER, mixing=dict(type='ClassMix'), teacher_batch_statistics=batch_statistics)
+    teacher = dict(TEACHER, ema=dict(type='EMA', alpha=0.9, copy_buffers=not batch_statistics))
+    model, optimizer = build(**teacher, mixing=dict(type='ClassMix'), teacher_batch_statistics=batch_statistics)
+    for _ in range(2):
+        model.train_step(dict(source=batch(2), target=unlabelled(2)), optimizer)
+    mean = model.teacher.decode_head.fusion_conv.bn.running_mean
+    assert mean.abs().max() > 0, 'running statistics of the teacher never move'
     norms = [module for module in model.teacher.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
     assert norms and all(module.training is batch_statistics for module in norms)
     model.eval()
@@ -177,8 +182,10 @@ def test_evaluation_branch():
 
 @pytest.mark.parametrize(('components', 'message'), [
     (dict(ema=dict(type='EMA')), 'needs both pseudo_labels and mixing'),
-    (dict(mixing=dict(type='ClassMix')), 'give ema and pseudo_labels too'),
-    (dict(masking=dict(type='BlockMasking')), 'give ema and pseudo_labels too')])
+    (dict(mixing=dict(type='ClassMix')), 'give ema too'),
+    (dict(masking=dict(type='BlockMasking')), 'give ema too'),
+    (dict(photometric=dict(type='PhotometricChange')), 'give ema too'),
+    (dict(**TEACHER, mixing=dict(type='ClassMix'), teacher_batch_statistics=False), 'set ema.copy_buffers=True too')])
 def test_components_that_need_each_other(components, message):
     with pytest.raises(ValueError, match=message):
         build(**components)
@@ -196,3 +203,48 @@ def test_plain_ddp_is_refused_with_what_to_use():
     model, _ = build()
     with pytest.raises(ValueError, match='MMSeparateDistributedDataParallel'):
         model(torch.rand(1, 3, 32, 48), mode='loss')
+
+
+def test_a_head_that_would_ignore_the_weights_is_refused():
+    plain = copy.deepcopy(SEGMENTOR)
+    plain['decode_head']['type'] = 'SegformerHead'
+    with pytest.raises(ValueError, match=r'decode_head \(SegformerHead\) would ignore the weights'):
+        MODELS.build(dict(type='DomainAdapter', student=plain, **TEACHER, mixing=dict(type='ClassMix')))
+    MODELS.build(dict(type='DomainAdapter', student=plain))
+
+
+def test_gradient_accumulation_is_refused():
+    model, _ = build()
+    optimizer = OptimWrapper(torch.optim.SGD(model.student.parameters(), lr=0.1), accumulative_counts=2)
+    with pytest.raises(ValueError, match='accumulative_counts of the optimizer wrapper must be 1'):
+        model.train_step(dict(source=batch(2)), optimizer)
+
+
+@pytest.mark.parametrize(('mixing', 'classes', 'message'), [
+    ('ClassMix', [3] * 8, 'ClassMix pastes no long-tail images'),
+    ('QuadMix', [3, 3, 5, 5], r'4 long-tail images of one class per draw .*set train_cfg.long_tail.mixes=2'),
+    ('QuadMix', [3] * 6, '4 long-tail images of one class per draw')])
+def test_long_tail_images_that_do_not_fit_the_mixing_are_refused(mixing, classes, message):
+    model, optimizer = build(**TEACHER, mixing=dict(type=mixing))
+    tail = batch(len(classes))
+    for sample, name in zip(tail['data_samples'], classes, strict=True):
+        sample.set_metainfo(dict(paste_class=name))
+    with pytest.raises(ValueError, match=message):
+        model.train_step(dict(source=batch(2), target=unlabelled(2), long_tail=tail), optimizer)
+
+
+def test_masked_pixels_are_the_networks_zero():
+    masking = dict(type='BlockMasking', block_size=8, ratio=1.0)
+    model, _ = build(**TEACHER, mixing=dict(type='ClassMix'), masking=masking)
+    target = model.pseudo_labelled_clip(unlabelled(2))
+    masked = model.masked_pass(target)
+    assert (model.data_preprocessor.normalize(masked.clip.frames) == 0).all()
+    assert torch.equal(masked.clip.labels, target.labels) and torch.equal(masked.clip.weights, target.weights)
+
+
+def test_without_a_seed_the_step_follows_torchs():
+    torch.manual_seed(11)
+    first, _ = build()
+    torch.manual_seed(12)
+    second, _ = build()
+    assert first.generator.initial_seed() == 11 and second.generator.initial_seed() == 12

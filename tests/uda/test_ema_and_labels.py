@@ -81,15 +81,16 @@ def test_block_mask_has_the_asked_ratio_and_whole_blocks():
     blocks = masking.draw(50, (64, 96), torch.Generator().manual_seed(0))
     assert blocks.shape == (50, 1, 16, 24)
     assert blocks.mean().item() == pytest.approx(0.3, abs=0.01)
-    frames = masking.apply(torch.ones(50, 1, 3, 64, 96), blocks)
+    frames = masking.apply(torch.ones(50, 1, 3, 64, 96), blocks, torch.tensor([0.0, 5.0, 7.0]).reshape(3, 1, 1))
     assert torch.equal(frames[:, 0, :1, ::4, ::4], blocks)
     assert torch.equal(frames[:, 0, 0, 3::4, 3::4], blocks[:, 0])
+    assert torch.equal(frames[:, 0, 1] == 5, frames[:, 0, 0] == 0)
 
 
 def test_block_mask_covers_sizes_that_are_no_multiple_of_the_block():
     blocks = draw_blocks(1, (10, 13), 4, 0.5, torch.Generator().manual_seed(0))
     assert blocks.shape == (1, 1, 3, 4)
-    assert BlockMasking(4).apply(torch.ones(1, 1, 3, 10, 13), blocks).shape == (1, 1, 3, 10, 13)
+    assert BlockMasking(4).apply(torch.ones(1, 1, 3, 10, 13), blocks, torch.zeros(())).shape == (1, 1, 3, 10, 13)
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [(dict(block_size=0), 'at least 1; got 0'),

@@ -131,6 +131,7 @@ def test_only_confident_template_pixels_are_pasted():
     tss, tst = run_quadmix(QuadMix(confidence_threshold=0.9), source, target)
     assert set(tss.clip.frames.unique().tolist()) == {1.0}
     assert 10 not in tss.clip.labels and 11 not in tss.clip.labels
+    assert set(tst.clip.frames.unique().tolist()) == {1.0, 7.0}
 
 
 @pytest.mark.parametrize(('off', 'tss', 'tst'), [
@@ -148,13 +149,20 @@ def test_each_direction_can_be_switched_off(off, tss, tst):
     assert set(mixed.tst.frames.unique().tolist()) == tst
 
 
-@pytest.mark.parametrize('classes', [(0, 1), (0, 255), (1, ), (255, )])
-def test_two_class_data_and_empty_choices_still_mix(classes):
-    source = random_clip(2, (16, 24), 1, classes=classes)
-    target = random_clip(2, (16, 24), 7, classes=(0, 1), confidence=0.1)
-    for item in run_quadmix(QuadMix(), source, target, num_classes=2):
-        assert torch.isfinite(item.clip.frames).all()
-        assert set(item.clip.labels.unique().tolist()) <= {0, 1, 255}
+@pytest.mark.parametrize(('classes', 'pasted'), [((0, 1), 'half'), ((0, 255), 'class 0'), ((1, ), 'all'),
+                                                 ((255, ), 'nothing')])
+def test_two_class_data_and_empty_choices(classes, pasted):
+    """Two classes at most; nothing is confident, so only the template source (2) is ever pasted over 1 and 7."""
+    old, source = random_clip(4, (16, 24), 2, classes=classes), random_clip(4, (16, 24), 1, classes=(0, 1), seed=3)
+    target = random_clip(4, (16, 24), 7, classes=(0, 1), confidence=0.1, seed=4)
+    component = QuadMix()
+    component(old, target, 2, 0, generator())
+    tss, tst = component(source, target, 2, 1, generator())
+    expected = {'half': [1, 2], 'class 0': [1, 2], 'all': [2], 'nothing': [1]}[pasted]
+    assert tss.clip.frames.unique().tolist() == expected
+    assert tst.clip.frames.unique().tolist() == sorted({1: 7, 2: 2}[value] for value in expected)
+    if pasted == 'class 0':
+        assert torch.equal(tss.clip.frames[:, :, 0] == 2, old.labels == 0)
 
 
 def test_two_valid_classes_still_leave_room_for_the_target():
@@ -168,10 +176,17 @@ def test_two_valid_classes_still_leave_room_for_the_target():
     ((1, (16, 24)), (3, (16, 24))), ((3, (24, 16)), (2, (16, 32))), ((2, (8, 8)), (2, (16, 24)))])
 def test_source_and_target_may_differ_in_batch_and_size(component, source_shape, target_shape):
     source = random_clip(*source_shape, 1)
-    target = random_clip(*target_shape, 7, classes=(10, 11), confidence=1.0)
-    for item in run_quadmix(component, source, target) if isinstance(component, QuadMix) else component(
-            source, target, 19, 0, generator()):
-        assert len(item.clip) == target_shape[0] and item.clip.size == target_shape[1]
+    target = random_clip(*target_shape, 7, classes=(10, 11), confidence=0.1)
+    height, width = (min(a, b) for a, b in zip(source_shape[1], target_shape[1], strict=True))
+    for item in run_quadmix(component, source, target):
+        clip = item.clip
+        assert len(clip) == target_shape[0] and clip.size == target_shape[1]
+        from_source = clip.frames[:, :, 0] == 1
+        assert from_source.any() and not from_source[..., height:, :].any() and not from_source[..., width:].any()
+        repeated = torch.arange(len(clip)) % len(source)
+        inside = from_source[..., :height, :width]
+        assert torch.equal(clip.labels[..., :height, :width][inside],
+                           source.labels[repeated][..., :height, :width][inside])
 
 
 def test_templates_survive_in_the_state_dict():
@@ -207,3 +222,11 @@ def test_quadmix_gives_each_mix_its_own_long_tail_images():
     tss, tst = run_quadmix(QuadMix(), source, target, long_tail=tail)
     assert 3.0 in tss.clip.frames and 4.0 not in tss.clip.frames
     assert 4.0 in tst.clip.frames and 3.0 not in tst.clip.frames
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    (dict(confidence_threshold=90), r'softmax score in \[0, 1\]; got 90'), (dict(target_classes=0), 'switch it off'),
+    (dict(start_iter=-1), 'start_iter is an iteration')])
+def test_impossible_choices_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        QuadMix(**arguments)

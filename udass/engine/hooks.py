@@ -82,7 +82,7 @@ class PanelHook(Hook):
     Before the iteration it sets ``model.keep_panels``, afterwards it draws ``model.panels``.
 
     Args:
-        interval (int): iterations between two panels.
+        interval (int): iterations between two panels; the last iteration is drawn too.
         max_images (int): rows of a panel, i.e. images of the batch.
     """
 
@@ -107,7 +107,8 @@ class PanelHook(Hook):
         model.keep_panels, model.panels = False, {}
 
     def _draws(self, runner: Runner) -> bool:
-        return is_main_process() and self.every_n_train_iters(runner, self.interval)
+        due = self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)
+        return is_main_process() and due
 
 
 @HOOKS.register_module()

@@ -37,6 +37,11 @@ class PixelPreprocessor(SegDataPreProcessor):
             frames = frames[:, [2, 1, 0]]
         return frames.float(), data['data_samples']
 
+    @property
+    def neutral(self) -> Tensor:
+        """The colour that normalisation turns into 0, (3, 1, 1) or a scalar."""
+        return self.mean if self._enable_normalize else torch.zeros(())
+
     def normalize(self, frames: Tensor) -> Tensor:
         """Normalise pixels (..., 3, H, W) as the network expects them."""
         if not self._enable_normalize:

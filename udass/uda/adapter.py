@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import torch
 from mmengine.model import BaseModel, is_model_wrapper
 from mmengine.optim import OptimWrapper
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from udass.models.losses.pixel_weight import PixelWeightMixin
 from udass.uda.clip import Clip
 from udass.uda.ema import evaluate_with_batch_statistics
 from udass.uda.mixing.long_tail import LongTail
@@ -32,7 +34,8 @@ class DomainAdapter(BaseModel):
         teacher_batch_statistics: the teacher's batch norm uses the batch's statistics (the reference) instead of the
             running ones.
         eval_branch: which network validates and tests, ``student`` (the reference) or ``teacher``.
-        seed: start of the step's own random stream (classes, colours, blocks), whose state is saved.
+        seed: start of the step's own random stream (classes, colours, blocks), whose state is saved; None takes the
+            seed that torch was given (the runner's).
 
     Raises:
         ValueError: components that need each other are not given together.
@@ -47,13 +50,14 @@ class DomainAdapter(BaseModel):
                  masking: dict | None = None,
                  teacher_batch_statistics: bool = True,
                  eval_branch: str = 'student',
-                 seed: int = 0) -> None:
+                 seed: int | None = None) -> None:
         super().__init__()
         if ema is not None and (pseudo_labels is None or mixing is None):
             raise ValueError('a teacher (ema) needs both pseudo_labels and mixing; for training on the source alone '
                              'leave all of them out')
-        if ema is None and (mixing is not None or masking is not None):
-            raise ValueError('mixing and masking use pseudo-labels of the target: give ema and pseudo_labels too')
+        if ema is None and not (pseudo_labels is mixing is photometric is masking is None):
+            raise ValueError('pseudo_labels, mixing, photometric and masking work on pseudo-labels of the target: give '
+                             'ema too')
         self.student = MODELS.build(student)
         self.teacher = None if ema is None else MODELS.build(student).requires_grad_(False)
         self.ema = None if ema is None else MODELS.build(ema)
@@ -64,10 +68,24 @@ class DomainAdapter(BaseModel):
         self.data_preprocessor = self.student.data_preprocessor
         self.teacher_batch_statistics = teacher_batch_statistics
         self.eval_branch = eval_branch
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(torch.initial_seed() if seed is None else seed)
         self.iteration = 0
         self.keep_panels = False
         self.panels: dict[str, dict] = {}
+        self._check_components()
+
+    def _check_components(self) -> None:
+        """Raises: ValueError: components that would silently do something else than they seem to."""
+        if self.ema is None:
+            return
+        heads = [(name, head) for name, head in self.student.named_modules() if isinstance(head, BaseDecodeHead)]
+        plain = [f'{name} ({type(head).__name__})' for name, head in heads if not isinstance(head, PixelWeightMixin)]
+        if plain:
+            raise ValueError(f'{", ".join(plain)} would ignore the weights of the pseudo-labels: use a head with '
+                             'PixelWeightMixin, such as WeightedSegformerHead')
+        if not self.teacher_batch_statistics and not self.ema.copy_buffers:
+            raise ValueError('teacher_batch_statistics=False uses running statistics that nothing would ever update: '
+                             'set ema.copy_buffers=True too')
 
     # ---------------------------------------------------------------- the step
 
@@ -80,6 +98,9 @@ class DomainAdapter(BaseModel):
         Returns:
             Scalars for the log, on the device.
         """
+        if getattr(optim_wrapper, '_accumulative_counts', 1) != 1:
+            raise ValueError('accumulative_counts of the optimizer wrapper must be 1: an iteration has several '
+                             'backward passes and one step of its own')
         log: dict[str, Tensor] = {}
         source = self.labelled_clip(data['source'])
         target = None
@@ -93,7 +114,7 @@ class DomainAdapter(BaseModel):
         for item in self.passes(source, target, long_tail):
             total += self.run_pass(item, optim_wrapper, log)
             if self.keep_panels:
-                panels[item.name] = vars(self.denormalized(item))
+                panels[item.name] = vars(item.clip)
         optim_wrapper.step()
         optim_wrapper.zero_grad()
         if self.keep_panels and target is not None:
@@ -121,8 +142,8 @@ class DomainAdapter(BaseModel):
         if self.photometric is not None:
             frames = self.photometric.apply(frames, self.photometric.draw(len(target), self.generator))
         blocks = self.masking.draw(len(target), target.size, self.generator)
-        frames = self.masking.apply(self.data_preprocessor.normalize(frames), blocks)
-        return Pass('masked', target.with_frames(frames), normalized=True)
+        frames = self.masking.apply(frames, blocks, self.data_preprocessor.neutral)
+        return Pass('masked', target.with_frames(frames))
 
     def run_pass(self, item: Pass, optim_wrapper: OptimWrapper, log: dict[str, Tensor]) -> Tensor:
         """Forward and backward of one pass; its losses go to the log under its name.
@@ -130,9 +151,7 @@ class DomainAdapter(BaseModel):
         Returns:
             The scaled loss without its graph.
         """
-        frames = item.clip.frames[:, 0]
-        if not item.normalized:
-            frames = self.data_preprocessor.normalize(frames)
+        frames = self.data_preprocessor.normalize(item.clip.frames[:, 0])
         with optim_wrapper.optim_context(self.student):
             losses = self.student(frames, item.data_samples(), mode='loss')
         loss, values = self.parse_losses(losses)
@@ -164,10 +183,20 @@ class DomainAdapter(BaseModel):
         Args:
             batch: draws * mixed images * batch_size samples; their metainfo ``paste_class`` is the train id to paste.
             batch_size: samples of one mixed image.
+
+        Raises:
+            ValueError: the mixing takes no long-tail images, or another number of them.
         """
+        if self.mixing.number_of_mixes == 0:
+            raise ValueError(f'{type(self.mixing).__name__} pastes no long-tail images: leave train_cfg.long_tail out')
+        names = [sample.metainfo['paste_class'] for sample in batch['data_samples']]
+        per_draw = self.mixing.number_of_mixes * batch_size
+        if len(names) % per_draw or any(len(set(names[i:i + per_draw])) > 1 for i in range(0, len(names), per_draw)):
+            raise ValueError(f'{type(self.mixing).__name__} takes {per_draw} long-tail images of one class per draw '
+                             f'({self.mixing.number_of_mixes} mixes x {batch_size}), got the classes {names}: set '
+                             f'train_cfg.long_tail.mixes={self.mixing.number_of_mixes}')
         clip = self.labelled_clip(batch)
-        classes = torch.tensor([sample.metainfo['paste_class'] for sample in batch['data_samples']])
-        classes = classes.to(clip.frames.device, non_blocking=True)
+        classes = torch.tensor(names).to(clip.frames.device, non_blocking=True)
         starts = torch.arange(0, len(clip), batch_size).reshape(-1, self.mixing.number_of_mixes).tolist()
         return LongTail(
             clips=[[clip.map(lambda value, i=i: value[i:i + batch_size]) for i in row] for row in starts],
@@ -179,12 +208,6 @@ class DomainAdapter(BaseModel):
         meta = dict(img_shape=frames.shape[-2:], ori_shape=frames.shape[-2:], pad_shape=frames.shape[-2:])
         return self.teacher.encode_decode(self.data_preprocessor.normalize(frames), [meta] * len(frames))
 
-    def denormalized(self, item: Pass) -> Clip:
-        """The clip of a pass in pixel space, for drawing."""
-        if not item.normalized:
-            return item.clip
-        return item.clip.with_frames(item.clip.frames * self.data_preprocessor.std + self.data_preprocessor.mean)
-
     # --------------------------------------------------------------- module plumbing
 
     @property
@@ -194,9 +217,10 @@ class DomainAdapter(BaseModel):
 
     def init_weights(self) -> None:
         """Initialise the student; the teacher starts as its copy."""
-        self.student.init_weights()
+        student = unwrap(self.student)
+        student.init_weights()
         if self.teacher is not None:
-            self.teacher.load_state_dict(self.student.state_dict())
+            self.teacher.load_state_dict(student.state_dict())
 
     def train(self, mode: bool = True) -> 'DomainAdapter':
         """As usual, but nothing random is ever active in the teacher."""

@@ -42,7 +42,12 @@ class BlockMasking:
         """Random blocks for images of ``size`` (H, W); see `draw_blocks`."""
         return draw_blocks(batch, size, self.block_size, self.ratio, generator)
 
-    def apply(self, frames: Tensor, blocks: Tensor) -> Tensor:
-        """Set the masked pixels of normalised frames (N, T, 3, H, W) to 0, all frames of a clip alike."""
-        keep = enlarge_blocks(blocks.to(frames.device, non_blocking=True), tuple(frames.shape[-2:]))
-        return frames * keep[:, :, None]
+    def apply(self, frames: Tensor, blocks: Tensor, fill: Tensor) -> Tensor:
+        """Fill the masked pixels of frames (N, T, 3, H, W), all frames of a clip alike.
+
+        Args:
+            blocks: see `draw_blocks`.
+            fill: (3, 1, 1) colour; the mean that normalisation subtracts becomes the reference's 0.
+        """
+        keep = enlarge_blocks(blocks.to(frames.device, non_blocking=True), tuple(frames.shape[-2:])) > 0
+        return torch.where(keep[:, :, None], frames, fill)

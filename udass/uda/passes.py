@@ -18,13 +18,11 @@ class Pass:
         name: prefix of its losses in the log (``source``, ``mix``, ``tss``, ``tst``, ``masked``).
         clip: pixels, labels and weights; frame 0 is the one to segment.
         scale: factor of the pass in the total loss (the log shows the loss without it).
-        normalized: the frames have been normalised already (masking sets pixels to the normalised zero).
     """
 
     name: str
     clip: Clip
     scale: float = 1.0
-    normalized: bool = False
 
     def data_samples(self) -> list[SegDataSample]:
         """mmseg data samples of frame 0 with ``gt_sem_seg`` and ``gt_pixel_weight``, both (1, H, W)."""

@@ -11,8 +11,6 @@ import torchvision.transforms.v2.functional as TF
 from mmseg.registry import MODELS
 from torch import Tensor
 
-GREY = (0.299, 0.587, 0.114)  # luma of ITU-R BT.601; torchvision rounds the first weight to 0.2989
-
 
 @dataclass(frozen=True)
 class PhotometricDraw:
@@ -37,7 +35,9 @@ def adjust_color(images: Tensor, operation: str, factor: float) -> Tensor:
         return TF.adjust_hue(images, factor)
     if operation == 'brightness':
         return (images * factor).clamp_(0, 1)
-    grey = (images * images.new_tensor(GREY)[:, None, None]).sum(dim=-3, keepdim=True)
+    # Luma of ITU-R BT.601; torchvision rounds the first weight to 0.2989.
+    red, green, blue = images.unbind(dim=-3)
+    grey = (0.299 * red + 0.587 * green + 0.114 * blue).unsqueeze(-3)
     if operation == 'contrast':
         grey = grey.mean(dim=(-2, -1), keepdim=True)
     elif operation != 'saturation':
@@ -80,6 +80,9 @@ class PhotometricChange:
         hue: strength s, the turn is drawn from [-s, s] (share of a full circle).
         jitter_probability, blur_probability: one decision per iteration for the whole batch, as in the reference.
         sigma: range of the blur's standard deviation in pixels.
+
+    Raises:
+        ValueError: a strength, probability or range that makes no sense.
     """
 
     def __init__(self,
@@ -90,6 +93,15 @@ class PhotometricChange:
                  jitter_probability: float = 0.8,
                  blur_probability: float = 0.5,
                  sigma: tuple[float, float] = (0.15, 1.15)) -> None:
+        strengths = (brightness, contrast, saturation, hue)
+        if min(strengths) < 0 or max(strengths[:3]) > 1 or hue > 0.5:
+            raise ValueError('brightness, contrast and saturation are strengths in [0, 1] and hue one in [0, 0.5]; got '
+                             f'{strengths}')
+        if not (0 <= jitter_probability <= 1 and 0 <= blur_probability <= 1):
+            raise ValueError('jitter_probability and blur_probability are in [0, 1]; got '
+                             f'{jitter_probability} and {blur_probability}')
+        if not 0 < sigma[0] <= sigma[1]:
+            raise ValueError(f'sigma is a range of blur widths in pixels, 0 < low <= high; got {tuple(sigma)}')
         self.strength = dict(brightness=brightness, contrast=contrast, saturation=saturation, hue=hue)
         self.jitter_probability = jitter_probability
         self.blur_probability = blur_probability

@@ -23,7 +23,12 @@ class ClassMix(nn.Module):
 
     Args:
         name: name of the pass in the log.
+
+    Attributes:
+        number_of_mixes: mixed images per target image that take a long-tail paste: none.
     """
+
+    number_of_mixes = 0
 
     def __init__(self, name: str = 'mix') -> None:
         super().__init__()

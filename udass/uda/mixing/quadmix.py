@@ -98,6 +98,12 @@ class QuadMix(nn.Module):
             present (rounded up) are used, so that images of few classes still mix.
         intra_source, source_to_target, target_to_source, intra_target: switch each direction (for ablations).
         scale: factor of each of the two passes in the loss.
+
+    Attributes:
+        number_of_mixes: mixed images per target image that take a long-tail paste.
+
+    Raises:
+        ValueError: a number or threshold out of its range.
     """
 
     number_of_mixes = 2
@@ -113,6 +119,12 @@ class QuadMix(nn.Module):
                  intra_target: bool = True,
                  scale: float = 0.5) -> None:
         super().__init__()
+        if start_iter < 0 or min(source_classes, target_classes) < 1:
+            raise ValueError('start_iter is an iteration (0 or more), source_classes and target_classes are numbers of '
+                             f'classes (1 or more; to leave a direction out, switch it off); got {start_iter}, '
+                             f'{source_classes} and {target_classes}')
+        if not 0 <= confidence_threshold <= 1:
+            raise ValueError(f'confidence_threshold is a softmax score in [0, 1]; got {confidence_threshold}')
         self.start_iter = start_iter
         self.confidence_threshold = confidence_threshold
         self.source_classes = source_classes
