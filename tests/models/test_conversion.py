@@ -114,6 +114,18 @@ def test_unknown_keys_are_named_not_dropped(daformer, key):
         convert({**published, key: torch.zeros(1)})
 
 
+def test_resnet_checkpoints_keep_their_names():
+    init_default_scope('mmseg')
+    network = MODELS.build(dict(type='SlidingEncoderDecoder', backbone=dict(type='ResNetV1c', depth=18),
+                                decode_head=dict(type='DLV2Head', in_channels=512, num_classes=4, dilations=(6, 12))))
+    published = dict(network.state_dict())
+    assert_identical(convert(published).weights, published)
+    training = training_checkpoint(published)
+    assert_identical(convert(training, source='daformer').weights, published)
+    with pytest.raises(ValueError, match='decode_head.bottleneck.conv.weight'):
+        convert({**training, 'model.decode_head.bottleneck.conv.weight': torch.zeros(1)})
+
+
 def test_a_query_without_keys_and_values_is_named(daformer):
     _, published = daformer
     for lost, left in (('kv', 'q'), ('q', 'kv')):

@@ -1,9 +1,11 @@
 """HRDA beyond the goldens: boxes as values, any image size, bounded batches, errors that say what is needed."""
 import pytest
 import torch
+from mmengine.optim import OptimWrapper
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.models.small import CLASSES, daformer_head, hrda, samples
+import udass.uda  # noqa: F401  registers the training step
+from tests.models.small import CLASSES, build, daformer_head, hrda, samples
 from udass.models.heads.hrda_head import fuse_scales
 from udass.models.segmentors.hrda import cell_sizes
 from udass.models.windows import Box, pad_to_multiple
@@ -239,3 +241,23 @@ def test_a_wrong_output_stride_is_explained(mode):
 def test_an_image_too_small_for_the_backbone_is_explained(network):
     with pytest.raises(ValueError, match=r'at least 29 pixels on each side; got \(20, 32\).*HRDA'):
         network.encode_decode(torch.zeros(1, 3, 40, 64), [])
+
+
+def test_the_training_step_of_the_project_takes_it():
+    """Teacher with sliding detail, source and mixed pass, one optimizer step; both losses of each pass in the log."""
+    head = dict(type='HRDAHead', head=daformer_head(), scale_attention=daformer_head(fusion='conv'))
+    model = build(dict(
+        type='DomainAdapter',
+        student=dict(type='HRDAEncoderDecoder', backbone=dict(type='MiT', variant='b0'), decode_head=head,
+                     output_stride=4, crop_size=(64, 64), test_cfg=dict(mode='whole'),
+                     data_preprocessor=dict(type='PixelPreprocessor', mean=[0, 0, 0], std=[255, 255, 255])),
+        ema=dict(type='EMA'), pseudo_labels=dict(type='ConfidencePseudoLabels', threshold=0.0),
+        mixing=dict(type='ClassMix'))).train()
+    _, labels, _ = batch((72, 100))
+    images = list(torch.randint(256, (2, 3, 72, 100), dtype=torch.uint8))
+    data = {domain: dict(inputs=images, data_samples=samples(labels)) for domain in ('source', 'target')}
+    before = model.student.decode_head.scale_attention.conv_seg.weight.clone()
+    log = model.train_step(data, OptimWrapper(torch.optim.SGD(model.student.parameters(), lr=0.1)))
+    assert {f'{name}.decode.{loss}' for name in ('source', 'mix') for loss in ('loss_ce', 'hr.loss_ce')} <= log.keys()
+    assert log['loss'].isfinite()
+    assert not torch.equal(model.student.decode_head.scale_attention.conv_seg.weight, before)

@@ -120,7 +120,7 @@ def convert(weights: Mapping[str, Tensor], source: str = 'auto', branch: str = '
     if layout.startswith(('MiT', 'ResNet')):
         weights = _backbone(weights, dropped)
     elif layout != 'training checkpoint of this project':
-        weights = _segmentor(weights, dropped)
+        weights = _segmentor(weights, layout, dropped)
     return Conversion(weights, layout, dropped)
 
 
@@ -215,17 +215,18 @@ def _backbone(weights: dict[str, Tensor], dropped: dict[str, str]) -> dict[str, 
     return selected
 
 
-def _segmentor(weights: dict[str, Tensor], dropped: dict[str, str]) -> dict[str, Tensor]:
+def _segmentor(weights: dict[str, Tensor], layout: str, dropped: dict[str, str]) -> dict[str, Tensor]:
     published_mit = 'backbone.patch_embed1.proj.weight' in weights
     published_segformer = published_mit and 'decode_head.linear_pred.weight' in weights
+    # A single network without the published MiT may be any of ours: what does not fit shows when it is loaded.
+    known_only = published_mit or layout != 'segmentor'
     backbone, rest, unknown = {}, {}, []
     for key, value in weights.items():
         if published_segformer and key.startswith('decode_head.conv_seg.'):
             dropped[key] = 'left over from the base class; the SegFormer head classifies with linear_pred'
         elif published_mit and key.startswith('backbone.'):
             backbone[key.removeprefix('backbone.')] = value
-        elif not published_mit or _DECODERS.fullmatch(key):
-            # Networks with a ResNet, and ours, have one set of names: what does not fit shows when they are loaded.
+        elif not known_only or _DECODERS.fullmatch(key) or _RESNET.fullmatch(key.removeprefix('backbone.')):
             rest[key] = value
         else:
             unknown.append(key)
