@@ -34,10 +34,12 @@ class PixelWeightMixin:
 
     def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: list) -> dict[str, Tensor]:
         """Losses of the head's raw scores (N, C, h, w) against the labels (and weights) of the samples."""
-        labels = self._stack_batch_gt(batch_data_samples)
-        weights = stack_pixel_weights(batch_data_samples)
-        seg_logits = resize(seg_logits, size=labels.shape[2:], mode='bilinear', align_corners=self.align_corners)
-        labels = labels.squeeze(1)
+        labels = self._stack_batch_gt(batch_data_samples).squeeze(1)
+        return self.pixel_loss(seg_logits, labels, stack_pixel_weights(batch_data_samples))
+
+    def pixel_loss(self, seg_logits: Tensor, labels: Tensor, weights: Tensor | None) -> dict[str, Tensor]:
+        """Losses of scores (N, C, h, w), enlarged to the labels (N, H, W), with weights (N, H, W) or without."""
+        seg_logits = resize(seg_logits, size=labels.shape[1:], mode='bilinear', align_corners=self.align_corners)
         losses = {}
         modules = self.loss_decode if isinstance(self.loss_decode, nn.ModuleList) else [self.loss_decode]
         for module in modules:

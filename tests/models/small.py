@@ -1,0 +1,51 @@
+"""Small networks for tests: MiT-B0 under narrow heads, and a toy whose scores are easy to foresee."""
+import torch
+from mmengine.config import ConfigDict
+from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+import udass.models  # noqa: F401  registers the networks
+
+CLASSES = 4
+_MIT = [32, 64, 160, 256]
+
+
+def daformer_head(**changes: object) -> dict:
+    return dict(type='DAFormerHead', in_channels=_MIT, num_classes=CLASSES, embed_channels=8, channels=16,
+                dilations=(1, 2), dropout_ratio=0.0, **changes)
+
+
+def plain(**changes: object) -> nn.Module:
+    """DAFormer's head on MiT-B0."""
+    return build({**dict(type='SlidingEncoderDecoder', backbone=dict(type='MiT', variant='b0', drop_path_rate=0.0),
+                         decode_head=daformer_head(), test_cfg=dict(mode='whole')), **changes})
+
+
+def hrda(**changes: object) -> nn.Module:
+    """HRDA with DAFormer's head on MiT-B0; detail crops of 64x64."""
+    head = dict(type='HRDAHead', head=daformer_head(), scale_attention=daformer_head(fusion='conv'))
+    return build({**dict(type='HRDAEncoderDecoder', backbone=dict(type='MiT', variant='b0', drop_path_rate=0.0),
+                         decode_head=head, output_stride=4, crop_size=(64, 64), test_cfg=dict(mode='whole')),
+                  **changes})
+
+
+def build(config: dict) -> nn.Module:
+    init_default_scope('mmseg')
+    torch.manual_seed(0)
+    network = MODELS.build(ConfigDict(config))
+    # Batch norm that scales, so that its modes give different scores.
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
+    return network
+
+
+def samples(labels: Tensor, weights: Tensor | None = None) -> list[SegDataSample]:
+    """Data samples of labels (N, H, W) and weights (N, H, W)."""
+    out = [SegDataSample(gt_sem_seg=PixelData(data=label[None])) for label in labels]
+    for sample, weight in zip(out, [] if weights is None else weights, strict=weights is not None):
+        sample.gt_pixel_weight = PixelData(data=weight[None])
+    return out

@@ -1,0 +1,263 @@
+"""HRDA beyond the goldens: boxes as values, any image size, bounded batches, errors that say what is needed."""
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import udass.uda  # noqa: F401  registers the training step
+from tests.models.small import CLASSES, build, daformer_head, hrda, samples
+from udass.models.heads.hrda_head import fuse_scales
+from udass.models.segmentors.hrda import cell_sizes
+from udass.models.windows import Box, pad_to_multiple
+
+# Odd, not divisible by 8, smaller than the 64x64 crop in one direction, in both.
+SIZES = [(96, 128), (97, 131), (59, 61)]
+
+
+@pytest.fixture(scope='module')
+def network():
+    return hrda()
+
+
+def batch(size, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(2, 3, *size, generator=generator)
+    labels = torch.randint(CLASSES, (2, *size), generator=generator)
+    labels[:, :3] = 255
+    return images, labels, torch.rand(2, *size, generator=generator)
+
+
+def test_fusion_by_hand():
+    """Context cells 1 wide, detail cells half: attention counts inside the box only."""
+    context = torch.tensor([[[[2.0, 4.0]]]])
+    attention = torch.tensor([[[[0.5, 0.5]]]])
+    detail = torch.full((1, 1, 2, 2), 10.0)
+    fused = fuse_scales(context, attention, detail, context_box=Box(0, 1, 0, 1), detail_box=Box(0, 2, 0, 2), ratio=2)
+    # (1 - a) * context = (1, 4) and a = (0.5, 0), both enlarged linearly: 1, 1.75, 3.25, 4 and .5, .375, .125, 0.
+    row = [1 + 0.5 * 10, 1.75 + 0.375 * 10, 3.25, 4.0]
+    torch.testing.assert_close(fused, torch.tensor([[[row, row]]]))
+    detail = torch.full((1, 1, 2, 4), 10.0)
+    everywhere = fuse_scales(context, attention, detail, Box(0, 1, 0, 2), Box(0, 2, 0, 4), ratio=2)
+    row = [1 + 5, 1.25 + 5, 1.75 + 5, 2.0 + 5]
+    torch.testing.assert_close(everywhere, torch.tensor([[[row, row]]]))
+
+
+@pytest.mark.parametrize('size', SIZES)
+@torch.no_grad()
+def test_scores_of_any_size(network, size):
+    """The network sees whole cells: scores are those of the padded image, cut."""
+    images = batch(size)[0]
+    scores = network.eval().encode_decode(images, [])
+    assert scores.shape == (2, CLASSES, *size)
+    padded = network.encode_decode(pad_to_multiple(images, 8), [])
+    torch.testing.assert_close(scores, padded[..., :size[0], :size[1]])
+    torch.testing.assert_close(network(images), scores)
+
+
+@pytest.mark.parametrize('size', SIZES)
+def test_losses_of_any_size(network, size):
+    """Padding counts neither in the losses nor in the number of pixels that they are averaged over."""
+    images, labels, weights = batch(size)
+    network.train()
+    # The last box: it reaches over the image's end where that is no multiple of 8.
+    padded = pad_to_multiple(images, 8)
+    height, width = padded.shape[2:]
+    box = Box(max(height - 64, 0), height, max(width - 64, 0), width)
+    losses = network(images, samples(labels, weights), mode='loss', crop_box=box)
+    sum(losses.values()).backward()
+    assert network.backbone.layers[0][0].projection.weight.grad.abs().sum() > 0
+    network.zero_grad()
+    ignored = torch.full((2, height, width), 255)
+    ignored[:, :size[0], :size[1]] = labels
+    zeros = torch.zeros(2, height, width)
+    zeros[:, :size[0], :size[1]] = weights
+    whole = network(padded, samples(ignored, zeros), mode='loss', crop_box=box)
+    inside = (min(box.y2, size[0]) - box.y1) * (min(box.x2, size[1]) - box.x1)
+    torch.testing.assert_close(losses['decode.loss_ce'] * size[0] * size[1], whole['decode.loss_ce'] * height * width)
+    torch.testing.assert_close(losses['decode.hr.loss_ce'] * inside,
+                               whole['decode.hr.loss_ce'] * box.size[0] * box.size[1])
+
+
+def test_shares_of_the_losses(network):
+    """With uniform scores every pixel's loss is log C: 0.9 of it for the fusion, 0.1 for the detail."""
+    fused, labels = torch.zeros(1, CLASSES, 8, 8), torch.zeros(1, 8, 8, dtype=torch.long)
+    losses = network.decode_head.pixel_loss(fused, fused[..., :4, :4], Box(0, 4, 4, 8), labels, None)
+    log_c = torch.tensor(float(CLASSES)).log()
+    torch.testing.assert_close(losses, {'loss_ce': 0.9 * log_c, 'hr.loss_ce': 0.1 * log_c})
+
+
+def test_detail_meets_the_labels_and_weights_of_its_box(network):
+    labels, weights = torch.full((1, 8, 8), 255), torch.zeros(1, 8, 8)
+    box = Box(2, 6, 4, 8)
+    box.cut(labels).fill_(0)
+    box.cut(weights).fill_(0.5)
+    losses = network.decode_head.pixel_loss(torch.zeros(1, CLASSES, 8, 8), torch.zeros(1, CLASSES, 4, 4), box, labels,
+                                            weights)
+    log_c = torch.tensor(float(CLASSES)).log()
+    torch.testing.assert_close(losses['hr.loss_ce'], 0.1 * 0.5 * log_c)
+    torch.testing.assert_close(losses['loss_ce'], 0.9 * 0.5 * log_c * 16 / 64)
+
+
+def test_boxes_are_drawn_on_the_grid_from_the_given_generator(network):
+    def boxes(size):
+        generator = torch.Generator().manual_seed(3)
+        return [network.draw_crop_box(size, generator) for _ in range(60)]
+
+    drawn = boxes((96, 131))
+    assert drawn == boxes((96, 131))
+    assert {box.size for box in drawn} == {(64, 64)}
+    # 131 is padded to 136: every multiple of 8 up to 136 - 64 occurs, the last one too.
+    assert {box.y1 for box in drawn} == {0, 8, 16, 24, 32}
+    assert {box.x1 for box in drawn} == set(range(0, 73, 8))
+    assert set(boxes((33, 64))) == {Box(0, 40, 0, 64)}
+
+
+def test_the_step_draws_its_own_box_or_takes_the_given_one(network):
+    images, labels, _ = batch((96, 128))
+    network.eval()
+
+    def loss(**given):
+        return network(images, samples(labels), mode='loss', **given)['decode.hr.loss_ce'].item()
+
+    generator = torch.Generator().manual_seed(5)
+    box = network.draw_crop_box((96, 128), torch.Generator().manual_seed(5))
+    assert loss(generator=generator) == loss(crop_box=box)
+    torch.manual_seed(7)
+    first = loss()
+    torch.manual_seed(7)
+    assert loss() == first
+    assert loss(crop_box=(0, 64, 0, 64)) != loss(crop_box=(32, 96, 64, 128))
+
+
+@pytest.mark.parametrize('box', [(4, 68, 0, 62), (32, 104, 0, 64), (-8, 56, 0, 64), (64, 64, 0, 64)])
+def test_a_box_off_the_grid_or_the_image_is_refused(network, box):
+    images, labels, _ = batch((96, 128))
+    with pytest.raises(ValueError, match=r'inside the \(padded\) image, 96 x 128 pixels, with edges at multiples of 4'):
+        network.loss(images, samples(labels), crop_box=box)
+
+
+def test_labels_of_another_size_are_refused(network):
+    images, labels, _ = batch((96, 128))
+    with pytest.raises(ValueError, match=r'\(96, 128\) pixels have labels of \(48, 128\)'):
+        network.loss(images, samples(labels[:, :48]))
+
+
+@torch.no_grad()
+def test_windows_in_batches_equal_one_at_a_time():
+    """Both slides, that of the image and that of the detail inside each of its windows."""
+    network, images = hrda().eval(), batch((97, 130))[0][:1]
+    meta = dict(ori_shape=(97, 130), img_shape=(97, 130))
+    sizes = []
+    network.backbone.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
+    results = []
+    for max_batch in (1, 3, None):
+        network.test_cfg = dict(mode='slide', crop_size=(96, 96), stride=(48, 80), max_batch=max_batch)
+        sizes.clear()
+        results.append(network.slide_inference(images, [meta]))
+        assert max(sizes) <= (max_batch or 1000)
+    for other in results[1:]:
+        torch.testing.assert_close(other, results[0], atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_detail_windows_share_batch_statistics():
+    """A teacher on batch statistics normalises with all windows, as in the reference: a bound must not split them."""
+    network, images = hrda().eval(), batch((96, 128))[0]
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.train()
+            module.momentum = 0.0
+    free = network.encode_decode(images, [])
+    network.test_cfg = dict(mode='whole', max_batch=1)
+    assert torch.equal(network.encode_decode(images, []), free)
+
+
+@torch.no_grad()
+def test_prediction_in_the_image_s_own_size(network):
+    sample = samples(torch.zeros(1, 50, 70, dtype=torch.long))[0]
+    sample.set_metainfo(dict(ori_shape=(50, 70), img_shape=(97, 131)))
+    prediction, = network.eval()(batch((97, 131))[0][:1], [sample], mode='predict')
+    assert prediction.pred_sem_seg.data.shape == (1, 50, 70)
+
+
+def test_features_at_a_scale_of_their_own():
+    network, (images, labels, _) = hrda(feature_scale=1.0).eval(), batch((97, 131))
+    features = network.extract_feat(images)
+    assert features[0].shape[2:] == (26, 34) and hrda().extract_feat(images)[0].shape[2:] == (13, 17)
+    of_step = network(images, samples(labels), mode='loss_and_features', crop_box=(0, 64, 0, 64))[1]
+    torch.testing.assert_close(of_step[3], features[3])
+
+
+@torch.no_grad()
+def test_other_scales():
+    """Context at a quarter, detail at half: cells of 16 and 8 pixels, boxes still in pixels of the image."""
+    network = hrda(scales=(0.25, 0.5), crop_size=(128, 128)).eval()
+    images, labels, _ = batch((150, 200))
+    assert network.encode_decode(images, []).shape == (2, CLASSES, 150, 200)
+    assert network(images, samples(labels), mode='loss', crop_box=(16, 144, 64, 192)).keys() == {
+        'decode.loss_ce', 'decode.hr.loss_ce'}
+
+
+def test_a_step_reads_nothing_from_the_device(network):
+    class NoReading(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            assert '_local_scalar_dense' not in str(function), function
+            return function(*args, **kwargs or {})
+
+    images, labels, weights = batch((97, 131))
+    data = samples(labels, weights)
+    with NoReading():
+        sum(network.train().loss(images, data).values()).backward()
+        network.encode_decode(images, [])
+
+
+def test_settings_that_do_not_fit():
+    assert cell_sizes((0.5, 1.0), 8) == (16, 8)
+    with pytest.raises(ValueError, match='whole pixels.*scales .*output stride 4'):
+        cell_sizes((0.3, 1.0), 4)
+    with pytest.raises(ValueError, match='whole multiple'):
+        cell_sizes((1.0, 0.5), 4)
+    with pytest.raises(ValueError, match=r'crop_size must be multiples of 8 .*got \(60, 64\)'):
+        hrda(crop_size=(60, 64))
+    with pytest.raises(ValueError, match='num_classes must be that of the head, 4; got 5'):
+        hrda(decode_head=dict(type='HRDAHead', head=daformer_head(),
+                              scale_attention={**daformer_head(fusion='conv'), 'num_classes': 5}))
+    with pytest.raises(TypeError, match='SegformerHead does not have it'):
+        hrda(decode_head=dict(type='HRDAHead', scale_attention=daformer_head(), head=dict(
+            type='SegformerHead', in_channels=[32], in_index=[0], channels=8, num_classes=CLASSES)))
+    with pytest.raises(ValueError, match=r'share of the loss, in \[0, 1\]; got 1.5'):
+        hrda(decode_head=dict(type='HRDAHead', head=daformer_head(), scale_attention=daformer_head(),
+                              detail_loss_weight=1.5))
+
+
+@pytest.mark.parametrize('mode', ['loss', 'tensor'])
+def test_a_wrong_output_stride_is_explained(mode):
+    network = hrda(output_stride=8).eval()
+    images, labels, _ = batch((96, 128))
+    with pytest.raises(ValueError, match='set output_stride to what the network has'):
+        network(images, samples(labels), mode=mode)
+
+
+def test_an_image_too_small_for_the_backbone_is_explained(network):
+    with pytest.raises(ValueError, match=r'at least 29 pixels on each side; got \(20, 32\).*HRDA'):
+        network.encode_decode(torch.zeros(1, 3, 40, 64), [])
+
+
+def test_the_training_step_of_the_project_takes_it():
+    """Teacher with sliding detail, source and mixed pass, one optimizer step; both losses of each pass in the log."""
+    head = dict(type='HRDAHead', head=daformer_head(), scale_attention=daformer_head(fusion='conv'))
+    model = build(dict(
+        type='DomainAdapter',
+        student=dict(type='HRDAEncoderDecoder', backbone=dict(type='MiT', variant='b0'), decode_head=head,
+                     output_stride=4, crop_size=(64, 64), test_cfg=dict(mode='whole'),
+                     data_preprocessor=dict(type='PixelPreprocessor', mean=[0, 0, 0], std=[255, 255, 255])),
+        ema=dict(type='EMA'), pseudo_labels=dict(type='ConfidencePseudoLabels', threshold=0.0),
+        mixing=dict(type='ClassMix'))).train()
+    _, labels, _ = batch((72, 100))
+    images = list(torch.randint(256, (2, 3, 72, 100), dtype=torch.uint8))
+    data = {domain: dict(inputs=images, data_samples=samples(labels)) for domain in ('source', 'target')}
+    before = model.student.decode_head.scale_attention.conv_seg.weight.clone()
+    log = model.train_step(data, OptimWrapper(torch.optim.SGD(model.student.parameters(), lr=0.1)))
+    assert {f'{name}.decode.{loss}' for name in ('source', 'mix') for loss in ('loss_ce', 'hr.loss_ce')} <= log.keys()
+    assert log['loss'].isfinite()
+    assert not torch.equal(model.student.decode_head.scale_attention.conv_seg.weight, before)

@@ -1,0 +1,86 @@
+"""The networks of the golden files, built from this project's configs and filled with converted reference weights."""
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+import udass.models  # noqa: F401  registers the networks
+from tests.reference.golden import Golden
+from udass.models.checkpoints import convert, load_strictly
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL_CONFIGS = ROOT / 'configs' / '_base_' / 'models'
+_BASE = {'daformer_mitb0': 'daformer_mitb5', 'segformer_mitb0': 'segformer_mitb0',
+         'hrda_daformer_mitb0': 'hrda_daformer_mitb5', 'deeplabv2_r50': 'deeplabv2_r101',
+         'deeplabv2red_r50': 'deeplabv2_r101', 'hrda_deeplabv2red_r50': 'hrda_deeplabv2_r101'}
+NETWORKS = tuple(_BASE)
+
+
+def golden_directory() -> Path:
+    """The golden files' directory; the test is skipped where there is none."""
+    directory = Path(os.environ.get('UDASS_GOLDEN', ROOT.parent / 'shared' / 'golden'))
+    if not directory.is_dir():
+        pytest.skip(f'no golden files at {directory}; UDASS_GOLDEN names their directory')
+    return directory
+
+
+def reference_weights(golden: Golden, expected: dict, prefix: str = '') -> dict[str, Tensor]:
+    """The reference's state dict, regenerated from its keys and shapes."""
+    return {str(key): torch.from_numpy(golden.formula.weight(prefix + str(key), json.loads(str(shape))))
+            for key, shape in zip(expected['keys'], expected['shapes'], strict=True)}
+
+
+def segmentor_config(name: str) -> dict:
+    """The ``segmentor`` of a base config, without start weights and without anything random in training."""
+    segmentor = Config.fromfile(MODEL_CONFIGS / f'{name}.py').segmentor
+    if segmentor.backbone.type == 'TimmViT':
+        segmentor.backbone.pretrained = False
+    else:
+        segmentor.backbone.init_cfg = None
+    if 'drop_path_rate' in segmentor.backbone:
+        segmentor.backbone.drop_path_rate = 0.0
+    for head in heads(segmentor):
+        if 'dropout_ratio' in head:
+            head.dropout_ratio = 0.0
+    return segmentor
+
+
+def heads(segmentor: dict) -> list[dict]:
+    """Configs of the decoders: one, or HRDA's head and scale attention."""
+    decode_head = segmentor.decode_head
+    return [decode_head.head, decode_head.scale_attention] if decode_head.type == 'HRDAHead' else [decode_head]
+
+
+def build(segmentor: dict) -> nn.Module:
+    init_default_scope('mmseg')
+    return MODELS.build(segmentor)
+
+
+def reference_network(name: str, golden: Golden, expected: dict, **changes: object) -> nn.Module:
+    """Our network of a golden file, holding the reference's weights; ``changes`` go into the segmentor's config."""
+    weights = reference_weights(golden, expected)
+    segmentor = segmentor_config(_BASE[name])
+    if segmentor.backbone.type == 'MiT':
+        segmentor.backbone.variant = 'b0'
+        for head in heads(segmentor):
+            head.in_channels = [32, 64, 160, 256]
+    else:
+        segmentor.backbone.depth = 50
+    if name == 'segformer_mitb0':
+        # The reference's model file has 768 channels whatever the backbone.
+        segmentor.decode_head.channels = len(weights['decode_head.linear_pred.weight'][0])
+    if name == 'deeplabv2_r50':
+        segmentor.decode_head.dilations = (6, 12, 18, 24)
+    if 'crop_box' in expected:
+        y1, y2, x1, x2 = expected['crop_box'].tolist()
+        segmentor.crop_size = (y2 - y1, x2 - x1)
+    segmentor.update(changes)
+    network = build(segmentor)
+    load_strictly(network, convert(weights).weights, name)
+    return network

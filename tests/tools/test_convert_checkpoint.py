@@ -1,0 +1,102 @@
+"""tools/convert_checkpoint.py from file to file."""
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from tests.models.small import daformer_head, plain
+from udass.models.checkpoints import load_strictly, read_checkpoint, to_reference
+
+TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'convert_checkpoint.py'
+CONFIG = dict(segmentor=dict(type='SlidingEncoderDecoder', backbone=dict(type='MiT', variant='b0'),
+                             decode_head=daformer_head(), test_cfg=dict(mode='whole')))
+
+
+@pytest.fixture(scope='module')
+def tool():
+    spec = importlib.util.spec_from_file_location('convert_checkpoint', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='module')
+def network():
+    return plain()
+
+
+@pytest.fixture
+def files(tmp_path, network):
+    """A published training checkpoint of the small network, its config, and where to write."""
+    published = to_reference(network.state_dict())
+    weights = {prefix + key: value + offset for offset, prefix in enumerate(('model.', 'ema_model.', 'imnet_model.'))
+               for key, value in published.items()}
+    torch.save({'meta': {'iter': 40000}, 'state_dict': weights}, tmp_path / 'published.pth')
+    Config(CONFIG).dump(tmp_path / 'network.py')
+    return tmp_path
+
+
+def convert(tool, files, *options, source='published.pth', target='out.pth'):
+    tool.run(tool.parse_args([str(files / source), str(files / target), *options]))
+    return read_checkpoint(files / target)['state_dict']
+
+
+def test_a_branch_of_a_published_checkpoint_fills_our_config(tool, files, network, capsys):
+    weights = convert(tool, files, '--from', 'daformer', '--branch', 'teacher', '--check', str(files / 'network.py'))
+    for key, value in network.state_dict().items():
+        assert torch.equal(weights[key], value + 1), key
+    printed = capsys.readouterr().out
+    assert 'training checkpoint: ' in printed and 'the student, not asked for (--branch student)' in printed
+    assert 'frozen ImageNet copy' in printed and 'fills SlidingEncoderDecoder' in printed and 'network.py' in printed
+
+
+def test_out_to_the_reference_and_back(tool, files, network):
+    own = convert(tool, files)
+    published = convert(tool, files, '--to', 'reference', source='out.pth', target='back.pth')
+    assert published.keys() == to_reference(network.state_dict()).keys()
+    again = convert(tool, files, source='back.pth', target='again.pth')
+    assert own.keys() == again.keys() and all(torch.equal(own[key], again[key]) for key in own)
+
+
+def test_out_to_mmsegmentation_from_a_checkpoint_of_this_project(tool, files, network, capsys):
+    weights = {f'student.{key}': value for key, value in network.state_dict().items()}
+    torch.save({'state_dict': {**weights, '_extra_state': {'iteration': 3}}}, files / 'ours.pth')
+    load_strictly(network, convert(tool, files, '--to', 'mmseg', source='ours.pth'), 'out.pth')
+    assert "custom_imports=dict(imports=['udass'])" in capsys.readouterr().out
+
+
+def test_nothing_is_written_when_something_is_wrong(tool, files):
+    torch.save({f'model.{key}': value for key, value in to_reference(plain(
+        decode_head={**daformer_head(), 'num_classes': 5}).state_dict()).items()}, files / 'other.pth')
+    with pytest.raises(ValueError, match=r'2 of another shape: decode_head.conv_seg.weight \(5, 16, 1, 1\) instead of'):
+        convert(tool, files, '--check', str(files / 'network.py'), source='other.pth')
+    with pytest.raises(ValueError, match='OUT is IN'):
+        convert(tool, files, target='published.pth')
+    with pytest.raises(ValueError, match='--check compares with a network of this project'):
+        convert(tool, files, '--to', 'mmseg', '--check', str(files / 'network.py'))
+    with pytest.raises(FileNotFoundError, match='nowhere.pth does not exist'):
+        convert(tool, files, source='nowhere.pth')
+    assert not (files / 'out.pth').exists()
+
+
+class Malicious:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.slow
+def test_the_command_refuses_code_in_one_message(tmp_path):
+    torch.save({'state_dict': {}, 'meta': Malicious(str(tmp_path / 'executed'))}, tmp_path / 'bad.pth')
+    result = subprocess.run([sys.executable, str(TOOL), str(tmp_path / 'bad.pth'), str(tmp_path / 'out.pth')],
+                            capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': str(TOOL.parents[1])})
+    assert result.returncode == 1 and 'Traceback' not in result.stderr
+    assert 'weights_only=True' in result.stderr and 'nothing of this one was executed' in result.stderr
+    assert not (tmp_path / 'executed').exists() and not (tmp_path / 'out.pth').exists()

@@ -1,0 +1,74 @@
+"""Loading weights completely or not at all."""
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmengine.logging import print_log
+from mmseg.registry import WEIGHT_INITIALIZERS
+from torch import Tensor, nn
+
+from udass.models.checkpoints.conversion import convert
+from udass.models.checkpoints.reading import local_file, read_checkpoint, weights_of
+
+_SHOWN = 10
+
+
+def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], origin: str | Path) -> None:
+    """Fill every parameter and buffer of a module.
+
+    Args:
+        weights: under the module's own keys. Counters of batch norm (``num_batches_tracked``), which files from before
+            torch 0.4.1 lack, may be missing.
+        origin: where the weights come from, for the message.
+
+    Raises:
+        ValueError: keys are missing, unknown or of another shape; all three are counted and named, nothing is loaded.
+    """
+    own = module.state_dict()
+    weights = dict(weights)
+    for key, value in own.items():
+        if key.endswith('num_batches_tracked'):
+            weights.setdefault(key, value.new_zeros(()))
+    misshapen = [f'{key} {tuple(weights[key].shape)} instead of {tuple(own[key].shape)}'
+                 for key in own if key in weights and weights[key].shape != own[key].shape]
+    problems = [f'{len(keys)} {what}: {_first(keys)}' for what, keys in (
+        ('missing', [key for key in own if key not in weights]),
+        ('unknown to it', [key for key in weights if key not in own]),
+        ('of another shape', misshapen)) if keys]
+    if problems:
+        raise ValueError(f'{origin} does not fit {type(module).__name__}: {"; ".join(problems)}. Use the file of this '
+                         'architecture (variant, head, number of classes)')
+    module.load_state_dict(weights, strict=True)
+
+
+def read_segmentor_weights(path: str | Path, branch: str = 'student') -> dict[str, Tensor]:
+    """Weights for a segmentor of this project from any file that `convert` knows, this project's own included."""
+    return convert(weights_of(read_checkpoint(path), path), branch=branch).weights
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class StrictPretrained:
+    """Start weights that fill a backbone completely: ``init_cfg=dict(type='StrictPretrained', checkpoint=...)``.
+
+    mmengine's ``Pretrained`` skips what does not fit and goes on with random weights, the commonest cause of bad
+    numbers in this field.
+
+    Args:
+        checkpoint: path or URL of ImageNet weights (under mmseg's names or those of their authors; the classifier is
+            left out), or of a whole segmentor, whose backbone is taken.
+    """
+
+    def __init__(self, checkpoint: str) -> None:
+        self.checkpoint = checkpoint
+
+    def __call__(self, module: nn.Module) -> None:
+        path = local_file(self.checkpoint)
+        weights = read_segmentor_weights(path)
+        if any(key.startswith('backbone.') for key in weights):
+            weights = {key.removeprefix('backbone.'): value for key, value in weights.items()
+                       if key.startswith('backbone.')}
+        load_strictly(module, weights, path)
+        print_log(f'{type(module).__name__}: all {len(weights)} tensors from {path}', logger='current')
+
+
+def _first(keys: list[str]) -> str:
+    return ', '.join(keys[:_SHOWN]) + (f', ... ({len(keys) - _SHOWN} more)' if len(keys) > _SHOWN else '')

@@ -1,0 +1,109 @@
+"""Reading weight files without running code from them, and fetching published ones."""
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlparse
+
+import numpy as np
+import torch
+from torch import Tensor
+
+# Metrics in the records of training code are NumPy numbers; building one runs no code.
+_number = np.float64().__reduce__()[0]
+_HARMLESS = [_number, (_number, 'numpy.core.multiarray.scalar'),  # the second is its name in files of NumPy 1
+             np.dtype, np.dtypes.Float32DType, np.dtypes.Float64DType, np.dtypes.Int64DType]
+
+
+def read_checkpoint(path: str | Path) -> dict:
+    """The content of a file of torch.save on the CPU, read with ``weights_only=True``.
+
+    Returns:
+        dict: with ``state_dict``; a file that is a bare state dict is put under that name.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file needs code to be read, is damaged, or holds no state dict.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f'{path} does not exist; give the path of a checkpoint file')
+    try:
+        with torch.serialization.safe_globals(_HARMLESS):
+            content = torch.load(path, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(_refusal(path, error)) from error
+    except (RuntimeError, EOFError, ValueError) as error:
+        raise ValueError(_unreadable(path, error)) from error
+    if not isinstance(content, Mapping):
+        raise ValueError(f'{path} holds a {type(content).__name__}, not a state dict or a checkpoint with one')
+    content = dict(content)
+    if 'state_dict' not in content:
+        # Classification code bases, the DINO family among them, say `model`.
+        nested = content.get('model')
+        content = {'state_dict': nested if isinstance(nested, Mapping) else content}
+    return content
+
+
+def weights_of(checkpoint: Mapping, path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a checkpoint's state dict; a ``module.`` that data parallelism left on every key is removed.
+
+    Raises:
+        ValueError: the state dict is empty or holds other things than tensors.
+    """
+    weights = dict(checkpoint['state_dict'])
+    # Counters and generators of training components; networks have none.
+    weights = {key: value for key, value in weights.items() if not key.endswith('_extra_state')}
+    strange = [key for key, value in weights.items() if not isinstance(value, Tensor)]
+    if strange or not weights:
+        found = f'entries that are no tensors: {", ".join(map(str, strange[:10]))}' if strange else 'nothing'
+        raise ValueError(f'{path} has no usable state dict; it holds {found}')
+    if all(key.startswith('module.') for key in weights):
+        weights = {key.removeprefix('module.'): value for key, value in weights.items()}
+    return weights
+
+
+def local_file(source: str | Path) -> Path:
+    """The path of a weight file, downloaded once into torch's hub folder if ``source`` is a URL.
+
+    Raises:
+        FileNotFoundError: a local file that does not exist, or a URL that cannot be fetched.
+    """
+    url = urlparse(str(source))
+    if url.scheme not in ('http', 'https'):
+        path = Path(source).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(f'weight file {path} does not exist. {_OVERRIDE}')
+        return path
+    path = Path(torch.hub.get_dir()) / 'checkpoints' / Path(url.path).name
+    if path.is_file():
+        return path
+    digest = re.search(r'-([0-9a-f]{8,})\.', path.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        torch.hub.download_url_to_file(str(source), str(path), hash_prefix=digest and digest[1])
+    except (OSError, RuntimeError) as error:
+        raise FileNotFoundError(f'{source} could not be fetched ({type(error).__name__}: {error}). Without a '
+                                f'connection, fetch it elsewhere and put it at {path}. {_OVERRIDE}') from error
+    return path
+
+
+_OVERRIDE = ('To use a file of your own, name it in the config or on the command line, for instance '
+             '`--cfg-options model.student.backbone.init_cfg.checkpoint=FILE`; '
+             '`model.student.backbone.init_cfg=None` starts from random weights')
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return (f'{path} is no readable checkpoint ({reason}); it must be a file of torch.save. Copy or download it again '
+            'if it was cut off')
+
+
+def _refusal(path: Path, error: Exception) -> str:
+    found = re.search(r'GLOBAL (\S+)', str(error))
+    if found is None:
+        return _unreadable(path, error)
+    return (f'{path} needs {found[1]} to be read. A checkpoint is a program: reading such an object can run any code, '
+            'so files are read with weights_only=True, and nothing of this one was executed. If you trust where it '
+            'comes from, reduce it to its tensors once, where it can do no harm: '
+            "`torch.save({'state_dict': torch.load(FILE, weights_only=False)['state_dict']}, NEW)`")

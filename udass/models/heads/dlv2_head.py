@@ -1,0 +1,45 @@
+"""The DeepLabV2 decoder: dilated convolutions straight to class scores, summed.
+
+Shapes: N batch, C classes, h, w cells of the last feature map.
+Source: Chen et al. 2017 (arXiv 1606.00915).
+"""
+from collections.abc import Sequence
+
+from mmseg.models.decode_heads.aspp_head import ASPPModule
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from udass.models.losses.pixel_weight import PixelWeightMixin
+
+
+@MODELS.register_module()
+class DLV2Head(PixelWeightMixin, BaseDecodeHead):
+    """Sum of one 3x3 convolution per dilation on the last stage.
+
+    Args:
+        in_channels: channels of the last stage.
+        num_classes: C.
+        dilations: (6, 12, 18, 24), or (6, 12) for the reduced head that most domain adaptation papers use.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 num_classes: int,
+                 dilations: Sequence[int] = (6, 12, 18, 24),
+                 align_corners: bool = False,
+                 ignore_index: int = 255,
+                 loss_decode: dict | None = None) -> None:
+        super().__init__(
+            in_channels=in_channels, channels=num_classes, num_classes=num_classes, dropout_ratio=0,
+            align_corners=align_corners, ignore_index=ignore_index,
+            loss_decode=loss_decode or dict(type='CrossEntropyLoss', avg_non_ignore=False),
+            init_cfg=dict(type='Normal', std=0.01, override=dict(name='aspp_modules')))
+        del self.conv_seg  # of the base class; the convolutions below already give class scores
+        self.aspp_modules = ASPPModule(dilations=dilations, in_channels=in_channels, channels=num_classes,
+                                       conv_cfg=None, norm_cfg=None, act_cfg=None)
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Scores (N, C, h, w) of the stages' features."""
+        branches = self.aspp_modules(self._transform_inputs(inputs))
+        return sum(branches[1:], start=branches[0])

@@ -1,0 +1,113 @@
+"""The multi-resolution decoder of HRDA: one decoder at two scales, joined by a learned attention.
+
+Shapes: N batch, C classes; h, w cells of the context scores, r how many times finer the detail scores are.
+Source: Hoyer et al. 2022 (arXiv 2204.13132).
+"""
+import torch
+from mmengine.model import BaseModule
+from mmseg.models.utils import resize
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from udass.models.losses.pixel_weight import PixelWeightMixin
+from udass.models.windows import Box
+
+
+@MODELS.register_module()
+class HRDAHead(BaseModule):
+    """Decodes context and detail with one head and weighs them class by class; used by `HRDAEncoderDecoder`.
+
+    Args:
+        head: config of the decoder, applied to both scales.
+        scale_attention: config of the decoder that says, from the context features, where to trust the detail; it has
+            as many output channels as ``head``.
+        detail_loss_weight: share of the detail's own loss; the fused scores' loss gets the rest.
+
+    Raises:
+        ValueError: the decoders differ in classes, or the share is outside [0, 1].
+        TypeError: the decoder has no pixel-weighted loss.
+    """
+
+    def __init__(self, head: dict, scale_attention: dict, detail_loss_weight: float = 0.1) -> None:
+        super().__init__()
+        self.head = MODELS.build(head)
+        self.scale_attention = MODELS.build(scale_attention)
+        if not isinstance(self.head, PixelWeightMixin):
+            raise TypeError(f'the head of HRDAHead needs the loss of PixelWeightMixin; {type(self.head).__name__} does '
+                            'not have it: use DAFormerHead, DLV2Head or SegFormerMLPHead')
+        if self.head.num_classes != self.scale_attention.num_classes:
+            raise ValueError('the scale attention weighs every class: its num_classes must be that of the head, '
+                             f'{self.head.num_classes}; got {self.scale_attention.num_classes}')
+        if not 0 <= detail_loss_weight <= 1:
+            raise ValueError(f'detail_loss_weight is a share of the loss, in [0, 1]; got {detail_loss_weight}')
+        self.detail_loss_weight = detail_loss_weight
+        # What mmseg's segmentors ask their decode head for.
+        self.align_corners = self.head.align_corners
+        self.num_classes = self.head.num_classes
+        self.out_channels = self.head.out_channels
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        """Scores of one scale."""
+        return self.head(features)
+
+    def attention(self, features: list[Tensor]) -> Tensor:
+        """How much to trust the detail, (N, C, h, w) in [0, 1], from the context features."""
+        return self.scale_attention(features).sigmoid()
+
+    def pixel_loss(self,
+                   fused: Tensor,
+                   detail: Tensor,
+                   box: Box,
+                   labels: Tensor,
+                   weights: Tensor | None) -> dict[str, Tensor]:
+        """Losses of the fused scores, and of the detail alone under ``hr.``, their shares included.
+
+        Args:
+            fused: scores (N, C, H, W).
+            detail: scores (N, C, bh, bw) of the pixels inside ``box``.
+            labels: (N, H, W).
+            weights: (N, H, W) or None.
+        """
+        losses = {name: value * (1 - self.detail_loss_weight)
+                  for name, value in self.head.pixel_loss(fused, labels, weights).items()}
+        weights = None if weights is None else box.cut(weights)
+        for name, value in self.head.pixel_loss(detail, box.cut(labels), weights).items():
+            losses[f'hr.{name}'] = value * self.detail_loss_weight
+        return losses
+
+
+def fuse_scales(context: Tensor,
+                attention: Tensor,
+                detail: Tensor,
+                context_box: Box,
+                detail_box: Box,
+                ratio: int,
+                align_corners: bool = False) -> Tensor:
+    """(1 - attention) * context + attention * detail on the grid of the detail; context alone outside the box.
+
+    Context and attention are enlarged after their product, as in the reference.
+
+    Args:
+        context: (N, C, h, w).
+        attention: (N, C, h, w) in [0, 1].
+        detail: scores of the box, (N, C, detail_box.size).
+        context_box: where the detail lies, in cells of the context.
+        detail_box: where it lies in cells of the detail.
+        ratio: how many times finer the cells of the detail are.
+
+    Returns:
+        Tensor: (N, C, ratio * h, ratio * w).
+    """
+    size = (context.shape[2] * ratio, context.shape[3] * ratio)
+    covers_all = detail_box.size == size
+    if not covers_all:
+        inside = torch.zeros_like(attention[:1, :1])
+        context_box.cut(inside).fill_(1)
+        attention = attention * inside
+    context = resize((1 - attention) * context, size=size, mode='bilinear', align_corners=align_corners)
+    attention = resize(attention, size=size, mode='bilinear', align_corners=align_corners)
+    if not covers_all:
+        canvas = detail.new_zeros(context.shape)
+        detail_box.cut(canvas).copy_(detail)
+        detail = canvas
+    return attention * detail + context

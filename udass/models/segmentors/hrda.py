@@ -1,0 +1,190 @@
+"""The multi-resolution segmentor of HRDA: the whole image at low resolution, a part of it at full resolution.
+
+Shapes: N images, C classes, H, W pixels. Boxes are in pixels of the full-resolution image.
+Source: Hoyer et al. 2022 (arXiv 2204.13132).
+"""
+from collections.abc import Sequence
+
+import torch
+from mmseg.models.utils import resize
+from mmseg.registry import MODELS
+from mmseg.utils import add_prefix
+from torch import Tensor
+
+from udass.models.heads.hrda_head import fuse_scales
+from udass.models.losses.pixel_weight import stack_pixel_weights
+from udass.models.segmentors.sliding import SlidingEncoderDecoder
+from udass.models.windows import Box, average_windows, pad_to_multiple, window_boxes
+
+
+@MODELS.register_module()
+class HRDAEncoderDecoder(SlidingEncoderDecoder):
+    """Context at one scale, detail at a finer one, fused by an `HRDAHead`.
+
+    Training sees the detail of one box per batch: the caller gives it (``crop_box``), or it is drawn, from the caller's
+    generator or from torch's default one. Inference slides the detail over the whole image with half overlap.
+
+    Images may have any size. They are padded with the mean colour to whole cells of the context (output_stride /
+    context scale pixels); scores and losses leave the padding out. An image smaller than the crop is one detail window.
+
+    Args:
+        decode_head: config of an `HRDAHead`.
+        crop_size: (height, width) of the detail box in training and of the detail windows in inference; multiples of
+            a context cell.
+        output_stride: pixels (of what the backbone is shown) per score cell: 4 under DAFormer's head, 8 under DLV2's.
+        scales: of context and detail; the second is a whole multiple of the first.
+        feature_scale: of `extract_feat`, which serves the feature distance; None is the context's scale.
+
+    Raises:
+        ValueError: scales, output stride and crop size do not fit each other.
+    """
+
+    def __init__(self,
+                 backbone: dict,
+                 decode_head: dict,
+                 crop_size: tuple[int, int],
+                 output_stride: int,
+                 scales: tuple[float, float] = (0.5, 1.0),
+                 feature_scale: float | None = None,
+                 neck: dict | None = None,
+                 train_cfg: dict | None = None,
+                 test_cfg: dict | None = None,
+                 data_preprocessor: dict | None = None) -> None:
+        super().__init__(backbone=backbone, decode_head=decode_head, neck=neck, train_cfg=train_cfg, test_cfg=test_cfg,
+                         data_preprocessor=data_preprocessor)
+        self.scales = tuple(scales)
+        self.crop_size = tuple(crop_size)
+        self.output_stride = output_stride
+        self.feature_scale = self.scales[0] if feature_scale is None else feature_scale
+        self.context_cell, self.detail_cell = cell_sizes(self.scales, output_stride)
+        if any(side % self.context_cell or side // 2 % self.detail_cell for side in self.crop_size):
+            raise ValueError(f'crop_size must be multiples of {self.context_cell} (output stride {output_stride} / '
+                             f'context scale {self.scales[0]}) and their halves of {self.detail_cell}; got {crop_size}')
+
+    def forward(self,
+                inputs: Tensor,
+                data_samples: list | None = None,
+                mode: str = 'tensor',
+                crop_box: Sequence[int] | None = None,
+                generator: torch.Generator | None = None) -> dict | list | Tensor:
+        """As its parent; ``loss`` and ``loss_and_features`` also take the detail's box or a generator to draw it."""
+        if mode == 'loss':
+            return self.loss(inputs, data_samples, crop_box, generator)
+        if mode == 'loss_and_features':
+            return self.loss_and_features(inputs, data_samples, crop_box, generator)
+        return super().forward(inputs, data_samples, mode)
+
+    def draw_crop_box(self, size: tuple[int, int], generator: torch.Generator | None = None) -> Box:
+        """A detail box inside images of ``size`` (H, W), padding included, on the grid of the context's cells.
+
+        Every position is equally likely (the reference never draws the last one). The generator lives on the CPU; None
+        is torch's default one.
+        """
+        edges = []
+        for length, crop in zip(size, self.crop_size, strict=True):
+            length += -length % self.context_cell
+            places = max(length - crop, 0) // self.context_cell + 1
+            start = torch.randint(places, (1,), generator=generator).tolist()[0] * self.context_cell
+            edges += [start, min(start + crop, length)]
+        return Box(*edges)
+
+    def extract_feat(self, inputs: Tensor) -> list[Tensor]:
+        """Backbone features of the whole images (N, 3, H, W) at ``feature_scale``."""
+        return self._features(pad_to_multiple(inputs, self.context_cell), self.feature_scale)
+
+    def loss(self,
+             inputs: Tensor,
+             data_samples: list,
+             crop_box: Sequence[int] | None = None,
+             generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """``decode.*`` and ``decode.hr.*`` losses, their shares included, of normalised images (N, 3, H, W).
+
+        Args:
+            data_samples: with labels, and with pixel weights or without.
+            crop_box: (y1, y2, x1, x2) of the detail; None draws it with ``generator``.
+
+        Raises:
+            ValueError: the box lies off the grid or outside the image, or labels and images differ in size.
+        """
+        return self.loss_and_features(inputs, data_samples, crop_box, generator)[0]
+
+    def loss_and_features(self,
+                          inputs: Tensor,
+                          data_samples: list,
+                          crop_box: Sequence[int] | None = None,
+                          generator: torch.Generator | None = None) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """The losses, and the features at ``feature_scale``: of the same forward where that is the context's scale."""
+        height, width = inputs.shape[2:]
+        labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
+        if labels.shape[1:] != (height, width):
+            raise ValueError(f'images of {(height, width)} pixels have labels of {tuple(labels.shape[1:])}; HRDA cuts '
+                             'both with one box and needs one size')
+        images = pad_to_multiple(inputs, self.context_cell)
+        box = self.draw_crop_box((height, width), generator) if crop_box is None else Box(*map(int, crop_box))
+        self._check_box(box, images)
+        context = self._features(images, self.scales[0])
+        context_scores = self.decode_head(context)
+        detail_scores = self.decode_head(self._features(box.cut(images), self.scales[1]))
+        fused = self._fuse(context, context_scores, detail_scores, box)
+        # The padding ends here: scores are enlarged with it and cut to the image before they meet the labels.
+        inside = Box(box.y1, min(box.y2, height), box.x1, min(box.x2, width))
+        losses = self.decode_head.pixel_loss(
+            fused=self._enlarge(fused, images.shape[2:])[..., :height, :width],
+            detail=self._enlarge(detail_scores, box.size)[..., :inside.size[0], :inside.size[1]],
+            box=inside, labels=labels, weights=stack_pixel_weights(data_samples))
+        features = context if self.feature_scale == self.scales[0] else self._features(images, self.feature_scale)
+        return add_prefix(losses, 'decode'), features
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Scores (N, C, H, W) of normalised images (N, 3, H, W), the detail everywhere."""
+        images = pad_to_multiple(inputs, self.context_cell)
+        context = self._features(images, self.scales[0])
+        context_scores = self.decode_head(context)
+        size = tuple(images.shape[2:])
+        detail_scores = average_windows(
+            images, window_boxes(size, self.crop_size, tuple(side // 2 for side in self.crop_size)),
+            lambda windows: self.decode_head(self._features(windows, self.scales[1])),
+            stride=self.detail_cell, max_batch=self.max_batch)
+        fused = self._fuse(context, context_scores, detail_scores, Box(0, size[0], 0, size[1]))
+        return self._enlarge(fused, size)[..., :inputs.shape[2], :inputs.shape[3]]
+
+    def _forward(self, inputs: Tensor, data_samples: list | None = None) -> Tensor:
+        return self.encode_decode(inputs, [])
+
+    def _features(self, images: Tensor, scale: float) -> list[Tensor]:
+        if scale != 1:
+            size = [round(side * scale) for side in images.shape[2:]]
+            images = resize(images, size=size, mode='bilinear', align_corners=self.align_corners)
+        return super().extract_feat(images)
+
+    def _fuse(self, context: list[Tensor], context_scores: Tensor, detail_scores: Tensor, box: Box) -> Tensor:
+        found, expected = tuple(detail_scores.shape[2:]), box.cells(self.detail_cell).size
+        if found != expected:
+            raise ValueError(f'a detail of {box.size} pixels gave scores of {found} cells, expected {expected} at an '
+                             f'output stride of {self.output_stride}: set output_stride to what the network has')
+        return fuse_scales(context_scores, self.decode_head.attention(context), detail_scores,
+                           context_box=box.cells(self.context_cell), detail_box=box.cells(self.detail_cell),
+                           ratio=self.context_cell // self.detail_cell, align_corners=self.align_corners)
+
+    def _enlarge(self, scores: Tensor, size: tuple[int, int]) -> Tensor:
+        return resize(scores, size=size, mode='bilinear', align_corners=self.align_corners)
+
+    def _check_box(self, box: Box, images: Tensor) -> None:
+        height, width = images.shape[2:]
+        inside = 0 <= box.y1 < box.y2 <= height and 0 <= box.x1 < box.x2 <= width
+        if not inside or any(edge % self.detail_cell for edge in box):
+            raise ValueError(f'the detail crop (y1, y2, x1, x2) must lie inside the (padded) image, {height} x {width} '
+                             f'pixels, with edges at multiples of {self.detail_cell}; got {tuple(box)}')
+
+
+def cell_sizes(scales: tuple[float, float], output_stride: int) -> tuple[int, int]:
+    """Full-resolution pixels per score cell of context and detail.
+
+    Raises:
+        ValueError: they are not whole numbers, or the first is no multiple of the second.
+    """
+    cells = [output_stride / scale for scale in scales]
+    if any(cell != int(cell) for cell in cells) or cells[0] % cells[1]:
+        raise ValueError('output_stride / scale must be whole pixels, and the detail scale a whole multiple of the '
+                         f'context scale; got scales {scales} at output stride {output_stride}')
+    return int(cells[0]), int(cells[1])

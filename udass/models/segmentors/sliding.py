@@ -1,0 +1,64 @@
+"""The segmentor of image networks: batched sliding-window inference, and features beside the losses.
+
+Shapes: N images, C classes, H, W pixels.
+"""
+from mmseg.models import EncoderDecoder
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from udass.models.windows import average_windows, uses_batch_statistics, window_boxes
+
+
+@MODELS.register_module()
+class SlidingEncoderDecoder(EncoderDecoder):
+    """mmseg's EncoderDecoder, whose sliding windows go through the network in batches.
+
+    ``test_cfg`` is ``dict(mode='whole')`` or ``dict(mode='slide', crop_size=(h, w), stride=(h, w), max_batch=4)``.
+    ``max_batch`` bounds the memory: at most so many windows are computed at once, None (or no entry) takes all of
+    them. The result is that of one window at a time. Images may have any size; one smaller than the crop is one window.
+    """
+
+    def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor') -> dict | list | Tensor:
+        """mmseg's modes ``loss``, ``predict`` and ``tensor``, and ``loss_and_features``: losses and `extract_feat`'s
+        features of one and the same forward (the form that a DDP wrapper can see)."""
+        if mode == 'loss_and_features':
+            return self.loss_and_features(inputs, data_samples)
+        return super().forward(inputs, data_samples, mode)
+
+    def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
+        """Losses of normalised images (N, 3, H, W) against the samples' labels and pixel weights."""
+        return self.loss_and_features(inputs, data_samples)[0]
+
+    def loss_and_features(self, inputs: Tensor, data_samples: list) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """The losses, and the backbone's features that they were computed from."""
+        features = self.extract_feat(inputs)
+        losses = self._decode_head_forward_train(features, data_samples)
+        if self.with_auxiliary_head:
+            losses.update(self._auxiliary_head_forward_train(features, data_samples))
+        return losses, features
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Scores (N, C, H, W) of normalised images (N, 3, H, W), of the images' own size whatever the metas say."""
+        size = inputs.shape[2:]  # a torch.Size: mmseg's heads then trust it
+        return self.decode_head.predict(self.extract_feat(inputs), [dict(img_shape=size)] * len(inputs), self.test_cfg)
+
+    def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Scores (N, C, H, W), averaged over the windows of ``test_cfg``.
+
+        Raises:
+            ValueError: test_cfg has no crop size or stride.
+        """
+        crop, stride = self.test_cfg.get('crop_size'), self.test_cfg.get('stride')
+        if crop is None or stride is None:
+            raise ValueError("test_cfg of mode 'slide' needs crop_size=(h, w) and stride=(h, w) in pixels; "
+                             f'got {dict(self.test_cfg)}')
+        boxes = window_boxes(tuple(inputs.shape[2:]), tuple(crop), tuple(stride))
+        return average_windows(inputs, boxes, lambda windows: self.encode_decode(windows, batch_img_metas),
+                               max_batch=self.max_batch)
+
+    @property
+    def max_batch(self) -> int | None:
+        """How many windows may go through the network at once; all of them while batch norm looks at the batch."""
+        if self.test_cfg is None or uses_batch_statistics(self):
+            return None
+        return self.test_cfg.get('max_batch')
