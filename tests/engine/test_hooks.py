@@ -68,11 +68,12 @@ def test_the_interval_is_that_of_the_logger(toy_root, tmp_path):
     assert runner.message_hub.get_scalar('train/count').data[0].tolist() == [2.0, 4.5]
 
 
-def test_panels_are_kept_and_drawn_every_so_many_iterations(toy_root, tmp_path):
+def test_panels_are_kept_and_drawn_every_so_many_iterations_and_at_the_end(toy_root, tmp_path):
     runner = train(toy_config(toy_root, tmp_path, max_iters=5), custom_hooks=[{'type': 'PanelHook', 'interval': 2}])
-    assert runner.model.kept == [False, True, False, True, False]
+    assert runner.model.kept == [False, True, False, True, True]
     assert runner.model.panels == {}
-    assert sorted(path.name for path in (tmp_path / 'panels').iterdir()) == ['iter_000002.png', 'iter_000004.png']
+    names = sorted(path.name for path in (tmp_path / 'panels').iterdir())
+    assert names == ['iter_000002.png', 'iter_000004.png', 'iter_000005.png']
     picture = cv2.imread(str(tmp_path / 'panels' / 'iter_000002.png'))[..., ::-1]
     # The legend shows every class.
     assert all((picture == colour).all(-1).sum() >= 14 * 14 for colour in PALETTE)

@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.logging import MessageHub
 from mmseg.registry import RUNNERS
 
 import udass  # noqa: F401
@@ -93,7 +92,6 @@ def whole_state(runner):
 @pytest.mark.parametrize('name', ['streets_source_only', 'streets_dacs', 'streets_quadmix'])
 def test_one_seed_gives_the_same_losses_and_resume_gives_the_same_weights(name, streets, tmp_path):
     whole, losses = train(make_config(name, streets, tmp_path / 'whole'))
-    MessageHub.get_current_instance()
     interrupted, first = train(make_config(name, streets, tmp_path / 'cut'), stop_at=10)
     assert interrupted.iter == 10
     assert first == losses[:10]
