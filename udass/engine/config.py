@@ -20,8 +20,8 @@ _STREAM_KEYS = {'draws', 'mixes'}
 _CONFIG_KEYS = {'runner_type', 'custom_imports', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'compile',
                 'activation_checkpointing', 'efficient_conv_bn_eval'}
 # Dicts without a type whose keys depend on what reads them.
-_FREE_FORM = {'test_cfg', 'train_cfg', 'metainfo', 'data_prefix', 'paramwise_cfg', 'custom_keys', 'clip_grad', 'env_cfg',
-              'mp_cfg', 'dist_cfg', 'model_wrapper_cfg'}
+_FREE_FORM = {'test_cfg', 'train_cfg', 'metainfo', 'data_prefix', 'paramwise_cfg', 'custom_keys', 'clip_grad',
+              'env_cfg', 'mp_cfg', 'dist_cfg', 'model_wrapper_cfg'}
 _LOADER_KEYS = {'dataset', 'sampler', 'batch_sampler', 'collate_fn', 'worker_init_fn', 'num_batch_per_epoch'}
 
 
