@@ -179,8 +179,8 @@ def check_metainfo(metainfo: dict, owner: str) -> None:
     """Check the lists by class name.
 
     Raises:
-        ValueError: classes are missing or doubled, a list names something that is not a class, or a rare class has an
-            impossible weight or threshold.
+        ValueError: classes are missing or doubled, a list names something that is not a class, a rare class has an
+            impossible weight or threshold, or a protocol an unknown key.
     """
     classes = list(metainfo.get('classes') or ())
     if not classes or len(set(classes)) != len(classes):
@@ -191,8 +191,15 @@ def check_metainfo(metainfo: dict, owner: str) -> None:
             raise ValueError(f'{owner}: an entry of rare_classes is dict(name=..., weight=> 0, min_pixels=>= 0), '
                              f'got {dict(entry)}')
     lists = dict(thing_classes=metainfo.get('thing_classes', ()), rare_classes=[entry['name'] for entry in rare])
+    for name, protocol in metainfo.get('protocols', {}).items():
+        if isinstance(protocol, dict) and not set(protocol) <= {'classes', 'condition'}:
+            raise ValueError(f'{owner}: the protocol {name} is a list of classes or dict(classes=..., condition=...), '
+                             f'got {dict(protocol)}')
+        named = protocol.get('classes') if isinstance(protocol, dict) else protocol
+        lists[f'protocols.{name}'] = named or ()
     for key, names in lists.items():
         unknown = sorted(set(names) - set(classes))
         if unknown:
-            raise ValueError(f'{owner}: {key} names {unknown}, which are not among the classes {classes}. Correct the '
-                             f'list; if you chose other classes with metainfo, give it a matching {key} too')
+            raise ValueError(f'{owner}: {key} names {unknown}, which are not among the classes {classes}. Correct '
+                             f'the list; if you chose other classes with metainfo, give it a matching '
+                             f'{key.split(".")[0]} too')
