@@ -14,6 +14,8 @@ from mmseg.registry import METRICS
 
 from udass.evaluation.iou import prediction_at
 
+_LABEL_LOADERS = ('LoadLabels', 'LoadAnnotations')
+
 
 @METRICS.register_module()
 class SubmissionFiles(BaseMetric):
@@ -123,7 +125,7 @@ def use_for_submission(config: Config, path: str, split: str) -> None:
     if 'split' in dataset:
         dataset.split = split
         dataset.labelled = False
-    dataset.pipeline = [transform for transform in dataset.pipeline if transform['type'] != 'LoadLabels']
+    dataset.pipeline = [transform for transform in dataset.pipeline if transform['type'] not in _LABEL_LOADERS]
     config.test_evaluator = {'type': 'SubmissionFiles', 'path': path}
     if is_main_process():
         Path(path).parent.mkdir(parents=True, exist_ok=True)
