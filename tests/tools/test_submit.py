@@ -4,7 +4,7 @@ import zipfile
 import cv2
 import numpy as np
 
-from tests.engine.toys import build_runner, toy_config, write_toy_data
+from tests.engine.toys import toy_config, train, write_toy_data
 from tools import test as test_tool
 
 CHANGES = """
@@ -20,8 +20,8 @@ def test_the_zip_file_holds_the_predictions_in_the_coding_of_the_server(tmp_path
     config = toy_config(data, tmp_path / 'run', max_iters=2)
     config.dump(tmp_path / 'toy.py')
     (tmp_path / 'server.py').write_text(CHANGES)
-    build_runner(config).save_checkpoint(str(tmp_path), 'start.pth', by_epoch=False)
-    common = [str(tmp_path / 'server.py'), str(tmp_path / 'start.pth'), '--work-dir', str(tmp_path / 'test')]
+    train(config)
+    common = [str(tmp_path / 'server.py'), str(tmp_path / 'run' / 'iter_2.pth'), '--work-dir', str(tmp_path / 'test')]
     test_tool.test(test_tool.parse_args([*common, '--cfg-options',
                                          f'test_evaluator.output_dir={tmp_path / "predictions"}']))
     for label in (data / 'labels').iterdir():
