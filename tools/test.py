@@ -1,6 +1,8 @@
 """Tests a checkpoint: IoU of every class and their mean, in percent.
 
     python tools/test.py configs/streets_quadmix.py work_dirs/streets_quadmix/iter_450.pth --show-dir pictures
+
+With --submission it writes what the server of the benchmark takes instead, by default for the split `test`.
 """
 import argparse
 import json
@@ -15,7 +17,7 @@ from mmseg.registry import RUNNERS
 from udass.engine.checkpoint import atomic_target
 from udass.engine.command import run_command
 from udass.engine.config import explain_type_error, load_config
-from udass.evaluation import ClassIoUMetric, IoUTable
+from udass.evaluation import ClassIoUMetric, IoUTable, use_for_submission
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -24,6 +26,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--show-dir', metavar='DIR', help='write a picture per image: image, prediction, truth')
     parser.add_argument('--branch', choices=('student', 'teacher'), help='network to test (default: as in the config)')
+    parser.add_argument('--submission', metavar='OUT.zip', help='write files for the benchmark server; no scores')
+    parser.add_argument('--submission-split', default='test', metavar='SPLIT', help='images to submit (default: test)')
     parser.add_argument('--work-dir', help='folder for logs (default: work_dirs/<name of the config>/test)')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='settings that replace those of the config')
@@ -48,6 +52,8 @@ def build_config(args: argparse.Namespace) -> Config:
     # The table is the output; what training logs besides would bury it.
     config.log_level = 'WARNING'
     config.custom_hooks = []
+    if args.submission is not None:
+        use_for_submission(config, args.submission, args.submission_split)
     if args.show_dir is not None:
         config.custom_hooks = [{'type': 'PredictionPictureHook', 'folder': args.show_dir}]
     return config
@@ -70,6 +76,9 @@ def test(args: argparse.Namespace) -> None:
             raise
         raise ValueError(explanation) from error
     if not is_main_process():
+        return
+    if args.submission is not None:
+        print(f'{metrics["images"]:.0f} predictions in {args.submission}')
         return
     table = result_table(runner)
     print(metrics if table is None else table.to_text())

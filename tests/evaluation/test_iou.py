@@ -82,3 +82,35 @@ def test_predictions_are_written_as_class_ids(tmp_path):
     metric.dataset_meta = {'classes': 'ab'}
     metric.process({}, [{**sample([[0, 1], [1, 1]], [[0, 1], [0, 1]]), 'img_path': 'x/street.jpg'}])
     assert np.array(Image.open(tmp_path / 'street.png')).tolist() == [[0, 1], [1, 1]]
+
+
+def with_protocols(samples, classes, protocols):
+    metric = ClassIoUMetric()
+    metric.dataset_meta = {'classes': classes, 'protocols': protocols}
+    metric.process({}, samples)
+    return metric, metric.evaluate(len(samples))
+
+
+def test_protocols_are_means_over_some_classes():
+    # IoU: a 1/2, b 1/3, c 0/1; d does not occur.
+    metric, result = with_protocols([sample([[0, 1, 1, 1]], [[0, 0, 1, 2]])], ('a', 'b', 'c', 'd'),
+                                    {'two': ['a', 'b'], 'one': ['b', 'd'], 'none': ['d']})
+    assert result['mIoU'] == round(100 * (1 / 2 + 1 / 3) / 3, 4)
+    assert result['two'] == round(100 * (1 / 2 + 1 / 3) / 2, 4)
+    assert result['one'] == round(100 / 3, 4)
+    assert 'none' not in result
+    assert metric.table.to_dict()['two'] == result['two']
+    assert '| two   | 41.67 |        |' in metric.table.to_text().splitlines()
+
+
+def test_protocols_per_condition_count_their_images_only():
+    samples = [{**sample([[0, 1]], [[0, 0]]), 'condition': 'fog'}, {**sample([[1, 1]], [[1, 0]]), 'condition': 'snow'},
+               {**sample([[0, 0]], [[0, 0]]), 'condition': 'snow'}, sample([[1, 1]], [[1, 1]])]
+    _, result = with_protocols(samples, ('a', 'b'), {
+        'mIoU_fog': dict(condition='fog'), 'mIoU_snow': dict(condition='snow'),
+        'b_snow': dict(condition='snow', classes=['b']), 'mIoU_rain': dict(condition='rain')})
+    assert result['mIoU_fog'] == 50.0
+    # Snow: a has 2 of 3 pixels and none too many, b 1 of 1 and one too many.
+    assert result['mIoU_snow'] == round(100 * (2 / 3 + 1 / 2) / 2, 4)
+    assert result['b_snow'] == 50.0
+    assert 'mIoU_rain' not in result

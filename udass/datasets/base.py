@@ -19,7 +19,11 @@ class UDADataset(BaseSegDataset):
     which ``LoadLabels`` reads. Metainfo by class name, beside mmseg's ``classes`` and ``palette``:
 
     - ``thing_classes``: names;
-    - ``rare_classes``: list of dict(name, weight > 0, min_pixels >= 0).
+    - ``rare_classes``: list of dict(name, weight > 0, min_pixels >= 0);
+    - ``pseudo_margins``: dict(size=(width, height), top, bottom, left, right) in pixels of an image of that size, where
+      pseudo-labels are not to be trusted (see ``PseudoMargins``); without it every pixel is;
+    - ``protocols``: what is reported beside the mean over all classes, see ``ClassIoUMetric``;
+    - ``submission``: what the benchmark's server takes, see ``SubmissionFiles``.
 
     Subclasses set METAINFO, LABEL_TABLE and HOW_TO_GET.
 
@@ -69,6 +73,10 @@ class UDADataset(BaseSegDataset):
         """Whether the image ``name`` (path below the image folder, without suffix) belongs to the data set."""
         return True
 
+    def sample_info(self, name: str) -> dict:
+        """What a sample's info holds besides, e.g. the weather; ``PackUDAInputs`` hands on what it knows."""
+        return {}
+
     def load_data_list(self) -> list[dict]:
         """List the samples, sorted by name.
 
@@ -76,20 +84,41 @@ class UDADataset(BaseSegDataset):
             FileNotFoundError: a folder is missing, holds no image of the given suffix, or images have no label.
             ValueError: ``keep`` leaves no image.
         """
+        names = self.image_names()
+        if self.labelled:
+            missing = self.names_without_label(names)
+            if missing:
+                raise FileNotFoundError(self._explain_missing(missing, len(names)))
+        return [self.make_sample(name) for name in names]
+
+    def image_names(self) -> list[str]:
+        """Sorted names of the images that belong to the data set; errors as in ``load_data_list``."""
         found = self._names(self.image_folder, self.img_suffix, 'images')
         names = [name for name in found if self.keep(name)]
         if not names:
             raise ValueError(f'{type(self).__name__}: the filter of the config keeps none of the {len(found)} images '
                              f'in {self.image_folder}. {self.explain_filter(found)}')
+        return names
+
+    def label_names(self) -> list[str]:
+        """Sorted names of the labels that belong to the data set.
+
+        Raises:
+            FileNotFoundError: the folder is missing or holds no label.
+        """
+        return [name for name in self._names(self.label_folder, self.seg_map_suffix, 'labels') if self.keep(name)]
+
+    def names_without_label(self, names: Sequence[str]) -> list[str]:
+        """Those of the names that have no label file."""
+        labels = set(self.label_names())
+        return [name for name in names if name not in labels]
+
+    def make_sample(self, name: str) -> dict:
+        """Info of the sample ``name``, with the paths of its files."""
+        sample = dict(img_path=os.path.join(self.image_folder, name + self.img_suffix), seg_fields=[])
         if self.labelled:
-            self._check_labels(names)
-        samples = []
-        for name in names:
-            sample = dict(img_path=os.path.join(self.image_folder, name + self.img_suffix), seg_fields=[])
-            if self.labelled:
-                sample['seg_map_path'] = os.path.join(self.label_folder, name + self.seg_map_suffix)
-            samples.append(sample)
-        return samples
+            sample['seg_map_path'] = os.path.join(self.label_folder, name + self.seg_map_suffix)
+        return {**sample, **self.sample_info(name)}
 
     def explain_filter(self, names: Collection[str]) -> str:
         """One sentence on what could have been asked for instead, given the names that exist."""
@@ -100,6 +129,7 @@ class UDADataset(BaseSegDataset):
         info = super().get_data_info(idx)
         info['label_table'] = self.label_table
         info['label_channel'] = self.label_channel
+        info['pseudo_margins'] = self._metainfo.get('pseudo_margins')
         return info
 
     def _names(self, folder: str, suffix: str, what: str) -> list[str]:
@@ -122,14 +152,10 @@ class UDADataset(BaseSegDataset):
                                     f'{self.HOW_TO_GET}')
         return sorted(names)
 
-    def _check_labels(self, names: list[str]) -> None:
-        """Every image needs its label: say which have none before the training starts."""
-        labels = set(self._names(self.label_folder, self.seg_map_suffix, 'labels'))
-        missing = [name for name in names if name not in labels]
-        if missing:
-            first = ', '.join(name + self.img_suffix for name in missing[:3])
-            raise FileNotFoundError(
-                f'{type(self).__name__}: {len(missing)} of {len(names)} images in {self.image_folder} have no label in '
+    def _explain_missing(self, missing: Sequence[str], total: int) -> str:
+        """What to say about images without a label."""
+        first = ', '.join(name + self.img_suffix for name in missing[:3])
+        return (f'{type(self).__name__}: {len(missing)} of {total} images in {self.image_folder} have no label in '
                 f'{self.label_folder}: {first}{", ..." if len(missing) > 3 else ""}. Expected e.g. '
                 f'{missing[0]}{self.seg_map_suffix}. Add the labels, remove the images, or set labelled=False if this '
                 'is a target domain')
@@ -153,8 +179,8 @@ def check_metainfo(metainfo: dict, owner: str) -> None:
     """Check the lists by class name.
 
     Raises:
-        ValueError: classes are missing or doubled, a list names something that is not a class, or a rare class has an
-            impossible weight or threshold.
+        ValueError: classes are missing or doubled, a list names something that is not a class, a rare class has an
+            impossible weight or threshold, or a protocol an unknown key.
     """
     classes = list(metainfo.get('classes') or ())
     if not classes or len(set(classes)) != len(classes):
@@ -165,8 +191,15 @@ def check_metainfo(metainfo: dict, owner: str) -> None:
             raise ValueError(f'{owner}: an entry of rare_classes is dict(name=..., weight=> 0, min_pixels=>= 0), '
                              f'got {dict(entry)}')
     lists = dict(thing_classes=metainfo.get('thing_classes', ()), rare_classes=[entry['name'] for entry in rare])
+    for name, protocol in metainfo.get('protocols', {}).items():
+        if isinstance(protocol, dict) and not set(protocol) <= {'classes', 'condition'}:
+            raise ValueError(f'{owner}: the protocol {name} is a list of classes or dict(classes=..., condition=...), '
+                             f'got {dict(protocol)}')
+        named = protocol.get('classes') if isinstance(protocol, dict) else protocol
+        lists[f'protocols.{name}'] = named or ()
     for key, names in lists.items():
         unknown = sorted(set(names) - set(classes))
         if unknown:
-            raise ValueError(f'{owner}: {key} names {unknown}, which are not among the classes {classes}. Correct the '
-                             f'list; if you chose other classes with metainfo, give it a matching {key} too')
+            raise ValueError(f'{owner}: {key} names {unknown}, which are not among the classes {classes}. Correct '
+                             f'the list; if you chose other classes with metainfo, give it a matching '
+                             f'{key.split(".")[0]} too')

@@ -55,7 +55,11 @@ def count_pixels(path: str, table: Mapping[int, int], channel: int | None, num_c
     Raises:
         FileNotFoundError, ValueError: the file is unreadable or holds an id outside the table.
     """
-    ids = read_label_ids(path, channel=channel)
+    return count_ids(read_label_ids(path, channel=channel), path, table, num_classes)
+
+
+def count_ids(ids: np.ndarray, path: str, table: Mapping[int, int], num_classes: int) -> list[int]:
+    """As ``count_pixels``, for the raw ids (H, W) of a label that was read; ``path`` is for the message."""
     if ids.dtype.itemsize <= 2:
         # Several times faster than sorting, and ids of 16 bits bound the memory.
         counts = np.bincount(ids.ravel())
@@ -110,6 +114,29 @@ def class_statistics(dataset: UDADataset, cache_folder: str | None = None) -> Cl
                 _write_cache(file, cached)
     table = np.array([cached[name][1] for name in stamps], dtype=np.int64)
     return ClassStatistics(pixels=table[:, :-1], ignored=table[:, -1])
+
+
+def store_counts(dataset: UDADataset, counts: Mapping[str, list[int]], cache_folder: str | None = None) -> Path | None:
+    """Put counts that were made elsewhere (``check_dataset``) into the cache of ``class_statistics``.
+
+    Args:
+        dataset: with labels.
+        counts: path of the label file -> what ``count_pixels`` says of it.
+        cache_folder: see ``class_statistics``.
+
+    Returns:
+        The cache file, or None where none can be written.
+    """
+    folder = _cache_folder(dataset, cache_folder)
+    if folder is None:
+        return None
+    file = folder / _cache_name(dataset)
+    with _locked(file):
+        cached = _read_cache(file)
+        for path, numbers in counts.items():
+            cached[os.path.relpath(path, dataset.label_folder)] = [_stamp(path), numbers]
+        _write_cache(file, cached)
+    return file
 
 
 def _stamp(path: str) -> list[int]:

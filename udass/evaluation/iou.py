@@ -1,7 +1,7 @@
 """Intersection over union per class, over the classes that occur in the truth."""
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -22,11 +22,13 @@ class IoUTable:
         iou (tuple[float, ...]): intersection over union per class.
         recall (tuple[float, ...]): share of the class's true pixels that were found ("Acc" in mmseg).
         pixel_accuracy (float): share of all labelled pixels that are right.
+        protocols (dict[str, float]): further means of the IoU, over some classes or some images.
     """
     classes: tuple[str, ...]
     iou: tuple[float, ...]
     recall: tuple[float, ...]
     pixel_accuracy: float
+    protocols: dict[str, float] = field(default_factory=dict)
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -41,6 +43,12 @@ class IoUTable:
     def mean_recall(self) -> float:
         return float(np.nanmean(self.recall))
 
+    def mean_iou_of(self, names: Sequence[str]) -> float:
+        """Mean over some classes, those that the truth lacks left out; NaN if it lacks all of them."""
+        values = [value for name, value in zip(self.classes, self.iou, strict=True)
+                  if name in names and not math.isnan(value)]
+        return sum(values) / len(values) if values else math.nan
+
     def to_text(self) -> str:
         """The table in percent, with the means in the last row."""
         table = PrettyTable(['class', 'IoU', 'recall'], align='r')
@@ -49,6 +57,8 @@ class IoUTable:
         for number, (name, iou, recall) in enumerate(rows, start=1):
             table.add_row([name, _percent(iou), _percent(recall)], divider=number == len(rows))
         table.add_row(['mean', _percent(self.mean_iou), _percent(self.mean_recall)])
+        for name, value in self.protocols.items():
+            table.add_row([name, _percent(value), ''])
         note = ''
         if self.absent:
             note = (f'\n{len(self.absent)} of {len(self.classes)} classes do not occur in the truth and do not '
@@ -57,9 +67,10 @@ class IoUTable:
 
     def to_dict(self) -> dict:
         """For JSON: percent, None instead of NaN."""
-        return {'mIoU': _rounded(self.mean_iou), 'mean_recall': _rounded(self.mean_recall),
-                'pixel_accuracy': _rounded(self.pixel_accuracy), 'absent': list(self.absent),
-                'IoU': dict(zip(self.classes, map(_rounded, self.iou), strict=True))}
+        result = {'mIoU': _rounded(self.mean_iou), 'mean_recall': _rounded(self.mean_recall),
+                  'pixel_accuracy': _rounded(self.pixel_accuracy), 'absent': list(self.absent),
+                  'IoU': dict(zip(self.classes, map(_rounded, self.iou), strict=True))}
+        return result | {name: _rounded(value) for name, value in self.protocols.items()}
 
 
 def iou_table(intersection: Tensor, predicted: Tensor, labelled: Tensor, classes: Sequence[str]) -> IoUTable:
@@ -93,6 +104,11 @@ class ClassIoUMetric(IoUMetric):
     mmseg counts a class that the truth lacks as 0 as soon as one pixel is predicted as it; here it is left out. The
     result is in percent. ``table`` holds the full result of the last evaluation (on the main process).
 
+    ``protocols`` in the metainfo of the data set are further means to report, each under its name: a list of class
+    names, e.g. ``mIoU16=['road', ...]``, or ``dict(condition='fog', classes=[...])``: only the images whose metainfo
+    has that ``condition``, and all classes if none are named. Pixels of the other classes still count as wrong
+    predictions of the named ones. A mean over nothing is left out.
+
     Args:
         ignore_index (int): label of pixels that do not count.
         output_dir (str | None): folder for the predictions as PNG files of class ids; None writes none.
@@ -110,21 +126,53 @@ class ClassIoUMetric(IoUMetric):
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         for sample in data_samples:
             size = sample['gt_sem_seg']['data'].shape[-2:]
-            sample['pred_sem_seg'] = {'data': _prediction_at(sample, size)}
+            sample['pred_sem_seg'] = {'data': prediction_at(sample, size)}
+        first = len(self.results)
         super().process(data_batch, data_samples)
+        self.results[first:] = [(counts, sample.get('condition')) for counts, sample
+                                in zip(self.results[first:], data_samples, strict=True)]
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         if not results:
             raise ValueError('the test set is empty: nothing can be evaluated')
-        intersections, _, predictions, labels = (torch.stack(part).double().sum(0)
-                                                 for part in zip(*results, strict=True))
-        self.table = iou_table(intersections, predictions, labels, self.dataset_meta['classes'])
+        # (images, 4, C): intersection, union, prediction, label.
+        counts = torch.stack([torch.stack(part) for part, _ in results]).double()
+        table = iou_table(*counts.sum(0)[[0, 2, 3]], self.dataset_meta['classes'])
+        conditions = [condition for _, condition in results]
+        self.table = replace(table, protocols=protocol_means(self.dataset_meta.get('protocols', {}), table, counts,
+                                                             conditions))
         MMLogger.get_current_instance().info(f'\n{self.table.to_text()}')
         return {'mIoU': _rounded(self.table.mean_iou), 'mAcc': _rounded(self.table.mean_recall),
-                'aAcc': _rounded(self.table.pixel_accuracy)}
+                'aAcc': _rounded(self.table.pixel_accuracy),
+                **{name: _rounded(value) for name, value in self.table.protocols.items()}}
 
 
-def _prediction_at(sample: dict, size: tuple[int, int]) -> Tensor:
+def protocol_means(protocols: Mapping[str, Sequence[str] | Mapping], table: IoUTable, counts: Tensor,
+                   conditions: Sequence[str | None]) -> dict[str, float]:
+    """Means of the IoU by protocol, in [0, 1]; a protocol of which the truth has no class or image is left out.
+
+    Args:
+        protocols (Mapping): name -> class names or dict(classes=..., condition=...), see ``ClassIoUMetric``.
+        table (IoUTable): scores of all images.
+        counts (Tensor): (images, 4, C) pixels: intersection, union, prediction, label.
+        conditions (Sequence[str | None]): condition of each image.
+    """
+    means = {}
+    for name, protocol in protocols.items():
+        options = protocol if isinstance(protocol, Mapping) else {'classes': protocol}
+        part = table
+        if options.get('condition') is not None:
+            chosen = counts[[condition == options['condition'] for condition in conditions]].sum(0)
+            if chosen[3].sum() == 0:
+                continue
+            part = iou_table(*chosen[[0, 2, 3]], table.classes)
+        mean = part.mean_iou_of(options.get('classes') or table.classes)
+        if not math.isnan(mean):
+            means[name] = mean
+    return means
+
+
+def prediction_at(sample: dict, size: tuple[int, int]) -> Tensor:
     """Class ids (1, H, W) of a sample's prediction at the size of the truth."""
     labels = sample['pred_sem_seg']['data']
     if labels.shape[-2:] == size:

@@ -1,0 +1,72 @@
+"""Small files in the encoding and layout in which the data sets are published."""
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+
+def write_png(path: Path, pixels: np.ndarray) -> None:
+    """Write uint8 or uint16 pixels; colours are BGR."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), pixels)
+
+
+def picture(width: int, height: int) -> np.ndarray:
+    """(height, width, 3): (y, x, 0) as blue, green, red."""
+    y, x = np.mgrid[:height, :width].astype(np.uint8)
+    return np.stack([y, x, y * 0], axis=-1)
+
+
+def id_columns(ids, width: int, height: int) -> np.ndarray:
+    """(height, width) of the raw ids, in vertical stripes."""
+    return np.resize(np.repeat(ids, -(-width // len(ids)))[:width], (height, width)).astype(np.uint8)
+
+
+def write_cityscapes(root: Path, split: str = 'train', ids=(7, 8, 26, 0), size=(64, 32), city: str = 'ulm',
+                     frame: str = '000000_000019', labelled: bool = True) -> None:
+    name = f'{split}/{city}/{city}_{frame}'
+    write_png(root / f'leftImg8bit/{name}_leftImg8bit.png', picture(*size))
+    if labelled:
+        write_png(root / f'gtFine/{name}_gtFine_labelIds.png', id_columns(ids, *size))
+        # What is published beside them.
+        write_png(root / f'gtFine/{name}_gtFine_color.png', picture(*size))
+        write_png(root / f'gtFine/{name}_gtFine_instanceIds.png', np.full(size[::-1], 26001, np.uint16))
+
+
+def write_gta(root: Path, name: str = '00001', ids=(7, 8, 26, 34), size=(192, 106), label_size=None) -> None:
+    write_png(root / f'images/{name}.png', picture(*size))
+    label = Image.fromarray(id_columns(ids, *(label_size or size))).convert('P')
+    # Colours whose grey values are not the ids: only the indices count.
+    label.putpalette([value for index in range(256) for value in (255 - index, index // 2, 77)])
+    (root / 'labels').mkdir(parents=True, exist_ok=True)
+    label.save(root / f'labels/{name}.png')
+
+
+def write_synthia(root: Path, name: str = '0000000', ids=(3, 4, 21, 22), size=(64, 38)) -> None:
+    write_png(root / f'RGB/{name}.png', picture(*size))
+    label = np.zeros((size[1], size[0], 3), np.uint16)
+    label[..., 2] = id_columns(ids, *size)  # OpenCV writes blue first, red last
+    label[..., 1] = 1000  # the instance
+    label[..., 0] = 12
+    write_png(root / f'GT/LABELS/{name}.png', label)
+
+
+def write_acdc(root: Path, condition: str, split: str, labelled: bool = True, ids=(0, 13, 18, 255), size=(96, 54),
+               frame: str = '000001') -> None:
+    name = f'{condition}/{split}/GOPR0475/GOPR0475_frame_{frame}'
+    write_png(root / f'rgb_anon/{name}_rgb_anon.png', picture(*size))
+    # The same place in good weather, published beside it.
+    write_png(root / f'rgb_anon/{condition}/{split}_ref/GOPR0475/GOPR0475_frame_{frame}_rgb_ref_anon.png',
+              picture(*size))
+    if labelled:
+        write_png(root / f'gt/{name}_gt_labelTrainIds.png', id_columns(ids, *size))
+        write_png(root / f'gt/{name}_gt_labelIds.png', np.full(size[::-1], 33, np.uint8))
+
+
+def write_dark_zurich(root: Path, split: str, labelled: bool = True, ids=(0, 13, 18, 255), size=(96, 54),
+                      time: str = 'night') -> None:
+    name = f'{split}/{time}/GOPR0356/GOPR0356_frame_000321'
+    write_png(root / f'rgb_anon/{name}_rgb_anon.png', picture(*size))
+    if labelled:
+        write_png(root / f'gt/{name}_gt_labelTrainIds.png', id_columns(ids, *size))

@@ -1,0 +1,61 @@
+"""Any folder of pictures as an unlabelled target domain."""
+from collections.abc import Callable, Sequence
+
+from mmseg.registry import DATASETS
+
+from .base import UDADataset
+
+SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+
+
+@DATASETS.register_module()
+class PictureFolder(UDADataset):
+    """All pictures below ``<data_root>/<folder>``, whatever their kind (``SUFFIXES``, in either case), without labels.
+
+    Args:
+        data_root, folder: where the pictures are; '' = in ``data_root`` itself.
+        classes_from: name of the source data set's type, whose classes and palette are taken, e.g. 'GTA'.
+        metainfo: ``classes`` and ``palette``, where the source is a ``UDADataset`` that got them from the config;
+            further keys (e.g. ``pseudo_margins``) with either.
+        indices, pipeline, test_mode, lazy_init: see ``UDADataset``.
+
+    Raises:
+        ValueError: the classes are given twice, not at all, or by a data set that has none.
+    """
+    HOW_TO_GET = 'Set data_root and folder in the config to a folder of pictures.'
+
+    def __init__(self, *, data_root: str, folder: str = '', classes_from: str | None = None,
+                 metainfo: dict | None = None, indices: int | Sequence[int] | None = None,
+                 pipeline: Sequence[dict | Callable] = (), test_mode: bool = False, lazy_init: bool = False) -> None:
+        given = dict(metainfo or {})
+        if (classes_from is None) != ('classes' in given):
+            raise ValueError("PictureFolder: give either classes_from='<type of the source data set>' or "
+                             f'metainfo=dict(classes=..., palette=...), got classes_from={classes_from!r} and '
+                             f'metainfo with {sorted(given) or "nothing"}')
+        super().__init__(data_root=data_root, image_folder=folder, label_folder=folder, image_suffix='',
+                         label_suffix='', labelled=False, indices=indices, pipeline=pipeline,
+                         metainfo={**_classes_of(classes_from), **given}, test_mode=test_mode, lazy_init=lazy_init)
+
+    def image_names(self) -> list[str]:
+        """Sorted paths of the pictures below the folder, suffixes included.
+
+        Raises:
+            FileNotFoundError: the folder is missing or holds no picture.
+        """
+        names = self._names(self.image_folder, '', 'pictures')
+        pictures = [name for name in names if name.lower().endswith(SUFFIXES)]
+        if not pictures:
+            raise FileNotFoundError(f'PictureFolder: none of the {len(names)} files in {self.image_folder} (for '
+                                    f'example {names[0]}) is a picture ({", ".join(SUFFIXES)}). {self.HOW_TO_GET}')
+        return pictures
+
+
+def _classes_of(kind: str | None) -> dict:
+    """Classes and palette of a registered data set."""
+    if kind is None:
+        return {}
+    metainfo = getattr(DATASETS.get(kind), 'METAINFO', {})
+    if 'classes' not in metainfo:
+        raise ValueError(f'PictureFolder: classes_from={kind!r} is no data set with classes of its own; for a data set '
+                         'that gets its classes from the config repeat them in metainfo')
+    return {key: metainfo[key] for key in ('classes', 'palette')}

@@ -1,0 +1,61 @@
+"""Margins of target images in which pseudo-labels are not to be trusted."""
+from collections.abc import Sequence
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmseg.registry import TRANSFORMS
+
+_SIDES = ('top', 'bottom', 'left', 'right')
+# Rounding after a resize changes the aspect ratio less, a square crop of a wide image more.
+_MAX_DISTORTION = 0.05
+
+
+@TRANSFORMS.register_module()
+class PseudoMargins(BaseTransform):
+    """Mark the pixels whose pseudo-labels may be trusted, from the ``pseudo_margins`` of the data set.
+
+    Adds ``valid_pseudo_mask`` (H, W) uint8, 1 = trusted, with the margins scaled to the current size of the image;
+    later transforms resize, crop and flip it with the image. To be put before the crop: a crop from the middle of the
+    image keeps all pixels (HRDA, arXiv 2204.13132). Without ``pseudo_margins`` nothing is added.
+
+    Args:
+        sides: margins to apply, some of 'top', 'bottom', 'left' and 'right'.
+
+    Raises:
+        ValueError: an unknown side, margins that are incomplete or leave no pixel, or an image that is no scaled copy
+            of the size that the margins are meant for.
+    """
+
+    def __init__(self, sides: Sequence[str] = _SIDES) -> None:
+        super().__init__()
+        unknown = sorted(set(sides) - set(_SIDES))
+        if unknown or isinstance(sides, str):
+            raise ValueError(f'PseudoMargins: sides is a list of some of {list(_SIDES)}, got {sides!r}')
+        self.sides = tuple(sides)
+
+    def transform(self, results: dict) -> dict:
+        """Add the mask to the results."""
+        margins = results.get('pseudo_margins')
+        if margins is None:
+            return results
+        if set(margins) != {'size', *_SIDES}:
+            raise ValueError('pseudo_margins of a data set is dict(size=(width, height), top=..., bottom=..., '
+                             f'left=..., right=...) in pixels, got {dict(margins)}')
+        height, width = results['img'].shape[:2]
+        vertical, horizontal = height / margins['size'][1], width / margins['size'][0]
+        if abs(vertical / horizontal - 1) > _MAX_DISTORTION:
+            raise ValueError(f"{results.get('img_path', 'an image')} is {width}x{height} pixels when it reaches "
+                             f'PseudoMargins, which is no scaled copy of {margins["size"][0]}x{margins["size"][1]}, '
+                             'the size of pseudo_margins: put PseudoMargins before the crop in the pipeline')
+        rows = {side: round(margins[side] * vertical) * (side in self.sides) for side in _SIDES[:2]}
+        columns = {side: round(margins[side] * horizontal) * (side in self.sides) for side in _SIDES[2:]}
+        mask = np.zeros((height, width), np.uint8)
+        mask[rows['top']:height - rows['bottom'], columns['left']:width - columns['right']] = 1
+        if not mask.any():
+            raise ValueError(f'pseudo_margins {dict(margins)} leave no pixel of an image of {width}x{height}')
+        results['valid_pseudo_mask'] = mask
+        results.setdefault('seg_fields', []).append('valid_pseudo_mask')
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(sides={self.sides})'

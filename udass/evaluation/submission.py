@@ -1,0 +1,131 @@
+"""What the servers of the benchmarks take: one PNG of ids per image, in the server's naming, in a zip file."""
+import os
+import shutil
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.evaluator import BaseMetric
+from mmseg.registry import METRICS
+
+from udass.evaluation.iou import prediction_at
+
+_LABEL_LOADERS = ('LoadLabels', 'LoadAnnotations')
+
+
+@METRICS.register_module()
+class SubmissionFiles(BaseMetric):
+    """Writes predictions for a server instead of measuring them; needs no labels.
+
+    ``submission`` in the metainfo of the data set says what the server takes:
+
+    - ``image_suffix``, ``file_suffix``: the file of the image ``<name><image_suffix>`` is ``<name><file_suffix>``;
+    - ``ids`` (optional): class name -> id to write, 0..255; without it the train ids are written.
+
+    Files lie in the zip without folders, at the size of the image files.
+
+    Args:
+        path (str): zip file to write; one that exists is replaced.
+        collect_device (str): where the lists of several processes are gathered, ``cpu`` or ``gpu``.
+        prefix (str | None): put before the names of the results.
+
+    Raises:
+        ValueError: the name is no zip file's, the data set has no server, or two images have one name.
+    """
+    # Without a prefix mmengine warns at every start.
+    default_prefix = ''
+
+    def __init__(self, path: str, collect_device: str = 'cpu', prefix: str | None = None) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        if not path.endswith('.zip'):
+            raise ValueError(f'a submission is a zip file: its name must end in .zip, got {path}')
+        self.path = Path(path)
+        # Beside the zip file, where every process can write: only names travel between processes.
+        self._folder = self.path.with_name(f'{self.path.name}.files')
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Write the files of a batch."""
+        rules = submission_rules(self.dataset_meta)
+        ids = ids_to_write(rules, self.dataset_meta['classes'])
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for sample in data_samples:
+            labels = prediction_at(sample, tuple(sample['ori_shape'][:2]))[0].cpu().numpy()
+            name = file_name(sample['img_path'], rules)
+            if not cv2.imwrite(str(self._folder / name), ids[labels]):
+                raise OSError(f'{self._folder / name} could not be written: is the disk full?')
+            self.results.append(name)
+
+    def compute_metrics(self, results: list[str]) -> dict[str, float]:
+        """Put the files into the zip file.
+
+        Returns:
+            dict: ``images``, the number of files.
+        """
+        names = sorted(results)
+        double = next((name for name, following in zip(names, names[1:], strict=False) if name == following), None)
+        if double is not None:
+            raise ValueError(f'two images would be written as {double}: the server could not tell them apart')
+        temporary = self._folder / 'submission.tmp'
+        with zipfile.ZipFile(temporary, 'w') as archive:
+            for name in names:
+                # PNG files are compressed already.
+                archive.write(self._folder / name, name)
+        # In one step: a zip file of that name is whole at all times.
+        os.replace(temporary, self.path)
+        shutil.rmtree(self._folder)
+        return {'images': len(names)}
+
+
+def submission_rules(metainfo: Mapping) -> Mapping:
+    """What the server takes, from the metainfo of the data set.
+
+    Raises:
+        ValueError: the metainfo does not say.
+    """
+    rules = metainfo.get('submission')
+    if rules is None:
+        raise ValueError('there is no server for this data set: its metainfo has no submission=dict(image_suffix=..., '
+                         'file_suffix=..., ids=...). For plain PNG files of train ids use '
+                         '--cfg-options test_evaluator.output_dir=DIR')
+    return rules
+
+
+def ids_to_write(rules: Mapping, classes: Sequence[str]) -> np.ndarray:
+    """(C,) uint8: the id to write for each class."""
+    ids = rules.get('ids')
+    if ids is None:
+        return np.arange(len(classes), dtype=np.uint8)
+    missing = [name for name in classes if name not in ids]
+    if missing:
+        raise ValueError(f'submission.ids of the data set has no id for {missing}')
+    return np.array([ids[name] for name in classes], dtype=np.uint8)
+
+
+def file_name(image: str, rules: Mapping) -> str:
+    """Name of the file to submit for an image file."""
+    name = Path(image).name
+    if not name.endswith(rules['image_suffix']):
+        raise ValueError(f'{image} does not end in {rules["image_suffix"]}, as the images of this benchmark do')
+    return name.removesuffix(rules['image_suffix']) + rules['file_suffix']
+
+
+def use_for_submission(config: Config, path: str, split: str) -> None:
+    """Change a config so that testing it writes a submission.
+
+    Args:
+        config (Config): its ``test_dataloader`` and ``test_evaluator`` are changed.
+        path (str): zip file.
+        split (str): images to submit; the labels of 'test' are kept by the servers.
+    """
+    dataset = config.test_dataloader.dataset
+    if 'split' in dataset:
+        dataset.split = split
+        dataset.labelled = False
+    dataset.pipeline = [transform for transform in dataset.pipeline if transform['type'] not in _LABEL_LOADERS]
+    config.test_evaluator = {'type': 'SubmissionFiles', 'path': path}
+    if is_main_process():
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
