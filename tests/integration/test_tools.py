@@ -53,6 +53,13 @@ def test_train_resume_and_test_both_branches(streets, tmp_path):
         assert len(list((tmp_path / branch).glob('*.png'))) == 2
         scores[branch] = json.loads(out.read_text())['IoU']
     assert scores['student'] != scores['teacher']
+    # One bare segmentor, as convert_checkpoint.py writes it, is evaluated under the same config.
+    bare = tmp_path / 'bare.pth'
+    assert call('convert_checkpoint.py', work_dir / 'iter_4.pth', bare, '--branch', 'teacher').returncode == 0
+    done = call('test.py', CONFIG, bare, '--work-dir', work_dir / 'test', '--json', tmp_path / 'bare.json',
+                *options(streets, 4)[:5])
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads((tmp_path / 'bare.json').read_text())['IoU'] == scores['teacher']
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@ import logging
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mmengine.dist import all_gather_object, is_main_process
@@ -12,7 +12,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import RUNNERS
-from torch import nn
+from torch import Tensor, nn
 
 from udass.engine.checkpoint import PlainHistoryHook, atomic_target, latest_checkpoint, load_strictly, read_checkpoint
 from udass.engine.logs import file_only
@@ -99,6 +99,9 @@ class UDARunner(Runner):
             revise_keys (list[tuple[str, str]] | None): pattern and replacement pairs for the keys; None strips
                 ``module.`` from the front.
 
+        A file that holds one bare segmentor (as ``tools/convert_checkpoint.py`` writes it) fills the student, and the
+        teacher with it.
+
         Returns:
             dict: the checkpoint.
 
@@ -112,7 +115,8 @@ class UDARunner(Runner):
             state = OrderedDict((re.sub(pattern, replacement, key), value) for key, value in state.items())
         model = self.model.module if is_model_wrapper(self.model) else self.model
         if strict:
-            load_strictly(model, state, filename)
+            for network in _networks_of(model, state):
+                load_strictly(network, state, filename)
         else:
             model.load_state_dict(state, strict=False)
         self._has_loaded = True
@@ -162,3 +166,11 @@ class UDARunner(Runner):
         with file_only(self.logger, logging.ERROR), atomic_target(Path(out_dir) / filename) as temporary:
             super().save_checkpoint(str(temporary.parent), temporary.name, save_optimizer=save_optimizer,
                                     save_param_scheduler=save_param_scheduler, meta=meta, by_epoch=by_epoch)
+
+
+def _networks_of(model: nn.Module, state: Mapping[str, Tensor]) -> list[nn.Module]:
+    """What the weights are for: the whole model, or its networks where the file holds one bare segmentor."""
+    bare = any(key.startswith('decode_head.') for key in state)
+    if not bare or not hasattr(model, 'student'):
+        return [model]
+    return [network for network in (model.student, model.teacher) if network is not None]
