@@ -3,7 +3,13 @@
 Importing the package registers everything it has in the registries of mmseg and mmengine, so that configs only need
 ``custom_imports = dict(imports=['udass'])``.
 """
-from udass import datasets, engine, evaluation, models, uda
+import warnings
+
+# Said at every start and of no use: no compiled op of mmcv is needed, and the average over all pixels is meant.
+warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
+warnings.filterwarnings('ignore', message='Default ``avg_non_ignore`` is False')
+
+from udass import datasets, engine, evaluation, models, uda  # noqa: E402
 
 __version__ = '0.1.0'
 

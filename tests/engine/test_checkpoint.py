@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from tests.engine.toys import build_runner, toy_config, train
-from udass.engine.checkpoint import atomic_target, latest_checkpoint, load_strictly, read_checkpoint
+from udass.engine.checkpoint import atomic_target, latest_checkpoint, load_strictly
+from udass.models.checkpoints import read_checkpoint
 
 
 class Custom:
@@ -31,11 +32,11 @@ def test_a_bare_state_dict_reads_as_a_checkpoint(tmp_path):
 
 
 @pytest.mark.parametrize('write, message', [
-    (lambda path: path.write_bytes(b'not a checkpoint'), 'cannot be read as a checkpoint'),
-    (lambda path: path.write_bytes(b''), 'cannot be read as a checkpoint'),
-    (lambda path: path.write_bytes(pickle.dumps(Custom())), 'cannot be read as a checkpoint'),
-    (lambda path: torch.save({'state_dict': {}, 'meta': Custom()}, path), 'tensors and plain containers only'),
-    (lambda path: torch.save([1, 2], path), 'holds a list, not a checkpoint')])
+    (lambda path: path.write_bytes(b'not a checkpoint'), 'is no readable checkpoint'),
+    (lambda path: path.write_bytes(b''), 'is no readable checkpoint'),
+    (lambda path: path.write_bytes(pickle.dumps(Custom())), 'is no readable checkpoint'),
+    (lambda path: torch.save({'state_dict': {}, 'meta': Custom()}, path), 'nothing of this one was executed'),
+    (lambda path: torch.save([1, 2], path), 'holds a list, not a state dict')])
 def test_other_files_are_refused_without_running_their_code(tmp_path, write, message):
     write(tmp_path / 'a.pth')
     with pytest.raises(ValueError, match=message) as error:
@@ -47,7 +48,7 @@ def test_a_truncated_checkpoint_is_named(tmp_path):
     torch.save({'weight': torch.rand(1000)}, tmp_path / 'a.pth')
     content = (tmp_path / 'a.pth').read_bytes()
     (tmp_path / 'a.pth').write_bytes(content[:len(content) // 2])
-    with pytest.raises(ValueError, match=r'a\.pth cannot be read as a checkpoint .* must be copied again'):
+    with pytest.raises(ValueError, match=r'a\.pth is no readable checkpoint .* Copy or download it again'):
         read_checkpoint(tmp_path / 'a.pth')
     with pytest.raises(FileNotFoundError, match=r'b\.pth does not exist'):
         read_checkpoint(tmp_path / 'b.pth')
@@ -103,7 +104,7 @@ def test_a_failing_save_leaves_the_previous_checkpoints_and_resumes(toy_root, tm
 
 def test_checkpoints_load_weights_only_with_the_history_of_the_log(toy_root, tmp_path):
     runner = train(toy_config(toy_root, tmp_path, max_iters=4))
-    checkpoint = torch.load(tmp_path / 'iter_4.pth', weights_only=True)
+    checkpoint = read_checkpoint(tmp_path / 'iter_4.pth')
     values, counts = checkpoint['message_hub']['log_scalars']['train/count']
     assert values.tolist() == [1.5, 3.5] and counts.tolist() == [1, 1]
     resumed = build_runner(toy_config(toy_root, tmp_path, max_iters=4), resume=True)

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from tests.engine.toys import build_runner, same_weights, toy_config, train
-from udass.engine.checkpoint import read_checkpoint
 from udass.engine.interrupt import Interrupted
 from udass.engine.loops import domain_configs
+from udass.models.checkpoints import read_checkpoint
 
 LOADER = {'batch_size': 2, 'num_workers': 1, 'dataset': {'type': 'ToyDataset'}}
 

@@ -1,13 +1,11 @@
-"""Checkpoint files: atomic writing, safe reading, strict loading, and the hook that saves them."""
+"""Checkpoint files: atomic writing, strict loading, and the hook that saves them."""
 import logging
 import os
-import pickle
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook, Hook
@@ -55,33 +53,6 @@ def latest_checkpoint(work_dir: Path) -> Path | None:
     found = ', '.join(sorted(path.name for path in Path(work_dir).glob('*.pth'))) or 'no *.pth file'
     raise FileNotFoundError(f'{record} names {named}, which does not exist; the folder holds {found}. Give the '
                             'checkpoint to resume from, or delete last_checkpoint to start again')
-
-
-def read_checkpoint(path: str | Path, map_location: str | torch.device = 'cpu') -> dict:
-    """Reads a checkpoint file without running code from it.
-
-    Returns:
-        dict: the checkpoint; a file that is a bare state dict comes back as ``{'state_dict': ...}``.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is no checkpoint, is damaged, or holds objects other than tensors and plain containers.
-    """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f'checkpoint {path} does not exist')
-    # Metrics in mmengine's records are NumPy numbers.
-    number = np.float64().__reduce__()[0]
-    torch.serialization.add_safe_globals([number, np.dtype, np.dtypes.Float64DType, np.dtypes.Int64DType])
-    try:
-        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).split('\n')[0]
-        raise ValueError(f'{path} cannot be read as a checkpoint ({reason}). It must be a file of torch.save with '
-                         'tensors and plain containers only; a truncated file must be copied again') from error
-    if not isinstance(checkpoint, Mapping):
-        raise ValueError(f'{path} holds a {type(checkpoint).__name__}, not a checkpoint or a state dict')
-    return checkpoint if 'state_dict' in checkpoint else {'state_dict': checkpoint}
 
 
 def load_strictly(module: nn.Module, state_dict: Mapping[str, Tensor], source: str | Path) -> None:

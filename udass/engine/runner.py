@@ -14,9 +14,10 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import RUNNERS
 from torch import Tensor, nn
 
-from udass.engine.checkpoint import PlainHistoryHook, atomic_target, latest_checkpoint, load_strictly, read_checkpoint
+from udass.engine.checkpoint import PlainHistoryHook, atomic_target, latest_checkpoint, load_strictly
 from udass.engine.logs import file_only
 from udass.engine.random_state import get_random_state
+from udass.models.checkpoints import read_checkpoint
 
 
 def check_class_count(model: nn.Module, dataset: object) -> None:

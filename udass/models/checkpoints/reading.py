@@ -15,8 +15,8 @@ _HARMLESS = [_number, (_number, 'numpy.core.multiarray.scalar'),  # the second i
              np.dtype, np.dtypes.Float32DType, np.dtypes.Float64DType, np.dtypes.Int64DType]
 
 
-def read_checkpoint(path: str | Path) -> dict:
-    """The content of a file of torch.save on the CPU, read with ``weights_only=True``.
+def read_checkpoint(path: str | Path, map_location: str | torch.device = 'cpu') -> dict:
+    """The content of a file of torch.save, read with ``weights_only=True``.
 
     Returns:
         dict: with ``state_dict``; a file that is a bare state dict is put under that name.
@@ -27,10 +27,10 @@ def read_checkpoint(path: str | Path) -> dict:
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise FileNotFoundError(f'{path} does not exist; give the path of a checkpoint file')
+        raise FileNotFoundError(f'checkpoint {path} does not exist')
     try:
         with torch.serialization.safe_globals(_HARMLESS):
-            content = torch.load(path, map_location='cpu', weights_only=True)
+            content = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(_refusal(path, error)) from error
     except (RuntimeError, EOFError, ValueError) as error:
