@@ -93,7 +93,7 @@ def test_an_interrupted_and_resumed_run_equals_the_uninterrupted_one(toy_root, t
     assert len(resumed.model.seen) == 4
     assert runner.model.seen + resumed.model.seen == whole.model.seen
     assert same_weights(resumed.model, whole.model)
-    first, second = (torch.load(folder / 'iter_9.pth', weights_only=True)['optimizer']['state'][0]
+    first, second = (read_checkpoint(folder / 'iter_9.pth')['optimizer']['state'][0]
                      for folder in (tmp_path / 'whole', tmp_path / 'cut'))
     assert all(torch.equal(first[key], second[key]) for key in first)
 
