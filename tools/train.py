@@ -63,7 +63,10 @@ def use_mixed_precision(config: Config) -> None:
     import torch
     if not torch.cuda.is_available():
         raise ValueError('--amp needs a CUDA device and none was found; leave --amp out')
-    config.optim_wrapper['type'] = 'AmpOptimWrapper'
+    several = 'constructor' in config.optim_wrapper
+    wrappers = [value for value in config.optim_wrapper.values() if isinstance(value, dict)]
+    for wrapper in wrappers if several else [config.optim_wrapper]:
+        wrapper['type'] = 'AmpOptimWrapper'
 
 
 def resume_command(arguments: list[str]) -> str:

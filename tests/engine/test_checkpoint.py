@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from tests.engine.toys import build_runner, toy_config, train
-from udass.engine.checkpoint import atomic_target, latest_checkpoint, load_strictly
+from udass.engine.checkpoint import atomic_target, latest_checkpoint
 from udass.models.checkpoints import read_checkpoint
 
 
@@ -52,19 +52,6 @@ def test_a_truncated_checkpoint_is_named(tmp_path):
         read_checkpoint(tmp_path / 'a.pth')
     with pytest.raises(FileNotFoundError, match=r'b\.pth does not exist'):
         read_checkpoint(tmp_path / 'b.pth')
-
-
-def test_keys_that_do_not_fit_are_counted_and_named():
-    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 4))
-    state = {'0.weight': torch.zeros(3, 2), '0.bias': torch.zeros(5), **{f'old.{n}': torch.zeros(1) for n in range(7)}}
-    with pytest.raises(ValueError) as error:
-        load_strictly(model, state, 'some.pth')
-    message = str(error.value)
-    assert message.startswith('some.pth does not fit this model')
-    assert '2 keys missing in the file (1.weight, 1.bias)' in message
-    assert '7 keys unknown to the model (old.0, old.1, old.2, old.3, old.4, ...)' in message
-    assert '1 keys of another shape (0.bias ([5], the model has [3]))' in message
-    assert 'another config' in message
 
 
 def test_the_latest_checkpoint_is_found_after_the_folder_moved(tmp_path):

@@ -184,7 +184,7 @@ def test_features_at_a_scale_of_their_own():
     network, (images, labels, _) = hrda(feature_scale=1.0).eval(), batch((97, 131))
     features = network.extract_feat(images)
     assert features[0].shape[2:] == (26, 34) and hrda().extract_feat(images)[0].shape[2:] == (13, 17)
-    of_step = network(images, samples(labels), mode='loss_and_features', crop_box=(0, 64, 0, 64))[1]
+    of_step = network(images, samples(labels), mode='outputs', crop_box=(0, 64, 0, 64))[1]
     torch.testing.assert_close(of_step[3], features[3])
 
 

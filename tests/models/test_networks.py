@@ -79,8 +79,8 @@ def test_auxiliary_heads_and_necks_take_part():
                          neck=dict(type='MultiLevelNeck', in_channels=[32, 64, 160, 256], out_channels=256,
                                    scales=[1, 1, 1, 1]),
                          decode_head={**aux, 'dilations': (1,)}))
-    losses, features = network(torch.randn(1, 3, 64, 64), samples(torch.zeros(1, 64, 64, dtype=torch.long)),
-                               mode='loss_and_features')
+    losses, features, _ = network(torch.randn(1, 3, 64, 64), samples(torch.zeros(1, 64, 64, dtype=torch.long)),
+                               mode='outputs')
     assert losses.keys() == {'decode.loss_ce', 'aux.loss_ce'}
     assert [feature.shape[1] for feature in features] == [256] * 4
 

@@ -6,6 +6,7 @@ from torch import nn
 from tests.reference.golden import Golden, assert_close
 from udass.uda import EMA, ConfidencePseudoLabels
 from udass.uda.clip import Clip
+from udass.uda.feature_distance import class_cells, feature_distance
 from udass.uda.masking import enlarge_blocks
 from udass.uda.mixing.classes import class_mask
 from udass.uda.mixing.classmix import classmix
@@ -39,11 +40,31 @@ def chosen_from_ids(ids, num_classes):
     return chosen
 
 
+def trusted_rows(logits, top, bottom):
+    """(N, 1, H, W): 0 in the outermost rows."""
+    valid = torch.ones_like(logits[:, :1])
+    valid[..., :int(top), :] = 0
+    valid[..., valid.shape[2] - int(bottom):, :] = 0
+    return valid
+
+
+def test_feature_distance(expected):
+    labels = torch.from_numpy(expected['fd/gt'])
+    features, anchors = torch.from_numpy(expected['fd/student_feat']), torch.from_numpy(expected['fd/imnet_feat'])
+    size, min_ratio = tuple(features.shape[-2:]), float(expected['fd/min_ratio'])
+    classes = expected['fd/classes'].tolist()
+    cells = class_cells(labels, classes, size, min_ratio)
+    assert torch.equal(cells, torch.from_numpy(expected['fd/mask']))
+    assert_close(feature_distance(features, anchors, cells), expected['fd/distance'])
+    for train_id in range(19):
+        of_class = class_cells(labels, [train_id], size, min_ratio)
+        assert torch.equal(of_class, torch.from_numpy(expected['fd/label_small']) == train_id)
+
+
 def test_pseudo_labels(expected):
-    component = ConfidencePseudoLabels(threshold=float(expected['pseudo/threshold']),
-                                       ignore_top=int(expected['pseudo/ignore_top']),
-                                       ignore_bottom=int(expected['pseudo/ignore_bottom']))
-    label = component(torch.from_numpy(expected['pseudo/logits']))
+    logits = torch.from_numpy(expected['pseudo/logits'])
+    valid = trusted_rows(logits, expected['pseudo/ignore_top'], expected['pseudo/ignore_bottom'])
+    label = ConfidencePseudoLabels(threshold=float(expected['pseudo/threshold']))(logits, valid)
     assert_close(label.labels, expected['pseudo/label'])
     assert_close(label.weights, expected['pseudo/weight'])
 

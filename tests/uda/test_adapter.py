@@ -237,7 +237,7 @@ def test_masked_pixels_are_the_networks_zero():
     masking = dict(type='BlockMasking', block_size=8, ratio=1.0)
     model, _ = build(**TEACHER, mixing=dict(type='ClassMix'), masking=masking)
     target = model.pseudo_labelled_clip(unlabelled(2))
-    masked = model.masked_pass(target)
+    masked = model.masked_pass(target, target)
     assert (model.data_preprocessor.normalize(masked.clip.frames) == 0).all()
     assert torch.equal(masked.clip.labels, target.labels) and torch.equal(masked.clip.weights, target.weights)
 

@@ -70,10 +70,18 @@ def test_untrusted_pixels_get_weight_zero_but_still_count_in_the_share():
     logits[:, 0] = 10.0
     valid = torch.ones(1, 1, 4, 4)
     valid[..., 2] = 0
-    weights = ConfidencePseudoLabels(threshold=0.9, ignore_top=1)(logits, valid).weights[0]
-    expected = torch.ones(4, 4)
-    expected[0], expected[:, 2] = 0, 0
-    assert torch.equal(weights, expected)
+    weights = ConfidencePseudoLabels(threshold=0.9)(logits, valid).weights[0]
+    assert torch.equal(weights, valid[0, 0])
+    assert (ConfidencePseudoLabels(threshold=0.9, use_margins=False)(logits, valid).weights == 1).all()
+
+
+def test_a_loaded_teacher_is_not_overwritten_by_the_first_update():
+    ema, teacher, student = EMA(alpha=0.9), nn.Linear(1, 1), nn.Linear(1, 1)
+    nn.init.constant_(teacher.weight, 1.0)
+    nn.init.constant_(student.weight, 2.0)
+    ema.keep_teacher()
+    ema.update(teacher, student)
+    assert teacher.weight.item() == pytest.approx(1.1)
 
 
 def test_block_mask_has_the_asked_ratio_and_whole_blocks():

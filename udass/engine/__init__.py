@@ -2,6 +2,8 @@
 from udass.engine.checkpoint import SafeCheckpointHook
 from udass.engine.hooks import PanelHook, PredictionPictureHook, ScalarLogHook
 from udass.engine.loops import UDATrainLoop
+from udass.engine.optimizers import ChildOptimWrapperConstructor
 from udass.engine.runner import UDARunner
 
-__all__ = ['PanelHook', 'PredictionPictureHook', 'SafeCheckpointHook', 'ScalarLogHook', 'UDARunner', 'UDATrainLoop']
+__all__ = ['ChildOptimWrapperConstructor', 'PanelHook', 'PredictionPictureHook', 'SafeCheckpointHook', 'ScalarLogHook',
+           'UDARunner', 'UDATrainLoop']

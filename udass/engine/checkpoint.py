@@ -1,8 +1,7 @@
-"""Checkpoint files: atomic writing, strict loading, and the hook that saves them."""
+"""Checkpoint files: atomic writing, and the hook that saves them."""
 import logging
 import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,12 +11,10 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
-from torch import Tensor, nn
 
 from udass.engine.logs import file_only
 
 _LAST = 'last_checkpoint'
-_KEYS_SHOWN = 5
 
 
 @contextmanager
@@ -53,46 +50,6 @@ def latest_checkpoint(work_dir: Path) -> Path | None:
     found = ', '.join(sorted(path.name for path in Path(work_dir).glob('*.pth'))) or 'no *.pth file'
     raise FileNotFoundError(f'{record} names {named}, which does not exist; the folder holds {found}. Give the '
                             'checkpoint to resume from, or delete last_checkpoint to start again')
-
-
-def load_strictly(module: nn.Module, state_dict: Mapping[str, Tensor], source: str | Path) -> None:
-    """Loads every key of ``state_dict`` into ``module`` and leaves none of the module's own out.
-
-    Raises:
-        ValueError: keys are missing, unexpected, or of another shape; the message counts and names them.
-    """
-    try:
-        module.load_state_dict(state_dict, strict=True)
-    except RuntimeError as error:
-        problems = _describe_mismatch(str(error))
-        if not problems:
-            raise
-        raise ValueError(f'{source} does not fit this model: {"; ".join(problems)}. It was probably trained with '
-                         'another config: use that one, or a checkpoint of this one') from error
-
-
-def _describe_mismatch(message: str) -> list[str]:
-    """Sorts the text of torch's strict loading error into counted lists of keys."""
-    missing = _quoted_keys(message, 'Missing key')
-    unexpected = _quoted_keys(message, 'Unexpected key')
-    shapes = re.findall(r'size mismatch for (\S+): copying a param with shape (.+?) from checkpoint, '
-                        r'the shape in current model is (.+?)\.(?:\n|$)', message)
-    misshapen = [f'{key} ({_short(found)}, the model has {_short(own)})' for key, found, own in shapes]
-    groups = (('missing in the file', missing), ('unknown to the model', unexpected), ('of another shape', misshapen))
-    return [f'{len(keys)} keys {what} ({_first(keys)})' for what, keys in groups if keys]
-
-
-def _quoted_keys(message: str, heading: str) -> list[str]:
-    match = re.search(rf'{heading}\(s\) in state_dict: (.*)', message)
-    return re.findall(r'"([^"]+)"', match.group(1)) if match else []
-
-
-def _short(shape: str) -> str:
-    return shape.replace('torch.Size(', '').rstrip(')')
-
-
-def _first(keys: list[str]) -> str:
-    return ', '.join(keys[:_KEYS_SHOWN]) + (', ...' if len(keys) > _KEYS_SHOWN else '')
 
 
 class PlainHistoryHook(Hook):

@@ -4,6 +4,7 @@ from functools import partial
 
 import torch
 from mmengine.dist import all_reduce
+from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import LOOPS
 from torch.utils.data import DataLoader
@@ -54,6 +55,9 @@ class UDATrainLoop(IterBasedTrainLoop):
         _check_same_classes(loaders)
         super().__init__(runner, DomainLoader(loaders, length=max_iters), max_iters=max_iters, val_begin=val_begin,
                          val_interval=val_interval)
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if hasattr(model, 'use_metainfo'):
+            model.use_metainfo(self.dataloader.dataset.metainfo)
         self.dataloader_iterator = DomainIterator(self.dataloader)
         self.resumed_random_state: dict | None = None
 

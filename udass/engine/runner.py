@@ -3,7 +3,7 @@ import logging
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from mmengine.dist import all_gather_object, is_main_process
@@ -12,12 +12,12 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import RUNNERS
-from torch import Tensor, nn
+from torch import nn
 
-from udass.engine.checkpoint import PlainHistoryHook, atomic_target, latest_checkpoint, load_strictly
+from udass.engine.checkpoint import PlainHistoryHook, atomic_target, latest_checkpoint
 from udass.engine.logs import file_only
 from udass.engine.random_state import get_random_state
-from udass.models.checkpoints import read_checkpoint
+from udass.models.checkpoints import load_strictly, read_checkpoint, weights_of
 
 
 def check_class_count(model: nn.Module, dataset: object) -> None:
@@ -87,11 +87,34 @@ class UDARunner(Runner):
                 self._resume = False
             else:
                 self._load_from = str(latest)
+        if self._load_from is not None and not self._resume and not self._has_loaded:
+            self.load_networks(self._load_from)
         super().load_or_resume()
+
+    def load_networks(self, filename: str) -> None:
+        """Starts from the networks of a checkpoint: the weights only, no counter, template, optimizer or random state.
+
+        The checkpoint may be of another method: student, teacher and ImageNet network are each loaded completely from
+        what the file has of them. A file of one bare segmentor (as ``tools/convert_checkpoint.py`` writes it) fills the
+        student, and the teacher with it.
+
+        Raises:
+            FileNotFoundError, ValueError: no such file, not a checkpoint, or one of other networks.
+        """
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        if not hasattr(model, 'load_networks'):
+            self.load_checkpoint(filename)
+            return
+        loaded = model.load_networks(weights_of(read_checkpoint(filename), filename), filename)
+        self._has_loaded = True
+        self.logger.info(f'Loaded {" and ".join(loaded)} from {filename}')
+        if model.teacher is not None and 'teacher' not in loaded:
+            level = logging.WARNING if model.eval_branch == 'teacher' else logging.INFO
+            self.logger.log(level, f'{filename} has no teacher: it starts as the student')
 
     def load_checkpoint(self, filename: str, map_location: str | Callable = 'cpu', strict: bool = True,
                         revise_keys: list[tuple[str, str]] | None = None) -> dict:
-        """Loads the weights of a checkpoint file.
+        """Loads all that a checkpoint file holds for the model, counters and templates included; see `load_networks`.
 
         Args:
             filename (str): a local file.
@@ -99,9 +122,6 @@ class UDARunner(Runner):
             strict (bool): every key of the file and of the model must have its counterpart.
             revise_keys (list[tuple[str, str]] | None): pattern and replacement pairs for the keys; None strips
                 ``module.`` from the front.
-
-        A file that holds one bare segmentor (as ``tools/convert_checkpoint.py`` writes it) fills the student, and the
-        teacher with it.
 
         Returns:
             dict: the checkpoint.
@@ -116,8 +136,7 @@ class UDARunner(Runner):
             state = OrderedDict((re.sub(pattern, replacement, key), value) for key, value in state.items())
         model = self.model.module if is_model_wrapper(self.model) else self.model
         if strict:
-            for network in _networks_of(model, state):
-                load_strictly(network, state, filename)
+            load_strictly(model, state, filename)
         else:
             model.load_state_dict(state, strict=False)
         self._has_loaded = True
@@ -167,11 +186,3 @@ class UDARunner(Runner):
         with file_only(self.logger, logging.ERROR), atomic_target(Path(out_dir) / filename) as temporary:
             super().save_checkpoint(str(temporary.parent), temporary.name, save_optimizer=save_optimizer,
                                     save_param_scheduler=save_param_scheduler, meta=meta, by_epoch=by_epoch)
-
-
-def _networks_of(model: nn.Module, state: Mapping[str, Tensor]) -> list[nn.Module]:
-    """What the weights are for: the whole model, or its networks where the file holds one bare segmentor."""
-    bare = any(key.startswith('decode_head.') for key in state)
-    if not bare or not hasattr(model, 'student'):
-        return [model]
-    return [network for network in (model.student, model.teacher) if network is not None]

@@ -1,8 +1,12 @@
 from udass.uda.adapter import DomainAdapter
+from udass.uda.alignment import AdversarialAlignment, EntropyMinimization
 from udass.uda.ema import EMA
+from udass.uda.feature_distance import FeatureDistance
+from udass.uda.feature_mixing import FeatureMixing
 from udass.uda.masking import BlockMasking
 from udass.uda.mixing import ClassMix, QuadMix
 from udass.uda.photometric import PhotometricChange
 from udass.uda.pseudo_labels import ConfidencePseudoLabels
 
-__all__ = ['BlockMasking', 'ClassMix', 'ConfidencePseudoLabels', 'DomainAdapter', 'EMA', 'PhotometricChange', 'QuadMix']
+__all__ = ['AdversarialAlignment', 'BlockMasking', 'ClassMix', 'ConfidencePseudoLabels', 'DomainAdapter', 'EMA',
+           'EntropyMinimization', 'FeatureDistance', 'FeatureMixing', 'PhotometricChange', 'QuadMix']

@@ -2,43 +2,55 @@
 
 Shapes: N batch, T frames (1 for images), C classes, H, W pixels.
 """
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 from mmengine.model import BaseModel, is_model_wrapper
-from mmengine.optim import OptimWrapper
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from udass.models.losses.pixel_weight import PixelWeightMixin
-from udass.uda.clip import Clip
+from udass.models.segmentors import HRDAEncoderDecoder, Outputs
+from udass.models.windows import Box
+from udass.uda.alignment import train_discriminator
+from udass.uda.checks import check_components, check_optimizers
+from udass.uda.clip import IGNORE, Clip
 from udass.uda.ema import evaluate_with_batch_statistics
-from udass.uda.mixing.long_tail import LongTail
+from udass.uda.mixing.long_tail import LongTail, group_long_tail
+from udass.uda.networks import load_networks
 from udass.uda.passes import Pass
 
 
 @MODELS.register_module()
 class DomainAdapter(BaseModel):
-    """A student that learns from source labels and from its own teacher's pseudo-labels of the target.
+    """A student that learns from source labels and, as its components say, from the unlabelled target.
 
-    Children are named as in checkpoints: ``student.`` and ``teacher.`` are plain mmseg segmentors.
+    Children are named as in checkpoints: ``student.``, ``teacher.`` and ``imagenet.`` are plain mmseg segmentors (the
+    last one without decoder), ``alignment.`` is a discriminator.
 
     Args:
         student: config of a segmentor (with a `PixelPreprocessor`).
-        ema: config of the teacher's update; None trains on the source alone.
+        ema: config of the teacher's update; None has no teacher.
         pseudo_labels: config of the component that turns teacher scores into labels and weights; needed with ema.
         mixing: config of the component that makes mixed passes of source and target; needed with ema.
         photometric: config of the colour change of mixed and masked images; None leaves them as they are.
-        masking: config of the block masking of the masked target pass; None leaves the pass out.
+        masking: config of the block masking of the masked pass; None leaves the pass out.
+        feature_distance: config of the term that keeps features of things near to those of the student's start
+            weights, which are to be ImageNet's; None leaves it out.
+        alignment: config of a loss on unlabelled target images; None leaves their pass out.
+        feature_mixing: config of the mixing of decoder features between mixed passes; None leaves it out.
         teacher_batch_statistics: the teacher's batch norm uses the batch's statistics (the reference) instead of the
             running ones.
         eval_branch: which network validates and tests, ``student`` (the reference) or ``teacher``.
-        seed: start of the step's own random stream (classes, colours, blocks), whose state is saved; None takes the
-            seed that torch was given (the runner's).
+        seed: start of the step's own random stream (classes, colours, blocks, detail crops), whose state is saved; None
+            takes the seed that torch was given (the runner's).
 
     Raises:
-        ValueError: components that need each other are not given together.
+        ValueError: components that need each other are not given together, or do not fit each other.
     """
 
     def __init__(self,
@@ -48,23 +60,30 @@ class DomainAdapter(BaseModel):
                  mixing: dict | None = None,
                  photometric: dict | None = None,
                  masking: dict | None = None,
+                 feature_distance: dict | None = None,
+                 alignment: dict | None = None,
+                 feature_mixing: dict | None = None,
                  teacher_batch_statistics: bool = True,
                  eval_branch: str = 'student',
                  seed: int | None = None) -> None:
         super().__init__()
         if ema is not None and (pseudo_labels is None or mixing is None):
-            raise ValueError('a teacher (ema) needs both pseudo_labels and mixing; for training on the source alone '
+            raise ValueError('a teacher (ema) needs both pseudo_labels and mixing; for training without pseudo-labels '
                              'leave all of them out')
-        if ema is None and not (pseudo_labels is mixing is photometric is masking is None):
-            raise ValueError('pseudo_labels, mixing, photometric and masking work on pseudo-labels of the target: give '
-                             'ema too')
+        if ema is None and not (pseudo_labels is mixing is photometric is masking is feature_mixing is None):
+            raise ValueError('pseudo_labels, mixing, photometric, masking and feature_mixing work on pseudo-labels of '
+                             'the target: give ema too')
         self.student = MODELS.build(student)
         self.teacher = None if ema is None else MODELS.build(student).requires_grad_(False)
-        self.ema = None if ema is None else MODELS.build(ema)
-        self.pseudo_labels = None if pseudo_labels is None else MODELS.build(pseudo_labels)
-        self.mixing = None if mixing is None else MODELS.build(mixing)
-        self.photometric = None if photometric is None else MODELS.build(photometric)
-        self.masking = None if masking is None else MODELS.build(masking)
+        self.imagenet = None if feature_distance is None else _without_decoder(MODELS.build(student))
+        self.ema = _build(ema)
+        self.pseudo_labels = _build(pseudo_labels)
+        self.mixing = _build(mixing)
+        self.photometric = _build(photometric)
+        self.masking = _build(masking)
+        self.feature_distance = _build(feature_distance)
+        self.alignment = _build(alignment, num_classes=self.student.num_classes)
+        self.feature_mixing = _build(feature_mixing)
         self.data_preprocessor = self.student.data_preprocessor
         self.teacher_batch_statistics = teacher_batch_statistics
         self.eval_branch = eval_branch
@@ -72,51 +91,47 @@ class DomainAdapter(BaseModel):
         self.iteration = 0
         self.keep_panels = False
         self.panels: dict[str, dict] = {}
-        self._check_components()
+        check_components(self)
 
-    def _check_components(self) -> None:
-        """Raises: ValueError: components that would silently do something else than they seem to."""
-        if self.ema is None:
-            return
-        heads = [(name, head) for name, head in self.student.named_modules() if isinstance(head, BaseDecodeHead)]
-        plain = [f'{name} ({type(head).__name__})' for name, head in heads if not isinstance(head, PixelWeightMixin)]
-        if plain:
-            raise ValueError(f'{", ".join(plain)} would ignore the weights of the pseudo-labels: use a head with '
-                             'PixelWeightMixin, such as WeightedSegformerHead')
-        if not self.teacher_batch_statistics and not self.ema.copy_buffers:
-            raise ValueError('teacher_batch_statistics=False uses running statistics that nothing would ever update: '
-                             'set ema.copy_buffers=True too')
+    def use_metainfo(self, metainfo: Mapping) -> None:
+        """Hand what the source data set says of its classes to the components that need it; the loop calls this."""
+        if self.feature_distance is not None:
+            self.feature_distance.use_metainfo(metainfo)
 
     # ---------------------------------------------------------------- the step
 
-    def train_step(self, data: dict, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+    def train_step(self, data: dict, optim_wrapper: OptimWrapper | OptimWrapperDict) -> dict[str, Tensor]:
         """One iteration: update the teacher, label the target, then every pass forward and backward, one step.
 
         Args:
             data: ``source``, ``target`` and, for the long-tail paste, ``long_tail`` batches of the loaders.
+            optim_wrapper: of the student, or of ``student`` and ``alignment``.
 
         Returns:
             Scalars for the log, on the device.
         """
-        if getattr(optim_wrapper, '_accumulative_counts', 1) != 1:
-            raise ValueError('accumulative_counts of the optimizer wrapper must be 1: an iteration has several '
-                             'backward passes and one step of its own')
+        optimizer, alignment_optimizer = check_optimizers(self.alignment, optim_wrapper)
         log: dict[str, Tensor] = {}
-        source = self.labelled_clip(data['source'])
-        target = None
+        source, target = self.labelled_clip(data['source']), None
         if self.ema is not None:
             self.ema.update(self.teacher, unwrap(self.student))
             target = self.pseudo_labelled_clip(data['target'])
             log['confidence'] = target.confidence.mean()
+        elif self.alignment is not None:
+            target = self.unlabelled_clip(data['target'])
         long_tail = self.long_tail(data['long_tail'], len(source)) if 'long_tail' in data else None
-        panels = {}
+        panels, scores = {}, {}
+        features: list[Tensor] = []
         total = torch.zeros((), device=source.frames.device)
         for item in self.passes(source, target, long_tail):
-            total += self.run_pass(item, optim_wrapper, log)
+            loss, scores[item.name] = self.run_pass(item, optimizer, log, features)
+            total += loss
             if self.keep_panels:
                 panels[item.name] = vars(item.clip)
-        optim_wrapper.step()
-        optim_wrapper.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
+        if alignment_optimizer is not None:
+            log.update(train_discriminator(self.alignment, scores['source'], scores['target'], alignment_optimizer))
         if self.keep_panels and target is not None:
             panels['target'] = vars(target)
         self.panels = panels
@@ -124,40 +139,84 @@ class DomainAdapter(BaseModel):
         return {'loss': total, **log}
 
     def passes(self, source: Clip, target: Clip | None, long_tail: LongTail | None) -> Iterator[Pass]:
-        """The recipe: source, mixed passes, masked pass. Each is made when the one before is done and freed."""
-        yield Pass('source', source)
-        if self.ema is None:
-            return
-        mixed = self.mixing(source, target, self.student_classes, self.iteration, self.generator, long_tail)
-        change = self.photometric.draw(len(target), self.generator) if self.photometric is not None else None
-        for item in mixed:
-            frames = item.clip.frames if change is None else self.photometric.apply(item.clip.frames, change)
-            yield Pass(item.name, item.clip.with_frames(frames), scale=item.scale)
-        if self.masking is not None:
-            yield self.masked_pass(target)
+        """The recipe: source, mixed, masked, unlabelled pass. Each is made when the one before is done and freed."""
+        yield Pass('source', source, box=self.detail_box(source), anchored=self.feature_distance is not None)
+        if self.ema is not None:
+            mixed = self.mixing(source, target, self.student_classes, self.iteration, self.generator, long_tail)
+            change = self.photometric.draw(len(target), self.generator) if self.photometric is not None else None
+            # Passes that mix decoder features must look at the same detail.
+            shared = self.detail_box(target) if self.feature_mixing is not None else None
+            for item in mixed:
+                frames = item.clip.frames if change is None else self.photometric.apply(item.clip.frames, change)
+                yield replace(item, clip=item.clip.with_frames(frames), box=shared or self.detail_box(item.clip))
+            if self.masking is not None:
+                yield self.masked_pass(source, target)
+        if self.alignment is not None:
+            yield Pass('target', target, labelled=False)
 
-    def masked_pass(self, target: Clip) -> Pass:
-        """The target with blocks masked out, against its pseudo-label (MIC, mode ``target``)."""
-        frames = target.frames
-        if self.photometric is not None:
-            frames = self.photometric.apply(frames, self.photometric.draw(len(target), self.generator))
-        blocks = self.masking.draw(len(target), target.size, self.generator)
+    def masked_pass(self, source: Clip, target: Clip) -> Pass:
+        """Images with blocks masked out, against their labels (MIC); see `BlockMasking` for which."""
+        clip = self.masking.select(source, target)
+        frames = clip.frames
+        if self.photometric is not None and self.masking.mode == 'target':
+            frames = self.photometric.apply(frames, self.photometric.draw(len(clip), self.generator))
+        blocks = self.masking.draw(len(clip), clip.size, self.generator)
         frames = self.masking.apply(frames, blocks, self.data_preprocessor.neutral)
-        return Pass('masked', target.with_frames(frames))
+        return Pass('masked', clip.with_frames(frames), box=self.detail_box(clip))
 
-    def run_pass(self, item: Pass, optim_wrapper: OptimWrapper, log: dict[str, Tensor]) -> Tensor:
+    def run_pass(self, item: Pass, optimizer: OptimWrapper, log: dict[str, Tensor],
+                 features: list[Tensor]) -> tuple[Tensor, Tensor | None]:
         """Forward and backward of one pass; its losses go to the log under its name.
 
+        Args:
+            features: decoder features that mixed passes of this iteration hand on (`FeatureMixing`).
+
         Returns:
-            The scaled loss without its graph.
+            The scaled loss, and the scores (N, C, H, W) if the alignment's own training needs them; both without graph.
         """
         frames = self.data_preprocessor.normalize(item.clip.frames[:, 0])
-        with optim_wrapper.optim_context(self.student):
-            losses = self.student(frames, item.data_samples(), mode='loss')
+        scores = None
+        with optimizer.optim_context(self.student), self._mixed_features(item, features):
+            if item.labelled:
+                losses, backbone, scores = self._labelled_losses(frames, item)
+                if item.anchored:
+                    with torch.no_grad():
+                        anchors = self.imagenet.extract_feat(frames)[-1]
+                    losses['loss_feature_distance'] = self.feature_distance(backbone[-1], anchors,
+                                                                            item.clip.labels[:, 0])
+            else:
+                scores = self._at_image_size(self.student(frames, mode='tensor'), frames)
+                losses = unwrap(self.alignment).target_losses(scores)
         loss, values = self.parse_losses(losses)
-        optim_wrapper.backward(loss * item.scale)
+        optimizer.backward(loss * item.scale)
         log.update({f'{item.name}.{key}': value.detach() for key, value in values.items() if key != 'loss'})
-        return loss.detach() * item.scale
+        scores = None if self.alignment is None else self._at_image_size(scores.detach(), frames)
+        return loss.detach() * item.scale, scores
+
+    def _labelled_losses(self, frames: Tensor, item: Pass) -> Outputs:
+        options = {} if item.box is None else dict(crop_box=item.box)
+        if self.feature_distance is None and self.alignment is None:
+            # Any segmentor of mmseg can do this.
+            return Outputs(self.student(frames, item.data_samples(), mode='loss', **options), [], None)
+        return self.student(frames, item.data_samples(), mode='outputs', **options)
+
+    def _at_image_size(self, scores: Tensor, frames: Tensor) -> Tensor:
+        return resize(scores, size=frames.shape[-2:], mode='bilinear', align_corners=unwrap(self.student).align_corners)
+
+    def _mixed_features(self, item: Pass, features: list[Tensor]) -> AbstractContextManager:
+        """The first pass with pasted content leaves its decoder features, the next one takes them."""
+        if item.pasted is None or self.feature_mixing is None or self.iteration < self.feature_mixing.start_iter:
+            return nullcontext()
+        network = unwrap(self.student)
+        if not features:
+            return self.feature_mixing.keep(network, features)
+        masks = [item.pasted] if item.box is None else network.views(item.pasted, item.box)
+        return self.feature_mixing.mix(network, features, masks)
+
+    def detail_box(self, clip: Clip) -> Box | None:
+        """A drawn detail crop for networks that look at one (HRDA), None for others."""
+        network = unwrap(self.student)
+        return network.draw_crop_box(clip.size, self.generator) if isinstance(network, HRDAEncoderDecoder) else None
 
     # ------------------------------------------------------- loader batches to clips
 
@@ -166,6 +225,12 @@ class DomainAdapter(BaseModel):
         frames, samples = self.data_preprocessor.pixels(batch)
         labels = torch.stack([sample.gt_sem_seg.data for sample in samples])
         return Clip(frames=frames[:, None], labels=labels, weights=torch.ones_like(labels, dtype=frames.dtype))
+
+    def unlabelled_clip(self, batch: dict) -> Clip:
+        """A batch without labels, every pixel ignored."""
+        frames, _ = self.data_preprocessor.pixels(batch)
+        weights = torch.zeros_like(frames[:, :1])
+        return Clip(frames=frames[:, None], labels=torch.full_like(weights, IGNORE, dtype=torch.long), weights=weights)
 
     def pseudo_labelled_clip(self, batch: dict) -> Clip:
         """A target batch with the teacher's labels; ``valid_pseudo_mask`` of the samples marks trusted pixels."""
@@ -178,29 +243,11 @@ class DomainAdapter(BaseModel):
                     confidence=label.confidence[:, None])
 
     def long_tail(self, batch: dict, batch_size: int) -> LongTail:
-        """The long-tail loader's batch, ordered by draw, then mixed image, then sample.
-
-        Args:
-            batch: draws * mixed images * batch_size samples; their metainfo ``paste_class`` is the train id to paste.
-            batch_size: samples of one mixed image.
-
-        Raises:
-            ValueError: the mixing takes no long-tail images, or another number of them.
-        """
-        if self.mixing.number_of_mixes == 0:
+        """The long-tail loader's batch, see `group_long_tail`."""
+        if self.mixing is None or self.mixing.number_of_mixes == 0:
             raise ValueError(f'{type(self.mixing).__name__} pastes no long-tail images: leave train_cfg.long_tail out')
         names = [sample.metainfo['paste_class'] for sample in batch['data_samples']]
-        per_draw = self.mixing.number_of_mixes * batch_size
-        if len(names) % per_draw or any(len(set(names[i:i + per_draw])) > 1 for i in range(0, len(names), per_draw)):
-            raise ValueError(f'{type(self.mixing).__name__} takes {per_draw} long-tail images of one class per draw '
-                             f'({self.mixing.number_of_mixes} mixes x {batch_size}), got the classes {names}: set '
-                             f'train_cfg.long_tail.mixes={self.mixing.number_of_mixes}')
-        clip = self.labelled_clip(batch)
-        classes = torch.tensor(names).to(clip.frames.device, non_blocking=True)
-        starts = torch.arange(0, len(clip), batch_size).reshape(-1, self.mixing.number_of_mixes).tolist()
-        return LongTail(
-            clips=[[clip.map(lambda value, i=i: value[i:i + batch_size]) for i in row] for row in starts],
-            classes=[[classes[i:i + batch_size] for i in row] for row in starts])
+        return group_long_tail(self.labelled_clip(batch), names, self.mixing.number_of_mixes, batch_size)
 
     @torch.no_grad()
     def teacher_logits(self, frames: Tensor) -> Tensor:
@@ -216,15 +263,30 @@ class DomainAdapter(BaseModel):
         return unwrap(self.student).num_classes
 
     def init_weights(self) -> None:
-        """Initialise the student; the teacher starts as its copy."""
+        """Initialise the student; the teacher starts as its copy, the ImageNet network with its backbone."""
         student = unwrap(self.student)
         student.init_weights()
         if self.teacher is not None:
             self.teacher.load_state_dict(student.state_dict())
+        if self.imagenet is not None:
+            self.imagenet.backbone.load_state_dict(student.backbone.state_dict())
+
+    def load_networks(self, weights: Mapping[str, Tensor], origin: str | Path) -> list[str]:
+        """Start from the networks of a checkpoint, of this method or another; counters and templates stay as they are.
+
+        See `load_networks` of `udass.uda.networks`. A teacher that was loaded is not overwritten by the student.
+        """
+        networks = dict(student=unwrap(self.student), teacher=self.teacher, imagenet=self.imagenet)
+        loaded = load_networks(networks, weights, origin)
+        if 'teacher' in loaded:
+            self.ema.keep_teacher()
+        return loaded
 
     def train(self, mode: bool = True) -> 'DomainAdapter':
-        """As usual, but nothing random is ever active in the teacher."""
+        """As usual, but nothing random is ever active in the teacher, and the ImageNet network always evaluates."""
         super().train(mode)
+        if self.imagenet is not None:
+            self.imagenet.eval()
         if self.teacher is not None:
             self.teacher.eval()
             if mode and self.teacher_batch_statistics:
@@ -247,6 +309,17 @@ class DomainAdapter(BaseModel):
     def set_extra_state(self, state: dict) -> None:
         self.iteration = int(state['iteration'])
         self.generator.set_state(state['generator'].cpu())
+
+
+def _build(config: dict | None, **default_args: object) -> nn.Module | None:
+    return None if config is None else MODELS.build(config, default_args=default_args)
+
+
+def _without_decoder(segmentor: nn.Module) -> nn.Module:
+    """What gives features, frozen."""
+    for name in ('decode_head', 'auxiliary_head'):
+        setattr(segmentor, name, None)
+    return segmentor.requires_grad_(False).eval()
 
 
 def unwrap(module: nn.Module) -> nn.Module:

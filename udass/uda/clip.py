@@ -47,6 +47,15 @@ class Clip:
         """The same clip with other pixels."""
         return replace(self, frames=frames)
 
+    def head(self, number: int) -> 'Clip':
+        """The first clips of the batch."""
+        return self.map(lambda value: value[:number])
+
+    def join(self, other: 'Clip') -> 'Clip':
+        """One batch of both; what only one of them has is dropped."""
+        pairs = {field.name: (getattr(self, field.name), getattr(other, field.name)) for field in fields(self)}
+        return Clip(**{name: torch.cat(pair) for name, pair in pairs.items() if all(part is not None for part in pair)})
+
     def fit(self, batch: int, size: tuple[int, int]) -> 'Clip':
         """Bring the clip to another batch and image size without touching a pixel.
 

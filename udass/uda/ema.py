@@ -2,6 +2,8 @@
 
 Source: Tarvainen & Valpola 2017 (mean teacher); schedule as in DACS and DAFormer.
 """
+import math
+
 import torch
 from mmseg.registry import MODELS
 from torch import nn
@@ -40,6 +42,10 @@ class EMA(nn.Module):
             for mine, theirs in zip(teacher.buffers(), student.buffers(), strict=True):
                 mine.copy_(theirs)
         self.steps += 1
+
+    def keep_teacher(self) -> None:
+        """Go on from a teacher whose weights were loaded: the next update is no copy."""
+        self.steps = math.ceil(self.alpha / (1 - self.alpha))
 
     def get_extra_state(self) -> dict:
         return {'steps': self.steps}

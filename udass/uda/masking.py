@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from udass.uda.clip import Clip
+
 
 def draw_blocks(batch: int, size: tuple[int, int], block_size: int, ratio: float, generator: torch.Generator) -> Tensor:
     """Which blocks to keep, (N, 1, ceil(H/block), ceil(W/block)) float: 1 keeps, 0 masks with probability ``ratio``."""
@@ -28,15 +30,31 @@ class BlockMasking:
     Args:
         block_size: side of a block in pixels (64 for 1024 crops, 32 for 512).
         ratio: share of masked blocks, in [0, 1].
+        mode: which images are masked. ``target``: those of the target, after the photometric change (for synthetic
+            sources); ``mixed``: half of the batch from the source with its true labels, the other half (rounded up)
+            from the target, without photometric change (Cityscapes to ACDC and Dark Zurich).
+
+    Raises:
+        ValueError: a number out of its range or an unknown mode.
     """
 
-    def __init__(self, block_size: int = 64, ratio: float = 0.7) -> None:
+    def __init__(self, block_size: int = 64, ratio: float = 0.7, mode: str = 'target') -> None:
         if block_size < 1:
             raise ValueError(f'block_size is a number of pixels, at least 1; got {block_size}')
         if not 0 <= ratio <= 1:
             raise ValueError(f'ratio is the share of masked blocks, in [0, 1]; got {ratio}')
+        if mode not in ('target', 'mixed'):
+            raise ValueError(f"the mode of BlockMasking is 'target' or 'mixed'; got {mode!r}")
         self.block_size = block_size
         self.ratio = ratio
+        self.mode = mode
+
+    def select(self, source: Clip, target: Clip) -> Clip:
+        """The images to mask, as many as the target has, with their labels and weights."""
+        if self.mode == 'target':
+            return target
+        from_source = len(target) // 2
+        return source.fit(len(target), target.size).head(from_source).join(target.head(len(target) - from_source))
 
     def draw(self, batch: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
         """Random blocks for images of ``size`` (H, W); see `draw_blocks`."""

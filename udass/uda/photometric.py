@@ -110,7 +110,7 @@ class PhotometricChange:
     def draw(self, batch: int, generator: torch.Generator) -> PhotometricDraw:
         """Draw the change of ``batch`` clips from a CPU generator."""
         def uniform(low: float, high: float) -> float:
-            return low + (high - low) * float(torch.rand((), generator=generator))
+            return low + (high - low) * torch.rand(1, generator=generator).tolist()[0]
 
         with_jitter = uniform(0, 1) < self.jitter_probability
         with_blur = uniform(0, 1) < self.blur_probability

@@ -4,7 +4,6 @@ Shapes: N batch, C classes, H, W pixels.
 """
 from dataclasses import dataclass
 
-import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
@@ -41,28 +40,22 @@ def pseudo_label(logits: Tensor, threshold: float, valid: Tensor | None = None) 
 
 @MODELS.register_module()
 class ConfidencePseudoLabels:
-    """`pseudo_label` as a component, with fixed untrusted rows as an option.
+    """`pseudo_label` as a component.
 
     Args:
         threshold: see `pseudo_label`.
-        ignore_top, ignore_bottom: rows at the upper and lower edge of the crop that get weight 0 (DAFormer, Cityscapes
-            at 512: 15 and 120; they hold the car's bonnet and the rectification border).
+        use_margins: give the margins that the loader marks (``PseudoMargins``) weight 0; DACS trusts them.
+
+    Raises:
+        ValueError: a threshold outside [0, 1].
     """
 
-    def __init__(self, threshold: float = 0.968, ignore_top: int = 0, ignore_bottom: int = 0) -> None:
+    def __init__(self, threshold: float = 0.968, use_margins: bool = True) -> None:
         if not 0 <= threshold <= 1:
             raise ValueError(f'threshold is a softmax score in [0, 1]; got {threshold}')
-        if min(ignore_top, ignore_bottom) < 0:
-            raise ValueError(f'ignore_top and ignore_bottom are numbers of rows; got {ignore_top} and {ignore_bottom}')
         self.threshold = threshold
-        self.ignore_top = ignore_top
-        self.ignore_bottom = ignore_bottom
+        self.use_margins = use_margins
 
     def __call__(self, logits: Tensor, valid: Tensor | None = None) -> PseudoLabel:
         """Pseudo-labels of scores (N, C, H, W); ``valid`` (N, 1, H, W) as in `pseudo_label`."""
-        result = pseudo_label(logits, self.threshold, valid)
-        if not (self.ignore_top or self.ignore_bottom):
-            return result
-        rows = torch.arange(result.weights.shape[1], device=logits.device)
-        trusted = (rows >= self.ignore_top) & (rows < len(rows) - self.ignore_bottom)
-        return PseudoLabel(result.labels, result.confidence, result.weights * trusted[None, :, None])
+        return pseudo_label(logits, self.threshold, valid if self.use_margins else None)

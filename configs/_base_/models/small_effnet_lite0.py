@@ -3,7 +3,7 @@
 import os
 
 segmentor = dict(
-    type='EncoderDecoder',
+    type='SlidingEncoderDecoder',
     data_preprocessor=dict(
         type='PixelPreprocessor',
         # How these weights were trained: pixels in [-1, 1].

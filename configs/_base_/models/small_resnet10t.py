@@ -1,7 +1,7 @@
 # ResNet-10-T from scratch under a light decoder: the network of the built-in street scenes. It needs no download,
 # and with batch norm it stands the high learning rates that so short a schedule wants.
 segmentor = dict(
-    type='EncoderDecoder',
+    type='SlidingEncoderDecoder',
     data_preprocessor=dict(
         type='PixelPreprocessor',
         mean=[123.675, 116.28, 103.53],

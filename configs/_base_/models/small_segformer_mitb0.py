@@ -1,6 +1,6 @@
 # SegFormer on MiT-B0, from scratch: the small transformer, no download needed.
 segmentor = dict(
-    type='EncoderDecoder',
+    type='SlidingEncoderDecoder',
     data_preprocessor=dict(
         type='PixelPreprocessor',
         mean=[123.675, 116.28, 103.53],

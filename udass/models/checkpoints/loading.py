@@ -28,15 +28,17 @@ def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], origin: str 
     for key, value in own.items():
         if key.endswith('num_batches_tracked'):
             weights.setdefault(key, value.new_zeros(()))
+    # Extra states (counters, templates) have no shape.
+    both = [key for key in own if key in weights and isinstance(own[key], Tensor)]
     misshapen = [f'{key} {tuple(weights[key].shape)} instead of {tuple(own[key].shape)}'
-                 for key in own if key in weights and weights[key].shape != own[key].shape]
+                 for key in both if weights[key].shape != own[key].shape]
     problems = [f'{len(keys)} {what}: {_first(keys)}' for what, keys in (
         ('missing', [key for key in own if key not in weights]),
         ('unknown to it', [key for key in weights if key not in own]),
         ('of another shape', misshapen)) if keys]
     if problems:
-        raise ValueError(f'{origin} does not fit {type(module).__name__}: {"; ".join(problems)}. Use the file of this '
-                         'architecture (variant, head, number of classes)')
+        raise ValueError(f'{origin} does not fit {type(module).__name__}: {"; ".join(problems)}. Use a file of this '
+                         'config (variant, head, number of classes, method)')
     module.load_state_dict(weights, strict=True)
 
 

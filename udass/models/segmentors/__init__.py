@@ -1,4 +1,4 @@
 from udass.models.segmentors.hrda import HRDAEncoderDecoder
-from udass.models.segmentors.sliding import SlidingEncoderDecoder
+from udass.models.segmentors.sliding import Outputs, SlidingEncoderDecoder
 
-__all__ = ['HRDAEncoderDecoder', 'SlidingEncoderDecoder']
+__all__ = ['HRDAEncoderDecoder', 'Outputs', 'SlidingEncoderDecoder']

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from udass.models.heads.hrda_head import fuse_scales
 from udass.models.losses.pixel_weight import stack_pixel_weights
-from udass.models.segmentors.sliding import SlidingEncoderDecoder
+from udass.models.segmentors.sliding import Outputs, SlidingEncoderDecoder
 from udass.models.windows import Box, average_windows, pad_to_multiple, window_boxes
 
 
@@ -66,12 +66,12 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
                 data_samples: list | None = None,
                 mode: str = 'tensor',
                 crop_box: Sequence[int] | None = None,
-                generator: torch.Generator | None = None) -> dict | list | Tensor:
-        """As its parent; ``loss`` and ``loss_and_features`` also take the detail's box or a generator to draw it."""
+                generator: torch.Generator | None = None) -> dict | list | Tensor | Outputs:
+        """As its parent; ``loss`` and ``outputs`` also take the detail's box or a generator to draw it."""
         if mode == 'loss':
             return self.loss(inputs, data_samples, crop_box, generator)
-        if mode == 'loss_and_features':
-            return self.loss_and_features(inputs, data_samples, crop_box, generator)
+        if mode == 'outputs':
+            return self.outputs(inputs, data_samples, crop_box, generator)
         return super().forward(inputs, data_samples, mode)
 
     def draw_crop_box(self, size: tuple[int, int], generator: torch.Generator | None = None) -> Box:
@@ -87,6 +87,11 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
             start = torch.randint(places, (1,), generator=generator).tolist()[0] * self.context_cell
             edges += [start, min(start + crop, length)]
         return Box(*edges)
+
+    def views(self, maps: Tensor, box: Box) -> list[Tensor]:
+        """What context and detail are shown of maps (N, K, H, W), at the image's resolution and padded like it."""
+        padded = pad_to_multiple(maps, self.context_cell)
+        return [padded, box.cut(padded)]
 
     def extract_feat(self, inputs: Tensor) -> list[Tensor]:
         """Backbone features of the whole images (N, 3, H, W) at ``feature_scale``."""
@@ -106,14 +111,15 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         Raises:
             ValueError: the box lies off the grid or outside the image, or labels and images differ in size.
         """
-        return self.loss_and_features(inputs, data_samples, crop_box, generator)[0]
+        return self.outputs(inputs, data_samples, crop_box, generator).losses
 
-    def loss_and_features(self,
-                          inputs: Tensor,
-                          data_samples: list,
-                          crop_box: Sequence[int] | None = None,
-                          generator: torch.Generator | None = None) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """The losses, and the features at ``feature_scale``: of the same forward where that is the context's scale."""
+    def outputs(self,
+                inputs: Tensor,
+                data_samples: list,
+                crop_box: Sequence[int] | None = None,
+                generator: torch.Generator | None = None) -> Outputs:
+        """The losses, the features at ``feature_scale`` (of the same forward where that is the context's scale) and the
+        fused scores."""
         height, width = inputs.shape[2:]
         labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
         if labels.shape[1:] != (height, width):
@@ -128,12 +134,13 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         fused = self._fuse(context, context_scores, detail_scores, box)
         # The padding ends here: scores are enlarged with it and cut to the image before they meet the labels.
         inside = Box(box.y1, min(box.y2, height), box.x1, min(box.x2, width))
+        fused = self._enlarge(fused, images.shape[2:])[..., :height, :width]
         losses = self.decode_head.pixel_loss(
-            fused=self._enlarge(fused, images.shape[2:])[..., :height, :width],
+            fused=fused,
             detail=self._enlarge(detail_scores, box.size)[..., :inside.size[0], :inside.size[1]],
             box=inside, labels=labels, weights=stack_pixel_weights(data_samples))
         features = context if self.feature_scale == self.scales[0] else self._features(images, self.feature_scale)
-        return add_prefix(losses, 'decode'), features
+        return Outputs(add_prefix(losses, 'decode'), features, fused)
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Scores (N, C, H, W) of normalised images (N, 3, H, W), the detail everywhere."""

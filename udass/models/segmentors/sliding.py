@@ -1,12 +1,23 @@
 """The segmentor of image networks: batched sliding-window inference, and features beside the losses.
 
-Shapes: N images, C classes, H, W pixels.
+Shapes: N images, C classes, H, W pixels, h, w cells of the decoder's scores.
 """
+from typing import NamedTuple
+
 from mmseg.models import EncoderDecoder
 from mmseg.registry import MODELS
+from mmseg.utils import add_prefix
 from torch import Tensor
 
 from udass.models.windows import average_windows, uses_batch_statistics, window_boxes
+
+
+class Outputs(NamedTuple):
+    """What one forward in training gives: losses, backbone features (finest first), scores (N, C, h, w) of any size."""
+
+    losses: dict[str, Tensor]
+    features: list[Tensor]
+    scores: Tensor
 
 
 @MODELS.register_module()
@@ -18,24 +29,28 @@ class SlidingEncoderDecoder(EncoderDecoder):
     them. The result is that of one window at a time. Images may have any size; one smaller than the crop is one window.
     """
 
-    def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor') -> dict | list | Tensor:
-        """mmseg's modes ``loss``, ``predict`` and ``tensor``, and ``loss_and_features``: losses and `extract_feat`'s
-        features of one and the same forward (the form that a DDP wrapper can see)."""
-        if mode == 'loss_and_features':
-            return self.loss_and_features(inputs, data_samples)
+    def forward(self,
+                inputs: Tensor,
+                data_samples: list | None = None,
+                mode: str = 'tensor') -> dict | list | Tensor | Outputs:
+        """mmseg's modes ``loss``, ``predict`` and ``tensor``, and ``outputs``: losses, features and scores of one and
+        the same forward (the form that a DDP wrapper can see)."""
+        if mode == 'outputs':
+            return self.outputs(inputs, data_samples)
         return super().forward(inputs, data_samples, mode)
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
         """Losses of normalised images (N, 3, H, W) against the samples' labels and pixel weights."""
-        return self.loss_and_features(inputs, data_samples)[0]
+        return self.outputs(inputs, data_samples).losses
 
-    def loss_and_features(self, inputs: Tensor, data_samples: list) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """The losses, and the backbone's features that they were computed from."""
+    def outputs(self, inputs: Tensor, data_samples: list) -> Outputs:
+        """The losses, and the features and scores that they were computed from."""
         features = self.extract_feat(inputs)
-        losses = self._decode_head_forward_train(features, data_samples)
+        scores = self.decode_head(features)
+        losses = add_prefix(self.decode_head.loss_by_feat(scores, data_samples), 'decode')
         if self.with_auxiliary_head:
             losses.update(self._auxiliary_head_forward_train(features, data_samples))
-        return losses, features
+        return Outputs(losses, features, scores)
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Scores (N, C, H, W) of normalised images (N, 3, H, W), of the images' own size whatever the metas say."""

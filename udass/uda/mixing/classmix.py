@@ -38,6 +38,9 @@ class ClassMix(nn.Module):
                 long_tail: LongTail | None = None) -> list[Pass]:
         """Draw the classes and mix. The source is fitted to the target's batch and size (see `Clip.fit`)."""
         source = source.fit(len(target), target.size)
+        return [Pass(self.name, classmix(source, target, self.draw_classes(source, num_classes, generator)))]
+
+    def draw_classes(self, source: Clip, num_classes: int, generator: torch.Generator) -> Tensor:
+        """Half of the classes of each source image, (N, C) bool."""
         present = present_classes(source.labels[:, :1], num_classes)
-        chosen = choose_classes(present, half_of(present), generator)
-        return [Pass(self.name, classmix(source, target, chosen))]
+        return choose_classes(present, half_of(present), generator)

@@ -2,8 +2,10 @@
 
 Shapes: N batch, H, W pixels.
 """
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from udass.uda.clip import Clip, paste
@@ -20,6 +22,29 @@ class LongTail:
 
     clips: list[list[Clip]]
     classes: list[list[Tensor]]
+
+
+def group_long_tail(clip: Clip, names: Sequence[int], mixes: int, batch_size: int) -> LongTail:
+    """Sort a batch of the long-tail loader by draw and mixed image.
+
+    Args:
+        clip: draws * mixes * batch_size images, ordered by draw, then mixed image, then sample.
+        names: train id to paste from each image, the same for all of a draw.
+        mixes: mixed images per target image that get a paste.
+        batch_size: samples of one mixed image.
+
+    Raises:
+        ValueError: the images do not fit these numbers.
+    """
+    per_draw = mixes * batch_size
+    if len(names) % per_draw or any(len(set(names[i:i + per_draw])) > 1 for i in range(0, len(names), per_draw)):
+        raise ValueError(f'the mixing takes {per_draw} long-tail images of one class per draw ({mixes} mixes x '
+                         f'{batch_size}), got the classes {names}: set train_cfg.long_tail.mixes={mixes}')
+    classes = torch.tensor(names).to(clip.frames.device, non_blocking=True)
+    starts = torch.arange(0, len(clip), batch_size).reshape(-1, mixes).tolist()
+    return LongTail(
+        clips=[[clip.map(lambda value, i=i: value[i:i + batch_size]) for i in row] for row in starts],
+        classes=[[classes[i:i + batch_size] for i in row] for row in starts])
 
 
 def paste_long_tail(mixed: Clip, long_tail: LongTail, mix: int) -> Clip:

@@ -150,13 +150,14 @@ class QuadMix(nn.Module):
         old_source = self.bank.source.map(lambda value: value.to(source.frames.device))
         old_target = self.bank.target.map(lambda value: value.to(source.frames.device))
         chosen_source, chosen_target = self.draw_classes(old_source, old_target, num_classes, generator)
-        mixed = quadmix(source, target, old_source, old_target, class_mask(old_source.labels, chosen_source),
-                        confident_class_mask(old_target, chosen_target, self.confidence_threshold), self.directions)
+        source_mask = class_mask(old_source.labels, chosen_source)
+        target_mask = confident_class_mask(old_target, chosen_target, self.confidence_threshold)
+        mixed = quadmix(source, target, old_source, old_target, source_mask, target_mask, self.directions)
         passes = []
         for number, (name, clip) in enumerate((('tss', mixed.tss), ('tst', mixed.tst))):
             if long_tail is not None:
                 clip = paste_long_tail(clip, long_tail, number)
-            passes.append(Pass(name, clip, scale=self.scale))
+            passes.append(Pass(name, clip, scale=self.scale, pasted=(source_mask | target_mask)[:, :1]))
         return passes
 
     def draw_classes(self, template_source: Clip, template_target: Clip, num_classes: int,

@@ -1,0 +1,60 @@
+"""Whether the components of an adapter fit each other, before a run does something else than it seems to."""
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from torch import nn
+
+from udass.models.losses.pixel_weight import PixelWeightMixin
+from udass.models.segmentors import SlidingEncoderDecoder
+from udass.uda.feature_mixing import fusion_layer
+
+
+def check_components(adapter: nn.Module) -> None:
+    """Look at the components of a `DomainAdapter`.
+
+    Raises:
+        ValueError: some of them would silently do something else than they seem to.
+    """
+    student = adapter.student
+    if adapter.ema is not None:
+        _check_teacher(adapter)
+    needs_outputs = [name for name in ('feature_distance', 'alignment') if getattr(adapter, name) is not None]
+    if needs_outputs and not isinstance(student, SlidingEncoderDecoder):
+        raise ValueError(f'{" and ".join(needs_outputs)} need features and scores of the training forward, which '
+                         f'{type(student).__name__} does not give: use SlidingEncoderDecoder or HRDAEncoderDecoder')
+    if adapter.feature_distance is not None and student.with_neck:
+        raise ValueError('feature_distance compares features of the backbone with those of its ImageNet weights, but a '
+                         'neck without such weights comes between: leave feature_distance out')
+    if adapter.feature_mixing is not None:
+        fusion_layer(student)
+
+
+def check_optimizers(alignment: nn.Module | None,
+                     optim_wrapper: OptimWrapper | OptimWrapperDict) -> tuple[OptimWrapper, OptimWrapper | None]:
+    """The optimizer of the student and that of the alignment, if it has anything to train.
+
+    Raises:
+        ValueError: an optimizer is missing or has nothing to do, or gradients would be accumulated over iterations.
+    """
+    trains = alignment is not None and any(parameter.requires_grad for parameter in alignment.parameters())
+    names = ['student', 'alignment'] if trains else ['student']
+    several = isinstance(optim_wrapper, OptimWrapperDict)
+    given = dict(optim_wrapper.items()) if several else {'student': optim_wrapper}
+    if sorted(given) != sorted(names):
+        raise ValueError(f'this method is trained by optimizers of {" and ".join(names)}, the config has those of '
+                         f'{" and ".join(given)}: set optim_wrapper, see configs/_base_/schedules')
+    for wrapper in given.values():
+        if getattr(wrapper, '_accumulative_counts', 1) != 1:
+            raise ValueError('accumulative_counts of the optimizer wrapper must be 1: an iteration has several '
+                             'backward passes and one step of its own')
+    return given['student'], given.get('alignment')
+
+
+def _check_teacher(adapter: nn.Module) -> None:
+    heads = [(name, head) for name, head in adapter.student.named_modules() if isinstance(head, BaseDecodeHead)]
+    plain = [f'{name} ({type(head).__name__})' for name, head in heads if not isinstance(head, PixelWeightMixin)]
+    if plain:
+        raise ValueError(f'{", ".join(plain)} would ignore the weights of the pseudo-labels: use a head with '
+                         'PixelWeightMixin, such as WeightedSegformerHead')
+    if not adapter.teacher_batch_statistics and not adapter.ema.copy_buffers:
+        raise ValueError('teacher_batch_statistics=False uses running statistics that nothing would ever update: '
+                         'set ema.copy_buffers=True too')

@@ -1,0 +1,88 @@
+"""QuadMix in feature space: decoder features of one mixed image inside another.
+
+Shapes: N batch, E channels of the decoder's joined embedding, h, w its cells, H, W pixels.
+Source: Unified Domain Adaptive Semantic Segmentation (TPAMI 2025, arXiv 2311.13254); the published code computes the
+mixed feature and then overwrites it, here it is used.
+"""
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+
+def mix_features(own: Tensor, other: Tensor, mask: Tensor, own_share: float) -> Tensor:
+    """own_share * own + (1 - own_share) * other inside the mask, ``own`` outside.
+
+    Args:
+        own, other: (N, E, h, w).
+        mask: (N, 1, H, W) bool at pixel size; its nearest pixel decides for a cell.
+    """
+    inside = F.interpolate(mask.float(), size=own.shape[-2:], mode='nearest')
+    return torch.lerp(own, other, (1 - own_share) * inside)
+
+
+@MODELS.register_module()
+class FeatureMixing:
+    """Keeps what the decoder's fusion layer is given in the pass TSS and mixes it into that of the pass TST.
+
+    The other pass's features carry no gradient: its graph is gone by then.
+
+    Args:
+        own_share: share of a pass's own features inside the pasted masks, in [0, 1].
+        start_iter: first iteration that mixes (the published video runs: 8000).
+
+    Raises:
+        ValueError: a number out of its range.
+    """
+
+    def __init__(self, own_share: float = 0.7, start_iter: int = 0) -> None:
+        if not 0 <= own_share <= 1 or start_iter < 0:
+            raise ValueError('own_share is in [0, 1] and start_iter an iteration (0 or more); got '
+                             f'{own_share} and {start_iter}')
+        self.own_share = own_share
+        self.start_iter = start_iter
+
+    @contextmanager
+    def keep(self, segmentor: nn.Module, kept: list[Tensor]) -> Iterator[None]:
+        """Collects in ``kept`` what the fusion layer is given in each call inside the block (HRDA: context, detail)."""
+        handle = fusion_layer(segmentor).register_forward_pre_hook(lambda module, args: kept.append(args[0].detach()))
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    @contextmanager
+    def mix(self, segmentor: nn.Module, others: Sequence[Tensor], masks: Sequence[Tensor]) -> Iterator[None]:
+        """Mixes the kept features into those of each call of the fusion layer inside the block.
+
+        Args:
+            others: from `keep`, in the order of the calls.
+            masks: (N, 1, H, W) bool of each call, see `mix_features`.
+        """
+        pairs = iter(zip(others, masks, strict=True))
+
+        def replace(module: nn.Module, args: tuple[Tensor]) -> Tensor:
+            other, mask = next(pairs)
+            return mix_features(args[0], other, mask, self.own_share)
+
+        handle = fusion_layer(segmentor).register_forward_pre_hook(replace)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+
+def fusion_layer(segmentor: nn.Module) -> nn.Module:
+    """The layer that joins the embeddings of the stages: ``fuse_layer`` of a DAFormerHead, HRDA's included.
+
+    Raises:
+        ValueError: the decoder has none.
+    """
+    head = getattr(segmentor.decode_head, 'head', segmentor.decode_head)
+    if not hasattr(head, 'fuse_layer'):
+        raise ValueError(f'feature_mixing mixes what a DAFormerHead fuses; {type(head).__name__} has no fuse_layer: '
+                         'use a DAFormerHead, or leave model.feature_mixing out')
+    return head.fuse_layer

@@ -1,0 +1,50 @@
+"""Start weights of an adapter's networks, from a checkpoint of the same or of another method."""
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from udass.models.checkpoints import load_strictly
+
+# The networks of an adapter, and the prefixes of their keys in checkpoints.
+NETWORKS = ('student', 'teacher', 'imagenet')
+
+
+def split_networks(weights: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Weights per network, without prefix; a bare segmentor is a student. Everything else is left out."""
+    if not any(key.startswith(f'{name}.') for key in weights for name in NETWORKS):
+        return {'student': dict(weights)}
+    found: dict[str, dict[str, Tensor]] = {}
+    for key, value in weights.items():
+        name, _, rest = key.partition('.')
+        if name in NETWORKS:
+            found.setdefault(name, {})[rest] = value
+    return found
+
+
+def load_networks(networks: Mapping[str, nn.Module | None], weights: Mapping[str, Tensor],
+                  origin: str | Path) -> list[str]:
+    """Fill an adapter's networks, each completely or not at all.
+
+    A teacher that the file does not have starts as the file's student; an ImageNet network that it does not have stays
+    as it is.
+
+    Args:
+        networks: by name, None for one that the method does not have.
+        weights: under a checkpoint's keys (``student.``, ``teacher.``, ``imagenet.``), or of one bare segmentor.
+        origin: where they come from, for the message.
+
+    Returns:
+        Names of the networks that were filled from weights of their own.
+
+    Raises:
+        ValueError: the file has no student, or weights do not fit their network.
+    """
+    found = split_networks(weights)
+    if 'student' not in found:
+        raise ValueError(f'{origin} holds no student (no key student.*): it has {", ".join(found)}')
+    for name, network in networks.items():
+        own = found.get(name, found['student'] if name == 'teacher' else None)
+        if network is not None and own is not None:
+            load_strictly(network, own, f'{name} of {origin}')
+    return [name for name, network in networks.items() if network is not None and name in found]
