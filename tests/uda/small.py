@@ -1,0 +1,75 @@
+"""Tiny adapters and batches for the tests of the step."""
+import copy
+
+import torch
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+import udass  # noqa: F401
+
+CLASSES = ('road', 'sky', 'car', 'pole')
+_PIXELS = dict(type='PixelPreprocessor', mean=[127.5] * 3, std=[60.0] * 3, bgr_to_rgb=True)
+_BACKBONE = dict(type='MixVisionTransformer', embed_dims=8, num_layers=[1, 1, 1, 1], num_heads=[1, 1, 1, 1],
+                 drop_rate=0.1, drop_path_rate=0.2)
+_HEAD = dict(type='DAFormerHead', in_channels=[8] * 4, num_classes=4, embed_channels=8, channels=8, dilations=(1, 2),
+             dropout_ratio=0.3)
+SEGMENTOR = dict(type='SlidingEncoderDecoder', data_preprocessor=_PIXELS, backbone=_BACKBONE, decode_head=_HEAD,
+                 test_cfg=dict(mode='whole'))
+HRDA = dict(type='HRDAEncoderDecoder', data_preprocessor=_PIXELS, backbone=_BACKBONE, crop_size=(32, 32),
+            output_stride=4, test_cfg=dict(mode='whole'),
+            decode_head=dict(type='HRDAHead', head=_HEAD, scale_attention=dict(_HEAD, fusion='conv')))
+TEACHER = dict(ema=dict(type='EMA', alpha=0.9), pseudo_labels=dict(type='ConfidencePseudoLabels', threshold=0.3))
+DAFORMER = dict(**TEACHER, mixing=dict(type='ClassMix'), feature_distance=dict(type='FeatureDistance'))
+MIC = dict(**DAFORMER, masking=dict(type='BlockMasking', block_size=8))
+QUADMIX = dict(MIC, mixing=dict(type='QuadMix'))
+# Components of every image method, and whether it runs on HRDA here.
+METHODS = {
+    'source_only': ({}, SEGMENTOR),
+    'minent': (dict(alignment=dict(type='EntropyMinimization')), SEGMENTOR),
+    'advseg': (dict(alignment=dict(type='AdversarialAlignment', channels=4)), SEGMENTOR),
+    'dacs': (dict(**TEACHER, mixing=dict(type='ClassMix'), photometric=dict(type='PhotometricChange')), SEGMENTOR),
+    'daformer': (dict(**DAFORMER, photometric=dict(type='PhotometricChange')), SEGMENTOR),
+    'hrda': (dict(**DAFORMER, photometric=dict(type='PhotometricChange')), HRDA),
+    'mic': (dict(**MIC, photometric=dict(type='PhotometricChange')), HRDA),
+    'mic_mixed': (dict(MIC, masking=dict(type='BlockMasking', block_size=8, mode='mixed')), HRDA),
+    'quadmix': (dict(**QUADMIX, photometric=dict(type='PhotometricChange')), HRDA),
+    'quadmix_features': (dict(**QUADMIX, feature_mixing=dict(type='FeatureMixing')), HRDA),
+}
+
+
+def batch(number, size=(64, 64), seed=0, **metainfo):
+    """A loader batch of random pictures; labels in blocks of 32."""
+    random = torch.Generator().manual_seed(seed)
+    inputs = [torch.randint(0, 256, (3, *size), generator=random, dtype=torch.uint8) for _ in range(number)]
+    samples = []
+    for _ in range(number):
+        blocks = torch.randint(0, 4, (1, size[0] // 32, size[1] // 32), generator=random)
+        sample = SegDataSample(metainfo=metainfo)
+        sample.gt_sem_seg = PixelData(data=blocks.repeat_interleave(32, 1).repeat_interleave(32, 2))
+        samples.append(sample)
+    return dict(inputs=inputs, data_samples=samples)
+
+
+def unlabelled(number, size=(64, 64), seed=1):
+    """As `batch`, without labels."""
+    data = batch(number, size, seed)
+    return dict(inputs=data['inputs'], data_samples=[SegDataSample() for _ in data['inputs']])
+
+
+def domains(seed=0):
+    """One iteration's data."""
+    return dict(source=batch(2, seed=seed), target=unlabelled(2, seed=seed + 100))
+
+
+def build(components, segmentor=SEGMENTOR, **more):
+    """An adapter in training, with its optimizers (SGD)."""
+    torch.manual_seed(0)
+    model = MODELS.build(dict(type='DomainAdapter', student=copy.deepcopy(segmentor), **{**components, **more}))
+    model.init_weights()
+    model.use_metainfo(dict(classes=CLASSES, thing_classes=['car', 'pole']))
+    model.train()
+    wrappers = {name: OptimWrapper(torch.optim.SGD(getattr(model, name).parameters(), lr=0.1))
+                for name in ('student', 'alignment') if any(key.startswith(f'{name}.') for key in model.state_dict())}
+    return model, OptimWrapperDict(**wrappers) if len(wrappers) > 1 else wrappers['student']

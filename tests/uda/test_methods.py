@@ -1,0 +1,254 @@
+"""The step of every image method on a tiny network: its passes, what it leaves alone, what it hands on."""
+import copy
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+
+from tests.uda.small import HRDA, METHODS, MIC, QUADMIX, SEGMENTOR, TEACHER, batch, build, domains
+from udass.models.windows import Box
+from udass.uda.clip import Clip
+from udass.uda.feature_mixing import mix_features
+from udass.uda.masking import BlockMasking
+from udass.uda.passes import Pass
+
+PASSES = {
+    'source_only': {'source'}, 'minent': {'source', 'target'}, 'advseg': {'source', 'target', 'discriminator'},
+    'dacs': {'source', 'mix'}, 'daformer': {'source', 'mix'}, 'hrda': {'source', 'mix'},
+    'mic': {'source', 'mix', 'masked'}, 'mic_mixed': {'source', 'mix', 'masked'},
+    'quadmix': {'source', 'tss', 'tst', 'masked'}, 'quadmix_features': {'source', 'tss', 'tst', 'masked'}}
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmseg')
+
+
+def steps(model, optimizer, number=2):
+    """Logs of a few iterations."""
+    return [model.train_step(domains(seed), optimizer) for seed in range(number)]
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_every_method_trains_the_student_with_its_passes(method):
+    model, optimizer = build(*METHODS[method])
+    before = copy.deepcopy(model.state_dict())
+    log = steps(model, optimizer)[-1]
+    assert {key.split('.')[0] for key in log if '.' in key} == PASSES[method]
+    assert all(torch.isfinite(value) and value.ndim == 0 and not value.requires_grad for value in log.values())
+    after = model.state_dict()
+    moved = {name for name, value in model.named_parameters() if not torch.equal(after[name], before[name])}
+    # A bias in front of a 1x1 convolution and batch norm changes nothing.
+    trained = {name for name, value in model.named_parameters() if value.requires_grad
+               and 'scale_attention.embed_layers' not in name}
+    assert trained <= moved, 'parameters that no loss reaches'
+    assert not any(name.startswith('imagenet.') for name in moved)
+    assert ('source.loss_feature_distance' in log) == (model.imagenet is not None)
+
+
+def test_the_imagenet_network_is_the_start_of_the_students_backbone():
+    model, optimizer = build(*METHODS['daformer'])
+    start = copy.deepcopy(model.student.backbone.state_dict())
+    steps(model, optimizer)
+    assert all(torch.equal(value, start[name]) for name, value in model.imagenet.backbone.state_dict().items())
+    assert not model.imagenet.training and {key.split('.')[1] for key in model.state_dict()
+                                            if key.startswith('imagenet.')} == {'backbone'}
+
+
+def test_the_feature_distance_joins_the_source_pass():
+    """One backward: the gradients of the student are those of the sum of both losses."""
+    components = dict(feature_distance=dict(type='FeatureDistance', weight=10.0))
+    frozen = copy.deepcopy(SEGMENTOR)
+    frozen['backbone'].update(drop_rate=0.0, drop_path_rate=0.0)
+    frozen['decode_head']['dropout_ratio'] = 0.0
+    model, optimizer = build(components, frozen)
+    torch.nn.init.normal_(model.imagenet.backbone.layers[3][2].weight)
+    data = batch(2)
+    clip = model.labelled_clip(data)
+    frames = model.data_preprocessor.normalize(clip.frames[:, 0])
+    outputs = model.student(frames, Pass('source', clip).data_samples(), mode='outputs')
+    distance = model.feature_distance(outputs.features[-1], model.imagenet.extract_feat(frames)[-1], clip.labels[:, 0])
+    (outputs.losses['decode.loss_ce'] + distance).backward()
+    expected = [parameter.grad.clone() for parameter in model.student.parameters()]
+    model.student.zero_grad()
+    before = [parameter.detach().clone() for parameter in model.student.parameters()]
+    log = model.train_step(dict(source=data), optimizer)
+    assert log['source.loss_feature_distance'].item() == pytest.approx(distance.item(), rel=1e-5) != 0
+    for parameter, old, gradient in zip(model.student.parameters(), before, expected, strict=True):
+        torch.testing.assert_close(old - parameter, 0.1 * gradient, rtol=1e-3, atol=1e-6)
+
+
+def test_the_discriminator_learns_from_this_iterations_scores():
+    model, optimizer = build(*METHODS['advseg'])
+    log = steps(model, optimizer, 1)[0]
+    assert {'target.loss_adversarial', 'discriminator.source', 'discriminator.target'} <= log.keys()
+    only_one = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+    with pytest.raises(ValueError, match='optimizers of student and alignment, the config has those of student'):
+        steps(model, only_one, 1)
+    plain, wrapper = build(*METHODS['minent'])
+    with pytest.raises(ValueError, match='optimizers of student, the config has those of student and alignment'):
+        steps(plain, OptimWrapperDict(student=wrapper, alignment=wrapper), 1)
+
+
+def test_detail_crops_follow_the_steps_own_random_stream():
+    boxes = []
+    for seed in (3, 3, 4):
+        model, optimizer = build(*METHODS['mic'], seed=seed)
+        drawn = []
+        draw = model.student.draw_crop_box
+
+        def record(size, generator, draw=draw, drawn=drawn):
+            drawn.append(draw(size, generator))
+            return drawn[-1]
+
+        model.student.draw_crop_box = record
+        steps(model, optimizer, 3)
+        assert len(drawn) == 3 * 3, 'one box per pass'
+        boxes.append(drawn)
+    assert boxes[0] == boxes[1] != boxes[2] and len(set(boxes[0])) > 1
+
+
+def test_mixed_masking_takes_half_of_the_batch_from_the_source():
+    def clip(number, value, confidence):
+        frames = torch.full((number, 1, 3, 8, 8), float(value))
+        labels = torch.full((number, 1, 8, 8), value)
+        return Clip(frames, labels, labels / 10, labels.float() if confidence else None)
+
+    masking = BlockMasking(mode='mixed')
+    for number, expected in ((2, [1, 5]), (3, [1, 5, 5]), (4, [1, 1, 5, 5]), (1, [5])):
+        mixed = masking.select(clip(number, 1, False), clip(number, 5, True))
+        assert mixed.labels[:, 0, 0, 0].tolist() == mixed.frames[:, 0, 0, 0, 0].tolist() == expected
+        assert mixed.weights[:, 0, 0, 0].tolist() == pytest.approx([value / 10 for value in expected])
+    target = clip(2, 5, True)
+    assert BlockMasking(mode='target').select(clip(2, 1, False), target) is target
+    with pytest.raises(ValueError, match="mode of BlockMasking is 'target' or 'mixed'; got 'source'"):
+        BlockMasking(mode='source')
+
+
+@pytest.mark.parametrize(('mode', 'recoloured'), [('target', True), ('mixed', False)])
+def test_only_masked_targets_change_their_colours(mode, recoloured):
+    change = dict(type='PhotometricChange', jitter_probability=1.0, brightness=0.9)
+    model, _ = build(dict(MIC, masking=dict(type='BlockMasking', ratio=0.0, mode=mode), photometric=change))
+    source = model.labelled_clip(batch(2))
+    target = model.pseudo_labelled_clip(domains()['target'])
+    masked = model.masked_pass(source, target).clip
+    # Mixed: the first source image, then the first target image.
+    shown = target.frames[0 if mode == 'mixed' else 1]
+    assert torch.equal(masked.frames[1], shown) != recoloured
+    assert torch.equal(masked.frames[0], source.frames[0]) == (mode == 'mixed')
+
+
+def test_features_are_mixed_inside_the_mask_only():
+    own, other = torch.rand(1, 5, 4, 4), torch.rand(1, 5, 4, 4)
+    mask = torch.zeros(1, 1, 16, 16, dtype=torch.bool)
+    mask[..., :8, :] = True
+    mixed = mix_features(own, other, mask, own_share=0.7)
+    torch.testing.assert_close(mixed[..., :2, :], 0.7 * own[..., :2, :] + 0.3 * other[..., :2, :])
+    assert torch.equal(mixed[..., 2:, :], own[..., 2:, :])
+
+
+@pytest.mark.parametrize('segmentor', [SEGMENTOR, HRDA], ids=['plain', 'hrda'])
+def test_feature_mixing_changes_the_second_mixed_pass_only(segmentor):
+    logs = {}
+    for share in (None, 1.0, 0.0):
+        more = {} if share is None else dict(feature_mixing=dict(type='FeatureMixing', own_share=share))
+        model, optimizer = build(QUADMIX, segmentor, seed=1, masking=None, **more)
+        model.student.draw_crop_box = lambda size, generator: Box(0, 32, 32, 64)
+        model.train_step(domains(), optimizer)
+        model.student.eval()  # without dropout the same input gives the same loss
+        logs[share] = model.train_step(domains(), optimizer)
+    key = 'tst.decode.loss_ce'
+    assert logs[1.0][key].item() == pytest.approx(logs[None][key].item(), rel=1e-6)
+    assert logs[0.0][key].item() != pytest.approx(logs[None][key].item(), rel=1e-4)
+    assert logs[0.0]['tss.decode.loss_ce'].item() == pytest.approx(logs[None]['tss.decode.loss_ce'].item(), rel=1e-6)
+
+
+def test_feature_mixing_waits_for_its_start():
+    model, optimizer = build(QUADMIX, SEGMENTOR, feature_mixing=dict(type='FeatureMixing', start_iter=10))
+    model.feature_mixing.mix = None  # would fail if called
+    steps(model, optimizer)
+    model.iteration = 10
+    with pytest.raises(TypeError):
+        steps(model, optimizer)
+
+
+@pytest.mark.parametrize('components', [
+    dict(feature_distance=dict(type='FeatureDistance')), dict(alignment=dict(type='EntropyMinimization'))])
+def test_networks_that_do_not_show_their_features_are_refused(components):
+    plain = dict(copy.deepcopy(SEGMENTOR), type='EncoderDecoder')
+    with pytest.raises(ValueError, match='EncoderDecoder does not give: use SlidingEncoderDecoder'):
+        build(components, plain)
+
+
+def test_components_that_do_not_fit_the_network_are_refused():
+    neck = dict(type='MultiLevelNeck', in_channels=[8] * 4, out_channels=8, scales=[1, 1, 1, 1])
+    with pytest.raises(ValueError, match='a neck without such weights comes between'):
+        build(dict(feature_distance=dict(type='FeatureDistance')), dict(SEGMENTOR, neck=neck))
+    other = dict(type='DLV2Head', in_channels=8, num_classes=4, dilations=(1, 2))
+    with pytest.raises(ValueError, match='DLV2Head has no fuse_layer: use a DAFormerHead'):
+        build(dict(QUADMIX, feature_mixing=dict(type='FeatureMixing')), dict(SEGMENTOR, decode_head=other))
+    with pytest.raises(ValueError, match='feature_mixing work on pseudo-labels'):
+        build(dict(feature_mixing=dict(type='FeatureMixing')))
+
+
+def weights_of(model):
+    return {key: value for key, value in model.state_dict().items() if isinstance(value, torch.Tensor)}
+
+
+def test_quadmix_starts_from_a_checkpoint_of_mic():
+    mic, optimizer = build(MIC, seed=7)
+    steps(mic, optimizer, 3)
+    with torch.no_grad():
+        mic.teacher.decode_head.conv_seg.bias.fill_(3.0)
+    quadmix, optimizer = build(QUADMIX, seed=8)
+    random = quadmix.generator.get_state()
+    assert quadmix.load_networks(mic.state_dict(), 'mic.pth') == ['student', 'teacher', 'imagenet']
+    for key, value in weights_of(quadmix).items():
+        assert torch.equal(value, mic.state_dict()[key]), key
+    assert quadmix.iteration == 0 and quadmix.mixing.bank.source is None
+    assert torch.equal(quadmix.generator.get_state(), random)
+    steps(quadmix, optimizer, 1)
+    assert (quadmix.teacher.decode_head.conv_seg.bias > 2).all(), 'the first update overwrote the loaded teacher'
+
+
+def test_a_teacher_that_the_file_lacks_starts_as_the_student():
+    source_only, optimizer = build({}, seed=7)
+    steps(source_only, optimizer, 1)
+    quadmix, _ = build(QUADMIX, seed=8)
+    imagenet = {key: value.clone() for key, value in quadmix.imagenet.state_dict().items()}
+    assert quadmix.load_networks(source_only.state_dict(), 'source.pth') == ['student']
+    student = source_only.student.state_dict()
+    assert all(torch.equal(value, student[key]) for key, value in quadmix.teacher.state_dict().items())
+    assert all(torch.equal(value, imagenet[key]) for key, value in quadmix.imagenet.state_dict().items())
+    assert quadmix.ema.steps == 0
+    bare, _ = build(MIC)
+    assert bare.load_networks(student, 'bare.pth') == ['student']
+
+
+def test_networks_that_do_not_fit_are_named():
+    quadmix, _ = build(QUADMIX)
+    weights = weights_of(quadmix)
+    with pytest.raises(ValueError, match=r'a.pth holds no student \(no key student.\*\): it has teacher, imagenet'):
+        quadmix.load_networks({key: value for key, value in weights.items() if key[0] in 'ti'}, 'a.pth')
+    weights['teacher.decode_head.conv_seg.bias'] = torch.zeros(7)
+    with pytest.raises(ValueError, match=r'teacher of a.pth does not fit .*conv_seg.bias \(7,\) instead of \(4,\)'):
+        quadmix.load_networks(weights, 'a.pth')
+
+
+def test_margins_can_be_trusted():
+    for use_margins in (True, False):
+        model, _ = build(dict(TEACHER, mixing=dict(type='ClassMix'), pseudo_labels=dict(
+            type='ConfidencePseudoLabels', threshold=0.0, use_margins=use_margins)))
+        target = domains()['target']
+        for sample in target['data_samples']:
+            sample.valid_pseudo_mask = PixelData(data=torch.zeros(1, 64, 64))
+        assert (model.pseudo_labelled_clip(target).weights == (0 if use_margins else 1)).all()
+
+
+def test_the_alignment_learns_the_number_of_classes_from_the_student():
+    model = MODELS.build(dict(type='DomainAdapter', student=copy.deepcopy(SEGMENTOR),
+                              alignment=dict(type='AdversarialAlignment')))
+    assert model.alignment.layers[0].in_channels == 4
