@@ -9,6 +9,6 @@ _base_ = [
 model = dict(
     student={{_base_.segmentor}},
     # The target's pictures, taken in bad weather and at night, are hard enough to see: no colour change before
-    # blocks are hidden. And one source image with its true labels takes the place of a target image.
+    # blocks are hidden. One source image, with its true labels, takes the place of a target image.
     masking=dict(mode='mixed'))
 train_cfg = dict(max_iters={{_base_.max_iters}}, val_interval=4000)

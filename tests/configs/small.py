@@ -1,0 +1,81 @@
+"""Published configs at the size of a test: the same recipe on small networks, crops and files."""
+from pathlib import Path
+
+from mmengine.config import Config, ConfigDict
+
+from tests.datasets.published import write_acdc, write_cityscapes, write_dark_zurich, write_gta, write_synthia
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+PUBLISHED = sorted(path.stem for path in CONFIGS.glob('*.py') if path.stem.startswith(('gta2', 'syn2', 'cs2')))
+CROP = 128
+# Crops of the published configs and of HRDA's detail shrink alike: 1024 and 512 to 128 and 64.
+DETAIL = 64
+WIDTH = 256
+
+
+def write_data(root: Path) -> Path:
+    """A file per split of every data set; each image shows stuff, two things and rare classes in stripes."""
+    for name in ('00001', '00002'):
+        write_gta(root / 'gta', name, ids=(7, 26, 12, 33))  # road, car, wall, bicycle
+        write_synthia(root / 'synthia', name, ids=(3, 8, 21, 11))  # the same in its coding
+    for split in ('train', 'val'):
+        write_cityscapes(root / 'cityscapes', split, ids=(7, 26, 13, 33))  # road, car, fence, bicycle
+        write_acdc(root / 'acdc', 'fog', split, ids=(0, 13, 4, 18))
+        write_dark_zurich(root / 'dark_zurich', split, labelled=split == 'val', ids=(0, 13, 4, 18))
+    return root
+
+
+def shrink_network(segmentor: ConfigDict) -> None:
+    """The smallest network of the same kind, without weights to fetch."""
+    backbone, head = segmentor.backbone, segmentor.decode_head
+    heads = [head.head, head.scale_attention] if head.type == 'HRDAHead' else [head]
+    if backbone.type == 'MiT':
+        backbone.update(variant='b0', init_cfg=None)
+        changes = dict(in_channels=[32, 64, 160, 256], embed_channels=16, channels=16)
+    elif backbone.type == 'ResNetV1c':
+        backbone.update(depth=18, stem_channels=16, base_channels=16, init_cfg=None)
+        changes = dict(in_channels=128)
+    else:
+        assert backbone.type == 'TimmViT'
+        backbone.update(name='vit_tiny_patch16_224', pretrained=False)
+        segmentor.neck.update(in_channels=[192] * 4, out_channels=16)
+        changes = dict(in_channels=[16] * 4, embed_channels=16, channels=16)
+    for each in heads:
+        each.update(changes)
+    if segmentor.type == 'HRDAEncoderDecoder':
+        segmentor.crop_size = (DETAIL, DETAIL)
+    if segmentor.test_cfg.mode == 'slide':
+        segmentor.test_cfg.update(crop_size=(CROP, CROP), stride=(CROP // 2, CROP // 2))
+
+
+def shrink_data(config: Config, root: Path) -> None:
+    """Small images and crops, read in this process."""
+    for loader in (*config.train_dataloader.values(), config.val_dataloader, config.test_dataloader):
+        loader.num_workers = 0
+        loader.dataset.data_root = str(root / Path(loader.dataset.data_root).name)
+        for transform in loader.dataset.pipeline:
+            if transform.type == 'Resize':
+                width, height = transform.scale
+                transform.scale = (WIDTH, WIDTH * height // width)
+            elif transform.type == 'RareClassCrop':
+                transform.crop_size = (CROP, CROP)
+    sampling = config.train_cfg.get('source_sampling')
+    if sampling is not None:
+        sampling.min_pixels = 20
+
+
+def small_config(name: str, data: Path, work_dir: Path, max_iters: int = 2) -> Config:
+    """A published config that trains for two iterations, the second of them with QuadMix, and then validates."""
+    config = Config.fromfile(CONFIGS / f'{name}.py')
+    shrink_network(config.model.student)
+    shrink_data(config, data)
+    if config.model.get('masking') is not None:
+        # As many blocks per crop as published: 16 in a row.
+        config.model.masking.block_size = CROP // 16
+    if config.model.get('mixing', {}).get('type') == 'QuadMix':
+        config.model.mixing.start_iter = 1
+    config.train_cfg.max_iters = max_iters
+    config.default_hooks.logger.interval = 1
+    config.work_dir = str(work_dir)
+    config.experiment_name = work_dir.name
+    return config

@@ -1,0 +1,75 @@
+"""Every published config trains and validates on files as published; only networks, crops and images are smaller."""
+import math
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmseg.registry import RUNNERS
+
+import udass  # noqa: F401
+from tests.configs.small import PUBLISHED, small_config, write_data
+
+# Method -> what the first and the second iteration must train on: the passes of the recipe, and its further losses.
+TEACHER = {'source', 'mix'}
+PASSES = {
+    'source_only': ({'source'}, {'source'}),
+    'minent': ({'source', 'target'}, {'source', 'target'}),
+    'advseg': ({'source', 'target', 'discriminator'}, {'source', 'target', 'discriminator'}),
+    'dacs': (TEACHER, TEACHER),
+    'daformer': (TEACHER, TEACHER),
+    'hrda': (TEACHER, TEACHER),
+    'mic': (TEACHER | {'masked'}, TEACHER | {'masked'}),
+    # The first iteration has no template yet.
+    'quadmix': (TEACHER | {'masked'}, {'source', 'tss', 'tst', 'masked'})}
+DISTANCE = {'daformer', 'hrda', 'mic', 'quadmix'}
+ALIGNMENT = {'minent': {'target.loss_entropy'},
+             'advseg': {'target.loss_adversarial', 'discriminator.source', 'discriminator.target'}}
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    return write_data(tmp_path_factory.mktemp('published'))
+
+
+@pytest.fixture(autouse=True)
+def plain_config_text(monkeypatch):
+    """mmengine formats the config prettily six times per run, which takes longer than everything else here."""
+    monkeypatch.setattr(Config, 'pretty_text', property(lambda config: repr(config.to_dict())))
+
+
+def train(config):
+    """Train to the end; the runner, the log of each iteration and the student's weights at the start."""
+    runner = RUNNERS.build(config)
+    logs, start = [], {}
+    step = runner.model.train_step
+
+    def recorded(data, optim_wrapper):
+        if not logs:
+            start.update({name: value.detach().clone() for name, value in runner.model.student.named_parameters()})
+        log = step(data, optim_wrapper)
+        logs.append({key: value.item() for key, value in log.items()})
+        return log
+
+    runner.model.train_step = recorded
+    runner.train()
+    return runner, logs, start
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', PUBLISHED)
+def test_config_trains_and_validates(name, data, tmp_path):
+    config = small_config(name, data, tmp_path / name)
+    runner, logs, start = train(config)
+    method = name.split('_', 1)[1].removesuffix('_cnn').removesuffix('_dinov2')
+    assert len(logs) == 2
+    for log, passes in zip(logs, PASSES[method], strict=True):
+        assert all(math.isfinite(value) for value in log.values()), log
+        assert {key.split('.')[0] for key in log if '.' in key} == passes
+        assert ('source.decode.hr.loss_ce' in log) == (config.model.student.type == 'HRDAEncoderDecoder')
+        assert ('source.loss_feature_distance' in log) == (method in DISTANCE and not name.endswith('dinov2'))
+        assert ALIGNMENT.get(method, set()) <= log.keys()
+    for name, value in runner.model.student.named_parameters():
+        assert value.grad is None or torch.isfinite(value.grad).all(), name
+    changed = {name for name, value in runner.model.student.named_parameters() if not torch.equal(value, start[name])}
+    assert any('backbone' in name for name in changed) and any('decode_head' in name for name in changed)
+    assert 0 <= runner.message_hub.get_scalar('val/mIoU').current() <= 100
