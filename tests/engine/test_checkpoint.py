@@ -2,7 +2,6 @@ import pickle
 
 import pytest
 import torch
-from torch import nn
 
 from tests.engine.toys import build_runner, toy_config, train
 from udass.engine.checkpoint import atomic_target, latest_checkpoint

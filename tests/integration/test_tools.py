@@ -86,3 +86,24 @@ def test_checkpoint_of_another_network_is_refused_with_its_keys(streets, tmp_pat
                 *options(streets, 1)[:5])
     assert done.returncode == 1
     assert 'student.backbone' in done.stderr and 'iter_1.pth' in done.stderr and 'Traceback' not in done.stderr
+
+
+@pytest.mark.slow
+def test_one_method_starts_from_a_checkpoint_of_another(streets, tmp_path):
+    """The published QuadMix starts from MIC; here the start is a network trained on the source alone."""
+    small = [option for option in options(streets, 2) if 'source_sampling' not in option and '.target.' not in option]
+    start = call('train.py', 'configs/streets_source_only.py', '--work-dir', tmp_path / 'start', *small)
+    assert start.returncode == 0, start.stderr[-2000:]
+    checkpoint = tmp_path / 'start' / 'iter_2.pth'
+    run = call('train.py', CONFIG, '--work-dir', tmp_path / 'run', *options(streets, 2), f'load_from={checkpoint}')
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert f'Loaded student from {checkpoint}' in run.stdout + run.stderr
+    assert f'{checkpoint} has no teacher: it starts as the student' in run.stdout + run.stderr
+    assert (tmp_path / 'run' / 'iter_2.pth').is_file()
+    # The tables of both checkpoints, under the config of the other method.
+    for config, path in ((CONFIG, checkpoint), ('configs/streets_source_only.py', tmp_path / 'run' / 'iter_2.pth')):
+        table = call('test.py', config, path, '--cfg-options', f'test_dataloader.dataset.data_root={streets}')
+        assert table.returncode == 0 and 'pixel accuracy' in table.stdout, table.stderr[-2000:]
+    teacher = call('test.py', CONFIG, checkpoint, '--branch', 'teacher', '--cfg-options',
+                   f'test_dataloader.dataset.data_root={streets}')
+    assert 'has no teacher: it starts as the student' in teacher.stdout + teacher.stderr

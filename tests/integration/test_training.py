@@ -20,9 +20,21 @@ def streets(tmp_path_factory):
     return root
 
 
+def use_advseg(config):
+    """Turns a config of training on the source alone into one of AdvSeg, with its second optimizer and schedule."""
+    config.model.alignment = dict(type='AdversarialAlignment', weight=0.1, channels=4)
+    config.train_cfg.domains = ('source', 'target')
+    config.optim_wrapper = dict(constructor='ChildOptimWrapperConstructor', student=config.optim_wrapper,
+                                alignment=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-2)))
+    config.param_scheduler = dict(student=config.param_scheduler,
+                                  alignment=[dict(type='PolyLR', power=0.9, by_epoch=False, begin=0, end=21)])
+
+
 def make_config(name, streets, work_dir, max_iters=20):
     """A config of this project at the size of a test."""
-    config = Config.fromfile(CONFIGS / f'{name}.py')
+    config = Config.fromfile(CONFIGS / f'{name.replace("advseg", "source_only")}.py')
+    if 'advseg' in name:
+        use_advseg(config)
     small = dict(crop_size=(64, 96), data_root=str(streets))
     for loader in config.train_dataloader.values():
         loader.dataset.data_root = small['data_root']
@@ -83,13 +95,15 @@ def assert_same_state(first, second, path='state'):
 
 
 def whole_state(runner):
-    """Student, teacher, templates, counters, optimizer and schedule."""
+    """Student, teacher, discriminator, templates, counters, optimizers and schedules."""
+    schedulers = runner.param_schedulers
+    groups = schedulers if isinstance(schedulers, dict) else {'student': schedulers}
     return dict(model=dict(runner.model.state_dict()), optimizer=runner.optim_wrapper.state_dict(),
-                schedulers=[scheduler.state_dict() for scheduler in runner.param_schedulers])
+                schedulers={name: [scheduler.state_dict() for scheduler in group] for name, group in groups.items()})
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', ['streets_source_only', 'streets_dacs', 'streets_quadmix'])
+@pytest.mark.parametrize('name', ['streets_source_only', 'streets_advseg', 'streets_dacs', 'streets_quadmix'])
 def test_one_seed_gives_the_same_losses_and_resume_gives_the_same_weights(name, streets, tmp_path):
     whole, losses = train(make_config(name, streets, tmp_path / 'whole'))
     interrupted, first = train(make_config(name, streets, tmp_path / 'cut'), stop_at=10)
@@ -103,6 +117,10 @@ def test_one_seed_gives_the_same_losses_and_resume_gives_the_same_weights(name, 
     assert_same_state(whole_state(resumed), whole_state(whole))
     # The comparison means something: the runs did train.
     assert losses[0]['loss'] != losses[-1]['loss']
+    if name == 'streets_advseg':
+        state = whole.optim_wrapper.state_dict()
+        assert state['student']['param_groups'][0]['lr'] != state['alignment']['param_groups'][0]['lr'] < 1e-2
+        assert losses[0]['discriminator.target'] != losses[-1]['discriminator.target']
     if name == 'streets_quadmix':
         assert whole.model.mixing.bank.iteration == 19
         assert {'source.decode.loss_ce', 'tss.decode.loss_ce', 'tst.decode.loss_ce', 'confidence'} <= losses[-1].keys()

@@ -66,7 +66,7 @@ def domains(seed=0):
 def build(components, segmentor=SEGMENTOR, **more):
     """An adapter in training, with its optimizers (SGD)."""
     torch.manual_seed(0)
-    model = MODELS.build(dict(type='DomainAdapter', student=copy.deepcopy(segmentor), **{**components, **more}))
+    model = MODELS.build({'type': 'DomainAdapter', 'student': copy.deepcopy(segmentor), **components, **more})
     model.init_weights()
     model.use_metainfo(dict(classes=CLASSES, thing_classes=['car', 'pole']))
     model.train()

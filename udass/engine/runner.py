@@ -57,7 +57,8 @@ class UDARunner(Runner):
         return ', '.join(type(hook).__name__ for hook in self.hooks)
 
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
-        with file_only(self.logger):
+        # mmengine warns of each parameter that is not trained: every one of the teacher's.
+        with file_only(self.logger, logging.ERROR):
             return super().build_optim_wrapper(optim_wrapper)
 
     def register_default_hooks(self, hooks: dict | None = None) -> None:
