@@ -68,6 +68,11 @@ def test_a_training_panel_has_a_row_per_image_and_all_passes():
     assert draw_training_panel(panels, CLASSES, PALETTE, max_images=1).shape[0] == picture.shape[0] - tile_height - 6
 
 
+def test_a_target_without_pseudo_labels_is_shown_alone():
+    picture = draw_training_panel({'source': panel(50), 'target': panel(90)}, CLASSES, PALETTE)
+    assert picture.shape[1] == 6 + 3 * (240 + 6)
+
+
 def test_batches_of_different_sizes_leave_places_empty():
     picture = draw_training_panel({'source': panel(50, count=1), 'target': panel(90, count=3)}, CLASSES, PALETTE)
     column = picture[:, 6 + 120]

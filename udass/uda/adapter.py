@@ -131,7 +131,8 @@ class DomainAdapter(BaseModel):
         optimizer.step()
         optimizer.zero_grad()
         if alignment_optimizer is not None:
-            log.update(train_discriminator(self.alignment, scores['source'], scores['target'], alignment_optimizer))
+            log.update(train_discriminator(self.alignment, self._at_image_size(scores['source'], source),
+                                           self._at_image_size(scores['target'], target), alignment_optimizer))
         if self.keep_panels and target is not None:
             panels['target'] = vars(target)
         self.panels = panels
@@ -172,7 +173,7 @@ class DomainAdapter(BaseModel):
             features: decoder features that mixed passes of this iteration hand on (`FeatureMixing`).
 
         Returns:
-            The scaled loss, and the scores (N, C, H, W) if the alignment's own training needs them; both without graph.
+            The scaled loss, and the scores (N, C, h, w) where the student gives them; both without graph.
         """
         frames = self.data_preprocessor.normalize(item.clip.frames[:, 0])
         scores = None
@@ -185,13 +186,12 @@ class DomainAdapter(BaseModel):
                     losses['loss_feature_distance'] = self.feature_distance(backbone[-1], anchors,
                                                                             item.clip.labels[:, 0])
             else:
-                scores = self._at_image_size(self.student(frames, mode='tensor'), frames)
+                scores = self._at_image_size(self.student(frames, mode='tensor'), item.clip)
                 losses = unwrap(self.alignment).target_losses(scores)
         loss, values = self.parse_losses(losses)
         optimizer.backward(loss * item.scale)
         log.update({f'{item.name}.{key}': value.detach() for key, value in values.items() if key != 'loss'})
-        scores = None if self.alignment is None else self._at_image_size(scores.detach(), frames)
-        return loss.detach() * item.scale, scores
+        return loss.detach() * item.scale, None if scores is None else scores.detach()
 
     def _labelled_losses(self, frames: Tensor, item: Pass) -> Outputs:
         options = {} if item.box is None else dict(crop_box=item.box)
@@ -200,8 +200,8 @@ class DomainAdapter(BaseModel):
             return Outputs(self.student(frames, item.data_samples(), mode='loss', **options), [], None)
         return self.student(frames, item.data_samples(), mode='outputs', **options)
 
-    def _at_image_size(self, scores: Tensor, frames: Tensor) -> Tensor:
-        return resize(scores, size=frames.shape[-2:], mode='bilinear', align_corners=unwrap(self.student).align_corners)
+    def _at_image_size(self, scores: Tensor, clip: Clip) -> Tensor:
+        return resize(scores, size=clip.size, mode='bilinear', align_corners=unwrap(self.student).align_corners)
 
     def _mixed_features(self, item: Pass, features: list[Tensor]) -> AbstractContextManager:
         """The first pass with pasted content leaves its decoder features, the next one takes them."""

@@ -23,7 +23,7 @@ __all__ = ['draw_comparison', 'draw_training_panel', 'save_picture']
 
 _TILE_WIDTH = 240
 _TITLES = {'source': 'source', 'target': 'target', 'mix': 'mixed', 'tss': 'TSS: target into source',
-           'tst': 'TST: source into target', 'masked': 'masked target'}
+           'tst': 'TST: source into target', 'masked': 'masked'}
 
 
 def draw_training_panel(panels: Mapping[str, Mapping], classes: Sequence[str], palette: Sequence[Sequence[int]],
@@ -71,9 +71,12 @@ def _columns(name: str, panel: Mapping, palette: Sequence[Sequence[int]]) -> lis
         columns.append((f'{title}: label', [overlay_labels(frame, label, palette)
                                             for frame, label in zip(frames, labels, strict=True)]))
         return columns
+    if name == 'target' and panel.get('confidence') is None:
+        # A method without pseudo-labels.
+        return columns
     kind = 'pseudo-label' if name == 'target' else 'label'
     columns.append((f'{title.split(":")[0]}: {kind}', [colour_labels(label, palette) for label in labels]))
-    if name == 'target' and panel.get('confidence') is not None:
+    if name == 'target':
         columns.append((f'{title}: confidence', [colour_scale(values) for values in _numpy(panel['confidence'][:, 0])]))
     return columns
 
