@@ -7,12 +7,16 @@ from pathlib import Path
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from .archives import files_below
+
 IGNORE_INDEX = 255
 
 
 @DATASETS.register_module()
 class UDADataset(BaseSegDataset):
     """Images in one folder and, if labelled, one label file per image in another, found recursively.
+
+    Both may still be packed: where a folder is missing, the zip files in the data root are looked through for it.
 
     An image ``<image_folder>/<name><image_suffix>`` belongs to the label ``<label_folder>/<name><label_suffix>``.
     Each sample's info holds ``img_path``, ``seg_map_path`` (labelled only), ``label_table`` and ``label_channel``,
@@ -134,18 +138,12 @@ class UDADataset(BaseSegDataset):
 
     def _names(self, folder: str, suffix: str, what: str) -> list[str]:
         """Sorted paths below ``folder`` without the suffix, with '/' between folders."""
-        if not Path(folder).is_dir():
+        files = files_below(folder)
+        if files is None:
             raise FileNotFoundError(f'{type(self).__name__}: the folder {folder} does not exist; it should hold the '
                                     f'{what} (*{suffix}). {self.HOW_TO_GET}')
-        names, others = [], Counter()
-        for parent, _, files in os.walk(folder, followlinks=True):
-            below = os.path.relpath(parent, folder)
-            for file in files:
-                if file.endswith(suffix):
-                    name = file[:len(file) - len(suffix)]
-                    names.append(name if below == '.' else Path(below, name).as_posix())
-                else:
-                    others[Path(file).suffix or file] += 1
+        names = [file[:len(file) - len(suffix)] for file in files if file.endswith(suffix)]
+        others = Counter(Path(file).suffix or Path(file).name for file in files if not file.endswith(suffix))
         if not names:
             content = ', '.join(f'{count} {kind}' for kind, count in others.most_common(3)) or 'no files at all'
             raise FileNotFoundError(f'{type(self).__name__}: no {what} *{suffix} in {folder} (it holds {content}). '

@@ -16,6 +16,7 @@ import numpy as np
 from mmengine.logging import print_log
 from tqdm import tqdm
 
+from .archives import file_stamp
 from .base import IGNORE_INDEX, UDADataset
 from .transforms.loading import raise_unknown_ids, read_label_ids
 
@@ -95,7 +96,7 @@ def class_statistics(dataset: UDADataset, cache_folder: str | None = None) -> Cl
         raise ValueError(f'{type(dataset).__name__} is used without labels (labelled=False): there are no classes to '
                          'count. Rare-class sampling and long-tail paste need a labelled (source) data set')
     paths = [dataset.get_data_info(index)['seg_map_path'] for index in range(len(dataset))]
-    stamps = {os.path.relpath(path, dataset.label_folder): _stamp(path) for path in paths}
+    stamps = {os.path.relpath(path, dataset.label_folder): file_stamp(path) for path in paths}
     folder = _cache_folder(dataset, cache_folder)
     with contextlib.ExitStack() as stack:
         cached: dict[str, list] = {}
@@ -134,15 +135,9 @@ def store_counts(dataset: UDADataset, counts: Mapping[str, list[int]], cache_fol
     with _locked(file):
         cached = _read_cache(file)
         for path, numbers in counts.items():
-            cached[os.path.relpath(path, dataset.label_folder)] = [_stamp(path), numbers]
+            cached[os.path.relpath(path, dataset.label_folder)] = [file_stamp(path), numbers]
         _write_cache(file, cached)
     return file
-
-
-def _stamp(path: str) -> list[int]:
-    """What changes when a file does: size in bytes and time of change in nanoseconds."""
-    status = os.stat(path)
-    return [status.st_size, status.st_mtime_ns]
 
 
 def _count(dataset: UDADataset, names: Sequence[str]) -> list[list[int]]:

@@ -5,13 +5,14 @@ Shapes: an image is (H, W, 3) uint8 BGR, a label (H, W) with train ids 0..C-1 an
 from collections.abc import Mapping
 from functools import lru_cache
 from io import BytesIO
-from pathlib import Path
 
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from PIL import Image, UnidentifiedImageError
+
+from ..archives import read_file
 
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
 _REPLACE = 'The file is damaged: copy or download it again, or remove it (and its label) from the data set'
@@ -25,10 +26,11 @@ def _read_bytes(path: str) -> bytes:
         FileNotFoundError: there is no such file.
         ValueError: the file is empty.
     """
-    if not Path(path).is_file():
+    try:
+        content = read_file(path)
+    except FileNotFoundError as error:
         raise FileNotFoundError(f'{path} does not exist; it was there when the data set was listed, or its name comes '
-                                'from a wrong list')
-    content = Path(path).read_bytes()
+                                'from a wrong list') from error
     if not content:
         raise ValueError(f'{path} is empty. {_REPLACE}')
     return content

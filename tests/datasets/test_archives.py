@@ -1,0 +1,116 @@
+"""Data sets that are still in the zip files of their publishers."""
+import shutil
+from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
+from torch.utils.data import DataLoader
+
+import udass  # noqa: F401
+from tests.datasets.published import write_cityscapes, write_gta
+from udass.datasets.archives import files_below, read_file
+from udass.datasets.checking import check_dataset
+from udass.datasets.statistics import class_statistics
+
+PIPELINE = [dict(type='LoadImage'), dict(type='LoadLabels', max_size_difference=4), dict(type='PackUDAInputs')]
+GTA = dict(type='GTA', pipeline=PIPELINE)
+CITYSCAPES = dict(type='Cityscapes', split='train', pipeline=PIPELINE)
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmseg')
+
+
+def pack(root: Path, archive: str, folder: str, top: str = '') -> None:
+    """Move what is below ``folder`` into a zip file, perhaps under one more folder."""
+    with ZipFile(root / archive, 'a', ZIP_DEFLATED) as file:
+        for path in sorted((root / folder).rglob('*')):
+            if path.is_file():
+                file.write(path, str(Path(top, path.relative_to(root))))
+    shutil.rmtree(root / folder)
+
+
+def write(kind: str, root: Path) -> dict:
+    """Config of a data set with two images."""
+    if kind == 'gta':
+        for name in ('00001', '00002'):
+            write_gta(root, name)
+        return dict(GTA, data_root=str(root))
+    for frame in ('000000_000019', '000001_000019'):
+        write_cityscapes(root, frame=frame)
+    return dict(CITYSCAPES, data_root=str(root))
+
+
+def packed(kind: str, root: Path) -> dict:
+    config = write(kind, root)
+    if kind == 'gta':
+        # Images in several files, as published.
+        second = root / 'images' / '00002.png'
+        moved = root / 'rest' / 'images' / '00002.png'
+        moved.parent.mkdir(parents=True)
+        second.rename(moved)
+        pack(root, '01_images.zip', 'images')
+        (root / 'rest' / 'images').rename(root / 'images')
+        pack(root, '02_images.zip', 'images')
+        (root / 'rest').rmdir()
+        pack(root, '01_labels.zip', 'labels')
+    else:
+        pack(root, 'leftImg8bit_trainvaltest.zip', 'leftImg8bit')
+        pack(root, 'gtFine_trainvaltest.zip', 'gtFine', top='gtFine_trainvaltest')
+    return config
+
+
+@pytest.mark.parametrize('kind', ['gta', 'cityscapes'])
+def test_packed_files_are_those_that_were_packed(kind, tmp_path):
+    unpacked = DATASETS.build(write(kind, tmp_path / 'unpacked'))
+    dataset = DATASETS.build(packed(kind, tmp_path / 'packed'))
+    assert not [path for path in (tmp_path / 'packed').iterdir() if path.is_dir()]
+    assert len(dataset) == len(unpacked) == 2
+    for mine, theirs in zip(dataset, unpacked, strict=True):
+        assert torch.equal(mine['inputs'], theirs['inputs'])
+        assert torch.equal(mine['data_samples'].gt_sem_seg.data, theirs['data_samples'].gt_sem_seg.data)
+    assert np.array_equal(class_statistics(dataset).pixels, class_statistics(unpacked).pixels)
+    assert check_dataset(dataset).problems == ()
+
+
+@pytest.mark.slow
+def test_workers_do_not_disturb_each_other(tmp_path):
+    for number in range(20):
+        write_gta(tmp_path, f'{number:05d}', ids=(7 + number % 3, 26))
+    expected = [sample['inputs'] for sample in DATASETS.build(dict(GTA, data_root=str(tmp_path)))]
+    pack(tmp_path, 'images.zip', 'images')
+    dataset = DATASETS.build(dict(GTA, data_root=str(tmp_path)))
+    assert torch.equal(dataset[0]['inputs'], expected[0])  # opens the file before the workers fork
+    for _ in range(2):
+        loaded = [batch['inputs'][0] for batch in DataLoader(dataset, num_workers=2, collate_fn=pseudo_collate)]
+        assert all(torch.equal(a, b) for a, b in zip(loaded, expected, strict=True))
+
+
+def test_unpacked_files_go_first_and_both_may_be_mixed(tmp_path):
+    packed('cityscapes', tmp_path)
+    write_cityscapes(tmp_path, ids=(8, 8, 8, 8))  # unpacks one image and its label again, with another content
+    shutil.rmtree(tmp_path / 'leftImg8bit')
+    dataset = DATASETS.build(dict(CITYSCAPES, data_root=str(tmp_path), lazy_init=True))
+    assert dataset.names_without_label(dataset.image_names()) == ['ulm/ulm_000001_000019']
+    assert read_file(str(tmp_path / 'gtFine/train/ulm/ulm_000000_000019_gtFine_labelIds.png')) == (
+        tmp_path / 'gtFine/train/ulm/ulm_000000_000019_gtFine_labelIds.png').read_bytes()
+
+
+def test_what_is_missing_or_damaged_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'images does not exist; it should hold .*Unpack 01_images.zip'):
+        DATASETS.build(dict(GTA, data_root=str(tmp_path)))
+    assert files_below(str(tmp_path / 'nothing')) is None
+    packed('gta', tmp_path / 'gta')
+    with pytest.raises(FileNotFoundError, match=r'images/3.png does not exist, neither as a file nor in a zip file'):
+        read_file(str(tmp_path / 'gta/images/3.png'))
+    broken = tmp_path / 'broken'
+    broken.mkdir()
+    (broken / 'gtFine.zip').write_bytes(b'half a downl')
+    with pytest.raises(ValueError, match=r'gtFine.zip is no readable zip file .*download it again, or move it away'):
+        read_file(str(broken / 'gtFine/a.png'))
