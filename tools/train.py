@@ -13,6 +13,7 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 from mmseg.registry import RUNNERS
 
+from udass.engine.checkpoint import latest_checkpoint
 from udass.engine.command import run_command
 from udass.engine.config import explain_type_error, load_config
 
@@ -49,9 +50,16 @@ def build_config(args: argparse.Namespace) -> Config:
     if args.amp:
         use_mixed_precision(config)
     if args.resume is not None:
-        config.resume = True
-        config.load_from = None if args.resume == 'latest' else args.resume
+        resume_from(config, args.resume)
     return config
+
+
+def resume_from(config: Config, checkpoint: str) -> None:
+    """Sets what to go on from: a checkpoint, or the latest one; if there is none yet, ``load_from`` is what to load."""
+    if checkpoint != 'latest':
+        config.resume, config.load_from = True, checkpoint
+    elif latest_checkpoint(Path(config.work_dir)) is not None or config.get('load_from') is None:
+        config.resume, config.load_from = True, None
 
 
 def use_mixed_precision(config: Config) -> None:
@@ -63,9 +71,8 @@ def use_mixed_precision(config: Config) -> None:
     import torch
     if not torch.cuda.is_available():
         raise ValueError('--amp needs a CUDA device and none was found; leave --amp out')
-    several = 'constructor' in config.optim_wrapper
-    wrappers = [value for value in config.optim_wrapper.values() if isinstance(value, dict)]
-    for wrapper in wrappers if several else [config.optim_wrapper]:
+    children = [value for value in config.optim_wrapper.values() if isinstance(value, dict)]
+    for wrapper in [config.optim_wrapper] if 'optimizer' in config.optim_wrapper else children:
         wrapper['type'] = 'AmpOptimWrapper'
 
 

@@ -69,7 +69,8 @@ def test_config_trains_and_validates(name, data, tmp_path):
         assert ('source.loss_feature_distance' in log) == (method in DISTANCE and not name.endswith('dinov2'))
         assert ALIGNMENT.get(method, set()) <= log.keys()
     for name, value in runner.model.student.named_parameters():
-        assert value.grad is None or torch.isfinite(value.grad).all(), name
+        # Gradients are gone by now; one that was not finite has left its mark.
+        assert torch.isfinite(value).all(), name
     changed = {name for name, value in runner.model.student.named_parameters() if not torch.equal(value, start[name])}
     assert any('backbone' in name for name in changed) and any('decode_head' in name for name in changed)
     assert 0 <= runner.message_hub.get_scalar('val/mIoU').current() <= 100

@@ -32,7 +32,7 @@ def test_options_that_exist_or_that_a_component_takes_are_set(config_file, optio
 @pytest.mark.parametrize('option, message', [
     ('train_cfg.max_iter', 'train_cfg.max_iter does not exist.*Did you mean max_iters'),
     ('modle.width', 'modle does not exist.*Did you mean model'),
-    ('model.widht', 'model.widht does not exist: the keys there are seed, width. Did you mean width'),
+    ('model.widht', 'model.widht does not exist: the keys there are seed, type, width. Did you mean width'),
     ('custom_hooks.0.interval', 'custom_hooks.0 does not exist'),
     ('model.width.bias', 'model.width is 4, which has no keys|model.width.bias'),
     ('train_dataloader.source.dataset.pipelin', 'Did you mean pipeline'),
@@ -43,6 +43,31 @@ def test_options_that_do_not_exist_are_named_with_the_valid_ones(config_file, op
         config_file.write_text(config_file.read_text().replace("type='ToyAdapter'", "type='ToyAdapter', width=4"))
     with pytest.raises(ValueError, match=message):
         load_config(config_file, {option: 1})
+
+
+PUBLISHED = Path(__file__).parents[2] / 'configs'
+
+
+@pytest.mark.parametrize('option', [
+    'optim_wrapper.student.optimizer.lr', 'optim_wrapper.alignment.clip_grad.max_norm', 'model.alignment.channels',
+    'param_scheduler.alignment.0.power', 'model.student.decode_head.dilations'])
+def test_options_of_a_method_with_two_optimizers(option):
+    node = load_config(PUBLISHED / 'gta2cs_advseg.py', {option: 7})
+    for key in option.split('.'):
+        node = node[int(key)] if key.isdigit() else node[key]
+    assert node == 7
+
+
+@pytest.mark.parametrize(('config', 'option', 'message'), [
+    ('gta2cs_advseg', 'optim_wrapper.accumulative_counts', 'the keys there are alignment, constructor, student'),
+    ('gta2cs_advseg', 'optim_wrapper.optimizer.lr', 'the keys there are alignment, constructor, student'),
+    ('gta2cs_advseg', 'optim_wrapper.student.lr', 'the keys there are accumulative_counts, clip_grad, optimizer'),
+    ('gta2cs_mic', 'optim_wrapper.lr', 'the keys there are accumulative_counts, clip_grad, optimizer'),
+    ('gta2cs_mic', 'optim_wrapper.student.optimizer.lr', 'the keys there are accumulative_counts, clip_grad, opt'),
+    ('gta2cs_mic', 'model.masking.modes', 'block_size, mode, ratio, type. Did you mean mode')])
+def test_options_of_optimizers_that_do_not_exist(config, option, message):
+    with pytest.raises(ValueError, match=message):
+        load_config(PUBLISHED / f'{config}.py', {option: 1})
 
 
 def test_a_missing_config_is_named():

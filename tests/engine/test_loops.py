@@ -1,11 +1,14 @@
+import itertools
 import os
 import signal
 from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tests.engine.toys import build_runner, same_weights, toy_config, train
+from udass.engine.domain_loader import DomainLoader
 from udass.engine.interrupt import Interrupted
 from udass.engine.loops import domain_configs
 from udass.models.checkpoints import read_checkpoint
@@ -31,6 +34,63 @@ def test_long_tail_batches_hold_draws_times_mixes_times_source_batch_images():
     assert configs['long_tail']['dataset'] == {'type': 'LongTailDataset', 'images_per_draw': 2 * 2,
                                                'dataset': {'type': 'ToyDataset'}}
     assert configs['long_tail']['sampler']['stream'] == 'long_tail'
+
+
+def test_a_stream_that_starts_late_is_not_read_before_and_resumes_where_it_was():
+    reads = []
+
+    class Numbers(Dataset):
+        def __init__(self, name):
+            self.name = name
+
+        def __len__(self):
+            return 1000
+
+        def __getitem__(self, index):
+            reads.append(self.name)
+            return index
+
+    class Endless(Sampler):
+        first = 0
+
+        def __iter__(self):
+            return itertools.count(self.first)
+
+        def skip(self, number):
+            self.first = number
+
+    def batches(skipped, number):
+        loaders = {name: DataLoader(Numbers(name), batch_size=size, sampler=Endless())
+                   for name, size in (('source', 1), ('long_tail', 2))}
+        loader = DomainLoader(loaders, length=9, starts={'long_tail': 3})
+        loader.skip(skipped)
+        return [{name: batch.tolist() for name, batch in item.items()} for item in itertools.islice(loader, number)]
+
+    whole = batches(0, 6)
+    assert whole[2:5] == [{'source': [2]}, {'source': [3], 'long_tail': [0, 1]}, {'source': [4], 'long_tail': [2, 3]}]
+    assert reads.count('long_tail') == 6
+    for cut in range(6):
+        assert batches(cut, 6 - cut) == whole[cut:]
+
+
+def test_a_model_that_needs_the_target_gets_it_or_says_so(toy_root, tmp_path):
+    config = toy_config(toy_root, tmp_path)
+    config.train_cfg.domains = ('source', )
+    runner = build_runner(config)
+    runner.model.needs_target = True
+    with pytest.raises(ValueError, match=r"also learns from the target, but train_cfg.domains is \('source',\)"):
+        runner.train()
+
+
+def test_a_schedule_of_another_length_is_reported(toy_root, tmp_path):
+    config = toy_config(toy_root, tmp_path, max_iters=2)
+    for end, warned in ((2, False), (3, False), (7, True)):
+        config.param_scheduler = [dict(type='PolyLR', by_epoch=False, begin=0, end=end)]
+        runner = build_runner(config)
+        messages = []
+        runner.logger.warning = messages.append
+        runner.train()
+        assert any('ends at iteration 7, the training at 2' in message for message in messages) == warned
 
 
 @pytest.mark.parametrize('dataloader, domains, message', [

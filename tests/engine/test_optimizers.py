@@ -41,6 +41,12 @@ def test_every_trained_child_and_no_other_is_named(children):
         build(**children)
 
 
+def test_what_belongs_to_a_child_is_refused_beside_the_children():
+    for option, value in (('type', 'AmpOptimWrapper'), ('accumulative_counts', 2)):
+        with pytest.raises(ValueError, match=rf'set optim_wrapper.<part>.{option}'):
+            build(student=SGD, alignment=ADAM, **{option: value})
+
+
 def test_paramwise_options_belong_to_a_child():
     with pytest.raises(ValueError, match=r'optim_wrapper.student.paramwise_cfg'):
         build(student=SGD, alignment=ADAM, paramwise_cfg=dict(bias_lr_mult=2.0))

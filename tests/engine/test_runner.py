@@ -33,7 +33,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(toy_root, tmp_path):
     train(toy_config(toy_root, tmp_path, max_iters=2))
     runner = build_runner(toy_config(toy_root, tmp_path / 'other'), **{'model.width': 5},
                           load_from=str(tmp_path / 'iter_2.pth'))
-    with pytest.raises(ValueError, match=r'iter_2.pth does not fit ToyModel: 3 of another shape: student.0.weight '
+    with pytest.raises(ValueError, match=r'iter_2.pth does not fit ToyAdapter: 3 of another shape: student.0.weight '
                                          r'\(4, 3, 3, 3\) instead of \(5, 3, 3, 3\)'):
         runner.test()
 

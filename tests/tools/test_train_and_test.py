@@ -53,6 +53,29 @@ def test_mixed_precision_needs_a_gpu(toy, monkeypatch):
     assert train_tool.build_config(args).optim_wrapper.type == 'AmpOptimWrapper'
 
 
+def test_mixed_precision_reaches_every_optimizer_and_nothing_else(monkeypatch):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+
+    def wrapper(name, *options):
+        arguments = [str(PROJECT / 'configs' / f'{name}.py'), '--amp', *options]
+        return train_tool.build_config(train_tool.parse_args(arguments)).optim_wrapper
+
+    both = wrapper('gta2cs_advseg')
+    assert 'type' not in both and both.student.type == both.alignment.type == 'AmpOptimWrapper'
+    named = wrapper('gta2cs_mic', '--cfg-options', 'optim_wrapper.constructor=DefaultOptimWrapperConstructor')
+    assert (named.type, named.optimizer.type) == ('AmpOptimWrapper', 'AdamW') and 'type' not in named.paramwise_cfg
+
+
+def test_a_first_start_with_resume_keeps_what_to_start_from(toy, tmp_path):
+    def built(work_dir):
+        config = train_tool.build_config(train_tool.parse_args([
+            str(toy / 'toy.py'), '--resume', '--work-dir', str(work_dir), '--cfg-options', 'load_from=mic.pth']))
+        return config.resume, config.load_from
+
+    assert built(tmp_path) == (False, 'mic.pth')
+    assert built(toy / 'run') == (True, None)
+
+
 def test_the_work_dir_is_named_after_the_config(tmp_path, toy):
     text = (toy / 'toy.py').read_text().replace(f"work_dir = '{toy / 'run'}'", '')
     (tmp_path / 'my_method.py').write_text(text)

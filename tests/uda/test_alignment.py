@@ -81,6 +81,14 @@ def test_a_discriminator_learns_to_tell_the_domains_apart():
     assert all(not value.requires_grad for value in last.values())
 
 
+@pytest.mark.parametrize(('component', 'options'), [
+    (EntropyMinimization, dict(weight=-1)), (EntropyMinimization, dict(num_classes=1)),
+    (AdversarialAlignment, dict(weight=-0.1)), (AdversarialAlignment, dict(channels=0))])
+def test_impossible_numbers_are_refused(component, options):
+    with pytest.raises(ValueError, match='weight is a factor of the loss, 0 or more'):
+        component(**{'num_classes': 3, **options})
+
+
 def test_least_squares_by_hand():
     answers = torch.tensor([[[[0.0, 1.0]]], [[[0.5, -1.0]]]])
     assert domain_loss(answers, 0.0).item() == pytest.approx((0 + 1 + 0.25 + 1) / 4)

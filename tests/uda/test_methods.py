@@ -1,5 +1,7 @@
 """The step of every image method on a tiny network: its passes, what it leaves alone, what it hands on."""
 import copy
+import weakref
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -27,6 +29,15 @@ def scope():
     init_default_scope('mmseg')
 
 
+class HalfPrecision(OptimWrapper):
+    """Mixed precision as on a GPU, in bfloat16 on the CPU."""
+
+    @contextmanager
+    def optim_context(self, model):
+        with torch.autocast('cpu', torch.bfloat16), super().optim_context(model):
+            yield
+
+
 def steps(model, optimizer, number=2):
     """Logs of a few iterations."""
     return [model.train_step(domains(seed), optimizer) for seed in range(number)]
@@ -47,6 +58,57 @@ def test_every_method_trains_the_student_with_its_passes(method):
     assert trained <= moved, 'parameters that no loss reaches'
     assert not any(name.startswith('imagenet.') for name in moved)
     assert ('source.loss_feature_distance' in log) == (model.imagenet is not None)
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_every_method_trains_in_mixed_precision(method):
+    model, optimizer = build(*METHODS[method])
+    several = isinstance(optimizer, OptimWrapperDict)
+    names = list(optimizer.keys()) if several else ['student']
+    wrappers = {name: HalfPrecision(torch.optim.SGD(getattr(model, name).parameters(), lr=0.1)) for name in names}
+    half = steps(model, OptimWrapperDict(**wrappers) if several else wrappers['student'])
+    single, optimizer = build(*METHODS[method])
+    full = steps(single, optimizer)
+    assert all(value.dtype == torch.float32 for value in half[-1].values())
+    # Nothing is drawn in the first iteration that rounding could change.
+    first = {key: (half[0][key].item(), full[0][key].item()) for key in full[0] if key.startswith('source')}
+    assert all(a == pytest.approx(b, rel=0.05, abs=0.02) for a, b in first.values()), first
+
+
+def test_masking_alone_is_a_method():
+    model, optimizer = build(dict(TEACHER, masking=dict(type='BlockMasking', block_size=8)))
+    log = steps(model, optimizer)[-1]
+    assert {key.split('.')[0] for key in log if '.' in key} == {'source', 'masked'}
+    with pytest.raises(ValueError, match='a method without mixing pastes no long-tail images'):
+        model.train_step(domains() | {'long_tail': batch(4, paste_class=3)}, optimizer)
+
+
+def test_two_passes_of_one_name_are_refused():
+    model, optimizer = build({})
+    passes = model.passes
+    model.passes = lambda *args: [*passes(*args), *passes(*args)]
+    with pytest.raises(ValueError, match='two passes of one iteration are named source'):
+        steps(model, optimizer)
+
+
+def test_only_a_discriminator_keeps_scores():
+    for method in ('mic', 'minent'):
+        model, optimizer = build(*METHODS[method])
+        kept = []
+        run = model.run_pass
+
+        def watched(*args, run=run, kept=kept):
+            loss, scores = run(*args)
+            kept.append(None if scores is None else weakref.ref(scores))
+            return loss, scores
+
+        model.run_pass = watched
+        alive = []
+        step = optimizer.step
+        optimizer.step = lambda *args, alive=alive, kept=kept, step=step: (  # called when all passes are done
+            alive.extend(ref for ref in kept[:-1] if ref is not None and ref() is not None), step(*args))
+        steps(model, optimizer, 1)
+        assert len(kept) > 1 and not alive
 
 
 def test_the_imagenet_network_is_the_start_of_the_students_backbone():
@@ -83,14 +145,21 @@ def test_the_feature_distance_joins_the_source_pass():
 
 def test_the_discriminator_learns_from_this_iterations_scores():
     model, optimizer = build(*METHODS['advseg'])
-    log = steps(model, optimizer, 1)[0]
-    assert {'target.loss_adversarial', 'discriminator.source', 'discriminator.target'} <= log.keys()
+    model.student.eval()  # nothing random: its scores can be computed again
+    start, discriminator = copy.deepcopy(model.student), copy.deepcopy(model.alignment)
+    data = domains()
+    log = model.train_step(data, optimizer)
+    for domain, number in (('source', 0), ('target', 1)):
+        frames = model.data_preprocessor.normalize(model.unlabelled_clip(data[domain]).frames[:, 0])
+        scores = torch.nn.functional.interpolate(start(frames, mode='tensor'), size=(64, 64), mode='bilinear')
+        expected = (discriminator(scores) - number).square().mean() / 2
+        assert log[f'discriminator.{domain}'].item() == pytest.approx(expected.item(), rel=1e-5)
+    assert all(value.grad is None for value in model.student.parameters())
+    for parameter, before in zip(model.alignment.parameters(), discriminator.parameters(), strict=True):
+        assert not torch.equal(parameter, before)
     only_one = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
     with pytest.raises(ValueError, match='optimizers of student and alignment, the config has those of student'):
         steps(model, only_one, 1)
-    plain, wrapper = build(*METHODS['minent'])
-    with pytest.raises(ValueError, match='optimizers of student, the config has those of student and alignment'):
-        steps(plain, OptimWrapperDict(student=wrapper, alignment=wrapper), 1)
 
 
 def test_detail_crops_follow_the_steps_own_random_stream():
@@ -181,6 +250,15 @@ def test_networks_that_do_not_show_their_features_are_refused(components):
     plain = dict(copy.deepcopy(SEGMENTOR), type='EncoderDecoder')
     with pytest.raises(ValueError, match='EncoderDecoder does not give: use SlidingEncoderDecoder'):
         build(components, plain)
+
+
+def test_components_that_do_not_fit_each_other_are_refused():
+    with pytest.raises(ValueError, match='two mixed passes, which ClassMix does not make'):
+        build(dict(MIC, feature_mixing=dict(type='FeatureMixing')))
+    with pytest.raises(ValueError, match='alignment compares scores .* use a network without HRDA'):
+        build(dict(alignment=dict(type='AdversarialAlignment')), HRDA)
+    with pytest.raises(ValueError, match="eval_branch is 'student' or 'teacher'; got 'techer'"):
+        build(MIC, eval_branch='techer')
 
 
 def test_components_that_do_not_fit_the_network_are_refused():

@@ -207,9 +207,9 @@ def test_long_tail_paste_brings_label_and_weight_one():
     rare = Clip(rare.frames, rare.labels, torch.ones_like(rare.weights))
     other = random_clip(2, (16, 24), 2, classes=(3, 4), seed=5)
     tail = LongTail(clips=[[other, rare]], classes=[[torch.tensor([3, 3]), torch.tensor([3, 4])]])
-    result = paste_long_tail(mixed, tail, mix=1)
+    result, where = paste_long_tail(mixed, tail, mix=1)
     pasted = rare.labels == torch.tensor([3, 4])[:, None, None, None]
-    assert torch.equal(result.frames[:, :, 0] == 1, pasted)
+    assert torch.equal(result.frames[:, :, 0] == 1, pasted) and torch.equal(where, pasted)
     assert (result.weights[pasted] == 1).all()
     assert torch.equal(result.labels[pasted], rare.labels[pasted])
     assert torch.equal(result.labels[~pasted], mixed.labels[~pasted])
@@ -222,11 +222,32 @@ def test_quadmix_gives_each_mix_its_own_long_tail_images():
     tss, tst = run_quadmix(QuadMix(), source, target, long_tail=tail)
     assert 3.0 in tss.clip.frames and 4.0 not in tss.clip.frames
     assert 4.0 in tst.clip.frames and 3.0 not in tst.clip.frames
+    # Both mixed images show the same where they say so, and neither's own objects are among that.
+    shared = tss.pasted[:, 0]
+    assert shared.any() and torch.equal(tss.pasted, tst.pasted)
+    assert torch.equal(tss.clip.frames[:, 0, 0][shared], tst.clip.frames[:, 0, 0][shared])
+    assert not (tss.clip.frames[:, 0, 0] == 3)[shared].any() and not (tst.clip.frames[:, 0, 0] == 4)[shared].any()
+
+
+@pytest.mark.parametrize(('off', 'values'), [
+    ({}, {1.0, 7.0}), (dict(intra_source=False), {7.0}), (dict(source_to_target=False), {7.0}),
+    (dict(intra_target=False), {1.0}), (dict(target_to_source=False), {1.0}),
+    (dict(intra_source=False, target_to_source=False), set())])
+def test_only_what_both_mixed_images_get_from_the_templates_is_shared(off, values):
+    old = random_clip(1, (16, 24), 1), random_clip(1, (16, 24), 7, (10, 11), 1.0)
+    old[1].confidence[..., 12:] = 0
+    new = random_clip(1, (16, 24), 2, seed=3), random_clip(1, (16, 24), 8, (10, 11), 1.0, seed=4)
+    component = QuadMix(**off)
+    component(*old, 19, 0, generator())
+    tss, tst = component(*new, 19, 1, generator())
+    shared = tss.pasted[:, 0]
+    assert torch.equal(tss.clip.frames[:, 0, 0][shared], tst.clip.frames[:, 0, 0][shared])
+    assert set(tss.clip.frames[:, 0, 0][shared].tolist()) == values
 
 
 @pytest.mark.parametrize(('arguments', 'message'), [
     (dict(confidence_threshold=90), r'softmax score in \[0, 1\]; got 90'), (dict(target_classes=0), 'switch it off'),
-    (dict(start_iter=-1), 'start_iter is an iteration')])
+    (dict(start_iter=-1), 'start_iter is an iteration'), (dict(scale=-1), 'scale is a factor of the loss')])
 def test_impossible_choices_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         QuadMix(**arguments)

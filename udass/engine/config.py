@@ -2,7 +2,7 @@
 import difflib
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import mmseg.registry
@@ -138,7 +138,8 @@ def _check_option(config: Mapping, option: str) -> None:
         else:
             raise ValueError(f'option {option}: {path} is {node!r}, which has no keys')
         if valid is not None and key not in valid:
-            raise ValueError('option ' + _unknown_key(path, key, valid, 'the keys there are'))
+            present = node if isinstance(node, Mapping) else ()
+            raise ValueError('option ' + _unknown_key(path, key, valid, 'the keys there are', present))
         path = f'{path}.{key}'.lstrip('.')
         if isinstance(node, Mapping) and key not in node:
             # A new argument: what is below it is checked with the component.
@@ -157,6 +158,9 @@ def _valid_keys(node: Mapping, path: str) -> set[str] | None:
         return _top_level_keys()
     if 'type' not in node and path.split('.')[-1] in _FREE_FORM:
         return None
+    if path == 'optim_wrapper' and 'optimizer' not in node:
+        # One optimizer wrapper per part of the model.
+        return set(node)
     keys = set(node) | _extra_keys(path)
     if path == 'randomness':
         return keys | set(inspect.signature(Runner.set_randomness).parameters) - {'self'}
@@ -174,8 +178,10 @@ def _valid_keys(node: Mapping, path: str) -> set[str] | None:
     return keys
 
 
-def _unknown_key(path: str, key: str, valid: set[str], verb: str) -> str:
+def _unknown_key(path: str, key: str, valid: set[str], verb: str, present: Collection[str] = ()) -> str:
+    """What to say of a key that does not exist; ``present`` are keys that the config has there."""
     close = difflib.get_close_matches(key, valid, n=1)
     hint = f' Did you mean {close[0]}?' if close else ''
-    shown = ', '.join(sorted(valid - _BUILDER_KEYS - _FILLED_IN)) or 'no keys'
+    hidden = (_BUILDER_KEYS | _FILLED_IN) - set(present)
+    shown = ', '.join(sorted(valid - hidden)) or 'no keys'
     return f'{path}.{key}'.lstrip('.') + f' does not exist: {verb} {shown}.{hint}'

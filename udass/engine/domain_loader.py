@@ -1,5 +1,6 @@
 """The dataloaders of all domains as one: what the training loop iterates over."""
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from itertools import count
 
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -14,11 +15,14 @@ class DomainLoader:
         loaders (dict[str, DataLoader]): domain -> loader with an endless sampler that has ``skip(num_samples)``. The
             first one is the domain whose metainfo counts (``source``).
         length (int): iterations of the training run.
+        starts (dict[str, int] | None): domain -> first iteration whose batch has it; 0 for those that are not named.
     """
 
-    def __init__(self, loaders: dict[str, DataLoader], length: int) -> None:
+    def __init__(self, loaders: dict[str, DataLoader], length: int, starts: dict[str, int] | None = None) -> None:
         self.loaders = loaders
         self.length = length
+        self.starts = {domain: (starts or {}).get(domain, 0) for domain in loaders}
+        self._first = 0
 
     @property
     def dataset(self) -> Dataset:
@@ -34,8 +38,11 @@ class DomainLoader:
         return self.length
 
     def __iter__(self) -> Generator[dict, None, None]:
-        iterators = {domain: iter(loader) for domain, loader in self.loaders.items()}
-        while True:
+        iterators: dict[str, Iterator] = {}
+        for iteration in count(self._first):
+            for domain, loader in self.loaders.items():
+                if domain not in iterators and iteration >= self.starts[domain]:
+                    iterators[domain] = iter(loader)
             yield {domain: next(iterator) for domain, iterator in iterators.items()}
 
     def skip(self, iterations: int) -> None:
@@ -43,8 +50,9 @@ class DomainLoader:
 
         Call it before iterating: workers that run already have drawn ahead.
         """
-        for loader in self.loaders.values():
-            loader.sampler.skip(iterations * loader.batch_size)
+        self._first = iterations
+        for domain, loader in self.loaders.items():
+            loader.sampler.skip(max(iterations - self.starts[domain], 0) * loader.batch_size)
 
 
 class DomainIterator:

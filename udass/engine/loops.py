@@ -50,12 +50,17 @@ class UDATrainLoop(IterBasedTrainLoop):
     def __init__(self, runner: Runner, dataloader: dict, max_iters: int, val_begin: int = 1, val_interval: int = 1000,
                  domains: Sequence[str] = ('source', 'target'), source_sampling: dict | None = None,
                  long_tail: dict | None = None) -> None:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        if getattr(model, 'needs_target', False) and len(domains) < 2:
+            raise ValueError(f'{type(model).__name__} with these components also learns from the target, but '
+                             f'train_cfg.domains is {tuple(domains)}: name source and target, or leave these '
+                             'components out')
         configs = domain_configs(dataloader, domains, source_sampling, long_tail)
         loaders = {domain: _build_loader(runner, config) for domain, config in configs.items()}
         _check_same_classes(loaders)
-        super().__init__(runner, DomainLoader(loaders, length=max_iters), max_iters=max_iters, val_begin=val_begin,
-                         val_interval=val_interval)
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        starts = {'long_tail': getattr(model, 'long_tail_start', 0)}
+        super().__init__(runner, DomainLoader(loaders, length=max_iters, starts=starts), max_iters=max_iters,
+                         val_begin=val_begin, val_interval=val_interval)
         if hasattr(model, 'use_metainfo'):
             model.use_metainfo(self.dataloader.dataset.metainfo)
         self.dataloader_iterator = DomainIterator(self.dataloader)

@@ -61,6 +61,16 @@ class UDARunner(Runner):
         with file_only(self.logger, logging.ERROR):
             return super().build_optim_wrapper(optim_wrapper)
 
+    def build_param_scheduler(self, scheduler: dict | list) -> dict | list:
+        """mmengine's; warns if the learning rate is not made for the length of the training."""
+        built = super().build_param_scheduler(scheduler)
+        ends = [one.end for one in _flat(built)]
+        # mmengine reaches the last value one step early: some schedules have one step more than the training.
+        if ends and max(ends) not in (self.max_iters, self.max_iters + 1):
+            self.logger.warning(f'The schedule of the learning rate ends at iteration {max(ends)}, the training at '
+                                f'{self.max_iters}: if that is not meant, set `end` in param_scheduler, too')
+        return built
+
     def register_default_hooks(self, hooks: dict | None = None) -> None:
         """mmengine's, and what makes checkpoints load safely."""
         super().register_default_hooks(hooks)
@@ -110,8 +120,10 @@ class UDARunner(Runner):
         self._has_loaded = True
         self.logger.info(f'Loaded {" and ".join(loaded)} from {filename}')
         if model.teacher is not None and 'teacher' not in loaded:
-            level = logging.WARNING if model.eval_branch == 'teacher' else logging.INFO
-            self.logger.log(level, f'{filename} has no teacher: it starts as the student')
+            if model.eval_branch == 'teacher' and not isinstance(self._train_loop, BaseLoop):
+                raise ValueError(f'{filename} has no teacher to test: test its student, or give a checkpoint of a '
+                                 'method with a teacher')
+            self.logger.info(f'{filename} has no teacher: it starts as the student')
 
     def load_checkpoint(self, filename: str, map_location: str | Callable = 'cpu', strict: bool = True,
                         revise_keys: list[tuple[str, str]] | None = None) -> dict:
@@ -187,3 +199,9 @@ class UDARunner(Runner):
         with file_only(self.logger, logging.ERROR), atomic_target(Path(out_dir) / filename) as temporary:
             super().save_checkpoint(str(temporary.parent), temporary.name, save_optimizer=save_optimizer,
                                     save_param_scheduler=save_param_scheduler, meta=meta, by_epoch=by_epoch)
+
+
+def _flat(schedulers: dict | list) -> list:
+    """All schedulers, of one optimizer or of several."""
+    groups = schedulers.values() if isinstance(schedulers, dict) else [schedulers]
+    return [scheduler for group in groups for scheduler in group]

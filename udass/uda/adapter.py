@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from udass.models.segmentors import HRDAEncoderDecoder, Outputs
 from udass.models.windows import Box
 from udass.uda.alignment import train_discriminator
-from udass.uda.checks import check_components, check_optimizers
+from udass.uda.checks import check_adapter, check_optimizers
 from udass.uda.clip import IGNORE, Clip
 from udass.uda.ema import evaluate_with_batch_statistics
 from udass.uda.mixing.long_tail import LongTail, group_long_tail
@@ -36,12 +36,13 @@ class DomainAdapter(BaseModel):
         student: config of a segmentor (with a `PixelPreprocessor`).
         ema: config of the teacher's update; None has no teacher.
         pseudo_labels: config of the component that turns teacher scores into labels and weights; needed with ema.
-        mixing: config of the component that makes mixed passes of source and target; needed with ema.
+        mixing: config of the component that makes mixed passes of source and target; None leaves them out.
         photometric: config of the colour change of mixed and masked images; None leaves them as they are.
         masking: config of the block masking of the masked pass; None leaves the pass out.
         feature_distance: config of the term that keeps features of things near to those of the student's start
             weights, which are to be ImageNet's; None leaves it out.
-        alignment: config of a loss on unlabelled target images; None leaves their pass out.
+        alignment: config of a loss on unlabelled target images, built with the student's ``num_classes``; None leaves
+            their pass out.
         feature_mixing: config of the mixing of decoder features between mixed passes; None leaves it out.
         teacher_batch_statistics: the teacher's batch norm uses the batch's statistics (the reference) instead of the
             running ones.
@@ -67,9 +68,9 @@ class DomainAdapter(BaseModel):
                  eval_branch: str = 'student',
                  seed: int | None = None) -> None:
         super().__init__()
-        if ema is not None and (pseudo_labels is None or mixing is None):
-            raise ValueError('a teacher (ema) needs both pseudo_labels and mixing; for training without pseudo-labels '
-                             'leave all of them out')
+        if ema is not None and (pseudo_labels is None or mixing is masking is None):
+            raise ValueError('a teacher (ema) needs pseudo_labels, and mixing or masking to use them; for training '
+                             'without pseudo-labels leave all of them out')
         if ema is None and not (pseudo_labels is mixing is photometric is masking is feature_mixing is None):
             raise ValueError('pseudo_labels, mixing, photometric, masking and feature_mixing work on pseudo-labels of '
                              'the target: give ema too')
@@ -91,12 +92,22 @@ class DomainAdapter(BaseModel):
         self.iteration = 0
         self.keep_panels = False
         self.panels: dict[str, dict] = {}
-        check_components(self)
+        check_adapter(self)
 
     def use_metainfo(self, metainfo: Mapping) -> None:
         """Hand what the source data set says of its classes to the components that need it; the loop calls this."""
         if self.feature_distance is not None:
             self.feature_distance.use_metainfo(metainfo)
+
+    @property
+    def needs_target(self) -> bool:
+        """Whether the step looks at target images."""
+        return self.ema is not None or self.alignment is not None
+
+    @property
+    def long_tail_start(self) -> int:
+        """First iteration that may paste long-tail images."""
+        return getattr(self.mixing, 'start_iter', 0)
 
     # ---------------------------------------------------------------- the step
 
@@ -120,12 +131,18 @@ class DomainAdapter(BaseModel):
         elif self.alignment is not None:
             target = self.unlabelled_clip(data['target'])
         long_tail = self.long_tail(data['long_tail'], len(source)) if 'long_tail' in data else None
-        panels, scores = {}, {}
+        panels, scores, names = {}, {}, set()
         features: list[Tensor] = []
         total = torch.zeros((), device=source.frames.device)
         for item in self.passes(source, target, long_tail):
-            loss, scores[item.name] = self.run_pass(item, optimizer, log, features)
+            if item.name in names:
+                raise ValueError(f'two passes of one iteration are named {item.name}: their losses would overwrite '
+                                 'each other in the log')
+            names.add(item.name)
+            loss, logits = self.run_pass(item, optimizer, log, features)
             total += loss
+            if alignment_optimizer is not None:
+                scores[item.name] = logits
             if self.keep_panels:
                 panels[item.name] = vars(item.clip)
         optimizer.step()
@@ -143,17 +160,22 @@ class DomainAdapter(BaseModel):
         """The recipe: source, mixed, masked, unlabelled pass. Each is made when the one before is done and freed."""
         yield Pass('source', source, box=self.detail_box(source), anchored=self.feature_distance is not None)
         if self.ema is not None:
-            mixed = self.mixing(source, target, self.student_classes, self.iteration, self.generator, long_tail)
-            change = self.photometric.draw(len(target), self.generator) if self.photometric is not None else None
-            # Passes that mix decoder features must look at the same detail.
-            shared = self.detail_box(target) if self.feature_mixing is not None else None
-            for item in mixed:
-                frames = item.clip.frames if change is None else self.photometric.apply(item.clip.frames, change)
-                yield replace(item, clip=item.clip.with_frames(frames), box=shared or self.detail_box(item.clip))
+            if self.mixing is not None:
+                yield from self.mixed_passes(source, target, long_tail)
             if self.masking is not None:
                 yield self.masked_pass(source, target)
         if self.alignment is not None:
             yield Pass('target', target, labelled=False)
+
+    def mixed_passes(self, source: Clip, target: Clip, long_tail: LongTail | None) -> Iterator[Pass]:
+        """What the mixing makes of source and target, all passes with the same change of colours."""
+        mixed = self.mixing(source, target, self.student_classes, self.iteration, self.generator, long_tail)
+        change = self.photometric.draw(len(target), self.generator) if self.photometric is not None else None
+        # Passes that mix decoder features must look at the same detail.
+        shared = self.detail_box(target) if self.feature_mixing is not None else None
+        for item in mixed:
+            frames = item.clip.frames if change is None else self.photometric.apply(item.clip.frames, change)
+            yield replace(item, clip=item.clip.with_frames(frames), box=shared or self.detail_box(item.clip))
 
     def masked_pass(self, source: Clip, target: Clip) -> Pass:
         """Images with blocks masked out, against their labels (MIC); see `BlockMasking` for which."""
@@ -245,7 +267,8 @@ class DomainAdapter(BaseModel):
     def long_tail(self, batch: dict, batch_size: int) -> LongTail:
         """The long-tail loader's batch, see `group_long_tail`."""
         if self.mixing is None or self.mixing.number_of_mixes == 0:
-            raise ValueError(f'{type(self.mixing).__name__} pastes no long-tail images: leave train_cfg.long_tail out')
+            kind = 'a method without mixing' if self.mixing is None else type(self.mixing).__name__
+            raise ValueError(f'{kind} pastes no long-tail images: leave train_cfg.long_tail out')
         names = [sample.metainfo['paste_class'] for sample in batch['data_samples']]
         return group_long_tail(self.labelled_clip(batch), names, self.mixing.number_of_mixes, batch_size)
 
@@ -299,8 +322,6 @@ class DomainAdapter(BaseModel):
             raise ValueError('DomainAdapter trains with train_step; under DDP use '
                              "model_wrapper_cfg=dict(type='MMSeparateDistributedDataParallel')")
         branch = self.teacher if self.eval_branch == 'teacher' else self.student
-        if branch is None:
-            raise ValueError('eval_branch is teacher, but this method has no teacher (ema is None)')
         return unwrap(branch)(inputs, data_samples, mode=mode)
 
     def get_extra_state(self) -> dict:

@@ -21,14 +21,14 @@ def normalized_entropy(logits: Tensor) -> Tensor:
 
     Source: ADVENT (Vu et al. 2019, arXiv 1811.12833), equations 2 and 3.
     """
-    log_scores = logits.log_softmax(dim=1)
+    log_scores = logits.float().log_softmax(dim=1)
     entropy = -(log_scores.exp() * log_scores).sum(dim=1)
     return entropy.mean() / math.log(logits.shape[1])
 
 
 def domain_loss(answers: Tensor, domain: float) -> Tensor:
     """Least squares: the mean squared distance of a discriminator's answers (N, 1, h, w) to a domain's number."""
-    return (answers - domain).square().mean()
+    return (answers.float() - domain).square().mean()
 
 
 @MODELS.register_module()
@@ -36,12 +36,18 @@ class EntropyMinimization(nn.Module):
     """MinEnt: predictions on the target should be certain.
 
     Args:
-        weight: factor of `normalized_entropy` in the loss (ADVENT: 0.001).
         num_classes: C; the adapter fills it in.
+        weight: factor of `normalized_entropy` in the loss (ADVENT: 0.001).
+
+    Raises:
+        ValueError: a negative weight, or a single class, whose scores are always certain.
     """
 
-    def __init__(self, weight: float = 0.001, num_classes: int | None = None) -> None:
+    def __init__(self, num_classes: int, weight: float = 0.001) -> None:
         super().__init__()
+        if weight < 0 or num_classes < 2:
+            raise ValueError('weight is a factor of the loss, 0 or more, and num_classes 2 or more; got '
+                             f'{weight} and {num_classes}')
         self.weight = weight
 
     def target_losses(self, logits: Tensor) -> dict[str, Tensor]:
@@ -59,13 +65,19 @@ class AdversarialAlignment(nn.Module):
     Source: Tsai et al. 2018 (AdaptSegNet, arXiv 1802.10349), single level.
 
     Args:
+        num_classes: C; the adapter fills it in.
         weight: factor of the student's adversarial loss.
         channels: channels of the discriminator's first convolution; the next three double them.
-        num_classes: C; the adapter fills it in.
+
+    Raises:
+        ValueError: a negative weight or no channels.
     """
 
     def __init__(self, num_classes: int, weight: float = 0.001, channels: int = 64) -> None:
         super().__init__()
+        if weight < 0 or channels < 1:
+            raise ValueError('weight is a factor of the loss, 0 or more, and channels a number, 1 or more; got '
+                             f'{weight} and {channels}')
         self.weight = weight
         widths = [num_classes, channels, 2 * channels, 4 * channels, 8 * channels]
         layers: list[nn.Module] = []

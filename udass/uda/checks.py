@@ -4,19 +4,23 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import nn
 
 from udass.models.losses.pixel_weight import PixelWeightMixin
-from udass.models.segmentors import SlidingEncoderDecoder
+from udass.models.segmentors import HRDAEncoderDecoder, SlidingEncoderDecoder
 from udass.uda.feature_mixing import fusion_layer
 
 
-def check_components(adapter: nn.Module) -> None:
+def check_adapter(adapter: nn.Module) -> None:
     """Look at the components of a `DomainAdapter`.
 
     Raises:
         ValueError: some of them would silently do something else than they seem to.
     """
     student = adapter.student
+    if adapter.eval_branch not in ('student', 'teacher'):
+        raise ValueError(f"eval_branch is 'student' or 'teacher'; got {adapter.eval_branch!r}")
     if adapter.ema is not None:
         _check_teacher(adapter)
+    elif adapter.eval_branch == 'teacher':
+        raise ValueError('eval_branch is teacher, but this method has no teacher (ema is None)')
     needs_outputs = [name for name in ('feature_distance', 'alignment') if getattr(adapter, name) is not None]
     if needs_outputs and not isinstance(student, SlidingEncoderDecoder):
         raise ValueError(f'{" and ".join(needs_outputs)} need features and scores of the training forward, which '
@@ -24,8 +28,15 @@ def check_components(adapter: nn.Module) -> None:
     if adapter.feature_distance is not None and student.with_neck:
         raise ValueError('feature_distance compares features of the backbone with those of its ImageNet weights, but a '
                          'neck without such weights comes between: leave feature_distance out')
+    if adapter.alignment is not None and isinstance(student, HRDAEncoderDecoder):
+        raise ValueError('alignment compares scores of both domains, but those of an HRDAEncoderDecoder are made from '
+                         'one detail crop where there are labels and from all where there are none: use a network '
+                         'without HRDA')
     if adapter.feature_mixing is not None:
         fusion_layer(student)
+        if getattr(adapter.mixing, 'number_of_mixes', 0) < 2:
+            raise ValueError('feature_mixing mixes the features of two mixed passes, which '
+                             f'{type(adapter.mixing).__name__} does not make: use QuadMix, or leave feature_mixing out')
 
 
 def check_optimizers(alignment: nn.Module | None,
@@ -33,14 +44,14 @@ def check_optimizers(alignment: nn.Module | None,
     """The optimizer of the student and that of the alignment, if it has anything to train.
 
     Raises:
-        ValueError: an optimizer is missing or has nothing to do, or gradients would be accumulated over iterations.
+        ValueError: an optimizer is missing, or gradients would be accumulated over iterations.
     """
     trains = alignment is not None and any(parameter.requires_grad for parameter in alignment.parameters())
-    names = ['student', 'alignment'] if trains else ['student']
+    needed = ['student', 'alignment'] if trains else ['student']
     several = isinstance(optim_wrapper, OptimWrapperDict)
     given = dict(optim_wrapper.items()) if several else {'student': optim_wrapper}
-    if sorted(given) != sorted(names):
-        raise ValueError(f'this method is trained by optimizers of {" and ".join(names)}, the config has those of '
+    if not set(needed) <= set(given):
+        raise ValueError(f'this method is trained by optimizers of {" and ".join(needed)}, the config has those of '
                          f'{" and ".join(given)}: set optim_wrapper, see configs/_base_/schedules')
     for wrapper in given.values():
         if getattr(wrapper, '_accumulative_counts', 1) != 1:

@@ -34,7 +34,7 @@ def feature_distance(features: Tensor, anchors: Tensor, cells: Tensor) -> Tensor
         features, anchors: (N, D, h, w).
         cells: (N, h, w) bool.
     """
-    distance = torch.linalg.vector_norm(features - anchors, dim=1)
+    distance = torch.linalg.vector_norm(features.float() - anchors.float(), dim=1)
     return (distance * cells).sum() / cells.sum().clamp(min=1)
 
 

@@ -20,8 +20,9 @@ def mix_features(own: Tensor, other: Tensor, mask: Tensor, own_share: float) -> 
         own, other: (N, E, h, w).
         mask: (N, 1, H, W) bool at pixel size; its nearest pixel decides for a cell.
     """
-    inside = F.interpolate(mask.float(), size=own.shape[-2:], mode='nearest')
-    return torch.lerp(own, other, (1 - own_share) * inside)
+    # In mixed precision the features are half, and lerp wants one type.
+    inside = F.interpolate(mask.float(), size=own.shape[-2:], mode='nearest').to(own.dtype)
+    return torch.lerp(own, other.to(own.dtype), (1 - own_share) * inside)
 
 
 @MODELS.register_module()

@@ -8,7 +8,7 @@ model = dict(
     mixing=dict(type='ClassMix'),
     photometric=dict(type='PhotometricChange'),
     # Blocks of 64 pixels hide whole parts of objects, but leave enough of the context; 32 for crops of 512. With a
-    # source by day and a target at night or in bad weather take mode='mixed' (cs2acdc_mic.py).
+    # source by day and a target at night or in bad weather take mic_mixed.py.
     masking=dict(type='BlockMasking', block_size=64, ratio=0.7, mode='target'),
     # Keeps what ImageNet taught about things; stuff looks different there.
     feature_distance=dict(type='FeatureDistance', weight=0.005, min_ratio=0.75))

@@ -5,6 +5,7 @@ Shapes: N images, C classes, H, W pixels, h, w cells of the decoder's scores.
 from typing import NamedTuple
 
 from mmseg.models import EncoderDecoder
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from mmseg.utils import add_prefix
 from torch import Tensor
@@ -13,11 +14,17 @@ from udass.models.windows import average_windows, uses_batch_statistics, window_
 
 
 class Outputs(NamedTuple):
-    """What one forward in training gives: losses, backbone features (finest first), scores (N, C, h, w) of any size."""
+    """What one forward in training gives.
+
+    Attributes:
+        losses: by name.
+        features: of the backbone, finest first.
+        scores: (N, C, h, w) of any size; None from a segmentor that does not show them.
+    """
 
     losses: dict[str, Tensor]
     features: list[Tensor]
-    scores: Tensor
+    scores: Tensor | None
 
 
 @MODELS.register_module()
@@ -39,12 +46,15 @@ class SlidingEncoderDecoder(EncoderDecoder):
             return self.outputs(inputs, data_samples)
         return super().forward(inputs, data_samples, mode)
 
-    def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
-        """Losses of normalised images (N, 3, H, W) against the samples' labels and pixel weights."""
-        return self.outputs(inputs, data_samples).losses
-
     def outputs(self, inputs: Tensor, data_samples: list) -> Outputs:
-        """The losses, and the features and scores that they were computed from."""
+        """The losses, and the features and scores that they were computed from.
+
+        Raises:
+            ValueError: the head has a way of its own from features to losses.
+        """
+        if type(self.decode_head).loss is not BaseDecodeHead.loss:
+            raise ValueError(f'{type(self.decode_head).__name__} computes its losses in a way of its own and shows no '
+                             'scores: leave feature_distance and alignment out, or use another head')
         features = self.extract_feat(inputs)
         scores = self.decode_head(features)
         losses = add_prefix(self.decode_head.loss_by_feat(scores, data_samples), 'decode')

@@ -47,11 +47,17 @@ def group_long_tail(clip: Clip, names: Sequence[int], mixes: int, batch_size: in
         classes=[[classes[i:i + batch_size] for i in row] for row in starts])
 
 
-def paste_long_tail(mixed: Clip, long_tail: LongTail, mix: int) -> Clip:
-    """Paste every drawn object of the mixed image number ``mix`` over it, label and weight 1 with it."""
+def paste_long_tail(mixed: Clip, long_tail: LongTail, mix: int) -> tuple[Clip, Tensor]:
+    """Paste every drawn object of the mixed image number ``mix`` over it, label and weight 1 with it.
+
+    Returns:
+        The mixed clip, and which of its pixels are pasted, (N, T, H, W) bool.
+    """
+    pasted = torch.zeros_like(mixed.labels, dtype=torch.bool)
     for clips, classes in zip(long_tail.clips, long_tail.classes, strict=True):
         number = len(clips[mix])
         clip = clips[mix].fit(len(mixed), mixed.size)
         wanted = classes[mix].repeat(-(-len(mixed) // number))[:len(mixed)]
-        mixed = paste(clip.labels == wanted[:, None, None, None], clip, mixed)
-    return mixed
+        mask = clip.labels == wanted[:, None, None, None]
+        mixed, pasted = paste(mask, clip, mixed), pasted | mask
+    return mixed, pasted

@@ -25,6 +25,14 @@ class Directions:
     target_to_source: bool = True
     intra_target: bool = True
 
+    def shared(self, source_mask: Tensor, target_mask: Tensor) -> Tensor:
+        """Where TSS and TST show the same pasted pixels, for the masks of the two templates."""
+        shared = source_mask & (self.intra_source and self.source_to_target)
+        if self.target_to_source and self.intra_target:
+            return shared | target_mask
+        # Pasted over one of the images, the template target hides what lies under it there.
+        return shared & ~target_mask if self.target_to_source or self.intra_target else shared
+
 
 @dataclass(frozen=True)
 class QuadMixed:
@@ -123,6 +131,8 @@ class QuadMix(nn.Module):
             raise ValueError('start_iter is an iteration (0 or more), source_classes and target_classes are numbers of '
                              f'classes (1 or more; to leave a direction out, switch it off); got {start_iter}, '
                              f'{source_classes} and {target_classes}')
+        if scale <= 0:
+            raise ValueError(f'scale is a factor of the loss, larger than 0; got {scale}')
         if not 0 <= confidence_threshold <= 1:
             raise ValueError(f'confidence_threshold is a softmax score in [0, 1]; got {confidence_threshold}')
         self.start_iter = start_iter
@@ -153,12 +163,15 @@ class QuadMix(nn.Module):
         source_mask = class_mask(old_source.labels, chosen_source)
         target_mask = confident_class_mask(old_target, chosen_target, self.confidence_threshold)
         mixed = quadmix(source, target, old_source, old_target, source_mask, target_mask, self.directions)
-        passes = []
-        for number, (name, clip) in enumerate((('tss', mixed.tss), ('tst', mixed.tst))):
-            if long_tail is not None:
-                clip = paste_long_tail(clip, long_tail, number)
-            passes.append(Pass(name, clip, scale=self.scale, pasted=(source_mask | target_mask)[:, :1]))
-        return passes
+        shared = self.directions.shared(source_mask, target_mask)
+        clips = [mixed.tss, mixed.tst]
+        if long_tail is not None:
+            for number, clip in enumerate(clips):
+                # Each mixed image gets objects of its own.
+                clips[number], own = paste_long_tail(clip, long_tail, number)
+                shared = shared & ~own
+        return [Pass(name, clip, scale=self.scale, pasted=shared[:, :1])
+                for name, clip in zip(('tss', 'tst'), clips, strict=True)]
 
     def draw_classes(self, template_source: Clip, template_target: Clip, num_classes: int,
                      generator: torch.Generator) -> tuple[Tensor, Tensor]:
