@@ -1,5 +1,9 @@
-"""Optical flow: files and warping. One convention, stated in ``warping``."""
+"""Optical flow: estimators, files, a cache, warping. One convention, stated in ``warping``."""
+from udass.flow.cache import FlowCache
+from udass.flow.estimators import DISFlow, RAFTFlow
 from udass.flow.files import read_flow, write_flow
+from udass.flow.precomputed import PrecomputedFlow
 from udass.flow.warping import consistent, flip_flow, inside, resize_flow, warp, warp_labels
 
-__all__ = ['consistent', 'flip_flow', 'inside', 'read_flow', 'resize_flow', 'warp', 'warp_labels', 'write_flow']
+__all__ = ['DISFlow', 'FlowCache', 'PrecomputedFlow', 'RAFTFlow', 'consistent', 'flip_flow', 'inside', 'read_flow',
+           'resize_flow', 'warp', 'warp_labels', 'write_flow']
