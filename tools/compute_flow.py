@@ -7,9 +7,8 @@ Loaders compute the flow that the cache lacks, so that this is not needed; but i
 at any time (Ctrl-C) and goes on where it was. docs/optical_flow.md describes estimators, files and cache.
 
 In a config it fills the caches of the data sets that have a method ``flow_pairs()``, which lists the paths (current
-frame, other frame) of all flows that they need, and a ``FlowCache`` as the attribute ``flow_cache`` of the data set or
-of a transform in its pipeline. The attribute ``flow_size`` beside it says at which (height, width); None = the frames'
-own.
+frame, other frame) of all flows that they need. The cache is the attribute ``cache`` of a transform in their pipeline
+(``LoadFlow``), and the size of the flow that of the ``img`` which the transforms before it make of the first sample.
 """
 import argparse
 import os
@@ -24,7 +23,7 @@ from tqdm import tqdm
 
 from udass.engine.command import run_command
 from udass.engine.config import load_config
-from udass.flow import DISFlow, FillReport, FlowCache, FlowRequest, RAFTFlow, fill, numbered_pairs
+from udass.flow import DISFlow, FillReport, FlowCache, FlowRequest, PrecomputedFlow, RAFTFlow, fill, numbered_pairs
 
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 _ESTIMATORS = ('dis', 'raft_small', 'raft_large')
@@ -71,16 +70,21 @@ def clip_configs(node: object, path: str) -> Iterator[tuple[str, Mapping]]:
             yield from clip_configs(value, f'{path}.{number}')
 
 
-def cache_of(dataset: object, where: str) -> tuple[FlowCache, tuple[int, int] | None] | None:
-    """The cache of a data set and the size of its flow; None if it loads no flow."""
-    for owner in (dataset, *getattr(getattr(dataset, 'pipeline', None), 'transforms', ())):
-        cache = getattr(owner, 'flow_cache', None)
-        if cache is not None:
+def cache_of(dataset: object, where: str) -> tuple[FlowCache, tuple[int, int]] | None:
+    """The cache of a data set and the (height, width) of its flow; None if it reads no flow of files."""
+    transforms = dataset.pipeline.transforms
+    for place, transform in enumerate(transforms):
+        cache = getattr(transform, 'cache', None)
+        if isinstance(cache, PrecomputedFlow):
+            cache = FlowCache(estimator=cache)
+        if isinstance(cache, FlowCache):
             if cache.computes and cache.folder is None:
-                raise ValueError(f'{where}: its flow is computed in every epoch, because no folder is set for it; set '
-                                 f'the one that {type(owner).__name__} takes')
-            size = getattr(owner, 'flow_size', None)
-            return cache, None if size is None else tuple(size)
+                raise ValueError(f'{where}: the flow is computed in every epoch, because its FlowCache has no folder; '
+                                 'set its folder')
+            results = dataset.get_data_info(0)
+            for before in transforms[:place]:
+                results = before(results)
+            return cache, results['img'].shape[:2]
     return None
 
 

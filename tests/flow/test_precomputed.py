@@ -44,20 +44,24 @@ def test_unknown_naming():
 def test_files_are_read_in_pixels_of_the_wanted_size(tmp_path):
     names = ('001_00010.jpg', '001_00009.jpg')
     write_flow(tmp_path / '001_0001000009_int16_x10.npy', np.ones((90, 160, 2)) * [4.0, -6.0])
-    cache = FlowCache(None, dict(type='PrecomputedFlow', folder=str(tmp_path), naming='viper'))
+    flow = PrecomputedFlow(str(tmp_path), 'viper')
+    cache = FlowCache(estimator=dict(type='PrecomputedFlow', folder=str(tmp_path), naming='viper'))
     assert not cache.computes
-    assert cache(*names).shape == (90, 160, 2)
-    assert cache(*names, size=(45, 80))[3, 7] == pytest.approx([2, -3])
-    # Sizes are rounded to whole pixels: each component by its own ratio.
-    assert cache(*names, size=(45, 81))[3, 7] == pytest.approx([4 * 81 / 160, -3])
+    for source in (flow, cache):
+        assert source(*names).shape == (90, 160, 2)
+        assert source(*names, size=(45, 80))[3, 7] == pytest.approx([2, -3])
+        # Sizes are rounded to whole pixels: each component by its own ratio.
+        assert source(*names, size=(45, 81))[3, 7] == pytest.approx([4 * 81 / 160, -3])
     with pytest.raises(ValueError, match='001_0001000009_int16_x10.npy has 160x90 pixels, .* frames of 160x75'):
-        cache(*names, size=(75, 160))
+        flow(*names, size=(75, 160))
 
 
 def test_missing_and_damaged_files_are_named(tmp_path):
     flow = PrecomputedFlow(str(tmp_path), 'synthia')
     with pytest.raises(FileNotFoundError, match='000007_int16_x10.npy from 000007.png to 000006.png does not exist'):
-        flow.read('000007.png', '000006.png')
+        flow('000007.png', '000006.png')
     (tmp_path / '000007_int16_x10.npy').write_bytes(b'')
     with pytest.raises(ValueError, match=r'000007_int16_x10.npy \(0 bytes\) cannot be read'):
-        flow.read('000007.png', '000006.png')
+        flow('000007.png', '000006.png')
+    with pytest.raises(TypeError, match='finds files by the names .* use it where a FlowCache stands'):
+        flow(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2, 3), np.uint8))

@@ -7,24 +7,27 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, MODELS
 
 from tests.flow.test_filling import write_frames
 from tools import compute_flow
-from udass.flow import FlowCache, numbered_pairs
+from udass.flow import numbered_pairs, write_flow
 
 PROJECT = Path(__file__).parents[2]
 
 
 class ToyClips:
-    """A data set of clips as far as the tool is concerned; its pipeline has the cache, as a loading transform would."""
+    """A data set of clips as far as the tool is concerned. The second of its transforms loads the flow."""
 
-    def __init__(self, frames, cache=None, flow_size=None):
+    def __init__(self, frames, flow, size=(32, 48)):
         self.frames = frames
-        estimator = dict(type='DISFlow', preset='ultrafast')
-        loader = SimpleNamespace(flow_cache=FlowCache(cache, estimator), flow_size=flow_size)
-        self.pipeline = SimpleNamespace(transforms=[SimpleNamespace(), loader])
+        flow = SimpleNamespace(cache=MODELS.build(flow))
+        self.pipeline = SimpleNamespace(transforms=[lambda results: {**results, 'img': np.zeros((*size, 3))}, flow])
+
+    def get_data_info(self, index):
+        return {'img_path': self.flow_pairs()[index][0]}
 
     def flow_pairs(self):
         return numbered_pairs(self.frames)
@@ -47,10 +50,11 @@ def compute(*arguments):
     return compute_flow.compute(compute_flow.parse_args([str(argument) for argument in arguments]))
 
 
-def write_config(path, frames, **options):
-    dataset = f'dict(type="RepeatDataset", times=2, dataset=dict(type="ToyClips", frames="{frames}", **{options!r}))'
-    path.write_text(f'train_dataloader = dict(source=dict(dataset={dataset}))\n'
-                    f'val_dataloader = dict(dataset=dict(type="ToyClips", frames="{frames}", **{options!r}))\n')
+def write_config(path, frames, flow, **options):
+    dataset = dict(type='ToyClips', frames=str(frames), flow=flow, **options)
+    wrapped = dict(type='RepeatDataset', times=2, dataset=dataset)
+    path.write_text(f'train_dataloader = dict(source=dict(dataset={wrapped!r}))\n'
+                    f'val_dataloader = dict(dataset={dataset!r})\n')
     return path
 
 
@@ -66,7 +70,8 @@ def test_a_folder_of_frames(frames, tmp_path, capsys):
 
 def test_a_config(frames, tmp_path, capsys):
     """Wrapped data sets are found; two that need the same flow share it."""
-    config = write_config(tmp_path / 'config.py', frames, cache=str(tmp_path / 'flow'), flow_size=[36, 50])
+    flow = dict(type='FlowCache', folder=str(tmp_path / 'flow'), estimator=dict(type='DISFlow', preset='ultrafast'))
+    config = write_config(tmp_path / 'config.py', frames, flow, size=[36, 50])
     assert compute(config, '--workers', 1).computed == 3
     assert len(list((tmp_path / 'flow/dis_ultrafast/50x36').rglob('*.png'))) == 3
     printed = capsys.readouterr().out
@@ -84,9 +89,19 @@ def test_problems_end_with_status_1(frames, tmp_path, capsys):
     assert '2 computed' in printed
 
 
+def test_a_config_with_precomputed_flow_is_checked(frames, tmp_path, capsys):
+    write_flow(frames / '00001_00000.flo', np.zeros((2, 2, 2)))
+    flow = dict(type='PrecomputedFlow', naming='{current}_{other}.flo')
+    with pytest.raises(SystemExit):
+        compute(write_config(tmp_path / 'config.py', frames, flow))
+    printed = capsys.readouterr().out
+    assert f'flow file {frames}/00003_00002.flo does not exist' in printed
+    assert '0 computed in 0 s, 1 were there: beside the frames' in printed
+
+
 def test_configs_without_anything_to_do_say_so(frames, tmp_path):
-    with pytest.raises(ValueError, match='val_dataloader.dataset: its flow is computed in every epoch.* no folder'):
-        compute(write_config(tmp_path / 'config.py', frames), '--cfg-options', 'train_dataloader=None')
+    with pytest.raises(ValueError, match='source.dataset.dataset: the flow is computed in every epoch.* no folder'):
+        compute(write_config(tmp_path / 'config.py', frames, dict(type='FlowCache')))
     (tmp_path / 'images.py').write_text('train_dataloader = dict(dataset=dict(type="RepeatDataset"))\n')
     with pytest.raises(ValueError, match='no data set of .*images.py needs flow'):
         compute(tmp_path / 'images.py')

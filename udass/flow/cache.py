@@ -7,20 +7,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from mmseg.registry import MODELS
 
 from udass.flow.estimators import DISFlow, RAFTFlow
 from udass.flow.files import decode_kitti, encode_kitti, write_whole
 from udass.flow.precomputed import PrecomputedFlow
-from udass.flow.warping import resize_flow
 
 # Raise it whenever the same frames and settings give another flow.
 _VERSION = 1
-# A flow file of another shape would be stretched; published sizes are rounded.
-_ASPECT_TOLERANCE = 0.02
 
 
+@MODELS.register_module()
 class FlowCache:
     """The flow of two picture files at a given size, from files where possible.
 
@@ -31,15 +28,16 @@ class FlowCache:
 
     Args:
         folder: where computed flow is kept; None = nowhere, it is computed at every call.
-        estimator: an estimator (``udass.flow.estimators``) or its config; ``PrecomputedFlow`` reads its own files, and
-            the folder stays unused.
+        estimator: an estimator (``udass.flow.estimators``) or its config; None = ``DISFlow()``. ``PrecomputedFlow``
+            reads its own files, and the folder stays unused.
         root: the frames' paths count from here, so that data and cache can be moved together; None = absolute paths.
     """
 
-    def __init__(self, folder: str | Path | None, estimator: dict | DISFlow | RAFTFlow | PrecomputedFlow,
+    def __init__(self, folder: str | Path | None = None,
+                 estimator: dict | DISFlow | RAFTFlow | PrecomputedFlow | None = None,
                  root: str | Path | None = None) -> None:
         self.folder = None if folder is None else Path(folder).expanduser()
-        self.estimator = MODELS.build(estimator) if isinstance(estimator, dict) else estimator
+        self.estimator = MODELS.build(estimator) if isinstance(estimator, dict) else estimator or DISFlow()
         self.root = None if root is None else Path(os.path.abspath(Path(root).expanduser()))
         self._complained = False
 
@@ -60,7 +58,7 @@ class FlowCache:
             ValueError: a frame or a precomputed file is damaged or has another shape.
         """
         if not self.computes:
-            return self._precomputed(current, other, size)
+            return self.estimator(current, other, size)
         path = self.path(current, other, size)
         if path is not None and path.is_file():
             try:
@@ -122,18 +120,6 @@ class FlowCache:
                 self._complained = True
                 warnings.warn(f'computed flow cannot be kept ({error}) and will be computed at every call; choose a '
                               'folder that can be written', stacklevel=3)
-
-    def _precomputed(self, current: str | Path, other: str | Path, size: tuple[int, int] | None) -> np.ndarray:
-        flow = self.estimator.read(current, other)
-        height, width = flow.shape[:2]
-        if size is None or (height, width) == tuple(size):
-            return flow
-        stretch = (size[1] / width) / (size[0] / height)
-        if abs(stretch - 1) > _ASPECT_TOLERANCE:
-            raise ValueError(f'{self.estimator.file(current, other)} has {width}x{height} pixels, which is not the '
-                             f'shape of frames of {size[1]}x{size[0]}. It belongs to other or cropped frames')
-        resized = resize_flow(torch.from_numpy(flow).permute(2, 0, 1).unsqueeze(0), size)
-        return np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
 
 
 def _read_frame(path: str | Path, size: tuple[int, int] | None) -> np.ndarray:

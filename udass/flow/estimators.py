@@ -6,7 +6,7 @@ second in pixels (dx, dy), see ``udass.flow.warping``. It has
 - ``key``: a name for files and folders that differs wherever the settings change the result;
 - ``concurrent``: whether several threads may call it at once.
 
-``PrecomputedFlow`` (``precomputed.py``) stands in its place where the flow comes from files.
+Flow that others computed has no estimator: see ``PrecomputedFlow``.
 """
 import hashlib
 import pickle

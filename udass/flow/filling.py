@@ -128,8 +128,8 @@ def fill(requests: Sequence[FlowRequest], workers: int = 1,
 
 def _identity(request: FlowRequest) -> tuple:
     """Equal for two requests that one file answers."""
-    return request.cache.folder, getattr(request.cache.estimator, 'key', id(request.cache)), str(request.cache.root), \
-        request.current, request.other, request.size
+    cache = request.cache
+    return cache.folder, cache.root, cache.estimator.key, request.current, request.other, request.size
 
 
 def _silent(jobs: Iterable[Future], total: int) -> Iterator[Future]:

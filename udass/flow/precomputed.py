@@ -4,16 +4,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 from mmseg.registry import MODELS
 
 from udass.flow.files import read_flow
+from udass.flow.warping import resize_flow
 
 _SUFFIX = '_int16_x10.npy'
+# A flow file of another shape would be stretched; sizes are rounded to whole pixels.
+_ASPECT_TOLERANCE = 0.02
 
 
 @MODELS.register_module()
 class PrecomputedFlow:
-    """Flow files, found by the names of the two frames. Stands where an estimator could stand.
+    """Flow files, found by the names of the two frames. It is called with those, as a ``FlowCache`` is.
 
     Args:
         folder: where the flow files are; None = ``naming`` starts at the folder of the current frame.
@@ -35,6 +39,11 @@ class PrecomputedFlow:
         self.folder = None if folder is None else Path(folder).expanduser()
         self.naming = naming
 
+    @property
+    def key(self) -> str:
+        """Equal for what finds the same files."""
+        return f'{self.folder} {self.naming}'
+
     def file(self, current: str | Path, other: str | Path) -> Path:
         """The flow file of a pair of frames, which need not exist.
 
@@ -49,19 +58,35 @@ class PrecomputedFlow:
             name = self.naming.replace('{current}', current.stem).replace('{other}', other.stem)
         return (current.parent if self.folder is None else self.folder) / name
 
-    def read(self, current: str | Path, other: str | Path) -> np.ndarray:
-        """The flow (H, W, 2) float32 of a pair of frames, in pixels of the size that the file has.
+    def __call__(self, current: str | Path, other: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
+        """The flow (H, W, 2) float32 of a pair of frames, in pixels of ``size``.
+
+        Args:
+            current, other: paths of the frames, of which only the names matter.
+            size: (height, width) to resize the flow to; None = as the file has it.
 
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: it is damaged, or the names do not fit the scheme.
+            ValueError: it is damaged or has another shape, or the names do not fit the scheme.
+            TypeError: pictures were given.
         """
+        if isinstance(current, np.ndarray):
+            raise TypeError('PrecomputedFlow finds files by the names of the frames and cannot be called with pictures '
+                            'as an estimator is; use it where a FlowCache stands')
         path = self.file(current, other)
         if not path.is_file():
             raise FileNotFoundError(f'flow file {path} from {Path(current).name} to {Path(other).name} does not '
                                     f'exist. Correct folder or naming ({self.naming}) of PrecomputedFlow, or let an '
                                     'estimator compute the flow, e.g. DISFlow')
-        return read_flow(path)[0]
+        flow = read_flow(path)[0]
+        height, width = flow.shape[:2]
+        if size is None or (height, width) == tuple(size):
+            return flow
+        if abs((size[1] / width) / (size[0] / height) - 1) > _ASPECT_TOLERANCE:
+            raise ValueError(f'{path} has {width}x{height} pixels, which is not the shape of frames of '
+                             f'{size[1]}x{size[0]}. It belongs to other or cropped frames')
+        resized = resize_flow(torch.from_numpy(flow).permute(2, 0, 1).unsqueeze(0), size)
+        return np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
 
 
 def _cityscapes(current: Path, other: Path) -> str:

@@ -1,5 +1,7 @@
 """Built-in street scenes: labelled images and clips with exact optical flow in two domains, drawn from a seed."""
 
+from udass.flow.files import read_flow, write_flow
+
 from .clip import StreetClip, render_clip
 from .domain import CAMERA, DOMAINS, GAME, Domain
 from .image import render_image
@@ -13,7 +15,9 @@ __all__ = [
     'GAME',
     'Domain',
     'StreetClip',
+    'read_flow',
     'render_clip',
     'render_image',
+    'write_flow',
     'write_streets',
 ]
