@@ -9,8 +9,8 @@ import warnings
 warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
 warnings.filterwarnings('ignore', message='Default ``avg_non_ignore`` is False')
 
-from udass import datasets, engine, evaluation, models, uda  # noqa: E402
+from udass import datasets, engine, evaluation, flow, models, uda  # noqa: E402
 
 __version__ = '0.1.0'
 
-__all__ = ['datasets', 'engine', 'evaluation', 'models', 'uda']
+__all__ = ['datasets', 'engine', 'evaluation', 'flow', 'models', 'uda']

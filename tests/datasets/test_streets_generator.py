@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from udass.datasets.streets import CAMERA, GAME, read_flow, render_clip, render_image, write_flow, write_streets
+from udass.datasets.streets import CAMERA, GAME, render_clip, render_image, write_streets
 
 SIZE = (96, 192)
 COUNTS = {'game': {'train': 2}, 'camera': {'train': 1, 'val': 1}}
@@ -129,24 +129,6 @@ def test_hidden_points_are_not_valid():
     hidden = ~clip.valid[2, 0] & (label != clip.labels[2])
     assert hidden.sum() > 50
     assert (label != clip.labels[2])[clip.valid[2, 0]].mean() < 0.02
-
-
-def test_flow_file_keeps_sixty_fourths_of_a_pixel(tmp_path):
-    flow = np.random.default_rng(0).uniform(-300, 300, size=(5, 7, 2)).astype(np.float32)
-    valid = np.arange(35).reshape(5, 7) % 3 == 0
-    write_flow(tmp_path / 'flow.png', flow, valid)
-    read, read_valid = read_flow(tmp_path / 'flow.png')
-    assert np.abs(read - flow).max() <= 1 / 128 + 1e-4
-    assert np.array_equal(valid, read_valid)
-    raw = cv2.imread(str(tmp_path / 'flow.png'), cv2.IMREAD_UNCHANGED)[..., ::-1]  # KITTI: R = dx, G = dy, B = valid
-    assert np.array_equal(raw[..., 2], valid)
-    assert raw[0, 0, 0] == round(float(flow[0, 0, 0]) * 64 + 2**15)
-
-
-def test_what_is_no_flow_file_is_refused(tmp_path):
-    cv2.imwrite(str(tmp_path / 'grey.png'), np.zeros((4, 4), np.uint8))
-    with pytest.raises(ValueError, match='grey.png is not a flow file; expected a KITTI 16-bit PNG'):
-        read_flow(tmp_path / 'grey.png')
 
 
 def test_folders_and_reuse(tmp_path):

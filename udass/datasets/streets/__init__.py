@@ -1,6 +1,8 @@
 """Built-in street scenes: labelled images and clips with exact optical flow in two domains, drawn from a seed."""
 
-from .clip import StreetClip, read_flow, render_clip, write_flow
+from udass.flow.files import read_flow, write_flow
+
+from .clip import StreetClip, render_clip
 from .domain import CAMERA, DOMAINS, GAME, Domain
 from .image import render_image
 from .writer import DEFAULT_CLIP_COUNTS, DEFAULT_COUNTS, write_streets

@@ -7,9 +7,7 @@ Flow convention: pixels (dx, dy) from the current frame to another frame; the po
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-import cv2
 import numpy as np
 
 from .camera import pixel_grid
@@ -19,7 +17,6 @@ from .scene import draw_scene
 from .sensor import develop, draw_sensor
 
 FRAMES_PER_SECOND = 12.0
-_FLOW_SCALE, _FLOW_ZERO = 64.0, 2.0**15  # KITTI 16-bit PNG
 
 
 @dataclass(frozen=True)
@@ -98,22 +95,3 @@ def exact_flow(current: Rendering, other: Rendering) -> tuple[np.ndarray, np.nda
     column = np.clip(np.round(x), 0, width - 1).astype(np.int64)
     row = np.clip(np.round(y), 0, height - 1).astype(np.int64)
     return flow, inside & (other.number[row, column] == current.number)
-
-
-def write_flow(path: Path, flow: np.ndarray, valid: np.ndarray) -> None:
-    """Write flow (H, W, 2) in pixels and validity (H, W) as a KITTI 16-bit PNG (steps of 1/64 pixel, +-512 pixels)."""
-    coded = np.clip(np.round(flow * _FLOW_SCALE + _FLOW_ZERO), 0, 2**16 - 1).astype(np.uint16)
-    image = np.dstack([valid.astype(np.uint16), coded[..., 1], coded[..., 0]])  # OpenCV writes the channels in reverse
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.part')
-    temporary.write_bytes(cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes())
-    temporary.replace(path)
-
-
-def read_flow(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Inverse of :func:`write_flow`: flow (H, W, 2) float32 in pixels and validity (H, W) bool."""
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None or image.dtype != np.uint16 or image.ndim != 3:
-        raise ValueError(f'{path} is not a flow file; expected a KITTI 16-bit PNG with three channels.')
-    flow = (image[..., :0:-1].astype(np.float32) - _FLOW_ZERO) / _FLOW_SCALE
-    return flow, image[..., 0] > 0

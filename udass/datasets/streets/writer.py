@@ -16,7 +16,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .clip import render_clip, write_flow
+from udass.flow.files import write_flow
+
+from .clip import render_clip
 from .domain import DOMAINS
 from .image import render_image
 

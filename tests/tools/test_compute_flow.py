@@ -1,0 +1,141 @@
+"""The tool that computes flow ahead of training."""
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from mmseg.registry import DATASETS, MODELS
+
+from tests.flow.test_filling import write_frames
+from tools import compute_flow
+from udass.flow import numbered_pairs, write_flow
+
+PROJECT = Path(__file__).parents[2]
+
+
+class ToyClips:
+    """A data set of clips as far as the tool is concerned. The second of its transforms loads the flow."""
+
+    def __init__(self, frames, flow, size=(32, 48)):
+        self.frames = frames
+        flow = SimpleNamespace(cache=MODELS.build(flow))
+        self.pipeline = SimpleNamespace(transforms=[lambda results: {**results, 'img': np.zeros((*size, 3))}, flow])
+
+    def get_data_info(self, index):
+        return {'img_path': self.flow_pairs()[index][0]}
+
+    def flow_pairs(self):
+        return numbered_pairs(self.frames)
+
+
+@pytest.fixture(autouse=True)
+def registered():
+    DATASETS.register_module(module=ToyClips)
+    yield
+    DATASETS.module_dict.pop('ToyClips')
+
+
+@pytest.fixture
+def frames(tmp_path):
+    write_frames(tmp_path / 'frames', [f'{number:05d}.png' for number in range(4)])
+    return tmp_path / 'frames'
+
+
+def compute(*arguments):
+    return compute_flow.compute(compute_flow.parse_args([str(argument) for argument in arguments]))
+
+
+def write_config(path, frames, flow, **options):
+    dataset = dict(type='ToyClips', frames=str(frames), flow=flow, **options)
+    wrapped = dict(type='RepeatDataset', times=2, dataset=dataset)
+    path.write_text(f'train_dataloader = dict(source=dict(dataset={wrapped!r}))\n'
+                    f'val_dataloader = dict(dataset={dataset!r})\n')
+    return path
+
+
+def test_a_folder_of_frames(frames, tmp_path, capsys):
+    arguments = ('--frames', frames, '--cache', tmp_path / 'flow', '--size', 40, 64, '--steps', 1, 2, '--workers', 2)
+    assert compute(*arguments).computed == 5
+    assert len(list((tmp_path / 'flow/dis_medium/64x40').rglob('0000[123]_0000[012]_*.png'))) == 5
+    capsys.readouterr()
+    report = compute(*arguments)
+    assert (report.computed, report.present) == (0, 5)
+    assert f'0 computed in 0 s, 5 were there: {tmp_path}/flow' in capsys.readouterr().out
+
+
+def test_a_config(frames, tmp_path, capsys):
+    """Wrapped data sets are found; two that need the same flow share it."""
+    flow = dict(type='FlowCache', folder=str(tmp_path / 'flow'), estimator=dict(type='DISFlow', preset='ultrafast'))
+    config = write_config(tmp_path / 'config.py', frames, flow, size=[36, 50])
+    assert compute(config, '--workers', 1).computed == 3
+    assert len(list((tmp_path / 'flow/dis_ultrafast/50x36').rglob('*.png'))) == 3
+    printed = capsys.readouterr().out
+    assert 'train_dataloader.source.dataset: ToyClips, 3 pairs of frames' in printed
+    assert 'val_dataloader: ToyClips, 3 pairs of frames' in printed
+
+
+def test_problems_end_with_status_1(frames, tmp_path, capsys):
+    (frames / '00003.png').write_bytes(b'damaged')
+    with pytest.raises(SystemExit) as end:
+        compute('--frames', frames, '--cache', tmp_path / 'flow')
+    assert end.value.code == 1
+    printed = capsys.readouterr().out
+    assert '00003.png (7 bytes) cannot be decoded' in printed
+    assert '2 computed' in printed
+
+
+def test_a_config_with_precomputed_flow_is_checked(frames, tmp_path, capsys):
+    write_flow(frames / '00001_00000.flo', np.zeros((2, 2, 2)))
+    flow = dict(type='PrecomputedFlow', naming='{current}_{other}.flo')
+    with pytest.raises(SystemExit):
+        compute(write_config(tmp_path / 'config.py', frames, flow))
+    printed = capsys.readouterr().out
+    assert f'flow file {frames}/00003_00002.flo does not exist' in printed
+    assert '0 computed in 0 s, 1 were there: beside the frames' in printed
+
+
+def test_configs_without_anything_to_do_say_so(frames, tmp_path):
+    with pytest.raises(ValueError, match='source.dataset.dataset: the flow is computed in every epoch.* no folder'):
+        compute(write_config(tmp_path / 'config.py', frames, dict(type='FlowCache')))
+    (tmp_path / 'images.py').write_text('train_dataloader = dict(dataset=dict(type="RepeatDataset"))\n')
+    with pytest.raises(ValueError, match='no data set of .*images.py needs flow'):
+        compute(tmp_path / 'images.py')
+
+
+@pytest.mark.parametrize(('arguments', 'message'), [
+    ([], 'give a config or --frames FOLDER'),
+    (['config.py', '--frames', 'x'], 'give a config or --frames FOLDER'),
+    (['--frames', 'x', '--checkpoint', 'raft.pth'], 'DIS has no weights')])
+def test_arguments_that_do_not_go_together(arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        compute_flow.parse_args(arguments)
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_ctrl_c_and_again(tmp_path):
+    """As a program: stopped in the middle it leaves whole files only, and the same command ends the work."""
+    write_frames(tmp_path / 'frames', [f'{number:05d}.png' for number in range(120)], size=(200, 300))
+    command = [sys.executable, 'tools/compute_flow.py', '--frames', tmp_path / 'frames', '--cache', tmp_path / 'flow',
+               '--workers', '1']
+    environment = {**os.environ, 'PYTHONPATH': str(PROJECT)}
+    process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True)
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / 'flow').rglob('*.png')) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 130, errors
+    assert 'the same command goes on from here' in output
+    done = len(list((tmp_path / 'flow').rglob('*.png')))
+    assert 1 <= done < 119
+    assert not list((tmp_path / 'flow').rglob('*.part'))
+    again = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
+    assert f'{119 - done} computed' in again.stdout
+    assert f'{done} were there' in again.stdout

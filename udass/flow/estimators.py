@@ -1,0 +1,176 @@
+"""Estimators of optical flow between two pictures.
+
+An estimator is called with two frames (H, W, 3) uint8 RGB and returns the flow (H, W, 2) float32 from the first to the
+second in pixels (dx, dy), see ``udass.flow.warping``. It has
+
+- ``key``: a name for files and folders that differs wherever the settings change the result;
+- ``concurrent``: whether several threads may call it at once.
+
+Flow that others computed has no estimator: see ``PrecomputedFlow``.
+"""
+import hashlib
+import pickle
+from pathlib import Path
+from urllib.error import URLError
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+from torch.utils.data import get_worker_info
+from torchvision.models import optical_flow
+
+_DIS_PRESETS = {'ultrafast': cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST, 'fast': cv2.DISOPTICAL_FLOW_PRESET_FAST,
+                'medium': cv2.DISOPTICAL_FLOW_PRESET_MEDIUM}
+# Below it some shapes crash OpenCV 4.14 (a level of its pyramid gets smaller than a patch).
+_DIS_SMALLEST = 32
+_RAFT = {'small': (optical_flow.raft_small, optical_flow.Raft_Small_Weights.DEFAULT),
+         'large': (optical_flow.raft_large, optical_flow.Raft_Large_Weights.DEFAULT)}
+# RAFT works on an eighth of the size, and its coarsest correlations on a sixteenth of that.
+_RAFT_STEP, _RAFT_SMALLEST = 8, 128
+
+
+@MODELS.register_module()
+class DISFlow:
+    """Dense inverse search of OpenCV: no weights, fast on a CPU.
+
+    Source: Kroeger et al., "Fast optical flow using dense inverse search", ECCV 2016.
+
+    Args:
+        preset: 'ultrafast', 'fast' or 'medium' (the most accurate).
+    """
+    concurrent = True
+
+    def __init__(self, preset: str = 'medium') -> None:
+        if preset not in _DIS_PRESETS:
+            raise ValueError(f'DISFlow: preset is one of {list(_DIS_PRESETS)}, got {preset!r}')
+        self.preset = preset
+
+    @property
+    def key(self) -> str:
+        """E.g. 'dis_medium'."""
+        return f'dis_{self.preset}'
+
+    def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Flow (H, W, 2) from the first to the second frame.
+
+        Raises:
+            ValueError: the frames are not RGB pictures of one size, or too small.
+        """
+        check_frames(first, second)
+        if min(first.shape[:2]) < _DIS_SMALLEST:
+            raise ValueError(f'DISFlow needs frames of at least {_DIS_SMALLEST} pixels in height and width, got '
+                             f'{first.shape[1]}x{first.shape[0]}')
+        # One per call: its buffers must not be shared between threads, and it cannot be sent to other processes.
+        search = cv2.DISOpticalFlow_create(_DIS_PRESETS[self.preset])
+        return search.calc(*(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (first, second)), None)
+
+
+@MODELS.register_module()
+class RAFTFlow:
+    """RAFT as in torchvision, meant for a GPU. The network is loaded at the first call.
+
+    Source: Teed and Deng, "RAFT: recurrent all-pairs field transforms for optical flow", ECCV 2020.
+
+    Args:
+        variant: 'small' or 'large'.
+        checkpoint: file with the weights under torchvision's names; None = torchvision's default weights, fetched once
+            into torch's hub folder.
+        iterations: refinements; torchvision's default is 12.
+        device: e.g. 'cuda:0'; None = the GPU if there is one.
+    """
+    concurrent = False
+
+    def __init__(self, variant: str = 'large', checkpoint: str | None = None, iterations: int = 12,
+                 device: str | None = None) -> None:
+        if variant not in _RAFT or iterations < 1:
+            raise ValueError(f'RAFTFlow: variant is one of {list(_RAFT)} and iterations at least 1, got {variant!r} '
+                             f'and {iterations}')
+        if checkpoint is not None and not Path(checkpoint).expanduser().is_file():
+            raise FileNotFoundError(f'RAFTFlow: the weight file {checkpoint} does not exist; correct checkpoint, or '
+                                    'leave it out to fetch the weights of torchvision')
+        self.variant, self.checkpoint, self.iterations = variant, checkpoint, iterations
+        self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+        self._network: nn.Module | None = None
+        self._key: str | None = None
+
+    @property
+    def key(self) -> str:
+        """E.g. 'raft_large_12_C_T_SKHT_V2'; a checkpoint is named by its content."""
+        if self._key is None:
+            if self.checkpoint is None:
+                weights = _RAFT[self.variant][1].name
+            else:
+                weights = hashlib.sha256(Path(self.checkpoint).expanduser().read_bytes()).hexdigest()[:12]
+            self._key = f'raft_{self.variant}_{self.iterations}_{weights}'
+        return self._key
+
+    @torch.no_grad()
+    def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Flow (H, W, 2) from the first to the second frame; errors as ``DISFlow``, and those of reading weights."""
+        check_frames(first, second)
+        if self._network is None:
+            self._network = self._load()
+        height, width = first.shape[:2]
+        frames = (self._prepare(frame) for frame in (first, second))
+        flow = self._network(*frames, num_flow_updates=self.iterations)[-1]
+        return np.ascontiguousarray(flow[0, :, :height, :width].permute(1, 2, 0).float().cpu().numpy())
+
+    def _prepare(self, frame: np.ndarray) -> Tensor:
+        """(1, 3, H', W') in [-1, 1] on the device, H' and W' padded at the right and the bottom to what RAFT takes."""
+        pixels = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device).permute(2, 0, 1).unsqueeze(0)
+        extra = [max(-(-side // _RAFT_STEP) * _RAFT_STEP, _RAFT_SMALLEST) - side for side in frame.shape[:2]]
+        return F.pad(pixels.float() / 127.5 - 1, (0, extra[1], 0, extra[0]), mode='replicate')
+
+    def _load(self) -> nn.Module:
+        if self.device.type == 'cuda' and get_worker_info() is not None:
+            raise ValueError('RAFTFlow cannot use the GPU inside a loader worker: compute the flow beforehand with '
+                             'tools/compute_flow.py, set num_workers=0, or choose DISFlow')
+        build, published = _RAFT[self.variant]
+        network = build(weights=None)
+        if self.checkpoint is not None:
+            _load_file(network, Path(self.checkpoint).expanduser())
+        else:
+            try:
+                network.load_state_dict(published.get_state_dict(progress=False, check_hash=True))
+            except (URLError, OSError) as error:
+                raise FileNotFoundError(f'the weights {published.url} could not be fetched ({error}). Fetch them '
+                                        "elsewhere and give the file as checkpoint of RAFTFlow, or put it into torch's "
+                                        f'hub folder {torch.hub.get_dir()}/checkpoints') from error
+        return network.eval().to(self.device)
+
+
+def _load_file(network: nn.Module, path: Path) -> None:
+    """Fill a network completely from a file of torch.save, without running code of the file."""
+    try:
+        state = torch.load(path, map_location='cpu', weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f'{path} cannot be read as weights ({reason}); it must be a file of torch.save that holds '
+                         'tensors only') from error
+    state = state.get('state_dict', state) if isinstance(state, dict) else {}
+    state = {key.removeprefix('module.'): value for key, value in state.items()}
+    own = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    found = {key: tuple(getattr(value, 'shape', ())) for key, value in state.items()}
+    wrong = sorted(key for key in own.keys() | found.keys() if own.get(key) != found.get(key))
+    if wrong:
+        raise ValueError(f'{path} does not fit this variant of RAFT: {len(wrong)} keys are missing, unknown or of '
+                         f'another shape, e.g. {wrong[0]} ({found.get(wrong[0], "missing")}, expected '
+                         f'{own.get(wrong[0], "no such key")}). Use weights of torchvision and check variant')
+    network.load_state_dict(state)
+
+
+def check_frames(first: np.ndarray, second: np.ndarray) -> None:
+    """Make sure that two frames are RGB pictures of one size.
+
+    Raises:
+        ValueError: they are not.
+    """
+    for frame in (first, second):
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+            raise ValueError(f'a frame is (H, W, 3) uint8 RGB, got {frame.dtype} {frame.shape}')
+    if first.shape != second.shape:
+        raise ValueError(f'flow needs two frames of one size, got {first.shape[1]}x{first.shape[0]} and '
+                         f'{second.shape[1]}x{second.shape[0]}')
