@@ -32,6 +32,20 @@ def hrda(**changes: object) -> nn.Module:
                   **changes})
 
 
+def video(**changes: object) -> nn.Module:
+    """The network of `plain` on two frames."""
+    return build({**dict(type='FlowGuidedEncoderDecoder', backbone=dict(type='MiT', variant='b0', drop_path_rate=0.0),
+                         decode_head=daformer_head(), test_cfg=dict(mode='whole')), **changes})
+
+
+def accel() -> nn.Module:
+    """ACCEL-DeepLabV2 on ResNet-50 with narrow heads."""
+    main = dict(type='ACCELHead', in_channels=2048, num_classes=CLASSES, channels=8, dropout_ratio=0.0)
+    auxiliary = dict(type='DLV2Head', in_channels=1024, in_index=2, num_classes=CLASSES,
+                     loss_decode=dict(type='ValidCrossEntropy', loss_weight=0.1))
+    return video(backbone=dict(type='CaffeResNet', depth=50), decode_head=main, auxiliary_head=auxiliary)
+
+
 def build(config: dict) -> nn.Module:
     init_default_scope('mmseg')
     torch.manual_seed(0)

@@ -5,6 +5,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 import udass.models  # noqa: F401
+from tests.models.small import accel, video
 from udass.models.checkpoints import convert, find_layout, load_strictly, to_mmseg, to_reference
 
 CHANNELS = [32, 64, 160, 256]
@@ -185,3 +186,42 @@ def test_other_heads_for_mmsegmentation_say_what_they_need(daformer):
     weights, notes = to_mmseg(own.state_dict())
     assert_identical(weights, dict(own.state_dict()))
     assert "custom_imports=dict(imports=['udass'])" in notes[1]
+
+
+def published_video(network):
+    """Our weights under the published names; every tensor has a content of its own."""
+    state = {key: torch.randn(value.shape).to(value.dtype) for key, value in network.state_dict().items()}
+    return state, to_reference(state)
+
+
+def test_video_transformer_there_and_back():
+    own, published = published_video(video())
+    assert published['decoder.sf_layer.weight'].shape == (4, 8, 1, 1)
+    assert torch.equal(published['model.norm2.weight'], own['backbone.layers.1.2.weight'])
+    conversion = convert(published, source='udass-video')
+    assert conversion.layout == 'video transformer' and conversion.dropped == {}
+    assert_identical(conversion.weights, own)
+    assert 'FlowGuidedEncoderDecoder' in to_mmseg(own)[1][1]
+    with pytest.raises(ValueError, match='1 keys have no known place: decode_head.gate.weight'):
+        convert({**published, 'decoder.gate.weight': torch.zeros(1)})
+
+
+def test_video_cnn_there_and_back():
+    own, published = published_video(accel())
+    assert torch.equal(published['layer5.conv2d_list.3.bias'], own['auxiliary_head.aspp_modules.3.conv.bias'])
+    assert torch.equal(published['layer7.conv2d_list.0.weight'], own['decode_head.aspp_modules.0.conv.weight'])
+    assert torch.equal(published['layer7.head.1.weight'], own['decode_head.conv_seg.weight'])
+    conversion = convert(published, source='udass-video')
+    assert conversion.layout == 'video CNN' and conversion.dropped == {}
+    assert_identical(conversion.weights, own)
+    with pytest.raises(ValueError, match='1 keys have no known place: layer6.conv2d_list.0.bias'):
+        convert({**published, 'layer6.conv2d_list.0.bias': torch.zeros(4)})
+
+
+def test_imagenet_weights_of_deeplab_lose_their_prefix_and_decoder():
+    backbone = MODELS.build(dict(type='CaffeResNet', depth=50))
+    published = {f'Scale.{key}': value for key, value in backbone.state_dict().items()}
+    published['Scale.layer5.conv2d_list.0.weight'] = torch.zeros(21, 2048, 3, 3)
+    conversion = convert(published)
+    assert_identical(conversion.weights, dict(backbone.state_dict()))
+    assert list(conversion.dropped) == ['Scale.layer5.conv2d_list.0.weight']

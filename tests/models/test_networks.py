@@ -137,13 +137,15 @@ def test_base_configs_name_their_weights_and_build(name):
     else:
         assert config.backbone.init_cfg.type == 'StrictPretrained'
         assert config.backbone.init_cfg.checkpoint.startswith('https://')
-        assert config.backbone.get('variant', '101') in config.backbone.init_cfg.checkpoint
+        if config.backbone.type != 'CaffeResNet':  # its file's name does not say the depth
+            assert config.backbone.get('variant', '101') in config.backbone.init_cfg.checkpoint
     if config.backbone.type == 'MiT':
         assert config.backbone.drop_path_rate == 0.1
     network = build(segmentor_config(name))
-    assert network.num_classes == 19
-    expected = {'hrda': 'HRDAEncoderDecoder'}.get(name.split('_')[0], 'SlidingEncoderDecoder')
-    assert type(network).__name__ == expected
+    # Cityscapes' classes, or VIPER's.
+    assert network.num_classes == (15 if name.startswith('video_') else 19)
+    expected = {'hrda': 'HRDAEncoderDecoder', 'video': 'FlowGuidedEncoderDecoder'}
+    assert type(network).__name__ == expected.get(name.split('_')[0], 'SlidingEncoderDecoder')
 
 
 @pytest.mark.slow

@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from tests.reference.networks import build, golden_directory, segmentor_config
-from udass.models.checkpoints import convert, to_reference
+from udass.models.checkpoints import convert, load_strictly, to_reference
 
 CHECKPOINTS = {'uda_daformer_mitb5': ('daformer_mitb5', 'daformer'),
                'uda_mic_hrda_daformer_mitb5': ('hrda_daformer_mitb5', 'mic')}
+VIDEO_CHECKPOINTS = {'video_daformer_mitb5_viper': 'video_daformer_mitb5',
+                     'video_deeplabv2_r101_viper': 'video_accel_deeplabv2_r101'}
 PREFIXES = {'student': 'model.', 'teacher': 'ema_model.'}
 
 
@@ -45,14 +47,30 @@ def test_published_training_checkpoint(checkpoint, branch):
     assert f'--branch {other}' in reasons[PREFIXES[other][:-1]]
 
 
+@pytest.mark.parametrize('name, config', VIDEO_CHECKPOINTS.items())
+def test_published_video_checkpoint(name, config):
+    weights = published(name)
+    network = build(segmentor_config(config))
+    conversion = convert(weights, source='udass-video')
+    assert shapes(conversion.weights) == shapes(network.state_dict())
+    assert conversion.dropped == {}
+    assert shapes(to_reference(conversion.weights)) == shapes(weights)
+    filled = {key: torch.zeros(value.shape, dtype=value.dtype) for key, value in conversion.weights.items()}
+    load_strictly(network, filled, name)
+    assert not any(value.any() for value in network.state_dict().values())
+
+
 def test_published_video_transformer_gives_its_single_frame_network():
     segmentor = segmentor_config('daformer_mitb5')
     segmentor.decode_head.num_classes = 15
-    conversion = convert(published('video_daformer_mitb5_viper'), source='udass-video')
+    conversion = convert(published('video_daformer_mitb5_viper'), source='udass-video-frame')
     assert shapes(conversion.weights) == shapes(build(segmentor).state_dict())
     assert list(conversion.dropped) == ['decoder.sf_layer.weight']
 
 
-def test_published_video_cnn_is_refused_by_name():
-    with pytest.raises(ValueError, match='ACCEL-DeepLabV2'):
-        convert(published('video_deeplabv2_r101_viper'))
+def test_published_video_cnn_gives_its_single_frame_network():
+    conversion = convert(published('video_deeplabv2_r101_viper'), source='udass-video-frame')
+    segmentor = segmentor_config('video_accel_deeplabv2_r101')
+    segmentor.type = 'SlidingEncoderDecoder'
+    assert shapes(conversion.weights) == shapes(build(segmentor).state_dict())
+    assert list(conversion.dropped) == ['sf_layer.weight']

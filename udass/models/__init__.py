@@ -1,8 +1,11 @@
-from udass.models.backbones import MiT, TimmBackbone, TimmViT
+from udass.models.backbones import CaffeResNet, MiT, TimmBackbone, TimmViT
+from udass.models.caffe_preprocessor import CaffePreprocessor
 from udass.models.checkpoints import StrictPretrained
 from udass.models.data_preprocessor import PixelPreprocessor
-from udass.models.heads import DAFormerHead, DLV2Head, HRDAHead, SegFormerMLPHead, WeightedSegformerHead
-from udass.models.segmentors import HRDAEncoderDecoder, SlidingEncoderDecoder
+from udass.models.heads import ACCELHead, DAFormerHead, DLV2Head, HRDAHead, SegFormerMLPHead, WeightedSegformerHead
+from udass.models.losses.valid_cross_entropy import ValidCrossEntropy
+from udass.models.segmentors import FlowGuidedEncoderDecoder, HRDAEncoderDecoder, SlidingEncoderDecoder
 
-__all__ = ['DAFormerHead', 'DLV2Head', 'HRDAEncoderDecoder', 'HRDAHead', 'MiT', 'PixelPreprocessor', 'SegFormerMLPHead',
-           'SlidingEncoderDecoder', 'StrictPretrained', 'TimmBackbone', 'TimmViT', 'WeightedSegformerHead']
+__all__ = ['ACCELHead', 'CaffePreprocessor', 'CaffeResNet', 'DAFormerHead', 'DLV2Head', 'FlowGuidedEncoderDecoder',
+           'HRDAEncoderDecoder', 'HRDAHead', 'MiT', 'PixelPreprocessor', 'SegFormerMLPHead', 'SlidingEncoderDecoder',
+           'StrictPretrained', 'TimmBackbone', 'TimmViT', 'ValidCrossEntropy', 'WeightedSegformerHead']

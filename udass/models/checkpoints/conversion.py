@@ -2,7 +2,8 @@
 
 Published files of one code base family are understood: SegFormer's ImageNet weights of MiT; checkpoints of DAFormer,
 HRDA, MIC and UDASS, whole (``model.``, ``ema_model.``, ``imnet_model.``) or reduced to one network (``backbone.``,
-``decode_head.``); UDASS's video transformer; and files of this project (``student.``, ``teacher.``).
+``decode_head.``); UDASS's video networks; DeepLabV2's ImageNet weights from Caffe as AdaptSegNet and ADVENT publish
+them (``Scale.``); and files of this project (``student.``, ``teacher.``).
 """
 import re
 from collections.abc import Iterable, Mapping
@@ -11,8 +12,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from udass.models.checkpoints.key_maps import mit_to_native, mit_to_reference, segformer_head_to_mmseg
+from udass.models.checkpoints.video_keys import LAYOUTS as VIDEO_LAYOUTS
+from udass.models.checkpoints.video_keys import segmentor_to_video, video_to_segmentor
 
-SOURCES = ('mit', 'daformer', 'hrda', 'mic', 'udass', 'udass-video', 'auto')
+SOURCES = ('mit', 'daformer', 'hrda', 'mic', 'udass', 'udass-video', 'udass-video-frame', 'auto')
 # Prefixes of the two branches in published training checkpoints and in ours.
 _PUBLISHED = {'student': 'model.', 'teacher': 'ema_model.'}
 _OURS = {'student': 'student.', 'teacher': 'teacher.'}
@@ -25,6 +28,7 @@ _DECODERS = re.compile(
     r'|(embed_layers|linear_c)\.\d+\.proj\.(weight|bias)'
     rf'|linear_fuse\.(conv\.weight|bn\.{_STATISTICS})|(conv_seg|linear_pred)\.(weight|bias)'
     r'|aspp_modules\.\d+\.conv\.(weight|bias))')
+_VIDEO_PARTS = re.compile(r'fusion\.weight|auxiliary_head\.aspp_modules\.\d+\.conv\.(weight|bias)')
 _RESNET = re.compile(rf'(stem\.\d|conv1|bn1|layer\d\.\d+\.(conv\d|bn\d|downsample\.\d))\.{_STATISTICS}')
 _NATIVE_MIT = re.compile(r'(backbone\.)?layers\.\d\.(0|1\.\d+|2)\..*')
 
@@ -58,7 +62,8 @@ def find_layout(keys: Iterable[str]) -> str:
 
     Returns:
         str: ``MiT weights`` or ``MiT weights, mmseg names`` or ``ResNet weights``, ``training checkpoint``,
-        ``segmentor``, ``video transformer``, ``video CNN``, or ``training checkpoint of this project``.
+        ``segmentor``, ``video transformer``, ``video CNN``, ``DeepLab ResNet weights``, or ``training checkpoint of
+        this project``.
 
     Raises:
         ValueError: none of them.
@@ -78,6 +83,8 @@ def find_layout(keys: Iterable[str]) -> str:
         return 'video transformer'
     if some('layer7.conv2d_list.'):
         return 'video CNN'
+    if some('Scale.layer1.'):
+        return 'DeepLab ResNet weights'
     if some('patch_embed1.'):
         return 'MiT weights'
     if some('layers.0.0.projection.'):
@@ -95,6 +102,7 @@ def convert(weights: Mapping[str, Tensor], source: str = 'auto', branch: str = '
     Args:
         weights: a whole state dict.
         source: one of `SOURCES`: where the file is said to come from; ``auto`` accepts what the keys show.
+            ``udass-video-frame`` takes the network for single frames out of a video network.
         branch: which network of a training checkpoint, ``student`` or ``teacher``.
 
     Raises:
@@ -110,14 +118,13 @@ def convert(weights: Mapping[str, Tensor], source: str = 'auto', branch: str = '
     if layout in ('training checkpoint', 'training checkpoint of this project'):
         prefixes = _PUBLISHED if layout == 'training checkpoint' else _OURS
         weights = _select_branch(weights, prefixes, branch, dropped)
-    elif layout == 'video transformer':
-        weights = _single_frame(weights, dropped)
-    elif layout == 'video CNN':
-        raise ValueError('this is the CNN video network of UDASS (ACCEL-DeepLabV2); it has no single-frame counterpart '
-                         'among the image networks')
+    elif layout in VIDEO_LAYOUTS:
+        if source == 'udass-video-frame':
+            weights = _single_frame(weights, dropped)
+        weights = video_to_segmentor(weights, layout)
     else:
         weights = dict(weights)
-    if layout.startswith(('MiT', 'ResNet')):
+    if layout.startswith(('MiT', 'ResNet', 'DeepLab')):
         weights = _backbone(weights, dropped)
     elif layout != 'training checkpoint of this project':
         weights = _segmentor(weights, layout, dropped)
@@ -130,7 +137,8 @@ def to_reference(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     rest = {key: value for key, value in weights.items() if key not in mit}
     prefix = 'backbone.' if any(key.startswith('backbone.') for key in mit) else ''
     renamed = mit_to_reference({key.removeprefix(prefix): value for key, value in mit.items()})
-    return {**{prefix + key: value for key, value in renamed.items()}, **rest}
+    published = {**{prefix + key: value for key, value in renamed.items()}, **rest}
+    return segmentor_to_video(published) if 'fusion.weight' in published else published
 
 
 def to_mmseg(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
@@ -146,6 +154,9 @@ def to_mmseg(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str
         weights.update({f'decode_head.{key}': value for key, value in segformer_head_to_mmseg(head).items()})
         notes.append(f"decode_head: dict(type='SegformerHead', channels={len(head['linear_fuse.bn.weight'])}, "
                      'act_cfg=None, ...): the original embeds without activation')
+    elif 'fusion.weight' in weights:
+        notes.append("MMSegmentation has no network of two frames: add custom_imports=dict(imports=['udass']) to the "
+                     "config and use type='FlowGuidedEncoderDecoder'")
     elif head:
         notes.append("MMSegmentation has no such decode head: add custom_imports=dict(imports=['udass']) to the config "
                      'to load the whole network; without it, only the backbone fits')
@@ -154,7 +165,8 @@ def to_mmseg(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str
 
 def _check_source(source: str, layout: str, weights: Mapping[str, Tensor]) -> None:
     trained = ('training checkpoint', 'segmentor')
-    expected = {'mit': ('MiT weights', 'MiT weights, mmseg names'), 'udass-video': ('video transformer', 'video CNN')}
+    expected = {'mit': ('MiT weights', 'MiT weights, mmseg names'), 'udass-video': tuple(VIDEO_LAYOUTS),
+                'udass-video-frame': tuple(VIDEO_LAYOUTS)}
     if source == 'auto':
         return
     wanted = expected.get(source, trained)
@@ -195,20 +207,23 @@ def _select_branch(weights: Mapping[str, Tensor],
 def _single_frame(weights: Mapping[str, Tensor], dropped: dict[str, str]) -> dict[str, Tensor]:
     selected = {}
     for key, value in weights.items():
-        if key.startswith('decoder.sf_layer.'):
-            dropped[key] = 'fusion of the scores of two frames; the image network has one'
+        if key.endswith('sf_layer.weight'):
+            dropped[key] = 'fusion of the scores of two frames; the image network has one (--from udass-video keeps it)'
         else:
-            selected[re.sub('^decoder', 'decode_head', re.sub('^model', 'backbone', key))] = value
+            selected[key] = value
     return selected
 
 
 def _backbone(weights: dict[str, Tensor], dropped: dict[str, str]) -> dict[str, Tensor]:
     selected = {}
     for key, value in weights.items():
-        if key.startswith(('head.', 'fc.')):
+        name = key.removeprefix('Scale.')
+        if name.startswith(('head.', 'fc.')):
             dropped[key] = 'ImageNet classifier'
+        elif name.startswith('layer5.') and name != key:
+            dropped[key] = "decoder for the classes of DeepLab's authors"
         else:
-            selected[key] = value
+            selected[name] = value
     if any(key.startswith('patch_embed1.') for key in selected):
         return mit_to_native(selected)
     _refuse([key for key in selected if not _NATIVE_MIT.fullmatch(key) and not _RESNET.fullmatch(key)])
@@ -226,12 +241,17 @@ def _segmentor(weights: dict[str, Tensor], layout: str, dropped: dict[str, str])
             dropped[key] = 'left over from the base class; the SegFormer head classifies with linear_pred'
         elif published_mit and key.startswith('backbone.'):
             backbone[key.removeprefix('backbone.')] = value
-        elif not known_only or _DECODERS.fullmatch(key) or _RESNET.fullmatch(key.removeprefix('backbone.')):
+        elif not known_only or _is_known(key, layout):
             rest[key] = value
         else:
             unknown.append(key)
     _refuse(unknown)
     return {**{f'backbone.{key}': value for key, value in mit_to_native(backbone).items()}, **rest}
+
+
+def _is_known(key: str, layout: str) -> bool:
+    return bool(_DECODERS.fullmatch(key) or _RESNET.fullmatch(key.removeprefix('backbone.'))
+                or layout in VIDEO_LAYOUTS and _VIDEO_PARTS.fullmatch(key))
 
 
 def _refuse(unknown: list[str]) -> None:

@@ -15,24 +15,26 @@ from udass.models.losses.pixel_weight import PixelWeightMixin
 
 @MODELS.register_module()
 class DLV2Head(PixelWeightMixin, BaseDecodeHead):
-    """Sum of one 3x3 convolution per dilation on the last stage.
+    """Sum of one 3x3 convolution per dilation on one stage.
 
     Args:
-        in_channels: channels of the last stage.
+        in_channels: channels of the stage.
         num_classes: C.
         dilations: (6, 12, 18, 24), or (6, 12) for the reduced head that most domain adaptation papers use.
+        in_index: which of the backbone's stages; the default is the last one.
     """
 
     def __init__(self,
                  in_channels: int,
                  num_classes: int,
                  dilations: Sequence[int] = (6, 12, 18, 24),
+                 in_index: int = -1,
                  align_corners: bool = False,
                  ignore_index: int = 255,
                  loss_decode: dict | None = None) -> None:
         super().__init__(
             in_channels=in_channels, channels=num_classes, num_classes=num_classes, dropout_ratio=0,
-            align_corners=align_corners, ignore_index=ignore_index,
+            in_index=in_index, align_corners=align_corners, ignore_index=ignore_index,
             loss_decode=loss_decode or dict(type='CrossEntropyLoss', avg_non_ignore=False),
             init_cfg=dict(type='Normal', std=0.01, override=dict(name='aspp_modules')))
         del self.conv_seg  # of the base class; the convolutions below already give class scores

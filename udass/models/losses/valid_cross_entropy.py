@@ -1,0 +1,32 @@
+"""Cross-entropy averaged over the pixels that have a label.
+
+Shapes: N batch, C classes, H, W pixels.
+"""
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class ValidCrossEntropy(nn.Module):
+    """sum(weight * cross-entropy) / number of pixels with a label; 0 if there are none.
+
+    The average of the video methods. mmseg's ``CrossEntropyLoss(avg_non_ignore=True)`` computes the same, but reads the
+    number of pixels on the host, for which the device must be waited for.
+
+    Args:
+        loss_weight: factor of the loss.
+        loss_name: its name in the log; without the prefix ``loss_`` it would not be trained on.
+    """
+
+    def __init__(self, loss_weight: float = 1.0, loss_name: str = 'loss_ce') -> None:
+        super().__init__()
+        self.loss_weight = loss_weight
+        self.loss_name = loss_name
+
+    def forward(self, scores: Tensor, labels: Tensor, weight: Tensor | None = None, ignore_index: int = 255) -> Tensor:
+        """The loss of scores (N, C, H, W) against labels (N, H, W), with weights (N, H, W) or without; a scalar."""
+        values = F.cross_entropy(scores, labels, reduction='none', ignore_index=ignore_index)
+        if weight is not None:
+            values = values * weight
+        return self.loss_weight * values.sum() / (labels != ignore_index).sum().clamp(min=1)
