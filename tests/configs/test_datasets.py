@@ -7,8 +7,18 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 import udass  # noqa: F401
-from tests.datasets.published import write_acdc, write_cityscapes, write_dark_zurich, write_gta, write_synthia
+from tests.datasets.published import (
+    write_acdc,
+    write_cityscapes,
+    write_cityscapes_snippet,
+    write_dark_zurich,
+    write_gta,
+    write_synthia,
+    write_synthia_seq,
+    write_viper,
+)
 from udass.datasets import isolated_randomness
+from udass.datasets.streets import write_streets
 from udass.engine.config import check_components
 
 PARTS = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets'
@@ -103,3 +113,91 @@ def test_acdc_is_reported_per_condition():
     dataset = DATASETS.build({**Config.fromfile(PARTS / 'cs2acdc_1024.py').val_dataloader.dataset, 'lazy_init': True})
     assert {name: entry['condition'] for name, entry in dataset.metainfo['protocols'].items()} == {
         'mIoU_fog': 'fog', 'mIoU_night': 'night', 'mIoU_rain': 'rain', 'mIoU_snow': 'snow'}
+
+
+# --------------------------------------------------------------------------- video
+
+# Part -> source type, its size (width, height) before the crop, trained classes, reported mean and what it leaves out.
+VIDEO = {'viper2csseq': ('Viper', (1280, 720), 15, None), 'synseq2csseq': ('SynthiaSeq', (1280, 640), 12, 'mIoU11')}
+
+
+@pytest.fixture(scope='module')
+def video_data(tmp_path_factory):
+    """Folder with a few frames of every video data set, of the aspect ratios of the published ones."""
+    root = tmp_path_factory.mktemp('video')
+    write_viper(root / 'viper', frames=(9, 10), size=(192, 108))
+    write_synthia_seq(root / 'synthia_seq', frames=range(2), size=(128, 76))
+    for split in ('train', 'val'):
+        write_cityscapes_snippet(root / 'cityscapes', split, city='frankfurt', labelled_frame=294, first=290, length=5)
+    return root
+
+
+def video_samples(config, root, flow_folder) -> dict:
+    """The first clip of each loader."""
+    samples = {}
+    for domain, loader in [*config.train_dataloader.items(), ('val', config.val_dataloader)]:
+        step(loader.dataset.pipeline, 'LoadFlow').cache.folder = str(flow_folder)
+        dataset = DATASETS.build({**loader.dataset, 'data_root': str(root / Path(loader.dataset.data_root).name)})
+        with isolated_randomness(0):
+            samples[domain] = dataset[0]
+    return samples
+
+
+@pytest.mark.parametrize('name', VIDEO)
+def test_video_sizes_and_classes_are_those_of_the_papers(name):
+    source_type, size, classes, protocol = VIDEO[name]
+    config = Config.fromfile(PARTS / f'{name}.py')
+    check_components(config.to_dict())
+    source, target, val = config.train_dataloader.source, config.train_dataloader.target, config.val_dataloader
+    assert (source.dataset.type, target.dataset.type) == (source_type, 'CityscapesSeq')
+    assert source.batch_size == target.batch_size == 1
+    scale, cut = step(source.dataset.pipeline, 'ClipResize')['scale'], step(source.dataset.pipeline, 'CutBottomRows')
+    assert (scale[0], scale[1] - (cut['rows'] if cut else 0)) == size
+    assert step(source.dataset.pipeline, 'ClipCrop')['crop_size'] == (512, 1024)
+    for loader in (target, val):
+        assert step(loader.dataset.pipeline, 'ClipResize')['scale'] == (1024, 512)
+        assert step(loader.dataset.pipeline, 'ClipCrop') is None
+    assert target.dataset.labelled is False and target.dataset.past == 1 and val.dataset.split == 'val'
+    metainfo = [DATASETS.build({**loader.dataset, 'lazy_init': True}).metainfo for loader in (source, target, val)]
+    assert metainfo[0]['classes'] == metainfo[1]['classes'] == metainfo[2]['classes']
+    assert len(metainfo[0]['classes']) == classes
+    reported = metainfo[2]['protocols']
+    assert list(reported) == ([protocol] if protocol else [])
+    if protocol:
+        assert set(metainfo[2]['classes']) - set(reported[protocol]) == {'fence'}
+
+
+@pytest.mark.parametrize('name', VIDEO)
+def test_video_loaders_read_the_published_files(name, video_data, tmp_path):
+    samples = video_samples(Config.fromfile(PARTS / f'{name}.py'), video_data, tmp_path)
+    source, target, val = (samples[domain]['data_samples'] for domain in ('source', 'target', 'val'))
+    assert samples['source']['inputs'].shape == (2, 3, 512, 1024)
+    assert source.gt_sem_seg.data.shape == (2, 512, 1024) and source.flow.data.shape == (2, 512, 1024)
+    assert (source.gt_sem_seg.data != 255).any(-1).any(-1).all()
+    assert samples['target']['inputs'].shape == (4, 3, 512, 1024) and 'gt_sem_seg' not in target
+    assert target.flow.data.shape == (6, 512, 1024) and target.past_flow.data.shape == (2, 512, 1024)
+    assert samples['val']['inputs'].shape == (2, 3, 512, 1024) and val.flow.data.shape == (2, 512, 1024)
+    assert val.gt_sem_seg.data.shape == (2, *val.ori_shape) and (val.gt_sem_seg.data[1] == 255).all()
+
+
+def test_the_clips_of_streets(tmp_path):
+    clips = {'game': {'train': 1}, 'camera': {'train': 1, 'val': 1}}
+    write_streets(tmp_path / 'streets', counts={'game': {'train': 0}}, clip_counts=clips, workers=1)
+    config = Config.fromfile(PARTS / 'streets_video.py')
+    check_components(config.to_dict())
+    samples = video_samples(config, tmp_path, tmp_path / 'flow')
+    assert [samples[domain]['inputs'].shape[:2] for domain in ('source', 'target', 'val')] == [(2, 3), (4, 3), (2, 3)]
+    assert samples['source']['data_samples'].flow.data.shape == (2, 128, 192)
+    assert samples['source']['data_samples'].flow.data.abs().max() > 0.5
+
+
+def test_the_video_of_camvid(camvid_root, tmp_path, monkeypatch):
+    monkeypatch.setenv('UDASS_CAMVID', str(camvid_root))
+    config = Config.fromfile(PARTS / 'camvid_video.py')
+    check_components(config.to_dict())
+    samples = video_samples(config, Path(camvid_root).parent, tmp_path)
+    # Stills do not move, video does.
+    assert not samples['source']['data_samples'].flow.data.any()
+    assert samples['target']['data_samples'].flow.data.abs().max() > 0.5
+    assert samples['target']['inputs'].shape == (4, 3, 240, 320)
+    assert (samples['val']['data_samples'].gt_sem_seg.data != 255).any(-1).any(-1).all()

@@ -52,6 +52,36 @@ def write_synthia(root: Path, name: str = '0000000', ids=(3, 4, 21, 22), size=(6
     write_png(root / f'GT/LABELS/{name}.png', label)
 
 
+def write_cityscapes_snippet(root: Path, split: str = 'train', ids=(7, 25, 26, 0), size=(64, 32), city: str = 'ulm',
+                             sequence: str = '000000', labelled_frame: int = 19, first: int = 0,
+                             length: int = 30) -> None:
+    """Frames of leftImg8bit_sequence, one of them labelled in gtFine."""
+    for number in range(first, first + length):
+        name = f'{split}/{city}/{city}_{sequence}_{number:06d}'
+        write_png(root / f'leftImg8bit_sequence/{name}_leftImg8bit.png', picture(*size))
+    name = f'{split}/{city}/{city}_{sequence}_{labelled_frame:06d}'
+    write_png(root / f'gtFine/{name}_gtFine_labelIds.png', id_columns(ids, *size))
+    write_png(root / f'gtFine/{name}_gtFine_color.png', picture(*size))
+
+
+def write_viper(root: Path, split: str = 'train', sequence: str = '001', frames=(9, 10, 11, 20), ids=(3, 24, 20, 0),
+                size=(96, 54)) -> None:
+    for number in frames:
+        name = f'{sequence}/{sequence}_{number:05d}'
+        write_png(root / f'{split}/img/{name}.jpg', picture(*size))
+        write_png(root / f'{split}/cls/{name}.png', id_columns(ids, *size))
+
+
+def write_synthia_seq(root: Path, sequence: str = 'SEQS-04-DAWN', frames=range(3), ids=(3, 4, 11, 22),
+                      size=(64, 38)) -> None:
+    for number in frames:
+        write_png(root / f'{sequence}/rgb/{number:06d}.png', picture(*size))
+        label = np.zeros((size[1], size[0], 3), np.uint16)
+        label[..., 2] = id_columns(ids, *size)  # red, see write_synthia
+        label[..., 1] = 1000
+        write_png(root / f'{sequence}/label/{number:06d}.png', label)
+
+
 def write_acdc(root: Path, condition: str, split: str, labelled: bool = True, ids=(0, 13, 18, 255), size=(96, 54),
                frame: str = '000001') -> None:
     name = f'{condition}/{split}/GOPR0475/GOPR0475_frame_{frame}'

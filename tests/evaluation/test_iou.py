@@ -114,3 +114,12 @@ def test_protocols_per_condition_count_their_images_only():
     assert result['mIoU_snow'] == round(100 * (2 / 3 + 1 / 2) / 2, 4)
     assert result['b_snow'] == 50.0
     assert 'mIoU_rain' not in result
+
+
+def test_a_clip_is_scored_on_the_frame_to_segment():
+    truth = torch.tensor([[[0, 0, 1, 1]], [[1, 1, 1, 1]], [[255, 255, 255, 255]]])
+    clip = {'pred_sem_seg': {'data': torch.tensor([[[0, 0, 1, 0]]])}, 'gt_sem_seg': {'data': truth}}
+    metric, _ = evaluated([clip], 'ab')
+    assert metric.table.iou == (2 / 3, 1 / 2)
+    # Metrics of motion come after it.
+    assert clip['gt_sem_seg']['data'] is truth

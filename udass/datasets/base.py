@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
+import numpy as np
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
@@ -19,8 +20,8 @@ class UDADataset(BaseSegDataset):
     Both may still be packed: where a folder is missing, the zip files in the data root are looked through for it.
 
     An image ``<image_folder>/<name><image_suffix>`` belongs to the label ``<label_folder>/<name><label_suffix>``.
-    Each sample's info holds ``img_path``, ``seg_map_path`` (labelled only), ``label_table`` and ``label_channel``,
-    which ``LoadLabels`` reads. Metainfo by class name, beside mmseg's ``classes`` and ``palette``:
+    Each sample's info holds ``img_path``, ``seg_map_path`` (labelled only), ``label_table``, ``label_channel`` and
+    ``label_filter``, which ``LoadLabels`` reads. Metainfo by class name, beside mmseg's ``classes`` and ``palette``:
 
     - ``thing_classes``: names;
     - ``rare_classes``: list of dict(name, weight > 0, min_pixels >= 0);
@@ -29,7 +30,7 @@ class UDADataset(BaseSegDataset):
     - ``protocols``: what is reported beside the mean over all classes, see ``ClassIoUMetric``;
     - ``submission``: what the benchmark's server takes, see ``SubmissionFiles``.
 
-    Subclasses set METAINFO, LABEL_TABLE and HOW_TO_GET.
+    Subclasses set METAINFO, LABEL_TABLE, LABEL_FILTER and HOW_TO_GET.
 
     Args:
         data_root: folder of the data set.
@@ -44,6 +45,9 @@ class UDADataset(BaseSegDataset):
         pipeline, metainfo, test_mode, lazy_init: as in mmseg.
     """
     LABEL_TABLE: dict[int, int] | None = None
+    # Called with the raw ids (H, W) of a label file, returns them with changes that depend on more than the single
+    # id; a static function (``staticmethod``). None = the ids are taken as they are.
+    LABEL_FILTER: Callable[[np.ndarray], np.ndarray] | None = None
     # Last sentence of the message about missing files.
     HOW_TO_GET = 'Set data_root in the config to the folder that holds the data set.'
 
@@ -119,10 +123,18 @@ class UDADataset(BaseSegDataset):
 
     def make_sample(self, name: str) -> dict:
         """Info of the sample ``name``, with the paths of its files."""
-        sample = dict(img_path=os.path.join(self.image_folder, name + self.img_suffix), seg_fields=[])
+        sample = dict(img_path=self.image_path(name), seg_fields=[])
         if self.labelled:
-            sample['seg_map_path'] = os.path.join(self.label_folder, name + self.seg_map_suffix)
+            sample['seg_map_path'] = self.label_path(name)
         return {**sample, **self.sample_info(name)}
+
+    def image_path(self, name: str) -> str:
+        """Path of the image ``name``."""
+        return os.path.join(self.image_folder, name + self.img_suffix)
+
+    def label_path(self, name: str) -> str:
+        """Path of the label of the image ``name``."""
+        return os.path.join(self.label_folder, name + self.seg_map_suffix)
 
     def explain_filter(self, names: Collection[str]) -> str:
         """One sentence on what could have been asked for instead, given the names that exist."""
@@ -133,6 +145,7 @@ class UDADataset(BaseSegDataset):
         info = super().get_data_info(idx)
         info['label_table'] = self.label_table
         info['label_channel'] = self.label_channel
+        info['label_filter'] = self.LABEL_FILTER
         info['pseudo_margins'] = self._metainfo.get('pseudo_margins')
         return info
 

@@ -1,7 +1,7 @@
 """Walking a data set file by file: what is missing, damaged or does not fit, and how often each class occurs."""
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from .base import UDADataset
 from .statistics import count_ids, store_counts
-from .transforms.loading import LoadLabels, read_image, read_label_ids
+from .transforms.loading import LoadLabels, read_filtered_ids, read_image
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ def check_dataset(dataset: UDADataset, cache_folder: str | None = None) -> Repor
     except (FileNotFoundError, ValueError) as error:
         return Report(images=0, problems=(str(error),), sizes=Counter())
     problems, samples = _list_samples(dataset, names)
+    others = list(_other_frames(samples))
     tolerance = _size_tolerance(dataset)
 
     def check(sample: dict) -> _Finding:
@@ -63,14 +64,15 @@ def check_dataset(dataset: UDADataset, cache_folder: str | None = None) -> Repor
 
     with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
         try:
-            findings = list(tqdm(pool.map(check, samples), total=len(samples), unit='file',
-                                 desc=f'Checking {dataset.image_folder}'))
+            everything = list(tqdm(pool.map(check, samples + others), total=len(samples + others), unit='file',
+                                   desc=f'Checking {dataset.image_folder}'))
         except BaseException:
             # Ctrl-C: do not read thousands of files first.
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    for finding in findings:
+    for finding in everything:
         problems.extend(finding.problems)
+    findings = everything[:len(samples)]
     sizes = Counter(finding.size for finding in findings if finding.size is not None)
     if not dataset.labelled:
         return Report(images=len(names), problems=tuple(problems), sizes=sizes)
@@ -103,9 +105,19 @@ def _list_samples(dataset: UDADataset, names: Sequence[str]) -> tuple[list[str],
             del sample['seg_map_path']
     for name in labels:
         if name not in images:
-            lonely = dataset.make_sample(name)
-            problems.append(f'{lonely["img_path"]} is missing: the image of {lonely["seg_map_path"]}')
+            problems.append(f'{dataset.image_path(name)} is missing: the image of {dataset.label_path(name)}')
     return problems, samples
+
+
+def _other_frames(samples: Sequence[dict]) -> Iterator[dict]:
+    """The frames of clips, with their labels, that are not frame t of any; each once."""
+    seen = {sample['img_path'] for sample in samples}
+    for sample in samples:
+        paths = sample.get('frame_paths', ())
+        for image, label in zip(paths, sample.get('label_paths') or [None] * len(paths), strict=True):
+            if image not in seen:
+                seen.add(image)
+                yield dict(img_path=image) if label is None else dict(img_path=image, seg_map_path=label)
 
 
 def _size_tolerance(dataset: UDADataset) -> int:
@@ -124,7 +136,7 @@ def _check_sample(dataset: UDADataset, sample: dict, tolerance: int) -> _Finding
     path = sample.get('seg_map_path')
     if path is not None:
         try:
-            ids = read_label_ids(path, channel=dataset.label_channel)
+            ids = read_filtered_ids(path, dataset.label_channel, dataset.LABEL_FILTER)
             label_size = ids.shape[1::-1]
             counts = count_ids(ids, path, dataset.label_table, len(dataset.metainfo['classes']))
         except (OSError, ValueError) as error:

@@ -27,14 +27,10 @@ class PictureFolder(UDADataset):
     def __init__(self, *, data_root: str, folder: str = '', classes_from: str | None = None,
                  metainfo: dict | None = None, indices: int | Sequence[int] | None = None,
                  pipeline: Sequence[dict | Callable] = (), test_mode: bool = False, lazy_init: bool = False) -> None:
-        given = dict(metainfo or {})
-        if (classes_from is None) != ('classes' in given):
-            raise ValueError("PictureFolder: give either classes_from='<type of the source data set>' or "
-                             f'metainfo=dict(classes=..., palette=...), got classes_from={classes_from!r} and '
-                             f'metainfo with {sorted(given) or "nothing"}')
         super().__init__(data_root=data_root, image_folder=folder, label_folder=folder, image_suffix='',
                          label_suffix='', labelled=False, indices=indices, pipeline=pipeline,
-                         metainfo={**_classes_of(classes_from), **given}, test_mode=test_mode, lazy_init=lazy_init)
+                         metainfo=classes_from_source('PictureFolder', classes_from, metainfo), test_mode=test_mode,
+                         lazy_init=lazy_init)
 
     def image_names(self) -> list[str]:
         """Sorted paths of the pictures below the folder, suffixes included.
@@ -50,12 +46,26 @@ class PictureFolder(UDADataset):
         return pictures
 
 
-def _classes_of(kind: str | None) -> dict:
-    """Classes and palette of a registered data set."""
-    if kind is None:
-        return {}
-    metainfo = getattr(DATASETS.get(kind), 'METAINFO', {})
-    if 'classes' not in metainfo:
-        raise ValueError(f'PictureFolder: classes_from={kind!r} is no data set with classes of its own; for a data set '
-                         'that gets its classes from the config repeat them in metainfo')
-    return {key: metainfo[key] for key in ('classes', 'palette')}
+def classes_from_source(owner: str, classes_from: str | None, metainfo: dict | None) -> dict:
+    """Metainfo of a data set that has no classes of its own.
+
+    Args:
+        owner: name of the data set, for messages.
+        classes_from: name of the source data set's type, whose classes and palette are taken, or None.
+        metainfo: with ``classes`` if and only if ``classes_from`` is None.
+
+    Raises:
+        ValueError: the classes are given twice, not at all, or by a data set that has none.
+    """
+    given = dict(metainfo or {})
+    if (classes_from is None) != ('classes' in given):
+        raise ValueError(f"{owner}: give either classes_from='<type of the source data set>' or "
+                         f'metainfo=dict(classes=..., palette=...), got classes_from={classes_from!r} and '
+                         f'metainfo with {sorted(given) or "nothing"}')
+    if classes_from is None:
+        return given
+    source = getattr(DATASETS.get(classes_from), 'METAINFO', {})
+    if 'classes' not in source:
+        raise ValueError(f'{owner}: classes_from={classes_from!r} is no data set with classes of its own; for a data '
+                         'set that gets its classes from the config repeat them in metainfo')
+    return {'classes': source['classes'], 'palette': source['palette'], **given}

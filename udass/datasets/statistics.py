@@ -7,7 +7,7 @@ import logging
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from .archives import file_stamp
 from .base import IGNORE_INDEX, UDADataset
-from .transforms.loading import raise_unknown_ids, read_label_ids
+from .transforms.loading import raise_unknown_ids, read_filtered_ids
 
 _VERSION = 1
 
@@ -50,13 +50,14 @@ class ClassStatistics:
         return self.pixels.sum(axis=1) + self.ignored
 
 
-def count_pixels(path: str, table: Mapping[int, int], channel: int | None, num_classes: int) -> list[int]:
+def count_pixels(path: str, table: Mapping[int, int], channel: int | None, num_classes: int,
+                 label_filter: Callable[[np.ndarray], np.ndarray] | None = None) -> list[int]:
     """Pixels per train id of one label file, the ignored ones last: ``num_classes + 1`` numbers.
 
     Raises:
         FileNotFoundError, ValueError: the file is unreadable or holds an id outside the table.
     """
-    return count_ids(read_label_ids(path, channel=channel), path, table, num_classes)
+    return count_ids(read_filtered_ids(path, channel, label_filter), path, table, num_classes)
 
 
 def count_ids(ids: np.ndarray, path: str, table: Mapping[int, int], num_classes: int) -> list[int]:
@@ -146,7 +147,7 @@ def _count(dataset: UDADataset, names: Sequence[str]) -> list[list[int]]:
 
     def count(name: str) -> list[int]:
         path = os.path.join(dataset.label_folder, name)
-        return count_pixels(path, dataset.label_table, dataset.label_channel, number)
+        return count_pixels(path, dataset.label_table, dataset.label_channel, number, dataset.LABEL_FILTER)
 
     with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
         bar = tqdm(pool.map(count, names), total=len(names), unit='file',
@@ -162,11 +163,14 @@ def _count(dataset: UDADataset, names: Sequence[str]) -> list[list[int]]:
 
 
 def _cache_name(dataset: UDADataset) -> str:
-    """Name of the cache file: another one for another folder, label table or channel."""
+    """Name of the cache file: another one for another folder, label table, channel or filter."""
     below_root = os.path.relpath(dataset.label_folder, dataset.data_root)
-    key = json.dumps([_VERSION, below_root, sorted(dataset.label_table.items()), dataset.label_channel,
-                      len(dataset.metainfo['classes'])])
-    return f'class_statistics_{hashlib.sha256(key.encode()).hexdigest()[:12]}.json'
+    key = [_VERSION, below_root, sorted(dataset.label_table.items()), dataset.label_channel,
+           len(dataset.metainfo['classes'])]
+    if dataset.LABEL_FILTER is not None:
+        key.append(dataset.LABEL_FILTER.__name__)
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
+    return f'class_statistics_{digest[:12]}.json'
 
 
 def _cache_folder(dataset: UDADataset, given: str | None) -> Path | None:

@@ -127,8 +127,10 @@ class ClassIoUMetric(IoUMetric):
         for sample in data_samples:
             size = sample['gt_sem_seg']['data'].shape[-2:]
             sample['pred_sem_seg'] = {'data': prediction_at(sample, size)}
+        # A clip is scored on frame 0, the one that is segmented; other metrics may need the labels of the rest.
+        scored = [{**sample, 'gt_sem_seg': {'data': sample['gt_sem_seg']['data'][:1]}} for sample in data_samples]
         first = len(self.results)
-        super().process(data_batch, data_samples)
+        super().process(data_batch, scored)
         self.results[first:] = [(counts, sample.get('condition')) for counts, sample
                                 in zip(self.results[first:], data_samples, strict=True)]
 

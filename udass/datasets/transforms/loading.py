@@ -2,7 +2,7 @@
 
 Shapes: an image is (H, W, 3) uint8 BGR, a label (H, W) with train ids 0..C-1 and 255 = ignore.
 """
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from io import BytesIO
 
@@ -13,6 +13,7 @@ from mmseg.registry import TRANSFORMS
 from PIL import Image, UnidentifiedImageError
 
 from ..archives import read_file
+from .video import read_video_frame, split_frame_path
 
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
 _REPLACE = 'The file is damaged: copy or download it again, or remove it (and its label) from the data set'
@@ -49,10 +50,16 @@ def _is_cut_jpeg(content: bytes) -> bool:
 def read_image(path: str) -> np.ndarray:
     """Read an image file as (H, W, 3) uint8 BGR. An orientation tag is ignored, as labels carry none.
 
+    Args:
+        path: an image file, or a frame of a video file as ``frame_path`` names it.
+
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is no image, or a truncated one.
     """
+    frame = split_frame_path(path)
+    if frame is not None:
+        return read_video_frame(*frame)
     content = _read_bytes(path)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     image = None if _is_cut_jpeg(content) else cv2.imdecode(np.frombuffer(content, np.uint8), flags)
@@ -90,6 +97,13 @@ def read_label_ids(path: str, channel: int | None = None) -> np.ndarray:
     if ids.dtype.kind == 'f':
         raise ValueError(f'{path} holds {ids.dtype} values; a label holds integer ids. Convert the label')
     return ids.astype(np.uint8) if ids.dtype == bool else ids
+
+
+def read_filtered_ids(path: str, channel: int | None = None,
+                      label_filter: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
+    """As ``read_label_ids``, followed by the data set's ``LABEL_FILTER``, if it has one."""
+    ids = read_label_ids(path, channel=channel)
+    return ids if label_filter is None else label_filter(ids)
 
 
 def _read_label_channel(path: str, content: bytes, channel: int) -> np.ndarray:
@@ -188,7 +202,14 @@ class LoadLabels(BaseTransform):
         if path is None:
             raise ValueError(f"{results['img_path']} comes from a data set without labels (labelled=False): remove "
                              'LoadLabels from its pipeline, or set labelled=True')
-        ids = read_label_ids(path, channel=results.get('label_channel'))
+        results['gt_seg_map'] = self.read(path, results)
+        if 'gt_seg_map' not in results.setdefault('seg_fields', []):
+            results['seg_fields'].append('gt_seg_map')
+        return results
+
+    def read(self, path: str, results: dict) -> np.ndarray:
+        """Train ids (H, W) of a label file of this sample."""
+        ids = read_filtered_ids(path, results.get('label_channel'), results.get('label_filter'))
         labels = map_labels(ids, results['label_table'], path)
         height, width = results['ori_shape']
         if labels.shape != (height, width):
@@ -199,10 +220,7 @@ class LoadLabels(BaseTransform):
                                  'together; if the data set is known for small differences, set max_size_difference '
                                  'of LoadLabels')
             labels = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST)
-        results['gt_seg_map'] = labels
-        if 'gt_seg_map' not in results.setdefault('seg_fields', []):
-            results['seg_fields'].append('gt_seg_map')
-        return results
+        return labels
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(max_size_difference={self.max_size_difference})'

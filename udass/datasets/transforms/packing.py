@@ -1,10 +1,15 @@
 """What a sample keeps on its way into the model."""
 import numpy as np
 import torch
+from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import TRANSFORMS
+from mmseg.structures import SegDataSample
 
+from .clip_loading import label_key
+
+IGNORE = 255
 META_KEYS = ('img_path', 'seg_map_path', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor', 'flip',
              'flip_direction', 'rare_class', 'paste_class', 'condition')
 
@@ -25,7 +30,45 @@ class PackUDAInputs(PackSegInputs):
         packed = super().transform(results)
         mask = results.get('valid_pseudo_mask')
         if mask is not None:
-            # A flipped mask is a view with negative strides, which torch does not take.
-            trusted = torch.from_numpy(np.ascontiguousarray(mask)[None]).bool()
-            packed['data_samples'].set_data(dict(valid_pseudo_mask=PixelData(data=trusted)))
+            packed['data_samples'].set_data(dict(valid_pseudo_mask=PixelData(data=_trusted(mask))))
         return packed
+
+
+@TRANSFORMS.register_module()
+class PackClip(BaseTransform):
+    """Pack a clip of T frames: ``inputs`` (T, 3, H, W) uint8 BGR, frame 0 = the frame to segment, and ``data_samples``
+    with
+
+    - ``gt_sem_seg`` (T, H, W) int64 if labels were loaded, 255 in frames without a label;
+    - ``flow`` (2 (T - 1), H, W) float32 if flow was loaded: pixels (dx, dy) from frame 0 to frame 1, to frame 2, ...;
+    - ``past_flow`` (2, H, W) float32 if the clip has a past pair: from frame 2 to frame 3;
+    - ``valid_pseudo_mask`` (1, H, W) bool if ``PseudoMargins`` made one;
+    - metainfo as of ``PackUDAInputs``, and ``frame_paths``.
+
+    In testing, labels that are loaded after ``ClipResize`` keep the size of their files.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Pack one clip."""
+        # Stacking also makes a copy of what flips and crops only look at differently.
+        frames = np.stack([results['img'], *results['other_frames']]).transpose(0, 3, 1, 2)
+        sample = SegDataSample(metainfo={key: results[key] for key in (*META_KEYS, 'frame_paths') if key in results})
+        data = {}
+        if 'gt_seg_map' in results:
+            unlabelled = np.full_like(results['gt_seg_map'], IGNORE)
+            labels = np.stack([results.get(label_key(frame), unlabelled) for frame in range(len(frames))])
+            data['gt_sem_seg'] = torch.from_numpy(labels.astype(np.int64))
+        if 'flows' in results:
+            flows = {pair: np.ascontiguousarray(flow.transpose(2, 0, 1)) for pair, flow in results['flows'].items()}
+            data['flow'] = torch.from_numpy(np.concatenate([flows[0, frame] for frame in range(1, len(frames))]))
+            if (2, 3) in flows:
+                data['past_flow'] = torch.from_numpy(flows[2, 3])
+        if 'valid_pseudo_mask' in results:
+            data['valid_pseudo_mask'] = _trusted(results['valid_pseudo_mask'])
+        sample.set_data({name: PixelData(data=value) for name, value in data.items()})
+        return dict(inputs=torch.from_numpy(np.ascontiguousarray(frames)), data_samples=sample)
+
+
+def _trusted(mask: np.ndarray) -> torch.Tensor:
+    """(H, W) -> (1, H, W) bool. A flipped mask is a view with negative strides, which torch does not take."""
+    return torch.from_numpy(np.ascontiguousarray(mask)[None]).bool()

@@ -1,0 +1,78 @@
+# SYNTHIA-Seq -> Cityscapes-Seq, 12 classes of which 11 are reported (mIoU11, without fence), at the sizes of the video
+# benchmarks (DA-VSN, TPS, UDASS): SYNTHIA-Seq 1280x760 without its lowest 120 rows, Cityscapes 1024x512, one clip of
+# each per step.
+source_root = 'data/synthia_seq'
+target_root = 'data/cityscapes'
+# The published size.
+source_scale = (1280, 760)
+target_scale = (1024, 512)
+# What QuadMix lays over a target frame: a random window of the 1280x640 source frame, of the size of the target's.
+crop_size = (512, 1024)
+# Flow is computed once per pair and size, by DIS (OpenCV, on the CPU), and kept; tools fill the folder beforehand. The
+# flow that the benchmarks' authors publish is read by
+# dict(type='FlowCache', folder=None, estimator=dict(type='PrecomputedFlow', folder=..., naming='synthia'))
+# and naming='cityscapes'.
+flow_cache = dict(type='FlowCache', folder='data/flow', root='data', estimator=dict(type='DISFlow'))
+
+source_pipeline = [
+    dict(type='LoadClip'),
+    # Both frames.
+    dict(type='LoadClipLabels'),
+    dict(type='ClipResize', scale=source_scale),
+    # Of whole frames, before anything is cut off.
+    dict(type='LoadFlow', cache=flow_cache),
+    # The car that carries the camera: as much of the frame as in the benchmark.
+    dict(type='CutBottomRows', rows=120, height=760),
+    dict(type='ClipCrop', crop_size=crop_size),
+    dict(type='ClipFlip', prob=0.5),
+    dict(type='PackClip'),
+]
+target_pipeline = [
+    dict(type='LoadClip'),
+    dict(type='ClipResize', scale=target_scale),
+    dict(type='LoadFlow', cache=flow_cache),
+    dict(type='ClipFlip', prob=0.5),
+    dict(type='PackClip'),
+]
+test_pipeline = [
+    dict(type='LoadClip'),
+    dict(type='ClipResize', scale=target_scale),
+    dict(type='LoadFlow', cache=flow_cache),
+    # After ClipResize: predictions are compared at the size of the published labels, 2048x1024.
+    dict(type='LoadClipLabels'),
+    dict(type='PackClip'),
+]
+train_dataloader = dict(
+    source=dict(
+        batch_size=1,
+        num_workers=4,
+        # 850 frames; the first one has none before it.
+        dataset=dict(type='SynthiaSeq', data_root=source_root, pipeline=source_pipeline)),
+    target=dict(
+        batch_size=1,
+        num_workers=4,
+        dataset=dict(
+            type='CityscapesSeq',
+            data_root=target_root,
+            split='train',
+            benchmark='synthia_seq',
+            # The frame of each snippet that gtFine names (2975), as in the benchmark; the labels are not opened.
+            labelled=False,
+            # The past pair is t-1 and t-2: pseudo-labels travel over one frame.
+            past=1,
+            pipeline=target_pipeline)))
+val_dataloader = dict(
+    # The scores of one 2048x1024 frame take what a batch of crops takes.
+    batch_size=1,
+    num_workers=4,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='CityscapesSeq',
+        data_root=target_root,
+        split='val',
+        benchmark='synthia_seq',
+        test_mode=True,
+        pipeline=test_pipeline))
+test_dataloader = val_dataloader
+val_evaluator = dict(type='ClassIoUMetric')
+test_evaluator = val_evaluator

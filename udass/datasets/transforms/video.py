@@ -1,0 +1,115 @@
+"""Single frames of video files, by their number, decoded when they are asked for.
+
+A frame is named like a file: ``<video file>#<number, 6 digits>``, counted from 0; see ``frame_path``.
+"""
+import os
+import re
+import threading
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm')
+_FRAME = re.compile(rf'(?P<video>.+(?:{"|".join(re.escape(suffix) for suffix in VIDEO_SUFFIXES)}))#(?P<number>\d+)',
+                    re.IGNORECASE)
+# Decoding on is faster than a jump, which decodes from the last key frame (typically 12 to 250 frames back).
+_DECODE_AHEAD = 32
+
+
+def frame_path(video: str, number: int) -> str:
+    """Name of a frame of a video file, which ``read_image`` and ``LoadClip`` take in the place of an image file."""
+    return f'{video}#{number:06d}'
+
+
+def split_frame_path(path: str) -> tuple[str, int] | None:
+    """Video file and number of a name that ``frame_path`` made; None for any other path."""
+    match = _FRAME.fullmatch(str(path))
+    return None if match is None else (match['video'], int(match['number']))
+
+
+class _Reader:
+    """An open video file that knows which frame it would decode next. May be shared by threads, not by processes."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._open()
+
+    def _open(self) -> None:
+        self._capture, self._next = cv2.VideoCapture(self.path), 0
+        if not self._capture.isOpened():
+            raise ValueError(f'{self.path} cannot be opened as a video: it is damaged, or OpenCV lacks its codec. '
+                             'Convert it, e.g. with `ffmpeg -i <file> <file>.mp4`, or extract its frames to a folder')
+
+    def read(self, number: int) -> np.ndarray | None:
+        """The frame (H, W, 3) uint8 BGR, None if it cannot be decoded."""
+        with self._lock:
+            self._go_to(number)
+            found, frame = self._capture.read()
+            # After a failure nobody knows where the decoder is: -1 makes the next call jump.
+            self._next = number + 1 if found else -1
+            return frame if found else None
+
+    def _go_to(self, number: int) -> None:
+        if not 0 <= self._next <= number <= self._next + _DECODE_AHEAD:
+            self._capture.set(cv2.CAP_PROP_POS_FRAMES, number)
+            self._next = number
+            if round(self._capture.get(cv2.CAP_PROP_POS_FRAMES)) != number:
+                # The container has no usable index: decode from the start, slowly but rightly.
+                self._capture.release()
+                self._open()
+        while self._next < number and self._capture.grab():
+            self._next += 1
+
+    def count(self) -> int:
+        """Frames that can be decoded. The header's number is an estimate in some containers: it is tried out."""
+        said = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        if said > 0 and self.read(said - 1) is not None:
+            return said
+        with self._lock:
+            self._capture.release()
+            self._open()
+            number = 0
+            while self._capture.grab():
+                number += 1
+            self._next = -1
+        return number
+
+
+@lru_cache(maxsize=4)
+def _reader(path: str, process: int, stamp: tuple[int, int]) -> _Reader:
+    """The open file. A forked worker opens its own, as a decoder cannot be shared; a replaced file is opened anew."""
+    return _Reader(path)
+
+
+def _open_video(path: str) -> _Reader:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'the video {path} does not exist. Correct its path in the config')
+    status = os.stat(path)
+    return _reader(str(path), os.getpid(), (status.st_size, status.st_mtime_ns))
+
+
+def read_video_frame(path: str, number: int) -> np.ndarray:
+    """Decode one frame as (H, W, 3) uint8 BGR, upright if the file says how it was held.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no video, or does not have this frame.
+    """
+    frame = _open_video(path).read(number)
+    if frame is None:
+        raise ValueError(f'frame {number} (counted from 0) of {path} cannot be decoded: the video is shorter or '
+                         'damaged there. Copy or convert it again')
+    return frame
+
+
+def count_video_frames(path: str) -> int:
+    """Number of frames that can be decoded.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no video.
+    """
+    return _open_video(path).count()
