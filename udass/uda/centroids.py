@@ -1,7 +1,7 @@
 """Aligning the domains' mean scores per class: flow-guided spatio-temporal alignment.
 
 Shapes: N batch, C classes, H, W cells of the scores; a set of centroids is (C, C), one row of mean scores per class.
-Source: Unified Domain Adaptive Semantic Segmentation (TPAMI 2025, arXiv 2311.13254), section "Flow-guided spatio-temporal
+Source: Unified Domain Adaptive Semantic Segmentation (TPAMI 2025, arXiv 2311.13254), "Flow-guided spatio-temporal
 aggregation"; the kernel is that of Long et al. 2015 (DAN, arXiv 1502.02791).
 """
 import torch
