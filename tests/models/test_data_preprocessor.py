@@ -14,10 +14,23 @@ def test_the_two_halves_are_what_testing_does_at_once(preprocessor):
     inputs = [torch.randint(0, 256, (3, 4, 6), dtype=torch.uint8) for _ in range(2)]
     data = dict(inputs=inputs, data_samples=[SegDataSample(), SegDataSample()])
     pixels, samples = preprocessor.pixels(data)
-    assert torch.equal(pixels[:, 0], torch.stack(inputs)[:, 2].float())
+    assert pixels.shape == (2, 1, 3, 4, 6) and torch.equal(pixels[:, 0, 0], torch.stack(inputs)[:, 2].float())
     assert len(samples) == 2
     whole = preprocessor(dict(inputs=inputs, data_samples=[SegDataSample(), SegDataSample()]), training=False)
-    assert torch.allclose(preprocessor.normalize(pixels), whole['inputs'])
+    assert torch.allclose(preprocessor.normalize(pixels)[:, 0], whole['inputs'])
+
+
+@pytest.mark.parametrize('frames', [2, 3])
+def test_clips_are_treated_frame_by_frame(preprocessor, frames):
+    inputs = [torch.randint(0, 256, (frames, 3, 4, 6), dtype=torch.uint8) for _ in range(2)]
+    samples = [SegDataSample(), SegDataSample()]
+    pixels, _ = preprocessor.pixels(dict(inputs=inputs, data_samples=samples))
+    whole = preprocessor(dict(inputs=inputs, data_samples=samples), training=False)['inputs']
+    assert whole.shape == (2, frames, 3, 4, 6) and torch.equal(whole, preprocessor.normalize(pixels))
+    for frame in range(frames):
+        images = [clip[frame] for clip in inputs]
+        alone = preprocessor(dict(inputs=images, data_samples=samples), training=False)['inputs']
+        torch.testing.assert_close(whole[:, frame], alone)
 
 
 def test_normalisation_by_hand(preprocessor):

@@ -1,6 +1,6 @@
 """From loader batches to pixels, and from pixels to the network's input.
 
-Shapes: N batch, H, W pixels.
+Shapes: N batch, T frames of a clip, H, W pixels.
 """
 import torch
 from mmseg.models import SegDataPreProcessor
@@ -17,25 +17,33 @@ class PixelPreprocessor(SegDataPreProcessor):
     """
 
     def pixels(self, data: dict) -> tuple[Tensor, list]:
-        """A loader batch on the device: RGB frames (N, 3, H, W) float in [0, 255] and the data samples.
+        """A loader batch on the device: RGB frames (N, T, 3, H, W) float in [0, 255] and the data samples.
 
         Args:
-            data: ``inputs``, list of N uint8 (3, H, W) in the loader's channel order, and ``data_samples``.
+            data: ``inputs``, list of N uint8 images (3, H, W), which are clips of one frame, or clips (T, 3, H, W), in
+                the loader's channel order; and ``data_samples``.
 
         Raises:
             ValueError: the images of the batch differ in size.
         """
         data = self.cast_data(data)
-        inputs = data['inputs']
+        inputs = [image if image.dim() == 4 else image[None] for image in data['inputs']]
         sizes = sorted({tuple(image.shape[-2:]) for image in inputs})
         if len(sizes) > 1:
             names = [sample.metainfo.get('img_path') for sample in data['data_samples']]
             raise ValueError(f'images of one batch differ in size (H, W): {sizes}, files {names}; end the pipeline '
                              'with a crop of fixed size, or use batch_size=1')
-        frames = torch.stack(list(inputs))
-        if self._channel_conversion and frames.shape[1] == 3:
-            frames = frames[:, [2, 1, 0]]
+        frames = torch.stack(inputs)
+        if self._channel_conversion and frames.shape[-3] == 3:
+            frames = frames.flip(-3)
         return frames.float(), data['data_samples']
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """As mmseg's, which takes images only; a batch of clips becomes normalised frames (N, T, 3, H, W)."""
+        if data['inputs'][0].dim() == 3:
+            return super().forward(data, training)
+        frames, samples = self.pixels(data)
+        return dict(inputs=self.normalize(frames), data_samples=samples)
 
     @property
     def neutral(self) -> Tensor:

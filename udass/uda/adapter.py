@@ -14,7 +14,7 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from udass.models.segmentors import HRDAEncoderDecoder, Outputs
+from udass.models.segmentors import FlowGuidedEncoderDecoder, HRDAEncoderDecoder, Outputs
 from udass.models.windows import Box
 from udass.uda.alignment import train_discriminator
 from udass.uda.checks import check_adapter, check_optimizers
@@ -197,18 +197,19 @@ class DomainAdapter(BaseModel):
         Returns:
             The scaled loss, and the scores (N, C, h, w) where the student gives them; both without graph.
         """
-        frames = self.data_preprocessor.normalize(item.clip.frames[:, 0])
+        frames = self.data_preprocessor.normalize(item.clip.frames)
         scores = None
         with optimizer.optim_context(self.student), self._mixed_features(item, features):
             if item.labelled:
                 losses, backbone, scores = self._labelled_losses(frames, item)
                 if item.anchored:
                     with torch.no_grad():
-                        anchors = self.imagenet.extract_feat(frames)[-1]
+                        anchors = self.imagenet.extract_feat(frames[:, 0])[-1]
                     losses['loss_feature_distance'] = self.feature_distance(backbone[-1], anchors,
                                                                             item.clip.labels[:, 0])
             else:
-                scores = self._at_image_size(self.student(frames, mode='tensor'), item.clip)
+                shown, options = what_is_shown(unwrap(self.student), frames, item.clip.flow)
+                scores = self._at_image_size(self.student(shown, mode='tensor', **options), item.clip)
                 losses = unwrap(self.alignment).target_losses(scores)
         loss, values = self.parse_losses(losses)
         optimizer.backward(loss * item.scale)
@@ -216,7 +217,9 @@ class DomainAdapter(BaseModel):
         return loss.detach() * item.scale, None if scores is None else scores.detach()
 
     def _labelled_losses(self, frames: Tensor, item: Pass) -> Outputs:
-        options = {} if item.box is None else dict(crop_box=item.box)
+        frames, options = what_is_shown(unwrap(self.student), frames, item.clip.flow)
+        if item.box is not None:
+            options['crop_box'] = item.box
         if self.feature_distance is None and self.alignment is None:
             # Any segmentor of mmseg can do this.
             return Outputs(self.student(frames, item.data_samples(), mode='loss', **options), [], None)
@@ -246,22 +249,27 @@ class DomainAdapter(BaseModel):
         """A batch with true labels, every pixel of weight 1."""
         frames, samples = self.data_preprocessor.pixels(batch)
         labels = torch.stack([sample.gt_sem_seg.data for sample in samples])
-        return Clip(frames=frames[:, None], labels=labels, weights=torch.ones_like(labels, dtype=frames.dtype))
+        return Clip(frames=frames, labels=labels, weights=torch.ones_like(labels, dtype=frames.dtype),
+                    flow=flow_of(samples))
 
     def unlabelled_clip(self, batch: dict) -> Clip:
         """A batch without labels, every pixel ignored."""
-        frames, _ = self.data_preprocessor.pixels(batch)
-        weights = torch.zeros_like(frames[:, :1])
-        return Clip(frames=frames[:, None], labels=torch.full_like(weights, IGNORE, dtype=torch.long), weights=weights)
+        frames, samples = self.data_preprocessor.pixels(batch)
+        weights = torch.zeros_like(frames[:, :, 0])
+        return Clip(frames=frames, labels=torch.full_like(weights, IGNORE, dtype=torch.long), weights=weights,
+                    flow=flow_of(samples))
 
     def pseudo_labelled_clip(self, batch: dict) -> Clip:
         """A target batch with the teacher's labels; ``valid_pseudo_mask`` of the samples marks trusted pixels."""
         frames, samples = self.data_preprocessor.pixels(batch)
+        if frames.shape[1] > 1:
+            raise ValueError(f'pseudo-labels are made for images, the target gave clips of {frames.shape[1]} frames: '
+                             'let its pipeline load images (LoadImage ... PackUDAInputs)')
         valid = None
         if 'valid_pseudo_mask' in samples[0]:
             valid = torch.stack([sample.valid_pseudo_mask.data for sample in samples])
-        label = self.pseudo_labels(self.teacher_logits(frames), valid)
-        return Clip(frames=frames[:, None], labels=label.labels[:, None], weights=label.weights[:, None],
+        label = self.pseudo_labels(self.teacher_logits(frames[:, 0]), valid)
+        return Clip(frames=frames, labels=label.labels[:, None], weights=label.weights[:, None],
                     confidence=label.confidence[:, None])
 
     def long_tail(self, batch: dict, batch_size: int) -> LongTail:
@@ -317,12 +325,16 @@ class DomainAdapter(BaseModel):
         return self
 
     def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor') -> list | Tensor:
-        """Scores (``tensor``) or predictions (``predict``) of the branch under evaluation for normalised images."""
+        """Scores (``tensor``) or predictions (``predict``) of the branch under evaluation for normalised images
+        (N, 3, H, W), or for frame 0 of clips (N, T, 3, H, W), whose flow the samples may carry."""
         if mode == 'loss':
             raise ValueError('DomainAdapter trains with train_step; under DDP use '
                              "model_wrapper_cfg=dict(type='MMSeparateDistributedDataParallel')")
-        branch = self.teacher if self.eval_branch == 'teacher' else self.student
-        return unwrap(branch)(inputs, data_samples, mode=mode)
+        branch = unwrap(self.teacher if self.eval_branch == 'teacher' else self.student)
+        options = {}
+        if inputs.dim() == 5:
+            inputs, options = what_is_shown(branch, inputs, flow_of(data_samples or []))
+        return branch(inputs, data_samples, mode=mode, **options)
 
     def get_extra_state(self) -> dict:
         return {'iteration': self.iteration, 'generator': self.generator.get_state()}
@@ -330,6 +342,29 @@ class DomainAdapter(BaseModel):
     def set_extra_state(self, state: dict) -> None:
         self.iteration = int(state['iteration'])
         self.generator.set_state(state['generator'].cpu())
+
+
+def flow_of(samples: list) -> Tensor | None:
+    """Motion from frame 0 to the other frames, (N, T-1, 2, H, W), of loaded clips; None of images."""
+    if not samples or 'flow' not in samples[0]:
+        return None
+    flow = torch.stack([sample.flow.data for sample in samples])
+    return flow.unflatten(1, (-1, 2))
+
+
+def what_is_shown(network: nn.Module, frames: Tensor, flow: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+    """What a network takes of normalised clips: two frames and the flow between them if it uses flow, else frame 0.
+
+    Args:
+        frames: (N, T, 3, H, W).
+        flow: (N, T-1, 2, H, W) or None.
+
+    Returns:
+        Its input and keyword arguments.
+    """
+    if flow is None or not isinstance(network, FlowGuidedEncoderDecoder):
+        return frames[:, 0], {}
+    return frames[:, :2], {'flow': flow[:, 0]}
 
 
 def _build(config: dict | None, **default_args: object) -> nn.Module | None:
