@@ -1,6 +1,6 @@
 """Computes the optical flow that the clips of a config, or a folder of frames, need, before training.
 
-    python tools/compute_flow.py configs/viper2csseq_quadmix.py --workers 8
+    python tools/compute_flow.py CONFIG --workers 8
     python tools/compute_flow.py --frames data/video/images --size 512 1024 --cache data/flow
 
 Loaders compute the flow that the cache lacks, so that this is not needed; but it is needed once only. It can be stopped
@@ -32,7 +32,7 @@ _ESTIMATORS = ('dis', 'raft_small', 'raft_large')
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Compute the optical flow that the clips of a config, or a folder of frames, need in training.',
-        epilog='example: python tools/compute_flow.py configs/viper2csseq_quadmix.py --workers 8')
+        epilog='example: python tools/compute_flow.py CONFIG --workers 8')
     parser.add_argument('config', nargs='?', help='config file; it says where flow is kept and how it is estimated')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='settings that replace those of the config')
