@@ -32,7 +32,7 @@ def test_clips_train_and_validate_with_the_frame_before(name, tmp_path):
         (runner.model.training, tuple(inputs.shape), {key: value for key, value in options.items() if key != 'mode'})
     ) or forward(inputs, *args, **options)
     runner.train()
-    for training, shape, options in shown:
+    for _, shape, options in shown:
         assert shape[1:3] == (2, 3), 'two frames'
         assert options['flow'].shape == (shape[0], 2, *shape[3:]) and torch.isfinite(options['flow']).all()
     assert {training for training, _, _ in shown} == {True, False}
