@@ -8,7 +8,7 @@ import torch
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
-from tests.uda.small import FLOW_GUIDED, SEGMENTOR, TPS, VIDEO, build, clips, data_of, video_domains
+from tests.uda.small import FLOW_GUIDED, SEGMENTOR, TPS, VIDEO, batch, build, clips, data_of, video_domains
 from udass.datasets.streets import CAMERA, GAME, render_clip
 from udass.flow.warping import warp
 from udass.uda.clip import IGNORE, Clip
@@ -81,11 +81,11 @@ def test_the_mirrored_teacher_sees_mirrored_motion():
 
 def test_a_target_clip_gets_labels_of_its_first_two_frames():
     model, _ = build(VIDEO, FLOW_GUIDED)
-    batch = clips(2, frames=4, labelled=False, seed=3)
+    loaded = clips(2, frames=4, labelled=False, seed=3)
     past = 3 * torch.randn(2, 4, 64, 64, generator=generator())
     model.past_scores = lambda frames, flow: past
-    clip = model.pseudo_labelled_clip(batch)
-    flow = torch.stack([sample.flow.data for sample in batch['data_samples']]).unflatten(1, (3, 2))
+    clip = model.pseudo_labelled_clip(loaded)
+    flow = torch.stack([sample.flow.data for sample in loaded['data_samples']]).unflatten(1, (3, 2))
     assert torch.equal(clip.labels[:, 0], warp(past.softmax(1), flow[:, 1]).argmax(1))
     assert torch.equal(clip.labels[:, 1], past.argmax(1))
     assert (clip.labels[:, 2:] == IGNORE).all() and (clip.weights[:, 2:] == 0).all()
@@ -94,13 +94,13 @@ def test_a_target_clip_gets_labels_of_its_first_two_frames():
 
 def test_with_a_longer_past_the_previous_frame_is_segmented_by_itself():
     model, _ = build(VIDEO, FLOW_GUIDED)
-    batch = clips(2, frames=4, labelled=False, seed=3)
-    for sample in batch['data_samples']:
+    loaded = clips(2, frames=4, labelled=False, seed=3)
+    for sample in loaded['data_samples']:
         sample.set_metainfo(dict(frame_paths=['5.png', '4.png', '3.png', '2.png']))
     own = torch.randn(2, 4, 64, 64, generator=generator(5))
     seen = []
     model.teacher_logits = lambda frames: (seen.append(frames), own)[1]
-    clip = model.pseudo_labelled_clip(batch)
+    clip = model.pseudo_labelled_clip(loaded)
     assert torch.equal(clip.labels[:, 1], own.argmax(1)) and torch.equal(seen[0], clip.frames[:, 1])
 
 
@@ -109,6 +109,12 @@ def test_a_target_without_past_pair_is_refused():
     data = dict(video_domains(), target=clips(2, labelled=False))
     with pytest.raises(ValueError, match='target gave clips of 2 frames and their flow; .* past=1'):
         model.train_step(data, optimizer)
+
+
+def test_a_source_without_motion_is_refused():
+    model, optimizer = build(VIDEO, FLOW_GUIDED)
+    with pytest.raises(ValueError, match='the source gave images, or clips without flow'):
+        model.train_step(dict(video_domains(), source=batch(2)), optimizer)
 
 
 def test_a_batch_of_three_clips_equals_three_of_one():

@@ -194,6 +194,9 @@ class VideoAdapter(DomainAdapter):
 
     def passes(self, source: Clip, target: Clip, long_tail: LongTail | None) -> Iterator[Pass]:
         """The recipe: source, target across time, mixed passes."""
+        if source.flow is None:
+            raise ValueError('the source gave images, or clips without flow, but motion is mixed with them: use a data '
+                             'set of clips and give its pipeline LoadClip, LoadFlow and PackClip')
         if self.match_histograms:
             source = self.in_colours_of(source, target)
         yield Pass('source', source)
