@@ -35,7 +35,7 @@ class Curve:
 
 
 def training_curves(methods: Sequence[Method]) -> list[Curve]:
-    """One chart per scalar of the training log, a line per method: losses, then confidence, learning rate and others."""
+    """One chart per scalar of the training log: losses, confidence, learning rate, others; a line per method."""
     names = {key: None for method in methods for run in method.runs for record in run.training
              for key in record if key not in _NOT_CURVES}
     ordered = sorted(names, key=_place)

@@ -68,7 +68,9 @@ def summary_table(methods: Sequence[Method]) -> tuple[list[str], list[list[str]]
     """Head and rows: scores, iterations, time, memory of each method; columns that nobody fills are left out."""
     protocols = [(name, name) for name in scores.protocols_of(methods)]
     head = [title for _, title in (*_SUMMARY[:1], *protocols, *_SUMMARY[1:])]
-    head = ['seeds', *head, 'iterations', 'minutes of training', 'seconds per iteration', 'GPU memory, GiB']
+    several = any(len(method.runs) > 1 for method in methods)
+    head = ['seeds', *head[:1], *(['mIoU by seed'] if several else []), *head[1:], 'iterations',
+            'minutes of training', 'seconds per iteration', 'GPU memory, GiB']
     rows = []
     for method in methods:
         tested = [scores.scores_of(method, key) for key, _ in (*_SUMMARY[:1], *protocols, *_SUMMARY[1:])]
@@ -76,7 +78,10 @@ def summary_table(methods: Sequence[Method]) -> tuple[list[str], list[list[str]]
                                 for run in method.runs)
         memory = scores.spread(None if (peak := scores.peak_memory(run)) is None else peak / 1024
                                for run in method.runs)
-        rows.append([str(len(method.runs)), *(_text(value) for value in tested), _iterations(method), _text(minutes),
+        by_seed = ', '.join(f'{run.result["mIoU"]:.1f}' if run.result.get('mIoU') is not None else '-'
+                            for run in method.runs)
+        rows.append([str(len(method.runs)), _text(tested[0]), *([by_seed] if several else []),
+                     *(_text(value) for value in tested[1:]), _iterations(method), _text(minutes),
                      _text(scores.spread(map(scores.seconds_per_iteration, method.runs)), 2), _text(memory)])
     filled = [number for number in range(len(head)) if any(row[number] != '-' for row in rows)]
     return [head[number] for number in filled], [[row[number] for number in filled] for row in rows]
@@ -157,7 +162,8 @@ def find_examples(methods: Sequence[Method], count: int) -> Examples:
     names = [method.name for method in methods if any(run in runs for run in method.runs)]
     shown = [run for run in runs if run is not None]
     if not shown:
-        return Examples([], [], reason='There are no predictions with scores by image yet; the command is above.')
+        return Examples([], [], reason='There are no predictions with scores by image yet; the command is in the '
+                                       'summary.')
     try:
         return _draw_examples(shown, names, count)
     except (OSError, ValueError, KeyError) as error:

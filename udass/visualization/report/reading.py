@@ -98,7 +98,8 @@ def read_methods(folders: Sequence[str | Path]) -> list[Method]:
     resolved = [path.resolve() for path in paths]
     for path, full in zip(paths, resolved, strict=True):
         if not path.is_dir():
-            raise FileNotFoundError(f'{path} is not a folder; give the work dir of a run, e.g. work_dirs/streets_quadmix')
+            raise FileNotFoundError(f'{path} is not a folder; give the work dir of a run, such as '
+                                    'work_dirs/streets_quadmix')
         if resolved.count(full) > 1:
             raise ValueError(f'{path} is given twice')
     found = [method for path in paths for method in _methods_of(path)]

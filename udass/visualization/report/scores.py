@@ -128,7 +128,7 @@ def gains_and_losses(runs: Sequence[Run], count: int) -> tuple[list[Choice], lis
 
 def best_and_worst(run: Run, count: int) -> tuple[list[Choice], list[Choice]]:
     """The images with the highest and with the lowest scores, none of them twice."""
-    scores = image_scores(run)
-    ordered = [Choice(image, [scores[image]], 0.0) for image in sorted(scores, key=lambda image: (-scores[image], image))]
+    scores = sorted(image_scores(run).items(), key=lambda item: (-item[1], item[0]))
+    ordered = [Choice(image, [score], 0.0) for image, score in scores]
     best = ordered[:count]
     return best, [choice for choice in reversed(ordered) if choice not in best][:count]
