@@ -46,7 +46,8 @@ def render_report(methods: Sequence[Method], examples: int = 3) -> str:
     return environment.get_template('page.html').render(
         title=', '.join(names), names=names, version=udass.__version__, series=curves.SERIES,
         date=datetime.datetime.now().astimezone().strftime('%Y-%m-%d %H:%M'),
-        summary=summary_table(methods), missing=missing_of(methods),
+        several=any(len(method.runs) > 1 for method in methods), summary=summary_table(methods),
+        missing=missing_of(methods),
         curves=[*curves.validation_curves(methods), *curves.training_curves(methods)],
         classes=class_rows(methods),
         confusions=[(name, confusion) for name, confusion in zip(names, map(scores.confusion_of, methods), strict=True)
@@ -69,8 +70,8 @@ def summary_table(methods: Sequence[Method]) -> tuple[list[str], list[list[str]]
     protocols = [(name, name) for name in scores.protocols_of(methods)]
     head = [title for _, title in (*_SUMMARY[:1], *protocols, *_SUMMARY[1:])]
     several = any(len(method.runs) > 1 for method in methods)
-    head = ['seeds', *head[:1], *(['mIoU by seed'] if several else []), *head[1:], 'iterations',
-            'minutes of training', 'seconds per iteration', 'GPU memory, GiB']
+    head = [head[0], *(['by seed'] if several else []), *head[1:], 'seeds', 'iterations', 'minutes of training',
+            'seconds per iteration', 'GPU memory, GiB']
     rows = []
     for method in methods:
         tested = [scores.scores_of(method, key) for key, _ in (*_SUMMARY[:1], *protocols, *_SUMMARY[1:])]
@@ -80,8 +81,8 @@ def summary_table(methods: Sequence[Method]) -> tuple[list[str], list[list[str]]
                                for run in method.runs)
         by_seed = ', '.join(f'{run.result["mIoU"]:.1f}' if run.result.get('mIoU') is not None else '-'
                             for run in method.runs)
-        rows.append([str(len(method.runs)), _text(tested[0]), *([by_seed] if several else []),
-                     *(_text(value) for value in tested[1:]), _iterations(method), _text(minutes),
+        rows.append([_text(tested[0]), *([by_seed] if several else []), *(_text(value) for value in tested[1:]),
+                     str(len(method.runs)), _iterations(method), _text(minutes),
                      _text(scores.spread(map(scores.seconds_per_iteration, method.runs)), 2), _text(memory)])
     filled = [number for number in range(len(head)) if any(row[number] != '-' for row in rows)]
     return [head[number] for number in filled], [[row[number] for number in filled] for row in rows]
