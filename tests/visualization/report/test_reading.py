@@ -74,6 +74,9 @@ def test_methods_of_one_name_are_told_apart(tmp_path):
         write_log(tmp_path / parent / 'run', losses({1: 2.0}))
     names = [method.name for method in read_methods([tmp_path / 'old' / 'run', tmp_path / 'new' / 'run'])]
     assert names == [str(tmp_path / 'old' / 'run'), str(tmp_path / 'new' / 'run')]
+    write_log(tmp_path / 'seeds' / 'run' / 'seed_0', losses({1: 2.0}))
+    names = [method.name for method in read_methods([tmp_path / 'new' / 'run', tmp_path / 'seeds'])]
+    assert names[1] == str(tmp_path / 'seeds' / 'run')
 
 
 def test_folders_that_are_no_runs_are_refused(tmp_path):

@@ -102,20 +102,21 @@ def read_methods(folders: Sequence[str | Path]) -> list[Method]:
                                     'work_dirs/streets_quadmix')
         if resolved.count(full) > 1:
             raise ValueError(f'{path} is given twice')
-    found = [method for path in paths for method in _methods_of(path)]
-    names = [method.name for method in found]
-    return [method if names.count(method.name) == 1 else Method(str(method.runs[0].folder), method.runs)
-            for method in found]
+    found = [item for path in paths for item in _methods_of(path)]
+    names = [method.name for _, method in found]
+    # Of one name, the paths tell them apart.
+    return [method if names.count(method.name) == 1 else Method(str(folder), method.runs) for folder, method in found]
 
 
-def _methods_of(folder: Path) -> list[Method]:
+def _methods_of(folder: Path) -> list[tuple[Path, Method]]:
+    """The methods in a folder, each with its own folder."""
     if is_run(folder):
-        return [Method(_name(folder), [read_run(folder)])]
+        return [(folder, Method(_name(folder), [read_run(folder)]))]
     seeds = _seed_folders(folder)
     if seeds:
-        return [Method(_name(folder), [read_run(seed) for seed in seeds])]
-    methods = [method for child in sorted(folder.iterdir()) if child.is_dir()
-               for method in (_methods_of(child) if is_run(child) or _seed_folders(child) else [])]
+        return [(folder, Method(_name(folder), [read_run(seed) for seed in seeds]))]
+    methods = [item for child in sorted(folder.iterdir()) if child.is_dir()
+               for item in (_methods_of(child) if is_run(child) or _seed_folders(child) else [])]
     if not methods:
         raise ValueError(f'{folder} holds no run: expected a log (<time>/vis_data/scalars.json), result.json or '
                          'test.json, or folders of runs. Give the work dir of tools/train.py, or the --out folder of '
