@@ -3,10 +3,20 @@ from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 
-from tests.datasets.published import write_acdc, write_cityscapes, write_dark_zurich, write_gta, write_synthia
+from tests.datasets.published import (
+    write_acdc,
+    write_cityscapes,
+    write_cityscapes_snippet,
+    write_dark_zurich,
+    write_gta,
+    write_synthia,
+    write_synthia_seq,
+    write_viper,
+)
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 PUBLISHED = sorted(path.stem for path in CONFIGS.glob('*.py') if path.stem.startswith(('gta2', 'syn2', 'cs2')))
+VIDEO = sorted(path.stem for path in CONFIGS.glob('*2csseq_*.py'))
 CROP = 128
 # Crops of the published configs and of HRDA's detail shrink alike: 1024 and 512 to 128 and 64.
 DETAIL = 64
@@ -22,6 +32,9 @@ def write_data(root: Path) -> Path:
         write_cityscapes(root / 'cityscapes', split, ids=(7, 26, 13, 33))  # road, car, fence, bicycle
         write_acdc(root / 'acdc', 'fog', split, ids=(0, 13, 4, 18))
         write_dark_zurich(root / 'dark_zurich', split, labelled=split == 'val', ids=(0, 13, 4, 18))
+        write_cityscapes_snippet(root / 'cityscapes', split, ids=(7, 26, 13, 33), first=17, length=3)
+    write_viper(root / 'viper', frames=(9, 10, 19, 20), ids=(3, 24, 11, 22))  # road, car, fence, bicycle
+    write_synthia_seq(root / 'synthia_seq', ids=(3, 8, 5, 11))  # road, car, fence, rider
     return root
 
 
@@ -35,6 +48,9 @@ def shrink_network(segmentor: ConfigDict) -> None:
     elif backbone.type == 'ResNetV1c':
         backbone.update(depth=18, stem_channels=16, base_channels=16, init_cfg=None)
         changes = dict(in_channels=128)
+    elif backbone.type == 'CaffeResNet':
+        backbone.update(depth=50, init_cfg=None)
+        changes = dict(channels=16)
     else:
         assert backbone.type == 'TimmViT'
         backbone.update(name='vit_tiny_patch16_224', pretrained=False)
@@ -57,6 +73,12 @@ def shrink_data(config: Config, root: Path) -> None:
             if transform.type == 'Resize':
                 width, height = transform.scale
                 transform.scale = (WIDTH, WIDTH * height // width)
+            elif transform.type == 'ClipResize':
+                transform.scale = tuple(side // 8 for side in transform.scale)
+            elif transform.type == 'ClipCrop':
+                transform.crop_size = tuple(side // 8 for side in transform.crop_size)
+            elif transform.type == 'LoadFlow':
+                transform.cache.update(folder=str(root / 'flow'), root=str(root))
             elif transform.type == 'RareClassCrop':
                 transform.crop_size = (CROP, CROP)
     sampling = config.train_cfg.get('source_sampling')
@@ -74,6 +96,8 @@ def small_config(name: str, data: Path, work_dir: Path, max_iters: int = 2) -> C
         config.model.masking.block_size = CROP // 16
     if config.model.get('mixing', {}).get('type') == 'QuadMix':
         config.model.mixing.start_iter = 1
+    if config.model.get('feature_mixing') is not None:
+        config.model.feature_mixing.start_iter = 1
     config.train_cfg.max_iters = max_iters
     config.default_hooks.logger.interval = 1
     config.work_dir = str(work_dir)

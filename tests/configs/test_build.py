@@ -7,15 +7,17 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapperDict, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS, TRANSFORMS
+from torch.optim import SGD
 
 import udass  # noqa: F401
-from tests.configs.small import PUBLISHED
+from tests.configs.small import PUBLISHED, VIDEO
 from udass.engine.config import load_config
 from udass.engine.loops import domain_configs
 
 CONFIGS = sorted((Path(__file__).parents[2] / 'configs').glob('*.py'))
 # The published ones take seconds each.
-BUILT = [pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in PUBLISHED)) for path in CONFIGS]
+BUILT = [pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in PUBLISHED + VIDEO))
+         for path in CONFIGS]
 
 
 @pytest.fixture(autouse=True)
@@ -47,9 +49,11 @@ def test_config_builds(path, fast_building):
     options = config.train_cfg
     for module, wrapper, schedulers in optimizers(model, config):
         trained = {id(parameter) for group in wrapper.param_groups for parameter in group['params']}
-        assert {id(parameter) for parameter in module.parameters()} <= trained
+        assert {id(parameter) for parameter in module.parameters() if parameter.requires_grad} <= trained
         last = [scheduler for scheduler in schedulers if scheduler['type'] == 'PolyLR'][-1]
-        assert last['end'] - options.max_iters in (0, 1), 'the learning rate must reach its end with the last iteration'
+        # The published video runs with SGD stop long before their schedule does.
+        end = 250_000 if path.stem in VIDEO and wrapper.optimizer.__class__ is SGD else options.max_iters
+        assert last['end'] - end in (0, 1), 'the learning rate must reach its end with the last iteration'
     streams = domain_configs(config.train_dataloader, options.get('domains', ('source', 'target')),
                              options.get('source_sampling'), options.get('long_tail'))
     for stream in streams.values():

@@ -211,7 +211,7 @@ def test_defaults():
     assert change.strength == dict(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.2)
     assert (change.jitter_probability, change.blur_probability, change.sigma) == (0.8, 0.5, (0.15, 1.15))
     quadmix = MODELS.build(dict(type='QuadMix'))
-    assert quadmix.scale == 0.5 and all(vars(quadmix.directions).values())
+    assert quadmix.scales == dict(tss=0.5, tst=0.5) and all(vars(quadmix.directions).values())
     sampling = load('gta2cs_quadmix').train_cfg.source_sampling
     assert sampling.type == 'RareClassDataset' and 'reference_size' not in sampling  # absolute, as in the reference
 

@@ -16,7 +16,8 @@ CONFIGS = Path(__file__).parents[2] / 'configs'
 def streets(tmp_path_factory):
     root = tmp_path_factory.mktemp('streets')
     counts = dict(game=dict(train=8, val=2), camera=dict(train=8, val=2))
-    write_streets(root, size=(96, 192), counts=counts, workers=1)
+    clips = dict(game=dict(train=4, val=1), camera=dict(train=2, val=1))
+    write_streets(root, size=(96, 192), counts=counts, clip_counts=clips, workers=1)
     return root
 
 
@@ -39,8 +40,10 @@ def make_config(name, streets, work_dir, max_iters=20):
     for loader in config.train_dataloader.values():
         loader.dataset.data_root = small['data_root']
         for transform in loader.dataset.pipeline:
-            if transform['type'] == 'RareClassCrop':
+            if transform['type'] in ('RareClassCrop', 'ClipCrop'):
                 transform['crop_size'] = small['crop_size']
+            elif transform['type'] == 'ClipResize':
+                transform['scale'] = (144, 72)
     for key in ('val_dataloader', 'test_dataloader'):
         config[key].dataset.data_root = small['data_root']
     config.train_cfg.update(max_iters=max_iters, val_interval=1000, val_begin=1000)
@@ -103,7 +106,8 @@ def whole_state(runner):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', ['streets_source_only', 'streets_advseg', 'streets_dacs', 'streets_quadmix'])
+@pytest.mark.parametrize('name', ['streets_source_only', 'streets_advseg', 'streets_dacs', 'streets_quadmix',
+                                  'streets_video_quadmix'])
 def test_one_seed_gives_the_same_losses_and_resume_gives_the_same_weights(name, streets, tmp_path):
     whole, losses = train(make_config(name, streets, tmp_path / 'whole'))
     interrupted, first = train(make_config(name, streets, tmp_path / 'cut'), stop_at=10)
@@ -121,7 +125,7 @@ def test_one_seed_gives_the_same_losses_and_resume_gives_the_same_weights(name, 
         state = whole.optim_wrapper.state_dict()
         assert state['student']['param_groups'][0]['lr'] != state['alignment']['param_groups'][0]['lr'] < 1e-2
         assert losses[0]['discriminator.target'] != losses[-1]['discriminator.target']
-    if name == 'streets_quadmix':
+    if name.endswith('quadmix'):
         assert whole.model.mixing.bank.iteration == 19
         assert {'source.decode.loss_ce', 'tss.decode.loss_ce', 'tst.decode.loss_ce', 'confidence'} <= losses[-1].keys()
 

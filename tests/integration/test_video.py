@@ -13,7 +13,7 @@ CONFIGS = Path(__file__).parents[2] / 'configs'
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', ['streets_video_source_only', 'streets_video_oracle'])
+@pytest.mark.parametrize('name', ['streets_video_source_only', 'streets_video_oracle', 'streets_video_quadmix'])
 def test_clips_train_and_validate_with_the_frame_before(name, tmp_path):
     write_streets(tmp_path, size=(192, 384), workers=1, counts=dict(game=dict(train=0)),
                   clip_counts=dict(game=dict(train=1, val=1), camera=dict(train=1, val=1)))

@@ -169,9 +169,9 @@ def test_motion_crosses_windows(clip):
 
 
 def test_what_does_not_fit_is_named(network, clip, flow):
-    with pytest.raises(ValueError, match='have one frame'):
+    with pytest.raises(ValueError, match='have 1 frame'):
         network(clip[:, 0], flow=flow)
-    with pytest.raises(ValueError, match='have one frame'):
+    with pytest.raises(ValueError, match='have 1 frame'):
         network(clip[:, :1], flow=flow)
     with pytest.raises(ValueError, match=r'need the flow .*\(3, 2, 64, 96\); got \(3, 1, 2, 64, 96\)'):
         network(clip, flow=flow[:, None])

@@ -7,7 +7,7 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-import udass  # noqa: F401
+from udass.uda import VideoAdapter
 
 CLASSES = ('road', 'sky', 'car', 'pole')
 _PIXELS = dict(type='PixelPreprocessor', mean=[127.5] * 3, std=[60.0] * 3, bgr_to_rgb=True)
@@ -20,11 +20,19 @@ SEGMENTOR = dict(type='SlidingEncoderDecoder', data_preprocessor=_PIXELS, backbo
 HRDA = dict(type='HRDAEncoderDecoder', data_preprocessor=_PIXELS, backbone=_BACKBONE, crop_size=(32, 32),
             output_stride=4, test_cfg=dict(mode='whole'),
             decode_head=dict(type='HRDAHead', head=_HEAD, scale_attention=dict(_HEAD, fusion='conv')))
+FLOW_GUIDED = dict(SEGMENTOR, type='FlowGuidedEncoderDecoder')
 TEACHER = dict(ema=dict(type='EMA', alpha=0.9), pseudo_labels=dict(type='ConfidencePseudoLabels', threshold=0.3))
 DAFORMER = dict(**TEACHER, mixing=dict(type='ClassMix'), feature_distance=dict(type='FeatureDistance'))
 MIC = dict(**DAFORMER, masking=dict(type='BlockMasking', block_size=8))
 QUADMIX = dict(MIC, mixing=dict(type='QuadMix'))
-# Components of every image method, and whether it runs on HRDA here.
+TPS = dict(type='VideoAdapter', ema=dict(type='EMA', alpha=0.0),
+           pseudo_labels=dict(type='CrossFramePseudoLabels', flip=True),
+           cross_frame=dict(type='CrossFramePass', rescale=(0.8, 1.2),
+                            photometric=dict(type='PhotometricChange', grey_probability=0.5)))
+VIDEO = dict(type='VideoAdapter', ema=dict(type='EMA', alpha=0.9), pseudo_labels=dict(type='CrossFramePseudoLabels'),
+             cross_frame=dict(type='CrossFramePass', scale=0.2), mixing=dict(type='VideoQuadMix', tst_scale=0.2),
+             centroid_alignment=dict(type='CentroidAlignment'), match_histograms=True)
+# Components of every method, and the network that it runs on here.
 METHODS = {
     'source_only': ({}, SEGMENTOR),
     'minent': (dict(alignment=dict(type='EntropyMinimization')), SEGMENTOR),
@@ -36,6 +44,9 @@ METHODS = {
     'mic_mixed': (dict(MIC, masking=dict(type='BlockMasking', block_size=8, mode='mixed')), HRDA),
     'quadmix': (dict(**QUADMIX, photometric=dict(type='PhotometricChange')), HRDA),
     'quadmix_features': (dict(**QUADMIX, feature_mixing=dict(type='FeatureMixing')), HRDA),
+    'tps': (TPS, FLOW_GUIDED),
+    'quadmix_video': (dict(VIDEO, feature_mixing=dict(type='FeatureMixing')), FLOW_GUIDED),
+    'quadmix_video_cnn': (dict(VIDEO, centroid_alignment=dict(type='CentroidAlignment', intervals=2)), FLOW_GUIDED),
 }
 
 
@@ -58,9 +69,43 @@ def unlabelled(number, size=(64, 64), seed=1):
     return dict(inputs=data['inputs'], data_samples=[SegDataSample() for _ in data['inputs']])
 
 
+def clips(number, frames=2, labelled=True, size=(64, 64), seed=0, **metainfo):
+    """A loader batch of random clips, with a past pair if they have four frames (k = 1: frame 2 is frame 1)."""
+    pictures = batch(number * frames, size, seed, **metainfo)
+    random = torch.Generator().manual_seed(seed)
+    inputs, samples = [], []
+    for first in range(0, number * frames, frames):
+        order = [first, first + 1, first + 1, first + 2][:frames]
+        inputs.append(torch.stack([pictures['inputs'][i] for i in order]))
+        sample = SegDataSample(metainfo=dict(metainfo, frame_paths=[f'{i}.png' for i in order]))
+        sample.flow = PixelData(data=6 * torch.rand(2 * (frames - 1), *size, generator=random) - 3)
+        if frames == 4:
+            sample.past_flow = PixelData(data=6 * torch.rand(2, *size, generator=random) - 3)
+        if labelled:
+            labels = [pictures['data_samples'][i].gt_sem_seg.data for i in order]
+            sample.gt_sem_seg = PixelData(data=torch.cat(labels))
+        samples.append(sample)
+    return dict(inputs=inputs, data_samples=samples)
+
+
 def domains(seed=0):
     """One iteration's data."""
     return dict(source=batch(2, seed=seed), target=unlabelled(2, seed=seed + 100))
+
+
+def video_domains(seed=0, number=2):
+    """One iteration's data of a video method."""
+    return dict(source=clips(number, seed=seed), target=clips(number, frames=4, labelled=False, seed=seed + 100))
+
+
+def data_of(model, seed):
+    """One iteration's data of any method, with long-tail images where it pastes them."""
+    mixes = getattr(model.mixing, 'number_of_mixes', 0)
+    if isinstance(model, VideoAdapter):
+        tail = {'long_tail': clips(2 * mixes * 2, seed=seed + 9, paste_class=3)} if mixes else {}
+        return video_domains(seed) | tail
+    tail = {'long_tail': batch(2 * mixes * 2, seed=seed + 9, paste_class=3)} if mixes else {}
+    return domains(seed) | tail
 
 
 def build(components, segmentor=SEGMENTOR, **more):
@@ -68,7 +113,7 @@ def build(components, segmentor=SEGMENTOR, **more):
     torch.manual_seed(0)
     model = MODELS.build({'type': 'DomainAdapter', 'student': copy.deepcopy(segmentor), **components, **more})
     model.init_weights()
-    model.use_metainfo(dict(classes=CLASSES, thing_classes=['car', 'pole']))
+    model.use_metainfo(dict(classes=CLASSES, thing_classes=['car', 'pole'], rare_classes=[dict(name='pole')]))
     model.train()
     wrappers = {name: OptimWrapper(torch.optim.SGD(getattr(model, name).parameters(), lr=0.1))
                 for name in ('student', 'alignment') if any(key.startswith(f'{name}.') for key in model.state_dict())}

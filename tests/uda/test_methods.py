@@ -1,4 +1,4 @@
-"""The step of every image method on a tiny network: its passes, what it leaves alone, what it hands on."""
+"""The step of every method on a tiny network: its passes, what it leaves alone, what it hands on."""
 import copy
 import weakref
 from contextlib import contextmanager
@@ -10,8 +10,9 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 
-from tests.uda.small import HRDA, METHODS, MIC, QUADMIX, SEGMENTOR, TEACHER, batch, build, domains
+from tests.uda.small import HRDA, METHODS, MIC, QUADMIX, SEGMENTOR, TEACHER, batch, build, domains, video_domains
 from udass.models.windows import Box
+from udass.uda import VideoAdapter
 from udass.uda.clip import Clip
 from udass.uda.feature_mixing import mix_features
 from udass.uda.masking import BlockMasking
@@ -21,7 +22,9 @@ PASSES = {
     'source_only': {'source'}, 'minent': {'source', 'target'}, 'advseg': {'source', 'target', 'discriminator'},
     'dacs': {'source', 'mix'}, 'daformer': {'source', 'mix'}, 'hrda': {'source', 'mix'},
     'mic': {'source', 'mix', 'masked'}, 'mic_mixed': {'source', 'mix', 'masked'},
-    'quadmix': {'source', 'tss', 'tst', 'masked'}, 'quadmix_features': {'source', 'tss', 'tst', 'masked'}}
+    'quadmix': {'source', 'tss', 'tst', 'masked'}, 'quadmix_features': {'source', 'tss', 'tst', 'masked'},
+    'tps': {'source', 'cross_frame'}, 'quadmix_video': {'source', 'cross_frame', 'tss', 'tst'},
+    'quadmix_video_cnn': {'source', 'cross_frame', 'tss', 'tst'}}
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +43,8 @@ class HalfPrecision(OptimWrapper):
 
 def steps(model, optimizer, number=2):
     """Logs of a few iterations."""
-    return [model.train_step(domains(seed), optimizer) for seed in range(number)]
+    data = video_domains if isinstance(model, VideoAdapter) else domains
+    return [model.train_step(data(seed), optimizer) for seed in range(number)]
 
 
 @pytest.mark.parametrize('method', METHODS)

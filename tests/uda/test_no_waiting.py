@@ -5,7 +5,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import init_default_scope
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.uda.small import METHODS, batch, build, domains
+from tests.uda.small import METHODS, build, data_of
 
 
 @pytest.fixture(autouse=True)
@@ -33,13 +33,6 @@ class WatchReads(TorchDispatchMode):
         if leaves or name in ('_local_scalar_dense', 'nonzero', 'is_nonzero', 'equal'):
             self.reads.append(name)
         return result
-
-
-def data_of(model, seed):
-    """One iteration's data, with long-tail images where the method pastes them."""
-    mixes = getattr(model.mixing, 'number_of_mixes', 0)
-    tail = {'long_tail': batch(2 * mixes * 2, seed=seed + 9, paste_class=3)} if mixes else {}
-    return domains(seed) | tail
 
 
 @pytest.mark.slow

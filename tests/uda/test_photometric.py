@@ -85,7 +85,7 @@ def test_kernel_weights_sum_to_one():
 
 @pytest.mark.parametrize(('arguments', 'message'), [
     (dict(brightness=-0.1), 'strengths in'), (dict(hue=0.6), r'in \[0, 0.5\]'),
-    (dict(jitter_probability=2), 'jitter_probability and blur_probability'), (dict(sigma=(0, 0)), '0 < low <= high')])
+    (dict(jitter_probability=2), 'jitter_probability, blur_probability'), (dict(sigma=(0, 0)), '0 < low <= high')])
 def test_impossible_changes_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         PhotometricChange(**arguments)

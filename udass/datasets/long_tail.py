@@ -17,7 +17,8 @@ class LongTailDataset(DrawnDataset):
 
     ``images_per_draw`` consecutive samples share one drawn class, each with an image of its own: as many as one draw
     needs for all images and mixes of a batch. The sample carries ``paste_class`` (train id), and ``rare_class`` with
-    ``rare_class_min_pixels`` for ``RareClassCrop``. A rare class of which no file has enough is left out.
+    ``rare_class_min_pixels`` for ``RareClassCrop``. A rare class of which no file has enough is left out. Clips are
+    stills: all their frames are frame t.
 
     Args:
         dataset: config of the labelled source data set, or the data set.
@@ -63,5 +64,9 @@ class LongTailDataset(DrawnDataset):
         choice = draw.group_generator(self.images_per_draw).choice(len(self._choices), p=self._probabilities)
         train_id, files, min_pixels = self._choices[int(choice)]
         info = self.dataset.get_data_info(int(draw.generator().choice(files)))
+        if 'frame_paths' in info:
+            # Pasted without motion: frames of a clip that are one and the same file are read once and have no flow.
+            for key in ('frame_paths', 'label_paths'):
+                info[key] = [info[key][0]] * len(info[key])
         info.update(paste_class=train_id, rare_class=train_id, rare_class_min_pixels=min_pixels)
         return info

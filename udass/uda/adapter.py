@@ -14,15 +14,16 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from udass.models.segmentors import FlowGuidedEncoderDecoder, HRDAEncoderDecoder, Outputs
+from udass.models.segmentors import HRDAEncoderDecoder, Outputs
 from udass.models.windows import Box
 from udass.uda.alignment import train_discriminator
 from udass.uda.checks import check_adapter, check_optimizers
 from udass.uda.clip import IGNORE, Clip
 from udass.uda.ema import evaluate_with_batch_statistics
+from udass.uda.inputs import flow_of, what_is_shown
 from udass.uda.mixing.long_tail import LongTail, group_long_tail
 from udass.uda.networks import load_networks
-from udass.uda.passes import Pass
+from udass.uda.passes import Kept, Pass
 
 
 @MODELS.register_module()
@@ -54,6 +55,9 @@ class DomainAdapter(BaseModel):
         ValueError: components that need each other are not given together, or do not fit each other.
     """
 
+    # Whether a pass of its own, besides mixed and masked ones, uses pseudo-labels.
+    labels_across_time = False
+
     def __init__(self,
                  student: dict,
                  ema: dict | None = None,
@@ -68,7 +72,8 @@ class DomainAdapter(BaseModel):
                  eval_branch: str = 'student',
                  seed: int | None = None) -> None:
         super().__init__()
-        if ema is not None and (pseudo_labels is None or mixing is masking is None):
+        users = mixing is not None or masking is not None or self.labels_across_time
+        if ema is not None and (pseudo_labels is None or not users):
             raise ValueError('a teacher (ema) needs pseudo_labels, and mixing or masking to use them; for training '
                              'without pseudo-labels leave all of them out')
         if ema is None and not (pseudo_labels is mixing is photometric is masking is feature_mixing is None):
@@ -96,13 +101,19 @@ class DomainAdapter(BaseModel):
 
     def use_metainfo(self, metainfo: Mapping) -> None:
         """Hand what the source data set says of its classes to the components that need it; the loop calls this."""
-        if self.feature_distance is not None:
-            self.feature_distance.use_metainfo(metainfo)
+        for component in (self.feature_distance, self.mixing):
+            if hasattr(component, 'use_metainfo'):
+                component.use_metainfo(metainfo)
 
     @property
     def needs_target(self) -> bool:
         """Whether the step looks at target images."""
         return self.ema is not None or self.alignment is not None
+
+    @property
+    def needs_outputs(self) -> bool:
+        """Whether a loss is made of features or scores, which not every segmentor of mmseg shows in training."""
+        return self.feature_distance is not None or self.alignment is not None
 
     @property
     def long_tail_start(self) -> int:
@@ -131,15 +142,14 @@ class DomainAdapter(BaseModel):
         elif self.alignment is not None:
             target = self.unlabelled_clip(data['target'])
         long_tail = self.long_tail(data['long_tail'], len(source)) if 'long_tail' in data else None
-        panels, scores, names = {}, {}, set()
-        features: list[Tensor] = []
+        panels, scores, names, kept = {}, {}, set(), Kept()
         total = torch.zeros((), device=source.frames.device)
         for item in self.passes(source, target, long_tail):
             if item.name in names:
                 raise ValueError(f'two passes of one iteration are named {item.name}: their losses would overwrite '
                                  'each other in the log')
             names.add(item.name)
-            loss, logits = self.run_pass(item, optimizer, log, features)
+            loss, logits = self.run_pass(item, optimizer, log, kept)
             total += loss
             if alignment_optimizer is not None:
                 scores[item.name] = logits
@@ -188,39 +198,51 @@ class DomainAdapter(BaseModel):
         return Pass('masked', clip.with_frames(frames), box=self.detail_box(clip))
 
     def run_pass(self, item: Pass, optimizer: OptimWrapper, log: dict[str, Tensor],
-                 features: list[Tensor]) -> tuple[Tensor, Tensor | None]:
+                 kept: Kept) -> tuple[Tensor, Tensor | None]:
         """Forward and backward of one pass; its losses go to the log under its name.
 
         Args:
-            features: decoder features that mixed passes of this iteration hand on (`FeatureMixing`).
+            kept: what passes of this iteration hand on.
 
         Returns:
-            The scaled loss, and the scores (N, C, h, w) where the student gives them; both without graph.
+            The loss, its cross-entropy scaled, and the scores (N, C, h, w) where the student gives them; both without
+            graph.
         """
         frames = self.data_preprocessor.normalize(item.clip.frames)
-        scores = None
-        with optimizer.optim_context(self.student), self._mixed_features(item, features):
+        with optimizer.optim_context(self.student), self._mixed_features(item, kept.features):
             if item.labelled:
-                losses, backbone, scores = self._labelled_losses(frames, item)
-                if item.anchored:
-                    with torch.no_grad():
-                        anchors = self.imagenet.extract_feat(frames[:, 0])[-1]
-                    losses['loss_feature_distance'] = self.feature_distance(backbone[-1], anchors,
-                                                                            item.clip.labels[:, 0])
+                outputs = self._labelled_losses(frames, item)
             else:
                 shown, options = what_is_shown(unwrap(self.student), frames, item.clip.flow)
                 scores = self._at_image_size(self.student(shown, mode='tensor', **options), item.clip)
-                losses = unwrap(self.alignment).target_losses(scores)
-        loss, values = self.parse_losses(losses)
-        optimizer.backward(loss * item.scale)
+                outputs = Outputs({}, [], scores)
+            further = self.further_losses(item, frames, outputs, kept)
+        loss, values = self.parse_losses({**outputs.losses, **further})
+        if item.scale != 1:
+            # Only the cross-entropy is scaled.
+            loss = loss + (item.scale - 1) * self.parse_losses(outputs.losses)[0]
+        optimizer.backward(loss)
         log.update({f'{item.name}.{key}': value.detach() for key, value in values.items() if key != 'loss'})
-        return loss.detach() * item.scale, None if scores is None else scores.detach()
+        return loss.detach(), None if outputs.scores is None else outputs.scores.detach()
+
+    def further_losses(self, item: Pass, frames: Tensor, outputs: Outputs, kept: Kept) -> dict[str, Tensor]:
+        """What a pass is trained on besides its cross-entropy, for normalised frames (N, T, 3, H, W)."""
+        if not item.labelled:
+            return unwrap(self.alignment).target_losses(outputs.scores)
+        if not item.anchored:
+            return {}
+        with torch.no_grad():
+            anchors = self.imagenet.extract_feat(frames[:, 0])[-1]
+        return {'loss_feature_distance': self.feature_distance(outputs.features[-1], anchors, item.clip.labels[:, 0])}
 
     def _labelled_losses(self, frames: Tensor, item: Pass) -> Outputs:
-        frames, options = what_is_shown(unwrap(self.student), frames, item.clip.flow)
+        network = unwrap(self.student)
+        frames, options = what_is_shown(network, frames, item.clip.flow, item.intervals)
+        if options:
+            options.update(unwarped=item.clip.unwarped, auxiliary=item.auxiliary)
         if item.box is not None:
             options['crop_box'] = item.box
-        if self.feature_distance is None and self.alignment is None:
+        if not self.needs_outputs:
             # Any segmentor of mmseg can do this.
             return Outputs(self.student(frames, item.data_samples(), mode='loss', **options), [], None)
         return self.student(frames, item.data_samples(), mode='outputs', **options)
@@ -235,7 +257,10 @@ class DomainAdapter(BaseModel):
         network = unwrap(self.student)
         if not features:
             return self.feature_mixing.keep(network, features)
-        masks = [item.pasted] if item.box is None else network.views(item.pasted, item.box)
+        # One mask per call of the fusion layer: frames of flow-guided networks, views of HRDA, else one image.
+        masks = [item.pasted[:, i:i + 1] for i in range(item.pasted.shape[1])]
+        if item.box is not None:
+            masks = network.views(masks[0], item.box)
         return self.feature_mixing.mix(network, features, masks)
 
     def detail_box(self, clip: Clip) -> Box | None:
@@ -264,7 +289,7 @@ class DomainAdapter(BaseModel):
         frames, samples = self.data_preprocessor.pixels(batch)
         if frames.shape[1] > 1:
             raise ValueError(f'pseudo-labels are made for images, the target gave clips of {frames.shape[1]} frames: '
-                             'let its pipeline load images (LoadImage ... PackUDAInputs)')
+                             'let its pipeline load images (LoadImage ... PackUDAInputs), or use VideoAdapter')
         valid = None
         if 'valid_pseudo_mask' in samples[0]:
             valid = torch.stack([sample.valid_pseudo_mask.data for sample in samples])
@@ -278,7 +303,11 @@ class DomainAdapter(BaseModel):
             kind = 'a method without mixing' if self.mixing is None else type(self.mixing).__name__
             raise ValueError(f'{kind} pastes no long-tail images: leave train_cfg.long_tail out')
         names = [sample.metainfo['paste_class'] for sample in batch['data_samples']]
-        return group_long_tail(self.labelled_clip(batch), names, self.mixing.number_of_mixes, batch_size)
+        clip = self.labelled_clip(batch)
+        if clip.flow is not None:
+            # Stills: the frames are one and the same picture.
+            clip = replace(clip, unwarped=torch.ones_like(clip.labels[:, :1], dtype=torch.bool))
+        return group_long_tail(clip, names, self.mixing.number_of_mixes, batch_size)
 
     @torch.no_grad()
     def teacher_logits(self, frames: Tensor) -> Tensor:
@@ -342,29 +371,6 @@ class DomainAdapter(BaseModel):
     def set_extra_state(self, state: dict) -> None:
         self.iteration = int(state['iteration'])
         self.generator.set_state(state['generator'].cpu())
-
-
-def flow_of(samples: list) -> Tensor | None:
-    """Motion from frame 0 to the other frames, (N, T-1, 2, H, W), of loaded clips; None of images."""
-    if not samples or 'flow' not in samples[0]:
-        return None
-    flow = torch.stack([sample.flow.data for sample in samples])
-    return flow.unflatten(1, (-1, 2))
-
-
-def what_is_shown(network: nn.Module, frames: Tensor, flow: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
-    """What a network takes of normalised clips: two frames and the flow between them if it uses flow, else frame 0.
-
-    Args:
-        frames: (N, T, 3, H, W).
-        flow: (N, T-1, 2, H, W) or None.
-
-    Returns:
-        Its input and keyword arguments.
-    """
-    if flow is None or not isinstance(network, FlowGuidedEncoderDecoder):
-        return frames[:, 0], {}
-    return frames[:, :2], {'flow': flow[:, 0]}
 
 
 def _build(config: dict | None, **default_args: object) -> nn.Module | None:

@@ -34,7 +34,7 @@ def check_adapter(adapter: nn.Module) -> None:
                          'without HRDA')
     if adapter.feature_mixing is not None:
         fusion_layer(student)
-        if getattr(adapter.mixing, 'number_of_mixes', 0) < 2:
+        if not getattr(adapter.mixing, 'shares_pasted', False):
             raise ValueError('feature_mixing mixes the features of two mixed passes, which '
                              f'{type(adapter.mixing).__name__} does not make: use QuadMix, or leave feature_mixing out')
 

@@ -2,7 +2,7 @@
 
 Shapes: N batch, T frames (index 0 is the frame to segment, an image is a clip of one frame), H, W pixels.
 """
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -22,6 +22,8 @@ class Clip:
         weights: factor of each pixel in the loss, (N, T, H, W) float in [0, 1].
         confidence: largest softmax score of pseudo-labels, (N, T, H, W); None for true labels.
         flow: motion in pixels (dx, dy) from frame 0 to each other frame, (N, T-1, 2, H, W); None for images.
+        unwarped: where frame 0 shows what has no motion (a pasted still image), so that the other frames say nothing of
+            it, (N, 1, H, W) bool; None has no such pixels.
     """
 
     frames: Tensor
@@ -29,6 +31,7 @@ class Clip:
     weights: Tensor
     confidence: Tensor | None = None
     flow: Tensor | None = None
+    unwarped: Tensor | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -50,6 +53,15 @@ class Clip:
     def head(self, number: int) -> 'Clip':
         """The first clips of the batch."""
         return self.map(lambda value: value[:number])
+
+    def select(self, frames: Sequence[int]) -> 'Clip':
+        """The clips made of these frames only, of which the first must be frame 0, where all flow starts."""
+        def of(value: Tensor | None, chosen: Sequence[int]) -> Tensor | None:
+            return None if value is None or not chosen else torch.stack([value[:, i] for i in chosen], dim=1)
+
+        return replace(self, frames=of(self.frames, frames), labels=of(self.labels, frames),
+                       weights=of(self.weights, frames), confidence=of(self.confidence, frames),
+                       flow=of(self.flow, [frame - 1 for frame in frames[1:]]))
 
     def join(self, other: 'Clip') -> 'Clip':
         """One batch of both; what only one of them has is dropped."""
@@ -86,11 +98,15 @@ def paste(mask: Tensor, over: Clip, under: Clip) -> Clip:
         mask: (N, T, H, W) bool.
         over, under: clips of the same size; confidence is dropped, it means nothing in a mixture.
     """
-    flow = None
+    flow = unwarped = None
     if under.flow is not None and over.flow is not None:
         flow = torch.where(mask[:, 1:, None], over.flow, under.flow)
+    if under.unwarped is not None or over.unwarped is not None:
+        still = [torch.zeros_like(mask[:, :1]) if clip.unwarped is None else clip.unwarped for clip in (over, under)]
+        unwarped = torch.where(mask[:, :1], *still)
     return Clip(
         frames=torch.where(mask[:, :, None], over.frames, under.frames),
         labels=torch.where(mask, over.labels, under.labels),
         weights=torch.where(mask, over.weights, under.weights),
-        flow=flow)
+        flow=flow,
+        unwarped=unwarped)

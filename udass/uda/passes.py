@@ -2,7 +2,7 @@
 
 Shapes: N batch, T frames, H, W pixels.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
@@ -12,18 +12,35 @@ from udass.models.windows import Box
 from udass.uda.clip import Clip
 
 
+@dataclass
+class Kept:
+    """What a pass hands on to later passes of its iteration, all without graph.
+
+    Attributes:
+        features: decoder features of a mixed pass (`FeatureMixing`), one entry per call of the fusion layer.
+        centroids: class means of the source's scores (`CentroidAlignment`), (C, C).
+    """
+
+    features: list[Tensor] = field(default_factory=list)
+    centroids: Tensor | None = None
+
+
 @dataclass(frozen=True)
 class Pass:
     """What the student is shown and how much its loss counts.
 
     Attributes:
-        name: prefix of its losses in the log (``source``, ``mix``, ``tss``, ``tst``, ``masked``, ``target``).
+        name: prefix of its losses in the log (``source``, ``mix``, ``tss``, ``tst``, ``masked``, ``target``,
+            ``cross_frame``).
         clip: pixels, labels and weights; frame 0 is the one to segment.
-        scale: factor of the pass in the total loss (the log shows the loss without it).
+        scale: factor of its cross-entropy in the total loss (the log shows the loss without it).
         labelled: False has no cross-entropy, but the losses of the alignment on unlabelled images.
         box: the detail crop of HRDA networks.
         anchored: the feature distance joins its loss.
-        pasted: (N, 1, H, W) bool, where mixed passes share pasted content and may mix decoder features.
+        pasted: (N, T, H, W) bool, where mixed passes share pasted content and may mix decoder features.
+        auxiliary: whether auxiliary heads of a flow-guided network learn from it.
+        intervals: how many other frames a flow-guided network joins with frame 0, each by itself; the loss is that of
+            the first, the scores of all can be aligned.
     """
 
     name: str
@@ -33,6 +50,8 @@ class Pass:
     box: Box | None = None
     anchored: bool = False
     pasted: Tensor | None = None
+    auxiliary: bool = True
+    intervals: int = 1
 
     def data_samples(self) -> list[SegDataSample]:
         """mmseg data samples of frame 0 with ``gt_sem_seg`` and ``gt_pixel_weight``, both (1, H, W)."""

@@ -19,10 +19,12 @@ class PhotometricDraw:
     Attributes:
         jitter: per clip, the colour operations in their order with their factors; empty = no jitter.
         sigma: per clip, the standard deviation of the blur in pixels; None = no blur.
+        grey: whether all clips lose their colours.
     """
 
     jitter: list[list[tuple[str, float]]]
     sigma: list[float | None]
+    grey: bool = False
 
 
 def adjust_color(images: Tensor, operation: str, factor: float) -> Tensor:
@@ -78,7 +80,8 @@ class PhotometricChange:
     Args:
         brightness, contrast, saturation: strength s, the factor is drawn from [1 - s, 1 + s].
         hue: strength s, the turn is drawn from [-s, s] (share of a full circle).
-        jitter_probability, blur_probability: one decision per iteration for the whole batch, as in the reference.
+        jitter_probability, blur_probability, grey_probability: one decision per iteration for the whole batch, as in
+            the reference.
         sigma: range of the blur's standard deviation in pixels.
 
     Raises:
@@ -92,20 +95,22 @@ class PhotometricChange:
                  hue: float = 0.2,
                  jitter_probability: float = 0.8,
                  blur_probability: float = 0.5,
-                 sigma: tuple[float, float] = (0.15, 1.15)) -> None:
+                 sigma: tuple[float, float] = (0.15, 1.15),
+                 grey_probability: float = 0.0) -> None:
         strengths = (brightness, contrast, saturation, hue)
         if min(strengths) < 0 or max(strengths[:3]) > 1 or hue > 0.5:
             raise ValueError('brightness, contrast and saturation are strengths in [0, 1] and hue one in [0, 0.5]; got '
                              f'{strengths}')
-        if not (0 <= jitter_probability <= 1 and 0 <= blur_probability <= 1):
-            raise ValueError('jitter_probability and blur_probability are in [0, 1]; got '
-                             f'{jitter_probability} and {blur_probability}')
+        if not all(0 <= probability <= 1 for probability in (jitter_probability, blur_probability, grey_probability)):
+            raise ValueError('jitter_probability, blur_probability and grey_probability are in [0, 1]; got '
+                             f'{jitter_probability}, {blur_probability} and {grey_probability}')
         if not 0 < sigma[0] <= sigma[1]:
             raise ValueError(f'sigma is a range of blur widths in pixels, 0 < low <= high; got {tuple(sigma)}')
         self.strength = dict(brightness=brightness, contrast=contrast, saturation=saturation, hue=hue)
         self.jitter_probability = jitter_probability
         self.blur_probability = blur_probability
         self.sigma = sigma
+        self.grey_probability = grey_probability
 
     def draw(self, batch: int, generator: torch.Generator) -> PhotometricDraw:
         """Draw the change of ``batch`` clips from a CPU generator."""
@@ -122,13 +127,17 @@ class PhotometricChange:
             jitter.append([factors[i] for i in order] if with_jitter else [])
             blur = uniform(*self.sigma)
             sigma.append(blur if with_blur else None)
-        return PhotometricDraw(jitter=jitter, sigma=sigma)
+        # Nothing is drawn for what never happens, so that the streams of methods without it stay as they are.
+        grey = self.grey_probability > 0 and uniform(0, 1) < self.grey_probability
+        return PhotometricDraw(jitter=jitter, sigma=sigma, grey=grey)
 
     def apply(self, frames: Tensor, draw: PhotometricDraw) -> Tensor:
         """Change frames (N, T, 3, H, W) in [0, 255]; the frames of a clip change alike, clips differ."""
         kernel = reference_blur_kernel(tuple(frames.shape[-2:]))
         changed = []
         for clip, jitter, sigma in zip(frames, draw.jitter, draw.sigma, strict=True):
+            if draw.grey:
+                jitter = [*jitter, ('saturation', 0.0)]
             if jitter:
                 clip = clip / 255
                 for operation, factor in jitter:

@@ -53,14 +53,16 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
         """The modes of its parent, ``loss``, ``outputs``, ``predict`` and ``tensor``, for clips.
 
         Args:
-            inputs: normalised clips (N, T, 3, H, W), of which frames 0 and 1 are used, or images (N, 3, H, W).
+            inputs: normalised clips (N, T, 3, H, W), or images (N, 3, H, W).
             data_samples: of frame 0; labels and pixel weights are (1, H, W).
-            flow: (N, 2, H, W) from frame 0 to frame 1; None segments frame 0 by itself.
+            flow: (N, 2, H, W) from frame 0 to frame 1; None segments frame 0 by itself. In mode ``outputs`` it may be
+                (N, K, 2, H, W), from frame 0 to each of K others: each of them is joined with frame 0 by itself, the
+                loss is that of the first.
             unwarped: (N, 1, H, W) bool, pixels of frame 0 for which frame 1 says nothing; None has none.
             auxiliary: whether losses include those of auxiliary heads (mixed passes of QuadMix leave them out).
 
         Raises:
-            ValueError: there is a flow, but no frame that it leads to; or it is not of one other frame.
+            ValueError: there is a flow, but no frame that it leads to; or it is not of the frames' size.
         """
         if mode == 'loss':
             return self.loss(inputs, data_samples, flow, unwarped, auxiliary)
@@ -89,13 +91,15 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
                 auxiliary: bool = True) -> Outputs:
         """The losses, the features of frame 0, and the fused scores: (N, C, h, w), with ``unwarped`` (N, C, H, W)."""
         heads = self._heads(auxiliary)
-        scores, features = self._clip_scores(inputs, heads, flow, unwarped)
+        first, *others = [flow] if flow is None or flow.dim() == 4 else flow.unbind(1)
+        scores, features, own = self._clip_scores(inputs, heads, first, unwarped)
+        further = tuple(self._join(own, inputs, flow, frame) for frame, flow in enumerate(others, start=2))
         size = tuple(data_samples[0].gt_sem_seg.shape[-2:])
         losses = {}
         for name, head in heads.items():
             values = head.loss_by_feat(enlarge_scores(scores[name], size), data_samples)
             losses.update(add_prefix(values, name))
-        return Outputs(losses, features, scores['decode'])
+        return Outputs(losses, features, scores['decode'], further)
 
     def predict(self,
                 inputs: Tensor,
@@ -158,34 +162,44 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
                      inputs: Tensor,
                      heads: dict[str, nn.Module],
                      flow: Tensor | None,
-                     unwarped: Tensor | None) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """Fused scores of each decoder, and the features of frame 0."""
+                     unwarped: Tensor | None) -> tuple[dict[str, Tensor], list[Tensor], Tensor]:
+        """Fused scores of each decoder, the features of frame 0, and the main decoder's scores of it alone."""
         current, previous = two_frames(inputs, flow)
         # The current frame comes first: autocast would keep weights that it converts without gradient.
         features = self.extract_feat(current)
         scores = {name: head(features) for name, head in heads.items()}
         if previous is None:
-            return scores, features
+            return scores, features, scores['decode']
         with torch.no_grad():
             past_features = self.extract_feat(previous)
             past = {name: head(past_features) for name, head in heads.items()}
-        return {name: self.fusion(scores[name], past[name], flow, unwarped) for name in heads}, features
+        fused = {name: self.fusion(scores[name], past[name], flow, unwarped) for name in heads}
+        return fused, features, scores['decode']
+
+    def _join(self, own: Tensor, inputs: Tensor, flow: Tensor, frame: int) -> Tensor:
+        """The main decoder's scores (N, C, h, w) of frame 0, fused with those of another frame."""
+        other = two_frames(inputs, flow, frame)[1]
+        with torch.no_grad():
+            past = self.decode_head(self.extract_feat(other))
+        return self.fusion(own, past, flow)
 
 
-def two_frames(inputs: Tensor, flow: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Frames t and t-1, (N, 3, H, W) each, of clips (N, T, 3, H, W) or images; None for t-1 where there is no flow.
+def two_frames(inputs: Tensor, flow: Tensor | None, frame: int = 1) -> tuple[Tensor, Tensor | None]:
+    """Frames t and t-1 (or another one by its index), (N, 3, H, W) each, of clips (N, T, 3, H, W) or images; None for
+    t-1 where there is no flow.
 
     Raises:
-        ValueError: there is a flow, but no second frame; or it is not (N, 2, H, W) of the frames.
+        ValueError: there is a flow, but no such frame; or it is not (N, 2, H, W) of the frames.
     """
     current = inputs if inputs.dim() == 4 else inputs[:, 0]
     if flow is None:
         return current, None
-    if inputs.dim() == 4 or inputs.shape[1] < 2:
-        raise ValueError(f'the flow leads to a previous frame, but the inputs {tuple(inputs.shape)} have one frame: '
-                         'give clips (N, 2, 3, H, W), or no flow')
+    frames = 1 if inputs.dim() == 4 else inputs.shape[1]
+    if frames <= frame:
+        raise ValueError(f'the flow leads to frame {frame}, but the inputs {tuple(inputs.shape)} have {frames} '
+                         f'frame(s): give clips (N, {frame + 1}, 3, H, W), or no flow')
     expected = (len(inputs), 2, *inputs.shape[-2:])
     if flow.shape != expected:
-        raise ValueError(f'clips {tuple(inputs.shape)} need the flow from frame 0 to frame 1, {expected}; got '
+        raise ValueError(f'clips {tuple(inputs.shape)} need the flow from frame 0 to frame {frame}, {expected}; got '
                          f'{tuple(flow.shape)}')
-    return current, inputs[:, 1]
+    return current, inputs[:, frame]

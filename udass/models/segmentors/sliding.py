@@ -20,11 +20,13 @@ class Outputs(NamedTuple):
         losses: by name.
         features: of the backbone, finest first.
         scores: (N, C, h, w) of any size; None from a segmentor that does not show them.
+        further: scores like these of a flow-guided network, joined with further frames.
     """
 
     losses: dict[str, Tensor]
     features: list[Tensor]
     scores: Tensor | None
+    further: tuple[Tensor, ...] = ()
 
 
 @MODELS.register_module()

@@ -25,6 +25,16 @@ class Directions:
     target_to_source: bool = True
     intra_target: bool = True
 
+    def over_domains(self, mask: Tensor, template: Clip, source: Clip, target: Clip) -> tuple[Clip, Clip]:
+        """SS and ST: the template source over source and target."""
+        return (paste(mask, template, source) if self.intra_source else source,
+                paste(mask, template, target) if self.source_to_target else target)
+
+    def over_mixtures(self, mask: Tensor, template: Clip, ss: Clip, st: Clip) -> tuple[Clip, Clip]:
+        """TSS and TST: the template target over SS and ST."""
+        return (paste(mask, template, ss) if self.target_to_source else ss,
+                paste(mask, template, st) if self.intra_target else st)
+
     def shared(self, source_mask: Tensor, target_mask: Tensor) -> Tensor:
         """Where TSS and TST show the same pasted pixels, for the masks of the two templates."""
         shared = source_mask & (self.intra_source and self.source_to_target)
@@ -58,10 +68,8 @@ def quadmix(source: Clip, target: Clip, template_source: Clip, template_target: 
         source_mask: (N, T, H, W) bool, pixels of the template source to paste.
         target_mask: (N, T, H, W) bool, pixels of the template target to paste.
     """
-    ss = paste(source_mask, template_source, source) if directions.intra_source else source
-    st = paste(source_mask, template_source, target) if directions.source_to_target else target
-    tss = paste(target_mask, template_target, ss) if directions.target_to_source else ss
-    tst = paste(target_mask, template_target, st) if directions.intra_target else st
+    ss, st = directions.over_domains(source_mask, template_source, source, target)
+    tss, tst = directions.over_mixtures(target_mask, template_target, ss, st)
     return QuadMixed(ss=ss, st=st, tss=tss, tst=tst)
 
 
@@ -79,6 +87,10 @@ class TemplateBank(nn.Module):
         if self.source is None or self.target is None:
             return False
         return self.source.frames.shape == source.frames.shape and self.target.frames.shape == target.frames.shape
+
+    def templates(self, device: torch.device) -> tuple[Clip, Clip]:
+        """Source and target on a device; a resumed checkpoint has them elsewhere."""
+        return tuple(clip.map(lambda value: value.to(device)) for clip in (self.source, self.target))
 
     def store(self, source: Clip, target: Clip, iteration: int) -> None:
         """Keep this iteration's clips for the next one."""
@@ -109,12 +121,14 @@ class QuadMix(nn.Module):
 
     Attributes:
         number_of_mixes: mixed images per target image that take a long-tail paste.
+        shares_pasted: its passes say where they share pasted content, so that decoder features may be mixed there.
 
     Raises:
         ValueError: a number or threshold out of its range.
     """
 
     number_of_mixes = 2
+    shares_pasted = True
 
     def __init__(self,
                  start_iter: int = 0,
@@ -140,7 +154,7 @@ class QuadMix(nn.Module):
         self.source_classes = source_classes
         self.target_classes = target_classes
         self.directions = Directions(intra_source, source_to_target, target_to_source, intra_target)
-        self.scale = scale
+        self.scales = dict(tss=scale, tst=scale)
         self.bank = TemplateBank()
         self.before_start = ClassMix()
 
@@ -157,8 +171,7 @@ class QuadMix(nn.Module):
 
     def _mix(self, source: Clip, target: Clip, num_classes: int, generator: torch.Generator,
              long_tail: LongTail | None) -> list[Pass]:
-        old_source = self.bank.source.map(lambda value: value.to(source.frames.device))
-        old_target = self.bank.target.map(lambda value: value.to(source.frames.device))
+        old_source, old_target = self.bank.templates(source.frames.device)
         chosen_source, chosen_target = self.draw_classes(old_source, old_target, num_classes, generator)
         source_mask = class_mask(old_source.labels, chosen_source)
         target_mask = confident_class_mask(old_target, chosen_target, self.confidence_threshold)
@@ -170,14 +183,18 @@ class QuadMix(nn.Module):
                 # Each mixed image gets objects of its own.
                 clips[number], own = paste_long_tail(clip, long_tail, number)
                 shared = shared & ~own
-        return [Pass(name, clip, scale=self.scale, pasted=shared[:, :1])
+        return [Pass(name, clip, scale=self.scales[name], pasted=shared)
                 for name, clip in zip(('tss', 'tst'), clips, strict=True)]
 
     def draw_classes(self, template_source: Clip, template_target: Clip, num_classes: int,
                      generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Classes to paste from each template, two (N, C) bool; those of the target are none of the source's."""
-        present = present_classes(template_source.labels[:, :1], num_classes)
-        chosen_source = choose_classes(present, half_of(present).clamp(max=self.source_classes), generator)
+        chosen_source = self.draw_source_classes(template_source, num_classes, generator)
         others = present_classes(template_target.labels[:, :1], num_classes) & ~chosen_source
         number = torch.full((len(others),), self.target_classes, device=others.device)
         return chosen_source, choose_classes(others, number, generator)
+
+    def draw_source_classes(self, template_source: Clip, num_classes: int, generator: torch.Generator) -> Tensor:
+        """Classes to paste from the template source, (N, C) bool."""
+        present = present_classes(template_source.labels[:, :1], num_classes)
+        return choose_classes(present, half_of(present).clamp(max=self.source_classes), generator)

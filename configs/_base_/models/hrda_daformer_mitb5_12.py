@@ -1,0 +1,4 @@
+# hrda_daformer_mitb5.py for the 12 classes of SYNTHIA-Seq.
+_base_ = ['hrda_daformer_mitb5.py']
+
+segmentor = dict(decode_head=dict(head=dict(num_classes=12), scale_attention=dict(num_classes=12)))

@@ -1,0 +1,20 @@
+# VIPER -> Cityscapes-Seq with QuadMix on DAFormer (MiT-B5), two frames at a time.
+_base_ = [
+    '_base_/default_runtime.py',
+    '_base_/datasets/viper2csseq.py',
+    '_base_/models/video_daformer_mitb5.py',
+    '_base_/uda/quadmix_video.py',
+    '_base_/schedules/adamw_40k_video.py',
+]
+model = dict(
+    student={{_base_.segmentor}},
+    # lambda_T of this source.
+    cross_frame=dict(scale=0.2),
+    mixing=dict(tst_scale=0.2),
+    # Decoder features of the two mixed passes mix, too, once they mean something.
+    feature_mixing=dict(type='FeatureMixing', own_share=0.7, start_iter=8000))
+train_cfg = dict(
+    max_iters={{_base_.max_iters}},
+    val_interval=4000,
+    # As many rare classes per iteration as published for this source.
+    long_tail=dict(draws=3))

@@ -1,0 +1,394 @@
+"""The parts of the video methods: labels across time, mixing with motion, the target pass, class means."""
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+
+from tests.uda.small import FLOW_GUIDED, SEGMENTOR, TPS, VIDEO, batch, build, clips, data_of, video_domains
+from udass.datasets.streets import CAMERA, GAME, render_clip
+from udass.flow.warping import warp
+from udass.uda.clip import IGNORE, Clip
+from udass.uda.mixing.long_tail import LongTail
+from udass.uda.mixing.video_quadmix import VideoQuadMix
+from udass.uda.video import CentroidAlignment, CrossFramePass, CrossFramePseudoLabels, resize_clip
+
+RUNNING = dict(teacher_batch_statistics=False, ema=dict(type='EMA', alpha=0.9, copy_buffers=True))
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmseg')
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def shift(size, dx=0.0, dy=0.0, batch=1):
+    """The same motion everywhere."""
+    return torch.tensor([float(dx), float(dy)]).reshape(1, 2, 1, 1).expand(batch, 2, *size).clone()
+
+
+# ------------------------------------------------------------------ labels across time
+
+def test_labels_are_those_of_the_warped_softmax():
+    scores = 4 * torch.randn(2, 3, 6, 8, generator=generator())
+    label = CrossFramePseudoLabels()(scores, shift((6, 8), dx=2, batch=2))
+    shares = scores.softmax(1)
+    # What is at x now was at x + 2 then; beyond the border the border counts.
+    expected = torch.cat([shares[..., 2:], shares[..., -1:], shares[..., -1:]], dim=-1).max(1)
+    assert torch.equal(label.labels, expected.indices)
+    torch.testing.assert_close(label.confidence, expected.values)
+    assert torch.equal(label.weights, torch.ones(2, 6, 8))
+
+
+def test_half_a_pixel_mixes_shares_not_scores():
+    scores = torch.tensor([[[[0.0, 10.0]], [[1.0, 0.0]]]])  # (1, 2, 1, 2)
+    label = CrossFramePseudoLabels()(scores, shift((1, 2), dx=0.5))
+    assert label.confidence[0, 0, 0].item() == pytest.approx((0.26894 + 0.9999546) / 2, abs=1e-4)
+
+
+def test_margins_have_no_weight():
+    valid = torch.tensor([[[[True, False]]]])
+    assert CrossFramePseudoLabels()(torch.randn(1, 2, 1, 2), valid=valid).weights.tolist() == [[[1, 0]]]
+
+
+class PixelTeacher:
+    """Scores are the colours of frame 0, plus the flow's dx in the third class: mirroring shows in both."""
+
+    def encode_decode(self, inputs, metas, flow):
+        return torch.cat([inputs[:, 0, :2], flow[:, :1], inputs[:, 0, 2:]], dim=1)
+
+
+def test_the_mirrored_teacher_sees_mirrored_motion():
+    model, _ = build(TPS, FLOW_GUIDED)
+    frames = torch.rand(2, 2, 3, 8, 8, generator=generator())
+    flow = torch.rand(2, 2, 8, 8, generator=generator(1))
+    seen = []
+    model.teacher.encode_decode = lambda inputs, metas, flow: (
+        seen.append((inputs, flow)), PixelTeacher().encode_decode(inputs, metas, flow))[1]
+    mirrored = model.past_scores(frames, flow)
+    model.pseudo_labels.flip = False
+    plain = model.past_scores(frames, flow)
+    torch.testing.assert_close(seen[0][0], seen[1][0].flip(-1))
+    torch.testing.assert_close(mirrored[:, [0, 1, 3]], plain[:, [0, 1, 3]])
+    torch.testing.assert_close(mirrored[:, 2], -plain[:, 2])
+
+
+def test_a_target_clip_gets_labels_of_its_first_two_frames():
+    model, _ = build(VIDEO, FLOW_GUIDED)
+    loaded = clips(2, frames=4, labelled=False, seed=3)
+    past = 3 * torch.randn(2, 4, 64, 64, generator=generator())
+    model.past_scores = lambda frames, flow: past
+    clip = model.pseudo_labelled_clip(loaded)
+    flow = torch.stack([sample.flow.data for sample in loaded['data_samples']]).unflatten(1, (3, 2))
+    assert torch.equal(clip.labels[:, 0], warp(past.softmax(1), flow[:, 1]).argmax(1))
+    assert torch.equal(clip.labels[:, 1], past.argmax(1))
+    assert (clip.labels[:, 2:] == IGNORE).all() and (clip.weights[:, 2:] == 0).all()
+    assert torch.equal(clip.flow, flow)
+
+
+def test_with_a_longer_past_the_previous_frame_is_segmented_by_itself():
+    model, _ = build(VIDEO, FLOW_GUIDED)
+    loaded = clips(2, frames=4, labelled=False, seed=3)
+    for sample in loaded['data_samples']:
+        sample.set_metainfo(dict(frame_paths=['5.png', '4.png', '3.png', '2.png']))
+    own = torch.randn(2, 4, 64, 64, generator=generator(5))
+    seen = []
+    model.teacher_logits = lambda frames: (seen.append(frames), own)[1]
+    clip = model.pseudo_labelled_clip(loaded)
+    assert torch.equal(clip.labels[:, 1], own.argmax(1)) and torch.equal(seen[0], clip.frames[:, 1])
+
+
+def test_a_target_without_past_pair_is_refused():
+    model, optimizer = build(VIDEO, FLOW_GUIDED)
+    data = dict(video_domains(), target=clips(2, labelled=False))
+    with pytest.raises(ValueError, match='target gave clips of 2 frames and their flow; .* past=1'):
+        model.train_step(data, optimizer)
+
+
+def test_a_source_without_motion_is_refused():
+    model, optimizer = build(VIDEO, FLOW_GUIDED)
+    with pytest.raises(ValueError, match='the source gave images, or clips without flow'):
+        model.train_step(dict(video_domains(), source=batch(2)), optimizer)
+
+
+def test_a_batch_of_three_clips_equals_three_of_one():
+    model, _ = build(dict(VIDEO, **RUNNING), FLOW_GUIDED)
+    model.eval()
+    whole = clips(3, frames=4, labelled=False, seed=8)
+    together = model.pseudo_labelled_clip(whole)
+    for i in range(3):
+        alone = model.pseudo_labelled_clip({key: value[i:i + 1] for key, value in whole.items()})
+        assert torch.equal(alone.labels[0], together.labels[i])
+        torch.testing.assert_close(alone.confidence[0], together.confidence[i])
+    frames = model.data_preprocessor.normalize(together.frames[:, :2])
+    scores = model.student(frames, mode='tensor', flow=together.flow[:, 0])
+    for i in range(3):
+        torch.testing.assert_close(model.student(frames[i:i + 1], mode='tensor', flow=together.flow[i:i + 1, 0])[0],
+                                   scores[i], rtol=1e-4, atol=1e-5)
+
+
+# ------------------------------------------------------------------ the target pass
+
+def test_the_target_pass_changes_both_frames_alike():
+    clip = Clip(frames=torch.rand(1, 1, 3, 16, 16, generator=generator()).repeat(2, 2, 1, 1, 1) * 255,
+                labels=torch.zeros(2, 2, 16, 16, dtype=torch.long), weights=torch.ones(2, 2, 16, 16))
+    item = CrossFramePass(scale=0.2, photometric=dict(type='PhotometricChange', jitter_probability=1.0))(
+        clip, generator())
+    assert (item.name, item.scale, item.auxiliary) == ('cross_frame', 0.2, True)
+    assert torch.equal(item.clip.frames[:, 0], item.clip.frames[:, 1])
+    assert not torch.equal(item.clip.frames, clip.frames)
+
+
+def test_rescaling_scales_size_and_motion():
+    labels = torch.arange(4).reshape(1, 1, 2, 2).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    clip = Clip(frames=torch.full((1, 2, 3, 16, 16), 7.0), labels=labels.repeat(1, 2, 1, 1),
+                weights=torch.ones(1, 2, 16, 16), flow=shift((16, 16), dx=4, dy=-2)[:, None])
+    item = CrossFramePass(rescale=(0.5, 0.5))(clip, generator())
+    assert item.clip.size == (8, 8)
+    torch.testing.assert_close(item.clip.flow[:, 0], shift((8, 8), dx=2, dy=-1))
+    assert torch.equal(item.clip.labels, clip.labels[..., ::2, ::2])
+    back = resize_clip(item.clip, (16, 24))
+    torch.testing.assert_close(back.flow[:, 0], shift((16, 24), dx=6, dy=-2))
+    sizes = {CrossFramePass(rescale=(0.8, 1.2))(clip, generator(seed)).clip.size[0] for seed in range(60)}
+    assert min(sizes) == 13 and max(sizes) == 19
+
+
+@pytest.mark.parametrize('arguments', [dict(scale=0), dict(rescale=(1.2, 0.8)), dict(rescale=(0, 1))])
+def test_impossible_target_passes_are_refused(arguments):
+    with pytest.raises(ValueError, match='scale is a factor of the loss'):
+        CrossFramePass(**arguments)
+
+
+def test_the_source_takes_the_colours_of_the_target():
+    model, _ = build(VIDEO, FLOW_GUIDED)
+    source, target = (model.labelled_clip(clips(number, seed=seed)) for number, seed in ((3, 0), (2, 1)))
+    target = target.with_frames(target.frames / 2 + 60)
+    matched = model.in_colours_of(source, target)
+    for i in range(3):
+        for frame in matched.frames[i]:
+            for channel in range(3):
+                expected = target.frames[i % 2, 0, channel].flatten().sort().values
+                assert (frame[channel].flatten().sort().values - expected).abs().mean() < 1
+    assert torch.equal(matched.labels, source.labels)
+
+
+# ------------------------------------------------------------------ class means
+
+def test_equal_class_means_cost_nothing():
+    scores = torch.randn(2, 4, 8, 8, generator=generator(), requires_grad=True)
+    alignment = CentroidAlignment(weight=0.01)
+    source = alignment.source_centroids(scores, scores.argmax(1))
+    assert not source.requires_grad
+    loss = alignment.loss(source, [scores])
+    loss.backward()
+    assert loss.item() == pytest.approx(0, abs=1e-7) and torch.isfinite(scores.grad).all()
+
+
+def test_a_class_that_one_domain_lacks_keeps_the_loss_finite():
+    alignment = CentroidAlignment(weight=1.0)
+    source_scores = torch.randn(1, 4, 8, 8, generator=generator()) + torch.tensor([9., 0, 0, 0]).reshape(1, 4, 1, 1)
+    target_scores = torch.randn(1, 4, 8, 8, generator=generator(1), requires_grad=True)
+    source = alignment.source_centroids(source_scores, source_scores.argmax(1))
+    assert (source[1:] == 0).all() and (source[0] != 0).all()
+    loss = alignment.loss(source, [target_scores])
+    loss.backward()
+    assert loss.item() > 0 and torch.isfinite(target_scores.grad).all() and (target_scores.grad != 0).any()
+
+
+def test_labels_meet_scores_at_the_size_of_the_scores():
+    scores = torch.zeros(1, 2, 2, 2)
+    scores[0, 1, :, 1] = 5.0
+    scores[0, 0, :, 0] = 3.0
+    labels = torch.tensor([[[0, 0, 1, 1]] * 4])
+    labels[:, :2] = 255
+    few = CentroidAlignment().source_centroids(scores.repeat(6, 1, 1, 1), labels.repeat(6, 1, 1))
+    # The upper half is ignored; six of each class are left, more than the five that a class needs.
+    assert few.tolist() == [[3, 0], [0, 5]]
+
+
+def test_only_the_target_pass_is_aligned_and_its_factor_is_its_own():
+    logs = {}
+    for weight in (0.0, 1.0):
+        model, optimizer = build(dict(VIDEO, centroid_alignment=dict(type='CentroidAlignment', weight=weight)),
+                                 FLOW_GUIDED, seed=1)
+        log = model.train_step(data_of(model, 0), optimizer)
+        assert [key for key in log if 'centroids' in key] == ['cross_frame.loss_centroids']
+        scale = {'source': 1.0, 'cross_frame': 0.2, 'mix': 1.0}
+        total = sum(scale[key.split('.')[0]] * value for key, value in log.items() if key.endswith('loss_ce'))
+        torch.testing.assert_close(log['loss'], total + log['cross_frame.loss_centroids'])
+        logs[weight] = log
+    assert logs[0.0]['cross_frame.loss_centroids'] == 0 < logs[1.0]['cross_frame.loss_centroids']
+
+
+def test_two_intervals_join_frame_t_with_two_frames():
+    model, optimizer = build(dict(VIDEO, centroid_alignment=dict(type='CentroidAlignment', intervals=2)), FLOW_GUIDED)
+    shown = []
+    forward = model.student.forward
+    model.student.forward = lambda inputs, *args, **options: (
+        shown.append((tuple(inputs.shape), tuple(options['flow'].shape))), forward(inputs, *args, **options))[1]
+    data = data_of(model, 0)
+    model.train_step(data, optimizer)
+    assert shown[1] == ((2, 3, 3, 64, 64), (2, 2, 2, 64, 64))
+    assert shown[0] == shown[2] == ((2, 2, 3, 64, 64), (2, 2, 64, 64))
+
+
+# ------------------------------------------------------------------ mixing
+
+def striped_clip(value, stripes, confidence=None, motion=0.0, size=(4, 8)):
+    """A clip of two frames; ``stripes`` gives the class of each column of frame t and of frame t-1."""
+    labels = torch.tensor(stripes)[None, :, None].expand(1, 2, *size).clone()
+    scores = None if confidence is None else torch.full(labels.shape, confidence)
+    return Clip(frames=torch.full((1, 2, 3, *size), float(value)), labels=labels, confidence=scores,
+                weights=torch.ones(labels.shape), flow=shift(size, dx=motion)[:, None])
+
+
+def mix(mixing, templates, current, long_tail=None, classes=6):
+    """Passes of the second iteration; all classes of the template source are chosen that may be."""
+    mixing(*templates, classes, 0, generator())
+    return mixing(*current, classes, 1, generator(), long_tail)
+
+
+def one_class(number):
+    return torch.eye(6, dtype=torch.bool)[number][None]
+
+
+RARE = dict(classes=list('abcdef'), rare_classes=[dict(name='c'), dict(name='f')])
+
+
+def test_clips_are_mixed_in_four_directions_with_their_motion():
+    mixing = VideoQuadMix(tss_scale=1.0, tst_scale=0.2, source_classes=1, paste_rare_classes=False)
+    old_source = striped_clip(1, [[0, 0, 5, 5, 5, 5, 5, 5], [0, 0, 0, 5, 5, 5, 5, 5]], motion=1)
+    old_target = striped_clip(2, [[1] * 4 + [3] * 4] * 2, confidence=0.95, motion=2)
+    source, target = striped_clip(3, [[4] * 8] * 2, motion=3), striped_clip(4, [[4] * 8] * 2, 0.5, motion=4)
+    mixing.draw_classes = lambda *args: (one_class(0), one_class(3))
+    first, second = mix(mixing, (old_source, old_target), (source, target))
+    assert [(item.name, item.scale, item.auxiliary) for item in (first, second)] == [
+        ('tss', 1.0, False), ('tst', 0.2, False)]
+    for item, under in ((first, 3), (second, 4)):
+        rows = item.clip.frames[0, :, 0, 0].tolist()
+        assert rows == [[1, 1, under, under, 2, 2, 2, 2], [1, 1, 1, under, 2, 2, 2, 2]]
+        # Motion follows the masks of frame t-1.
+        assert item.clip.flow[0, 0, 0, 0].tolist() == [1, 1, 1, under, 2, 2, 2, 2]
+        assert item.clip.labels[0, 0, 0].tolist() == [0, 0, 4, 4, 3, 3, 3, 3]
+        assert item.pasted[0, :, 0].int().tolist() == [[1, 1, 0, 0, 1, 1, 1, 1], [1, 1, 1, 0, 1, 1, 1, 1]]
+        assert item.clip.unwarped is None
+
+
+def test_long_tail_images_lie_under_the_template_target_in_both_mixtures():
+    mixing = VideoQuadMix(source_classes=1, paste_rare_classes=False)
+    old_source, old_target = striped_clip(1, [[0] * 2 + [5] * 6] * 2), striped_clip(2, [[1] * 4 + [3] * 4] * 2, 0.95)
+    source, target = striped_clip(3, [[4] * 8] * 2), striped_clip(4, [[4] * 8] * 2, 0.5)
+    mixing.draw_classes = lambda *args: (one_class(0), one_class(3))
+    still = striped_clip(9, [[4, 2, 2, 4, 2, 2, 4, 4]] * 2)
+    still = replace(still, unwarped=torch.ones(1, 1, 4, 8, dtype=torch.bool))
+    long_tail = LongTail(clips=[[still]], classes=[[torch.tensor([2])]])
+    for item, under in zip(mix(mixing, (old_source, old_target), (source, target), long_tail), (3, 4), strict=True):
+        for frame in item.clip.frames[0, :, 0, 0]:
+            assert frame.tolist() == [1, 9, 9, under, 2, 2, 2, 2]
+        assert item.clip.unwarped[0, 0, 0].int().tolist() == [0, 1, 1, 0, 0, 0, 0, 0]
+        assert item.pasted[0, 0, 0].int().tolist() == [1, 1, 1, 0, 1, 1, 1, 1]
+
+
+def test_rare_classes_are_pasted_besides_the_drawn_ones():
+    mixing = VideoQuadMix(source_classes=1)
+    mixing.use_metainfo(RARE)
+    source = striped_clip(1, [[0, 0, 1, 1, 2, 2, 5, 5]] * 2)
+    target = striped_clip(2, [[2, 2, 5, 5, 3, 3, 3, 3]] * 2, confidence=1.0)
+    for seed in range(10):
+        chosen, other = mixing.draw_classes(source, target, 6, generator(seed))
+        assert chosen[0, [2, 5]].all() and chosen[0].sum() in (2, 3)
+        assert other.tolist() == [[False, False, False, True, False, False]], 'no class that comes from the source'
+    with pytest.raises(ValueError, match='has no rare_classes'):
+        mixing.use_metainfo(dict(classes=list('ab')))
+
+
+def street_clip(domain, seed):
+    """A street of two frames with its exact flow, as the step has it, and where the flow is valid."""
+    clip = render_clip(domain, np.random.default_rng((seed, 3)), (96, 192), 2)
+    frames = torch.from_numpy(np.stack([clip.frames[1], clip.frames[0]])).permute(0, 3, 1, 2)[None].float()
+    labels = torch.from_numpy(np.stack([clip.labels[1], clip.labels[0]]))[None].long()
+    flow = torch.from_numpy(clip.flows[1, 0]).permute(2, 0, 1)[None, None].float()
+    return Clip(frames=frames, labels=labels, weights=torch.ones(labels.shape), flow=flow,
+                confidence=torch.ones(labels.shape)), torch.from_numpy(clip.valid[1, 0])[None]
+
+
+def shown_again(frames, flow):
+    """Frame t-1 as seen from frame t, (H, W), its mean difference to frame t in grey levels."""
+    return (warp(frames[:, 1], flow[:, 0]) - frames[:, 0]).abs().mean(1)[0]
+
+
+def test_mixed_streets_keep_image_and_motion_together():
+    """Frame t-1 warped by the mixed flow shows frame t, just as in the clip that the pixel comes from."""
+    templates, current = [street_clip(GAME, 1), street_clip(CAMERA, 2)], [street_clip(GAME, 3), street_clip(CAMERA, 4)]
+    mixing = VideoQuadMix(paste_rare_classes=False, target_classes=1)
+    passes = mix(mixing, [clip for clip, _ in templates], [clip for clip, _ in current], classes=19)
+    for item, under in zip(passes, current, strict=True):
+        mixed, origins = item.clip, [under, *templates]
+        # Where a pixel comes from: its label and colour are those of one of the clips.
+        origin = torch.full(mixed.labels.shape, -1)
+        for number, (clip, _) in enumerate(origins):
+            origin[(mixed.frames == clip.frames).all(2) & (mixed.labels == clip.labels)] = number
+        assert (origin >= 0).all() and len(origin.unique()) == 3
+        here, there = origin[0]
+
+        def of_origin(values, here=here):
+            return torch.stack(values).gather(0, here[None])[0]
+
+        # The flow is that of the clip that frame t-1 shows at the pixel, and leads to a pixel of this clip.
+        arrives = warp(there[None, None].float(), mixed.flow[:, 0])[0, 0]
+        inside = of_origin([valid[0] for _, valid in origins]) & (here == there) & (arrives == here)
+        assert inside.float().mean() > 0.6 and len(here[inside].unique()) == 3
+        error = shown_again(mixed.frames, mixed.flow)
+        before = of_origin([shown_again(clip.frames, clip.flow) for clip, _ in origins])
+        torch.testing.assert_close(error[inside], before[inside], atol=1e-2, rtol=0)
+        # Measured: 10 grey levels, as in their own clips; 17 and 20 with the motion of what lies underneath.
+        pasted = inside & (here > 0)
+        lost = shown_again(mixed.frames, under[0].flow)
+        assert error[pasted].mean() < 0.7 * lost[pasted].mean()
+
+
+# ------------------------------------------------------------------ the whole
+
+def test_video_methods_say_what_they_need():
+    with pytest.raises(ValueError, match='set pseudo_labels to CrossFramePseudoLabels'):
+        build(dict(VIDEO, pseudo_labels=dict(type='ConfidencePseudoLabels')), FLOW_GUIDED)
+    with pytest.raises(ValueError, match='scores joined along the flow, which a SlidingEncoderDecoder does not have'):
+        build(VIDEO, SEGMENTOR)
+
+
+def test_a_network_without_flow_is_adapted_too():
+    model, optimizer = build(dict(VIDEO, centroid_alignment=None), SEGMENTOR)
+    log = [model.train_step(data_of(model, seed), optimizer) for seed in range(2)][-1]
+    assert {key.split('.')[0] for key in log if '.' in key} == {'source', 'cross_frame', 'tss', 'tst'}
+
+
+def test_auxiliary_heads_learn_from_whole_clips_only():
+    segmentor = copy.deepcopy(FLOW_GUIDED)
+    segmentor['auxiliary_head'] = dict(type='DLV2Head', in_channels=8, in_index=2, num_classes=4, dilations=(1, 2))
+    model, optimizer = build(VIDEO, segmentor)
+    log = [model.train_step(data_of(model, seed), optimizer) for seed in range(2)][-1]
+    assert {key.split('.')[0] for key in log if '.aux.' in key} == {'source', 'cross_frame'}
+
+
+def test_the_teacher_of_tps_is_the_student():
+    model, optimizer = build(TPS, FLOW_GUIDED)
+    for seed in range(3):
+        before = copy.deepcopy(model.student.state_dict())
+        model.train_step(video_domains(seed), optimizer)
+        for name, value in model.teacher.named_parameters():
+            assert torch.equal(value, before[name]), name
+
+
+def test_templates_of_clips_survive_a_checkpoint():
+    model, optimizer = build(VIDEO, FLOW_GUIDED)
+    model.train_step(data_of(model, 0), optimizer)
+    other = MODELS.build(dict(VIDEO, student=copy.deepcopy(FLOW_GUIDED)))
+    other.load_state_dict(copy.deepcopy(model.state_dict()))
+    assert torch.equal(other.mixing.bank.source.flow, model.mixing.bank.source.flow)
+    assert other.mixing.bank.target.frames.shape[1] == 2

@@ -1,0 +1,35 @@
+"""What a network is shown of loaded clips.
+
+Shapes: N batch, T frames (1 for images), H, W pixels.
+"""
+import torch
+from torch import Tensor, nn
+
+from udass.models.segmentors import FlowGuidedEncoderDecoder
+
+
+def flow_of(samples: list) -> Tensor | None:
+    """Motion from frame 0 to the other frames, (N, T-1, 2, H, W), of loaded clips; None of images."""
+    if not samples or 'flow' not in samples[0]:
+        return None
+    flow = torch.stack([sample.flow.data for sample in samples])
+    return flow.unflatten(1, (-1, 2))
+
+
+def what_is_shown(network: nn.Module, frames: Tensor, flow: Tensor | None,
+                  intervals: int = 1) -> tuple[Tensor, dict[str, Tensor | bool | None]]:
+    """What a network takes of normalised clips: two frames and the flow between them if it uses flow, else frame 0.
+
+    Args:
+        frames: (N, T, 3, H, W).
+        flow: (N, T-1, 2, H, W) or None.
+        intervals: how many other frames are joined with frame 0, see `Pass`.
+
+    Returns:
+        Its input and keyword arguments.
+    """
+    if flow is None or not isinstance(network, FlowGuidedEncoderDecoder):
+        return frames[:, 0], {}
+    if intervals > 1:
+        return frames[:, :1 + intervals], {'flow': flow[:, :intervals]}
+    return frames[:, :2], {'flow': flow[:, 0]}
