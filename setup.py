@@ -11,6 +11,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['udass', 'udass.*']),
+    package_data={'udass.visualization.report': ['templates/*']},
     python_requires='>=3.10',
     install_requires=[
         'torch>=2.4',
@@ -26,6 +27,8 @@ setup(
         'prettytable>=3',
         'safetensors>=0.4',
         'tqdm>=4.60',
+        'jinja2>=3.1',
+        'matplotlib>=3.6',
     ],
     extras_require={
         'dev': ['pytest>=8', 'ruff>=0.6'],

@@ -1,44 +1,41 @@
-"""Write the built-in street scenes (images, and clips with exact optical flow) as dataset folders.
+"""Writes the built-in street scenes (images, and clips with exact optical flow) as data set folders.
 
-python tools/make_streets.py --root data/streets [--clips] [--seed 0] [--size 192 384] [--force]
+    python tools/make_streets.py --root data/streets --clips
+
+What is there already is kept.
 """
-
-from __future__ import annotations
-
 import argparse
 
 from tqdm import tqdm
 
 from udass.datasets.streets import DEFAULT_CLIP_COUNTS, write_streets
+from udass.engine.command import run_command
 
 
-def main() -> None:
-    """Read the options and write what is missing."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Write the built-in street scenes as data set folders.',
+                                     epilog='example: python tools/make_streets.py --root data/streets --clips')
     parser.add_argument('--root', default='data/streets', help='folder to fill (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='seed of all pictures (default: %(default)s)')
-    parser.add_argument(
-        '--size', type=int, nargs=2, metavar=('H', 'W'), default=(192, 384), help='pixels (default: 192 384)'
-    )
+    parser.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), default=(192, 384),
+                        help='pixels (default: 192 384)')
     parser.add_argument('--clips', action='store_true', help='write clips with optical flow too')
     parser.add_argument('--force', action='store_true', help='replace streets that were drawn with other arguments')
     parser.add_argument('--workers', type=int, default=None, help='processes (default: one per core)')
-    options = parser.parse_args()
-    try:
-        drawn = write_streets(
-            options.root,
-            seed=options.seed,
-            size=tuple(options.size),
-            clip_counts=DEFAULT_CLIP_COUNTS if options.clips else None,
-            force=options.force,
-            workers=options.workers,
-            progress=lambda items, total: tqdm(items, total=total, desc='streets', disable=total == 0),
-        )
-    except ValueError as error:
-        parser.exit(1, f'error: {error}\n')
-    print(
-        f'{drawn} drawn, the rest was there: {options.root}' if drawn else f'nothing to draw, all there: {options.root}'
-    )
+    return parser.parse_args(arguments)
+
+
+def make(args: argparse.Namespace) -> None:
+    drawn = write_streets(
+        args.root, seed=args.seed, size=tuple(args.size), clip_counts=DEFAULT_CLIP_COUNTS if args.clips else None,
+        force=args.force, workers=args.workers,
+        progress=lambda items, total: tqdm(items, total=total, desc='streets', disable=total == 0))
+    print(f'{drawn} drawn, the rest was there: {args.root}' if drawn else f'nothing to draw, all there: {args.root}')
+
+
+def main() -> None:
+    args = parse_args()
+    run_command(lambda: make(args))
 
 
 if __name__ == '__main__':

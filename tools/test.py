@@ -17,7 +17,7 @@ from mmseg.registry import RUNNERS
 from udass.engine.checkpoint import atomic_target
 from udass.engine.command import run_command
 from udass.engine.config import explain_type_error, load_config
-from udass.evaluation import ClassIoUMetric, IoUTable, use_for_submission
+from udass.evaluation import ClassIoUMetric, use_for_submission
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -32,7 +32,9 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='settings that replace those of the config')
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm'), default='none', help='how processes start')
-    parser.add_argument('--json', metavar='FILE', help='write the result to this file as well')
+    parser.add_argument('--json', metavar='FILE.json', help='write the result to this file as well, and the confusion '
+                        'matrix and the scores of every image to FILE.details.json')
+    parser.add_argument('--predictions', metavar='DIR', help='write the predicted class ids of every image as PNG')
     parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
     return parser.parse_args(arguments)
 
@@ -54,15 +56,37 @@ def build_config(args: argparse.Namespace) -> Config:
     config.custom_hooks = []
     if args.submission is not None:
         use_for_submission(config, args.submission, args.submission_split)
+    elif args.predictions is not None:
+        write_predictions(config, args.predictions)
     if args.show_dir is not None:
         config.custom_hooks = [{'type': 'PredictionPictureHook', 'folder': args.show_dir}]
     return config
 
 
-def result_table(runner: Runner) -> IoUTable | None:
-    """The table of the runner's IoU metric, None where the config measures something else."""
-    metrics = runner.test_evaluator.metrics
-    return next((metric.table for metric in metrics if isinstance(metric, ClassIoUMetric)), None)
+def write_predictions(config: Config, folder: str) -> None:
+    """Makes the IoU metric of the test write the predicted class ids to ``folder``.
+
+    Raises:
+        ValueError: the config does not test with ClassIoUMetric.
+    """
+    evaluators = config.test_evaluator if isinstance(config.test_evaluator, list) else [config.test_evaluator]
+    for evaluator in evaluators:
+        if evaluator.get('type') == 'ClassIoUMetric':
+            evaluator['output_dir'] = folder
+            return
+    raise ValueError('--predictions needs a ClassIoUMetric in test_evaluator, which has '
+                     f'{", ".join(str(evaluator.get("type")) for evaluator in evaluators)}')
+
+
+def result_metric(runner: Runner) -> ClassIoUMetric | None:
+    """The runner's IoU metric, None where the config measures something else."""
+    return next((metric for metric in runner.test_evaluator.metrics if isinstance(metric, ClassIoUMetric)), None)
+
+
+def write_json(path: Path, content: dict, indent: int | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_target(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=indent) + '\n')
 
 
 def test(args: argparse.Namespace) -> None:
@@ -80,15 +104,16 @@ def test(args: argparse.Namespace) -> None:
     if args.submission is not None:
         print(f'{metrics["images"]:.0f} predictions in {args.submission}')
         return
-    table = result_table(runner)
-    print(metrics if table is None else table.to_text())
+    metric = result_metric(runner)
+    print(metrics if metric is None else metric.table.to_text())
     if args.json is not None:
         result = {'config': args.config, 'checkpoint': args.checkpoint,
                   'branch': config.model.get('eval_branch', 'student'), 'images': len(runner.test_dataloader.dataset),
-                  **(metrics if table is None else table.to_dict())}
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-        with atomic_target(Path(args.json)) as temporary:
-            temporary.write_text(json.dumps(result, indent=1) + '\n')
+                  **(metrics if metric is None else metric.table.to_dict())}
+        write_json(Path(args.json), result, indent=1)
+        if metric is not None:
+            # The result has a line per number, this a matrix and a row per image.
+            write_json(Path(args.json).with_suffix('.details.json'), metric.details)
 
 
 def main() -> None:

@@ -123,3 +123,20 @@ def test_a_clip_is_scored_on_the_frame_to_segment():
     assert metric.table.iou == (2 / 3, 1 / 2)
     # Metrics of motion come after it.
     assert clip['gt_sem_seg']['data'] is truth
+
+
+def test_the_confusion_matrix_and_the_scores_of_every_image_are_kept():
+    first = {**sample([[0, 0, 2], [1, 1, 1]], [[0, 0, 0], [1, 1, 0]]), 'img_path': 'x/first.png'}
+    metric, _ = evaluated([first, sample([[0, 2]], [[1, 255]])], ('a', 'b', 'c'))
+    assert metric.details == {
+        'classes': ['a', 'b', 'c'],
+        # Rows: truth. Two pixels of a found, one taken for b, one for c; two of b found, one taken for a.
+        'confusion': [[2, 1, 1], [1, 2, 0], [0, 0, 0]],
+        'images': [{'image': 'x/first.png', 'mIoU': round((50 + 200 / 3) / 2, 2), 'IoU': [50.0, 66.67, None]},
+                   {'image': None, 'mIoU': 0.0, 'IoU': [None, 0.0, None]}]}
+
+
+def test_an_image_without_labels_has_no_score():
+    metric, _ = evaluated([sample([[0, 1]], [[255, 255]]), sample([[0, 1]], [[0, 1]])], 'ab')
+    assert metric.details['images'][0] == {'image': None, 'mIoU': None, 'IoU': [None, None]}
+    assert metric.details['confusion'] == [[1, 0], [0, 1]]

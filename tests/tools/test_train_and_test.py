@@ -92,7 +92,8 @@ def test_the_command_to_resume_is_complete(given, kept):
 
 def test_the_test_tool_prints_the_table_and_writes_json_and_pictures(toy, tmp_path, capsys):
     args = test_tool.parse_args([str(toy / 'toy.py'), str(toy / 'run' / 'iter_2.pth'), '--work-dir', str(tmp_path),
-                                 '--json', str(tmp_path / 'new' / 'a.json'), '--show-dir', str(tmp_path / 'pictures')])
+                                 '--json', str(tmp_path / 'new' / 'a.json'), '--show-dir', str(tmp_path / 'pictures'),
+                                 '--predictions', str(tmp_path / 'ids')])
     test_tool.test(args)
     printed = capsys.readouterr().out
     result = json.loads((tmp_path / 'new' / 'a.json').read_text())
@@ -100,7 +101,18 @@ def test_the_test_tool_prints_the_table_and_writes_json_and_pictures(toy, tmp_pa
     assert set(result['IoU']) == {'dark', 'middle', 'bright'}
     assert f'{result["mIoU"]:.2f}' in next(line for line in printed.splitlines() if 'mean' in line)
     assert 'Iter(test)' not in printed
-    assert len(list((tmp_path / 'pictures').iterdir())) == 8
+    assert len(list((tmp_path / 'pictures').iterdir())) == len(list((tmp_path / 'ids').iterdir())) == 8
+    details = json.loads((tmp_path / 'new' / 'a.details.json').read_text())
+    assert details['classes'] == ['dark', 'middle', 'bright'] and len(details['images']) == 8
+    found = sum(details['confusion'][number][number] for number in range(3))
+    assert 100 * found / sum(map(sum, details['confusion'])) == pytest.approx(result['pixel_accuracy'], abs=1e-3)
+
+
+def test_predictions_need_the_metric_that_writes_them(toy):
+    args = test_tool.parse_args([str(toy / 'toy.py'), 'any.pth', '--predictions', 'ids',
+                                 '--cfg-options', 'test_evaluator.type=IoUMetric'])
+    with pytest.raises(ValueError, match='--predictions needs a ClassIoUMetric in test_evaluator, which has IoUMetric'):
+        test_tool.build_config(args)
 
 
 def test_the_branch_is_chosen_in_the_model(toy):

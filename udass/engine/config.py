@@ -40,7 +40,7 @@ def load_config(path: str | Path, options: Mapping | None = None) -> Config:
         raise FileNotFoundError(f'config {path} does not exist; the configs of this project are in configs/')
     config = Config.fromfile(path)
     for option in options or {}:
-        if option.split('.')[0] in config and option.split('.')[0] not in _top_level_keys():
+        if option.split('.')[0] in config and option.split('.')[0] not in top_level_keys():
             raise ValueError(f'option {option}: {option.split(".")[0]} is a variable of the config files that nothing '
                              'reads after loading; set the key that uses it, e.g. one below model or train_dataloader')
         _check_option(config.to_dict(), option)
@@ -147,7 +147,7 @@ def _check_option(config: Mapping, option: str) -> None:
         node = node[key] if isinstance(node, Mapping) else node[int(key)]
 
 
-def _top_level_keys() -> set[str]:
+def top_level_keys() -> set[str]:
     """What mmengine reads of a config."""
     return (set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}) | _CONFIG_KEYS
 
@@ -155,7 +155,7 @@ def _top_level_keys() -> set[str]:
 def _valid_keys(node: Mapping, path: str) -> set[str] | None:
     """Keys that make sense in a dict of a config; None if any does."""
     if path == '':
-        return _top_level_keys()
+        return top_level_keys()
     if 'type' not in node and path.split('.')[-1] in _FREE_FORM:
         return None
     if path == 'optim_wrapper' and 'optimizer' not in node:

@@ -97,12 +97,29 @@ def iou_table(intersection: Tensor, predicted: Tensor, labelled: Tensor, classes
                     tuple((intersection / labelled).tolist()), float(intersection.sum() / labelled.sum()))
 
 
+def confusion_matrix(predicted: Tensor, truth: Tensor, num_classes: int) -> Tensor:
+    """Pixels by true class (rows) and predicted class (columns), (C, C) int64 on the CPU.
+
+    Args:
+        predicted (Tensor): class ids of any shape.
+        truth (Tensor): class ids of the same shape; pixels whose id is no class, such as 255, do not count.
+        num_classes (int): C.
+    """
+    predicted, truth = predicted.long(), truth.long()
+    valid = (truth >= 0) & (truth < num_classes) & (predicted >= 0) & (predicted < num_classes)
+    pairs = torch.where(valid, truth * num_classes + predicted, num_classes ** 2).flatten()
+    return torch.bincount(pairs, minlength=num_classes ** 2 + 1)[:-1].view(num_classes, num_classes).cpu()
+
+
 @METRICS.register_module()
 class ClassIoUMetric(IoUMetric):
     """mmseg's IoUMetric with the scores kept per class, at the size of the truth, over the classes that occur.
 
     mmseg counts a class that the truth lacks as 0 as soon as one pixel is predicted as it; here it is left out. The
-    result is in percent. ``table`` holds the full result of the last evaluation (on the main process).
+    result is in percent. ``table`` holds the full result of the last evaluation (on the main process), ``details`` its
+    confusion matrix and the scores of every image, ready for JSON: ``classes``; ``confusion`` (C, C), pixels by true
+    class (rows) and predicted class; ``images``, a list of ``image`` (path), ``mIoU`` and ``IoU`` by class in percent,
+    None for classes that the truth of the image does not contain.
 
     ``protocols`` in the metainfo of the data set are further means to report, each under its name: a list of class
     names, e.g. ``mIoU16=['road', ...]``, or ``dict(condition='fog', classes=[...])``: only the images whose metainfo
@@ -122,6 +139,7 @@ class ClassIoUMetric(IoUMetric):
                  prefix: str | None = None) -> None:
         super().__init__(ignore_index=ignore_index, output_dir=output_dir, collect_device=collect_device, prefix=prefix)
         self.table: IoUTable | None = None
+        self.details: dict | None = None
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         for sample in data_samples:
@@ -131,22 +149,45 @@ class ClassIoUMetric(IoUMetric):
         scored = [{**sample, 'gt_sem_seg': {'data': sample['gt_sem_seg']['data'][:1]}} for sample in data_samples]
         first = len(self.results)
         super().process(data_batch, scored)
-        self.results[first:] = [(counts, sample.get('condition')) for counts, sample
-                                in zip(self.results[first:], data_samples, strict=True)]
+        # Dicts: mmengine hands on tuples with names as plain ones.
+        self.results[first:] = [
+            {'counts': counts, 'condition': sample.get('condition'), 'path': sample.get('img_path'),
+             'confusion': confusion_matrix(sample['pred_sem_seg']['data'], sample['gt_sem_seg']['data'],
+                                           len(self.dataset_meta['classes']))}
+            for counts, sample in zip(self.results[first:], scored, strict=True)]
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         if not results:
             raise ValueError('the test set is empty: nothing can be evaluated')
         # (images, 4, C): intersection, union, prediction, label.
-        counts = torch.stack([torch.stack(part) for part, _ in results]).double()
+        counts = torch.stack([torch.stack(result['counts']) for result in results]).double()
         table = iou_table(*counts.sum(0)[[0, 2, 3]], self.dataset_meta['classes'])
-        conditions = [condition for _, condition in results]
+        conditions = [result['condition'] for result in results]
+        self.details = {'classes': list(table.classes),
+                        'confusion': torch.stack([result['confusion'] for result in results]).sum(0).tolist(),
+                        'images': [image_scores(result['path'], part) for result, part
+                                   in zip(results, counts, strict=True)]}
         self.table = replace(table, protocols=protocol_means(self.dataset_meta.get('protocols', {}), table, counts,
                                                              conditions))
         MMLogger.get_current_instance().info(f'\n{self.table.to_text()}')
         return {'mIoU': _rounded(self.table.mean_iou), 'mAcc': _rounded(self.table.mean_recall),
                 'aAcc': _rounded(self.table.pixel_accuracy),
                 **{name: _rounded(value) for name, value in self.table.protocols.items()}}
+
+
+def image_scores(path: str | None, counts: Tensor) -> dict:
+    """Scores of one image in percent, rounded to hundredths, by class and their mean; None where the truth has none.
+
+    Args:
+        path (str | None): of the image.
+        counts (Tensor): (4, C) pixels: intersection, union, prediction, label.
+    """
+    intersection, union, _, labelled = counts.tolist()
+    iou = [100 * right / both if true > 0 else None
+           for right, both, true in zip(intersection, union, labelled, strict=True)]
+    present = [value for value in iou if value is not None]
+    return {'image': path, 'mIoU': round(sum(present) / len(present), 2) if present else None,
+            'IoU': [None if value is None else round(value, 2) for value in iou]}
 
 
 def protocol_means(protocols: Mapping[str, Sequence[str] | Mapping], table: IoUTable, counts: Tensor,

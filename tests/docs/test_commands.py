@@ -1,0 +1,159 @@
+"""Every command in the documentation: its tool exists and takes its arguments, its config exists and has its keys."""
+import importlib
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from tests.docs.commands import PAGES, PROJECT, Command, expand, read_commands, split
+from tools import report, run_seeds
+from udass.engine.config import check_components, load_config
+
+COMMANDS = [command for page in PAGES for command in read_commands(page)]
+# Words in capitals stand for something of the reader's.
+PLACEHOLDER = re.compile(r'[A-Z][A-Z_]+(\.\w+)?')
+# Configs that a page has the reader write.
+WRITTEN = {'docs/add_a_method.md': {'configs/streets_cutmix.py'}}
+# Take options that a page names in its text, for one of these.
+TYPICAL = ['gta2cs_quadmix', 'streets_quadmix', 'gta2cs_quadmix_dinov2', 'cs2acdc_quadmix']
+
+
+def tool_commands():
+    return [command for command in COMMANDS if command.words[0] == 'python']
+
+
+def names(commands):
+    return [str(command)[:100] for command in commands]
+
+
+def config_files(args):
+    """Values of what a tool calls its configs."""
+    found = [getattr(args, name, None) for name in ('config', 'check')]
+    return [value for value in (*found, *getattr(args, 'configs', ())) if isinstance(value, str)]
+
+
+def as_mapping(options):
+    """Options of a parser with DictAction, or the words that run_seeds and demo hand on."""
+    return options if isinstance(options, dict) else dict(word.split('=', 1) for word in options)
+
+
+@pytest.mark.parametrize('command', tool_commands(), ids=names(tool_commands()))
+def test_the_tool_takes_the_command(command):
+    script, arguments = command.words[1], list(command.words[2:])
+    assert (PROJECT / script).is_file() and script.startswith('tools/'), f'{command}: there is no {script}'
+    tool = importlib.import_module(script.removesuffix('.py').replace('/', '.'))
+    args = tool.parse_args(arguments)
+    written = WRITTEN.get(command.page, set())
+    for config in config_files(args):
+        if not PLACEHOLDER.fullmatch(config) and config not in written:
+            assert (PROJECT / config).is_file(), f'{command}: there is no {config}'
+            if getattr(args, 'cfg_options', None):
+                load_config(PROJECT / config, as_mapping(args.cfg_options))
+
+
+def test_every_command_is_of_a_known_kind():
+    targets = set(re.findall(r'^([\w-]+):', (PROJECT / 'Makefile').read_text(), re.MULTILINE))
+    for command in COMMANDS:
+        program, *rest = command.words
+        if program == 'make':
+            assert set(rest) <= targets, f'{command}: the Makefile has {sorted(targets)}'
+        else:
+            assert program in ('python', 'source', 'pip'), f'{command}: how is {program} to be checked?'
+    assert len(tool_commands()) > 40
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_options_that_the_text_names_exist(page):
+    """`--cfg-options KEY=VALUE` within a sentence."""
+    text = re.sub(r'```.*?```', '', page.read_text(), flags=re.DOTALL)
+    for options in re.findall(r'`--cfg-options ([^`]*)`', text):
+        given = as_mapping([word for word in split(options) if '=' in word and word != 'KEY=VALUE'])
+        problems = []
+        for name in TYPICAL if given else ():
+            try:
+                load_config(PROJECT / 'configs' / f'{name}.py', given)
+                break
+            except ValueError as error:
+                problems.append(str(error))
+        assert len(problems) < len(TYPICAL), f'{page.name}: --cfg-options {options}: {problems}'
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for link in re.findall(r'\]\(([^)\s]+)\)', page.read_text()):
+        path, _, anchor = link.partition('#')
+        if '://' in path:
+            continue
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f'{page.name} links to {link}'
+        if anchor:
+            headings = re.findall(r'^#+ (.*)$', target.read_text(), re.MULTILINE)
+            known = {re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in headings}
+            assert anchor in known, f'{page.name} links to {link}; there are {sorted(known)}'
+
+
+def config_examples():
+    pages = [PROJECT / 'docs' / name for name in ('configs.md', 'data_sets.md')]
+    return [block for page in pages for block in re.findall(r'```python\n(_base_.*?)```', page.read_text(), re.DOTALL)]
+
+
+@pytest.mark.parametrize('number', range(3))
+def test_configs_in_the_text_load(number, tmp_path):
+    shutil.copytree(PROJECT / 'configs', tmp_path / 'configs')
+    (tmp_path / 'configs' / 'example.py').write_text(config_examples()[number])
+    check_components(load_config(tmp_path / 'configs' / 'example.py').to_dict())
+    assert len(config_examples()) == 3
+
+
+def test_settings_that_configs_md_lists_exist():
+    config = Config.fromfile(PROJECT / 'configs' / 'streets_quadmix.py')
+    table = (PROJECT / 'docs' / 'configs.md').read_text().split('| setting | what |')[1].split('\n\n')[0]
+    keys = [key for row in table.splitlines() if row.startswith('| `') for key in re.findall(r'`([\w.]+\.\w+)`',
+                                                                                            row.split(' | ')[0])]
+    assert len(keys) > 8
+    load_config(PROJECT / 'configs' / 'streets_quadmix.py', {key: value_at(config, key) for key in keys})
+
+
+def value_at(node, key):
+    for part in key.split('.'):
+        node = node[int(part)] if isinstance(node, list) else node.get(part)
+    return node
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """A working folder with the raw results and what their commands need."""
+    shutil.copytree(PROJECT / 'docs' / 'results', tmp_path / 'docs' / 'results')
+    (tmp_path / 'configs').symlink_to(PROJECT / 'configs')
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / 'docs' / 'results'
+
+
+def test_the_page_of_the_raw_results_is_made(results):
+    command = Command('docs/reproduce.md', ('python', 'tools/report.py', 'docs/results', '--out', 'results.html'))
+    assert command in COMMANDS
+    report.report(report.parse_args(list(command.words[2:])))
+    page = Path('results.html').read_text()
+    assert '22.4 ± 1.6' in page and '41.7 ± 1.1' in page
+
+
+@pytest.mark.slow
+def test_the_command_of_the_raw_results_makes_their_summary(results):
+    """Nothing is trained: finished runs are kept."""
+    command = next(command for command in COMMANDS if command.page == 'docs/results/README.md')
+    before = (results / 'summary.md').read_text(), json.loads((results / 'summary.json').read_text())
+    (results / 'summary.md').unlink()
+    run_seeds.run_all(run_seeds.parse_args(list(command.words[2:])))
+    assert ((results / 'summary.md').read_text(), json.loads((results / 'summary.json').read_text())) == before
+
+
+def test_commands_are_split_as_the_shell_does(tmp_path):
+    assert expand('a_{b,c}{1,2}.py') == ['a_b1.py', 'a_b2.py', 'a_c1.py', 'a_c2.py']
+    assert expand('{{_base_.x}}') == ['{{_base_.x}}']
+    assert split("tool 'two words' x={a,b}  # comment") == ['tool', 'two words', 'x=a', 'x=b']
+    line = subprocess.run(['bash', '-c', 'printf "%s\\n" configs/camvid_{dacs,mic}.py'], capture_output=True, text=True)
+    assert line.stdout.split() == expand('configs/camvid_{dacs,mic}.py')

@@ -1,0 +1,105 @@
+"""Pictures of the page: small, and inside it (data URIs)."""
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
+from PIL import Image
+
+from udass.datasets.transforms.loading import read_image
+from udass.visualization.canvas import colour_labels
+from udass.visualization.report.reading import Run
+from udass.visualization.report.scores import Choice
+
+_TILE = 480
+_PANEL = 1800
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One picture of an example, as a data URI, and what it is."""
+    title: str
+    uri: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """A tested image beside its truth and what each run made of it."""
+    name: str
+    choice: Choice
+    tiles: list[Tile]
+
+
+def photograph(picture: np.ndarray | Image.Image, width: int) -> str:
+    """A picture (H, W, 3) uint8 RGB as JPEG, at most ``width`` pixels wide."""
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    image = image.convert('RGB')
+    if image.width > width:
+        image = image.resize((width, max(1, round(image.height * width / image.width))), Image.Resampling.LANCZOS)
+    return _uri(image, 'jpeg', quality=85)
+
+
+def label_picture(labels: np.ndarray, palette: Sequence[Sequence[int]], width: int = _TILE) -> str:
+    """Labels (H, W) in their colours as PNG, at most ``width`` pixels wide; none of the colours is mixed."""
+    image = Image.fromarray(colour_labels(labels, palette))
+    if image.width > width:
+        image = image.resize((width, max(1, round(image.height * width / image.width))), Image.Resampling.NEAREST)
+    return _uri(image.quantize(256, dither=Image.Dither.NONE), 'png', optimize=True)
+
+
+def panel_picture(path: Path) -> str:
+    """A training panel."""
+    with Image.open(path) as image:
+        return photograph(image, _PANEL)
+
+
+def _uri(image: Image.Image, kind: str, **options: object) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, format=kind, **options)
+    return f'data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}'
+
+
+class TestImages:
+    """Images and true labels of the data set that a run was tested on.
+
+    Args:
+        config (dict): the run's config, with ``test_dataloader``.
+
+    Raises:
+        ValueError, OSError: the data set is not there, or the config has none.
+    """
+    __test__ = False  # not a test of pytest
+
+    def __init__(self, config: dict) -> None:
+        if not config.get('test_dataloader'):
+            raise ValueError('the config that was kept has no test_dataloader')
+        import udass  # noqa: F401, PLC0415  registers the data sets
+        init_default_scope(config.get('default_scope', 'mmseg'))
+        self.dataset = DATASETS.build(config['test_dataloader']['dataset'])
+        self.dataset.full_init()
+        infos = [self.dataset.get_data_info(index) for index in range(len(self.dataset))]
+        self.infos = {str(info['img_path']): info for info in infos if 'img_path' in info}
+
+    def image(self, path: str) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+        return read_image(path)[..., ::-1].copy()
+
+    def truth(self, path: str) -> np.ndarray:
+        """Class ids (H, W); of a clip those of the frame that is scored."""
+        return self.dataset.pipeline(dict(self.infos[path]))['data_samples'].gt_sem_seg.data[0].numpy()
+
+
+def draw_example(choice: Choice, runs: Sequence[Run], names: Sequence[str], images: TestImages) -> Example:
+    """Image, truth, and the prediction of each run."""
+    palette = images.dataset.metainfo['palette']
+    tiles = [Tile('image', photograph(images.image(choice.image), _TILE)),
+             Tile('truth', label_picture(images.truth(choice.image), palette))]
+    for run, name, score in zip(runs, names, choice.scores, strict=True):
+        with Image.open(run.predictions / f'{Path(choice.image).stem}.png') as file:
+            labels = np.array(file)
+        tiles.append(Tile(f'{name}: {score:.1f}', label_picture(labels, palette)))
+    return Example(Path(choice.image).name, choice, tiles)
