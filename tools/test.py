@@ -1,4 +1,4 @@
-"""Tests a checkpoint: IoU of every class and their mean, in percent.
+"""Tests a checkpoint: IoU of every class and their mean, on clips also temporal consistency, in percent.
 
     python tools/test.py configs/streets_quadmix.py work_dirs/streets_quadmix/iter_450.pth --show-dir pictures
 
@@ -65,6 +65,12 @@ def result_table(runner: Runner) -> IoUTable | None:
     return next((metric.table for metric in metrics if isinstance(metric, ClassIoUMetric)), None)
 
 
+def further_scores(metrics: dict[str, float], table: IoUTable | None) -> dict[str, float]:
+    """What the evaluators measured besides the IoU, e.g. temporal consistency; all of it without a table."""
+    known = () if table is None else ('mIoU', 'mAcc', 'aAcc', *table.protocols)
+    return {name: value for name, value in metrics.items() if name not in known}
+
+
 def test(args: argparse.Namespace) -> None:
     config = build_config(args)
     try:
@@ -81,11 +87,14 @@ def test(args: argparse.Namespace) -> None:
         print(f'{metrics["images"]:.0f} predictions in {args.submission}')
         return
     table = result_table(runner)
-    print(metrics if table is None else table.to_text())
+    further = further_scores(metrics, table)
+    print(further if table is None else table.to_text())
+    if table is not None and further:
+        print(', '.join(f'{name} {value:.2f}' for name, value in further.items()))
     if args.json is not None:
         result = {'config': args.config, 'checkpoint': args.checkpoint,
                   'branch': config.model.get('eval_branch', 'student'), 'images': len(runner.test_dataloader.dataset),
-                  **(metrics if table is None else table.to_dict())}
+                  **({} if table is None else table.to_dict()), **further}
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
         with atomic_target(Path(args.json)) as temporary:
             temporary.write_text(json.dumps(result, indent=1) + '\n')
