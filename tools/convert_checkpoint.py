@@ -3,6 +3,7 @@
     python tools/convert_checkpoint.py mit_b5.pth mit_b5_udass.pth --from mit
     python tools/convert_checkpoint.py mic.pth out.pth --from mic --check configs/_base_/models/hrda_daformer_mitb5.py
     python tools/convert_checkpoint.py work_dirs/gta2cs_quadmix/iter_40000.pth quadmix_mmseg.pth --to mmseg
+    python tools/convert_checkpoint.py work_dirs/camvid_day2dusk_quadmix/iter_300.pth video.pth --add-fusion 0.5
 
 docs/checkpoints.md says what is understood, and where published files are used.
 """
@@ -19,6 +20,7 @@ from udass.engine.checkpoint import atomic_target
 from udass.engine.command import run_command
 from udass.models.checkpoints import (
     SOURCES,
+    add_fusion,
     convert,
     load_strictly,
     read_checkpoint,
@@ -39,6 +41,9 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--to', dest='target', choices=('udass', 'mmseg', 'reference'), default='udass',
                         help="names to write: this project's (default), those that fit plain MMSegmentation best, or "
                         'the published ones')
+    parser.add_argument('--add-fusion', type=float, metavar='SHARE',
+                        help='make an image network one of two frames, whose scores are (1 - SHARE) times those of the '
+                        'frame plus SHARE times those of the frame before, warped by optical flow')
     parser.add_argument('--check', metavar='CONFIG', help='make sure that the network of this config takes the result')
     return parser.parse_args(arguments)
 
@@ -66,6 +71,9 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f'--check compares with a network of this project; the names of --to {args.target} do not fit')
     conversion = convert(weights_of(read_checkpoint(args.input), args.input), source=args.source, branch=args.branch)
     lines, weights = conversion.summary(), conversion.weights
+    if args.add_fusion is not None:
+        weights = add_fusion(weights, args.add_fusion)
+        lines.append(f'added a fusion, share of the frame before {args.add_fusion:g}')
     if args.check is not None:
         lines.append(f'fills {check(args.check, weights)} completely')
     if args.target == 'mmseg':

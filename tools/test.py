@@ -1,4 +1,4 @@
-"""Tests a checkpoint: IoU of every class and their mean, in percent.
+"""Tests a checkpoint: IoU of every class and their mean, on clips also temporal consistency, in percent.
 
     python tools/test.py configs/streets_quadmix.py work_dirs/streets_quadmix/iter_450.pth --show-dir pictures
 
@@ -89,6 +89,12 @@ def write_json(path: Path, content: dict, indent: int | None = None) -> None:
         temporary.write_text(json.dumps(content, indent=indent) + '\n')
 
 
+def further_scores(metrics: dict[str, float], table: IoUTable | None) -> dict[str, float]:
+    """What the evaluators measured besides the IoU, e.g. temporal consistency; all of it without a table."""
+    known = () if table is None else ('mIoU', 'mAcc', 'aAcc', *table.protocols)
+    return {name: value for name, value in metrics.items() if name not in known}
+
+
 def test(args: argparse.Namespace) -> None:
     config = build_config(args)
     try:
@@ -105,11 +111,15 @@ def test(args: argparse.Namespace) -> None:
         print(f'{metrics["images"]:.0f} predictions in {args.submission}')
         return
     metric = result_metric(runner)
-    print(metrics if metric is None else metric.table.to_text())
+    table = None if metric is None else metric.table
+    further = further_scores(metrics, table)
+    print(further if table is None else table.to_text())
+    if table is not None and further:
+        print(', '.join(f'{name} {value:.2f}' for name, value in further.items()))
     if args.json is not None:
         result = {'config': args.config, 'checkpoint': args.checkpoint,
                   'branch': config.model.get('eval_branch', 'student'), 'images': len(runner.test_dataloader.dataset),
-                  **(metrics if metric is None else metric.table.to_dict())}
+                  **({} if table is None else table.to_dict()), **further}
         write_json(Path(args.json), result, indent=1)
         if metric is not None:
             # The result has a line per number, this a matrix and a row per image.

@@ -115,7 +115,24 @@ def test_a_missing_frame_of_cityscapes_is_named(cityscapes, number, message):
         build_cityscapes(cityscapes)
 
 
+def test_the_frame_before_each_labelled_one_is_tested_for_consistency(cityscapes):
+    dataset = build_cityscapes(cityscapes, frame_before=True, pipeline=[*LOAD, dict(type='PackClip')])
+    assert [[name[17:23] for name in clip] for clip in names(dataset)] == [
+        ['000293', '000292'], ['000294', '000293'], ['000575', '000574'], ['000576', '000575']]
+    assert names(dataset, 'label_paths')[:2] == [[None, None], ['frankfurt_000000_000294_gtFine_labelIds.png', None]]
+    before, labelled = (dataset[index]['data_samples'].gt_sem_seg.data for index in (0, 1))
+    assert before.shape == labelled.shape and seen(before) == [255]
+    assert seen(labelled[0]) == [0, 9, 10, 255] and seen(labelled[1]) == [255]
+    report = check_dataset(dataset)
+    assert report.problems == () and report.images == 4
+    (cityscapes / 'leftImg8bit_sequence/val/frankfurt/frankfurt_000000_000574_leftImg8bit.png').unlink()
+    with pytest.raises(FileNotFoundError, match=r'000574_leftImg8bit\.png is missing; it lies 1 frame\(s\) before'):
+        build_cityscapes(cityscapes, frame_before=True)
+
+
 @pytest.mark.parametrize('wrong, message', [
+    (dict(frame_before=True, test_mode=False), 'needs labelled=True and test_mode=True, got True and False'),
+    (dict(frame_before=True, labelled=False), 'needs labelled=True and test_mode=True, got False and True'),
     (dict(benchmark='gta'), r"benchmark is one of \['synthia_seq', 'viper'\], got 'gta'"),
     (dict(every_frame=True), 'every_frame=True needs labelled=False'),
     (dict(metainfo=dict(classes=('a', ))), 'the benchmark sets the classes')])

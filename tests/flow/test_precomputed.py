@@ -65,3 +65,17 @@ def test_missing_and_damaged_files_are_named(tmp_path):
         flow('000007.png', '000006.png')
     with pytest.raises(TypeError, match='finds files by the names .* use it where a FlowCache stands'):
         flow(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2, 3), np.uint8))
+
+
+def test_files_mark_what_the_other_frame_shows(tmp_path):
+    valid = np.arange(4 * 8).reshape(4, 8) % 8 < 6
+    write_flow(tmp_path / 'b_a.png', np.zeros((4, 8, 2), np.float32), valid)
+    flow = FlowCache(estimator=PrecomputedFlow(str(tmp_path), '{current}_{other}.png'))
+    assert np.array_equal(flow.visible('b.png', 'a.png'), valid)
+    assert np.array_equal(flow.visible('b.png', 'a.png', (2, 4)), np.array([[True, True, True, False]] * 2))
+    with pytest.raises(ValueError, match='is not the shape of frames of 4x4'):
+        flow.visible('b.png', 'a.png', (4, 4))
+    with pytest.raises(FileNotFoundError, match=r'flow file .*a_b\.png from a\.png to b\.png does not exist'):
+        flow.visible('a.png', 'b.png')
+    with pytest.raises(ValueError, match=r'000007_int16_x10\.npy does not say which pixels the other frame shows'):
+        PrecomputedFlow(str(tmp_path), 'synthia').visible('000007.png', '000006.png')

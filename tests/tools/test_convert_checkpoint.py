@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmseg.registry import MODELS
 
 from tests.models.small import daformer_head, plain
-from udass.models.checkpoints import load_strictly, read_checkpoint, to_reference
+from udass.models.checkpoints import add_fusion, load_strictly, read_checkpoint, to_reference
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'convert_checkpoint.py'
 CONFIG = dict(segmentor=dict(type='SlidingEncoderDecoder', backbone=dict(type='MiT', variant='b0'),
@@ -82,6 +83,30 @@ def test_nothing_is_written_when_something_is_wrong(tool, files):
     with pytest.raises(FileNotFoundError, match='nowhere.pth does not exist'):
         convert(tool, files, source='nowhere.pth')
     assert not (files / 'out.pth').exists()
+
+
+def test_an_image_network_becomes_one_of_two_frames(tool, files, network, capsys):
+    """Shown still clips, the mean of both frames is the image network's scores; the share shows on others."""
+    Config(dict(segmentor={**CONFIG['segmentor'], 'type': 'FlowGuidedEncoderDecoder'})).dump(files / 'video.py')
+    weights = convert(tool, files, '--add-fusion', '0.25', '--check', str(files / 'video.py'))
+    assert 'added a fusion, share of the frame before 0.25' in capsys.readouterr().out
+    fused = MODELS.build(Config.fromfile(files / 'video.py').segmentor).eval()
+    load_strictly(fused, weights, 'out.pth')
+    frames, still = torch.rand(2, 3, 64, 64), torch.zeros(1, 2, 64, 64)
+    with torch.no_grad():
+        current, previous = network.eval().forward(frames).split(1)
+        both = fused.forward(frames[None], flow=still)
+    assert torch.allclose(both, 0.75 * current + 0.25 * previous, atol=1e-5)
+
+
+def test_a_fusion_is_added_once_and_to_whole_networks(tool, files):
+    convert(tool, files, '--add-fusion', '0')
+    with pytest.raises(ValueError, match=r'two frames already: it has a fusion\.weight'):
+        convert(tool, files, '--add-fusion', '0.5', source='out.pth', target='twice.pth')
+    with pytest.raises(ValueError, match=r'share of the previous frame is in \[0, 1\], got 1\.5'):
+        convert(tool, files, '--add-fusion', '1.5')
+    with pytest.raises(ValueError, match='needs the number of classes'):
+        add_fusion({'backbone.a': torch.zeros(1)}, 0.5)
 
 
 class Malicious:

@@ -5,6 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
+from mmseg.registry import METRICS
 
 from tests.engine.toys import toy_config, train, write_toy_data
 from tools import test as test_tool
@@ -113,6 +116,29 @@ def test_predictions_need_the_metric_that_writes_them(toy):
                                  '--cfg-options', 'test_evaluator.type=IoUMetric'])
     with pytest.raises(ValueError, match='--predictions needs a ClassIoUMetric in test_evaluator, which has IoUMetric'):
         test_tool.build_config(args)
+
+
+@METRICS.register_module(force=True)
+class CountImages(BaseMetric):
+    """A second metric beside that of the IoU."""
+    default_prefix = ''
+
+    def process(self, data_batch, data_samples):
+        self.results += data_samples
+
+    def compute_metrics(self, results):
+        return {'TC': len(results) + 0.25}
+
+
+def test_further_metrics_are_printed_and_written_beside_the_iou(toy, tmp_path, capsys):
+    config = Config.fromfile(toy / 'toy.py')
+    config.test_evaluator = [config.test_evaluator, dict(type='CountImages')]
+    config.dump(tmp_path / 'two.py')
+    test_tool.test(test_tool.parse_args([str(tmp_path / 'two.py'), str(toy / 'run' / 'iter_2.pth'), '--work-dir',
+                                         str(tmp_path), '--json', str(tmp_path / 'a.json')]))
+    result = json.loads((tmp_path / 'a.json').read_text())
+    assert result['TC'] == 8.25 and 0 <= result['mIoU'] <= 100 and 'aAcc' not in result
+    assert capsys.readouterr().out.splitlines()[-1] == 'TC 8.25'
 
 
 def test_the_branch_is_chosen_in_the_model(toy):

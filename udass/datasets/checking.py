@@ -95,12 +95,13 @@ def _list_samples(dataset: UDADataset, names: Sequence[str]) -> tuple[list[str],
         labels = dataset.label_names()
     except FileNotFoundError as error:
         for sample in samples:
-            del sample['seg_map_path']
+            sample.pop('seg_map_path', None)
         return [str(error)], samples
     problems = []
     images, existing = set(names), set(labels)
     for name, sample in zip(names, samples, strict=True):
-        if name not in existing:
+        # Some frames of clips need no label.
+        if name not in existing and 'seg_map_path' in sample:
             problems.append(f'{sample["seg_map_path"]} is missing: the label of {sample["img_path"]}')
             del sample['seg_map_path']
     for name in labels:

@@ -23,11 +23,13 @@ class CityscapesSeq(ClipDataset):
         benchmark: whose classes to use, 'viper' (15) or 'synthia_seq' (12, reported as ``mIoU11`` without fence).
         every_frame: every frame whose past is there is a clip, not only the one that gtFine names; needs
             ``labelled=False``, and no gtFine.
+        frame_before: for testing: the frame before each labelled one is a clip, too, without a label. It is segmented
+            for the sake of ``TemporalConsistency`` and does not count in the IoU; testing takes twice the time.
         past, labelled, indices, pipeline, test_mode, lazy_init: see ``ClipDataset``.
         metainfo: replaces or adds to what the benchmark says (but for the classes).
 
     Raises:
-        ValueError: an unknown benchmark, other classes, or every_frame with labels.
+        ValueError: an unknown benchmark, other classes, every_frame with labels, or frame_before without.
         FileNotFoundError: a frame that gtFine names, or one before it, is missing.
     """
     LABELS_OF_ALL_FRAMES = False
@@ -35,17 +37,22 @@ class CityscapesSeq(ClipDataset):
                   'and set data_root in the config to the folder that holds leftImg8bit_sequence/ and gtFine/.')
 
     def __init__(self, *, data_root: str, split: str, benchmark: str, every_frame: bool = False,
-                 past: int | None = None, labelled: bool = True, indices: int | Sequence[int] | None = None,
-                 pipeline: Sequence[dict | Callable] = (), metainfo: dict | None = None, test_mode: bool = False,
-                 lazy_init: bool = False) -> None:
+                 frame_before: bool = False, past: int | None = None, labelled: bool = True,
+                 indices: int | Sequence[int] | None = None, pipeline: Sequence[dict | Callable] = (),
+                 metainfo: dict | None = None, test_mode: bool = False, lazy_init: bool = False) -> None:
         if benchmark not in BENCHMARKS:
             raise ValueError(f'CityscapesSeq: benchmark is one of {sorted(BENCHMARKS)}, got {benchmark!r}')
         if every_frame and labelled:
             raise ValueError('CityscapesSeq: every_frame=True needs labelled=False, as one frame of each snippet has a '
                              'label')
+        if frame_before and not (labelled and test_mode):
+            raise ValueError('CityscapesSeq: frame_before=True is for testing on labelled frames; it needs '
+                             f'labelled=True and test_mode=True, got {labelled} and {test_mode}')
         if 'classes' in (metainfo or {}):
             raise ValueError("CityscapesSeq: the benchmark sets the classes; remove 'classes' from metainfo")
-        self.every_frame = every_frame
+        self.every_frame, self.frame_before = every_frame, frame_before
+        # Names of the frames that gtFine names; made when listed.
+        self._annotated: frozenset[str] = frozenset()
         chosen = BENCHMARKS[benchmark]
         # The cameras are those of Cityscapes: what its images show of the car is here, too.
         margins = Cityscapes.METAINFO['pseudo_margins']
@@ -57,7 +64,7 @@ class CityscapesSeq(ClipDataset):
                          test_mode=test_mode, lazy_init=lazy_init)
 
     def choose(self, names: Sequence[str]) -> list[str]:
-        """The frames that gtFine names, or all."""
+        """The frames that gtFine names, with those before them if asked for, or all."""
         if self.every_frame:
             return list(names)
         annotated = self.label_names()
@@ -65,7 +72,22 @@ class CityscapesSeq(ClipDataset):
         if missing:
             raise FileNotFoundError(f'CityscapesSeq: {self.image_path(missing[0])} is missing ({len(missing)} of '
                                     f'{len(annotated)} frames that gtFine names). {self.HOW_TO_GET}')
+        self._annotated = frozenset(annotated)
+        if self.frame_before:
+            return sorted({*annotated, *(self.earlier(name, 1) for name in annotated)})
         return annotated
+
+    def names_without_label(self, names: Sequence[str]) -> list[str]:
+        """Those that need one and have none: a frame before needs none."""
+        return [] if self.frame_before else super().names_without_label(names)
+
+    def make_sample(self, name: str) -> dict:
+        """Info of a clip; that of a frame before has no label."""
+        sample = super().make_sample(name)
+        if self.frame_before and name not in self._annotated:
+            del sample['seg_map_path']
+            sample['label_paths'] = [None] * len(sample['label_paths'])
+        return sample
 
     def starts_after(self, number: int, sequence: dict[int, str]) -> bool:
         """Snippets of one recording share their names' beginning: any gap is the border of one. The frame that gtFine

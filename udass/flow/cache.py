@@ -70,6 +70,17 @@ class FlowCache:
             self._keep(path, content)
         return decode_kitti(content, 'the computed flow')[0]
 
+    def visible(self, current: str | Path, other: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Which pixels (H, W) bool of the current frame the other one shows, see ``PrecomputedFlow.visible``.
+
+        Raises:
+            ValueError: the flow is estimated, which does not tell; and the errors of ``PrecomputedFlow``.
+        """
+        if self.computes:
+            raise ValueError(f'{type(self.estimator).__name__} does not say which pixels the other frame shows; '
+                             'compute the backward flow, too, and compare the two (udass.flow.consistent)')
+        return self.estimator.visible(current, other, size)
+
     def has(self, current: str | Path, other: str | Path, size: tuple[int, int] | None = None) -> bool:
         """Whether the flow can be read without computing it."""
         path = self.path(current, other, size)

@@ -3,11 +3,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from mmseg.registry import MODELS
 
-from udass.flow.files import read_flow
+from udass.flow.files import Flow, read_flow
 from udass.flow.warping import resize_flow
 
 _SUFFIX = '_int16_x10.npy'
@@ -73,20 +74,39 @@ class PrecomputedFlow:
         if isinstance(current, np.ndarray):
             raise TypeError('PrecomputedFlow finds files by the names of the frames and cannot be called with pictures '
                             'as an estimator is; use it where a FlowCache stands')
+        flow, _ = self._read(current, other, size)
+        if size is None or flow.shape[:2] == tuple(size):
+            return flow
+        resized = resize_flow(torch.from_numpy(flow).permute(2, 0, 1).unsqueeze(0), size)
+        return np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
+
+    def visible(self, current: str | Path, other: str | Path, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Which pixels (H, W) bool of the current frame the file marks as valid: those that the other frame shows, too.
+
+        Arguments and errors as of the call; besides, a ValueError for .npy files, which mark nothing.
+        """
+        path = self.file(current, other)
+        if path.suffix == '.npy':
+            raise ValueError(f'{path} does not say which pixels the other frame shows; give the backward flow, from '
+                             'which that can be told')
+        valid = self._read(current, other, size)[1]
+        if size is None or valid.shape == tuple(size):
+            return valid
+        return cv2.resize(valid.astype(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST) > 0
+
+    def _read(self, current: str | Path, other: str | Path, size: tuple[int, int] | None) -> Flow:
+        """The flow and the validity of a file as it is, which must have the shape of ``size``."""
         path = self.file(current, other)
         if not path.is_file():
             raise FileNotFoundError(f'flow file {path} from {Path(current).name} to {Path(other).name} does not '
                                     f'exist. Correct folder or naming ({self.naming}) of PrecomputedFlow, or let an '
                                     'estimator compute the flow, e.g. DISFlow')
-        flow = read_flow(path)[0]
+        flow, valid = read_flow(path)
         height, width = flow.shape[:2]
-        if size is None or (height, width) == tuple(size):
-            return flow
-        if abs((size[1] / width) / (size[0] / height) - 1) > _ASPECT_TOLERANCE:
+        if size is not None and abs((size[1] / width) / (size[0] / height) - 1) > _ASPECT_TOLERANCE:
             raise ValueError(f'{path} has {width}x{height} pixels, which is not the shape of frames of '
                              f'{size[1]}x{size[0]}. It belongs to other or cropped frames')
-        resized = resize_flow(torch.from_numpy(flow).permute(2, 0, 1).unsqueeze(0), size)
-        return np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
+        return flow, valid
 
 
 def _cityscapes(current: Path, other: Path) -> str:

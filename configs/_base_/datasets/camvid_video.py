@@ -58,5 +58,9 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(type='CamVidVideo', data_root=data_root, split='val', test_mode=True, pipeline=test_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = dict(type='ClassIoUMetric')
+val_evaluator = [
+    dict(type='ClassIoUMetric'),
+    # At the size of the labels, there and back.
+    dict(type='TemporalConsistency', flow=flow_cache, backward=flow_cache),
+]
 test_evaluator = val_evaluator

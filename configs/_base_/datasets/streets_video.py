@@ -64,5 +64,9 @@ val_dataloader = dict(
         test_mode=True,
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = dict(type='ClassIoUMetric')
+val_evaluator = [
+    dict(type='ClassIoUMetric'),
+    # The written flow files mark which pixels the frame before shows, too.
+    dict(type='TemporalConsistency', flow=flow_cache),
+]
 test_evaluator = val_evaluator

@@ -11,6 +11,8 @@ crop_size = (512, 1024)
 # dict(type='FlowCache', folder=None, estimator=dict(type='PrecomputedFlow', folder=..., naming='viper'))
 # and naming='cityscapes'.
 flow_cache = dict(type='FlowCache', folder='data/flow', root='data', estimator=dict(type='DISFlow'))
+# Temporal consistency is measured along this flow, whatever the network is shown.
+evaluation_flow = dict(type='FlowCache', folder='data/flow', root='data', estimator=dict(type='DISFlow'))
 
 source_pipeline = [
     dict(type='LoadClip'),
@@ -69,6 +71,23 @@ val_dataloader = dict(
         benchmark='viper',
         test_mode=True,
         pipeline=test_pipeline))
-test_dataloader = val_dataloader
 val_evaluator = dict(type='ClassIoUMetric')
-test_evaluator = val_evaluator
+# The frame before each labelled one is segmented, too, to measure temporal consistency (not in validation, for time).
+# A network that is shown flow needs that of t-1 to t-2 for it; published flow may lack it: frame_before=False.
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='CityscapesSeq',
+        data_root=target_root,
+        split='val',
+        benchmark='viper',
+        test_mode=True,
+        frame_before=True,
+        pipeline=test_pipeline))
+test_evaluator = [
+    dict(type='ClassIoUMetric'),
+    # At the size of the labels, there and back; the published flow leads to earlier frames only.
+    dict(type='TemporalConsistency', flow=evaluation_flow, backward=evaluation_flow),
+]

@@ -13,6 +13,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import MODELS, TRANSFORMS
 
+from ..base import IGNORE_INDEX
 from .loading import LoadLabels, read_image
 
 Flows = dict[tuple[int, int], np.ndarray]
@@ -56,7 +57,8 @@ class LoadClip(BaseTransform):
 class LoadClipLabels(LoadLabels):
     """``LoadLabels`` for all frames of a clip that have a label (``label_paths``). Needs ``LoadClip`` before it.
 
-    Adds ``gt_seg_map`` (H, W) uint8 for frame 0 and ``gt_seg_map_1`` ... for the others.
+    Adds ``gt_seg_map`` (H, W) uint8 for frame 0 and ``gt_seg_map_1`` ... for the others. A frame 0 without a label
+    among labelled ones (see ``frame_before`` of ``CityscapesSeq``) is 255 everywhere.
 
     Args:
         max_size_difference: see ``LoadLabels``.
@@ -64,8 +66,13 @@ class LoadClipLabels(LoadLabels):
 
     def transform(self, results: dict) -> dict:
         """Add the labels to the results."""
-        results = super().transform(results)
-        paths = results['label_paths']
+        paths = results.get('label_paths')
+        if paths is not None and paths[0] is None:
+            results['gt_seg_map'] = np.full(results['ori_shape'], IGNORE_INDEX, np.uint8)
+            results['seg_fields'].append('gt_seg_map')
+        else:
+            results = super().transform(results)
+            paths = results['label_paths']
         known = {paths[0]: results['gt_seg_map']}
         for frame, path in enumerate(paths[1:], start=1):
             if path is None:

@@ -1,0 +1,7 @@
+# small_effnet_lite0.py on two frames: the scores of the frame before, warped by optical flow, help to segment a frame.
+_base_ = ['small_effnet_lite0.py']
+
+segmentor = dict(
+    type='FlowGuidedEncoderDecoder',
+    # Video methods average over labelled pixels, image methods over all.
+    decode_head=dict(loss_decode=dict(_delete_=True, type='ValidCrossEntropy')))
