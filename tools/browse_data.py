@@ -21,13 +21,12 @@ from udass.engine.config import load_config
 from udass.engine.preview import Preview
 from udass.visualization import save_picture
 from udass.visualization.canvas import legend, scale_bar
-from udass.visualization.pages import Section, Tile, draw_page, html_page
+from udass.visualization.pages import PAGE_WIDTH, Section, Tile, draw_page, html_page
 from udass.visualization.samples import flow_key, panel_tiles, sample_tiles
 
 _TITLES = {'source': ('Source', 'labelled; after the augmentation of the config, before normalisation'),
            'target': ('Target', 'its labels are never read'),
            'long_tail': ('Long tail', 'source images that show a rare class, to be pasted')}
-_PAGE = 1800
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -61,17 +60,16 @@ def collect(preview: Preview, args: argparse.Namespace) -> list[Section]:
     samples: dict[str, list[list[Tile]]] = {}
     passes: list[Section] = []
     size = preview.loop.dataloader.loaders[next(iter(preview.loop.dataloader.loaders))].batch_size
-    with_passes = preview.has_passes and not args.no_passes
     for number, batch in enumerate(preview.batches(math.ceil(args.number / size)), start=preview.iteration):
         for domain, data in batch.items():
             samples.setdefault(domain, []).extend(batch_tiles(data, classes, palette))
-        if with_passes:
+        if preview.has_passes:
             panels = preview.passes(batch)
             rows = max(len(panel['frames']) for panel in panels.values())
-            note = 'what each pass is trained on, one image of the batch per group' + (
+            note = 'what each pass is trained on' + (
                 '' if args.checkpoint else '; pseudo-labels of random weights (--checkpoint takes trained ones)')
-            passes.append(Section(f'Iteration {number}', note,
-                                  [panel_tiles(panels, row, palette) for row in range(rows)]))
+            passes += [Section(f'Iteration {number}, image {row + 1}', note, panel_tiles(panels, row, palette))
+                       for row in range(rows)]
     sections = [Section(*_TITLES.get(domain, (domain, '')), groups[:args.number])
                 for domain, groups in samples.items()]
     return sections + passes
@@ -85,13 +83,12 @@ def batch_tiles(data: Mapping, classes: tuple[str, ...], palette: list) -> Itera
 def browse(args: argparse.Namespace) -> None:
     config = load_config(args.config, args.cfg_options)
     with tempfile.TemporaryDirectory() as folder:
-        preview = Preview(config, Path(folder), args.checkpoint, args.iteration)
+        preview = Preview(config, Path(folder), args.checkpoint, args.iteration, passes=not args.no_passes)
         sections = collect(preview, args)
     write_page(args, sections, preview.metainfo)
     shown = ', '.join(f'{len(section.groups)} {section.title.lower()}' for section in sections[:3]
                       if not section.title.startswith('Iteration'))
-    print(f'{args.out}: {shown} samples' + (', and the passes of each iteration' if preview.has_passes
-                                           and not args.no_passes else ''))
+    print(f'{args.out}: {shown} samples' + ', and the passes of each iteration' * preview.has_passes)
 
 
 def write_page(args: argparse.Namespace, sections: list[Section], metainfo: Mapping) -> None:
@@ -103,11 +100,11 @@ def write_page(args: argparse.Namespace, sections: list[Section], metainfo: Mapp
                 'colour is the direction of motion, pale is slow.'
         args.out.write_text(html_page(Path(args.config).stem, intro, sections, classes, palette), encoding='utf-8')
         return
-    keys: list[np.ndarray] = [legend(classes, palette, _PAGE)]
+    keys: list[np.ndarray] = [legend(classes, palette, PAGE_WIDTH)]
     if any('confidence' in caption for caption in captions):
-        keys.append(scale_bar(_PAGE, 'confidence (largest softmax score)'))
+        keys.append(scale_bar(PAGE_WIDTH, 'confidence (largest softmax score)'))
     if any('flow' in caption for caption in captions):
-        keys.append(flow_key(_PAGE))
+        keys.append(flow_key(PAGE_WIDTH))
     save_picture(args.out, draw_page(sections, keys))
 
 

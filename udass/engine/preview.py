@@ -1,5 +1,4 @@
-"""What a training would be shown, without training: batches of its loaders, and the passes that a method makes of them.
-"""
+"""What a training is shown, without training: batches of its loaders, and what the passes of a method make of them."""
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,9 +20,12 @@ class Preview:
         checkpoint: file whose networks make the pseudo-labels; None leaves them at random weights, which is faster than
             fetching start weights that say nothing of the classes either.
         iteration: first iteration to show, counted from 0; methods that change on the way are then where they would be.
+            The one before it is gone through unseen: mixing keeps templates from one iteration to the next.
+        passes: whether `passes` is going to be asked for; without, no network is run.
     """
 
-    def __init__(self, config: Config, work_dir: Path, checkpoint: str | None = None, iteration: int = 0) -> None:
+    def __init__(self, config: Config, work_dir: Path, checkpoint: str | None = None, iteration: int = 0,
+                 passes: bool = True) -> None:
         config = config.copy()
         config.work_dir, config.resume, config.load_from = str(work_dir), False, checkpoint
         config.log_level, config.custom_hooks = 'WARNING', []
@@ -34,22 +36,23 @@ class Preview:
         if checkpoint is not None:
             self.runner.load_or_resume()
         self.loop = self.runner.train_loop
-        self.iteration = self.model.iteration = iteration
-        self.loop.dataloader_iterator.skip_iter(iteration)
+        # A method makes pictures of its own only if it mixes or masks.
+        self.has_passes = passes and any(getattr(self.model, name, None) is not None for name in ('mixing', 'masking'))
+        self.iteration = iteration
+        self._unseen = int(self.has_passes and iteration > 0)
+        self.model.iteration = iteration - self._unseen
+        self.loop.dataloader_iterator.skip_iter(iteration - self._unseen)
 
     @property
     def metainfo(self) -> dict:
         """What the source says of its classes."""
         return self.loop.dataloader.dataset.metainfo
 
-    @property
-    def has_passes(self) -> bool:
-        """Whether the method makes pictures of its own, mixed or masked ones."""
-        return getattr(self.model, 'mixing', None) is not None or getattr(self.model, 'masking', None) is not None
-
     def batches(self, number: int) -> Iterator[dict]:
-        """Batches of ``number`` iterations, by domain."""
+        """Batches of ``number`` iterations, by domain; to be asked for once."""
         try:
+            for _ in range(self._unseen):
+                self.passes(next(self.loop.dataloader_iterator))
             for _ in range(number):
                 yield next(self.loop.dataloader_iterator)
         finally:
@@ -59,7 +62,7 @@ class Preview:
         """What the passes of an iteration are trained on, as ``model.panels``; no network but the teacher is run.
 
         Args:
-            batch: of `batches`, in their order: mixing keeps templates from one iteration to the next.
+            batch: of `batches`, in their order.
         """
         model = self.model
         model.train()

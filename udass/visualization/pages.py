@@ -10,6 +10,9 @@ import numpy as np
 from udass.visualization.canvas import blank, fitting_size, font, scaled, stack, write
 
 _GAP, _GROUP_GAP, _TEXT, _TITLE = 6, 22, 13, 20
+# Of a drawn page: tiles, each with its caption, side by side in at most three groups.
+_TILE_WIDTH, _COLUMNS = 260, 6
+PAGE_WIDTH = _COLUMNS * (_TILE_WIDTH + _GAP) + 3 * _GROUP_GAP
 
 
 @dataclass(frozen=True)
@@ -29,25 +32,21 @@ class Section:
     groups: Sequence[Sequence[Tile]]
 
 
-def draw_page(sections: Sequence[Section], keys: Sequence[np.ndarray] = (), tile_width: int = 260,
-              columns: int = 6) -> np.ndarray:
-    """All sections below each other as one RGB picture.
+def draw_page(sections: Sequence[Section], keys: Sequence[np.ndarray] = ()) -> np.ndarray:
+    """All sections below each other as one RGB picture; groups stay on one line where they fit.
 
     Args:
         sections: what to draw.
-        keys: pictures that explain colours, for the end of the page.
-        tile_width: pixels; tiles keep their aspect ratio.
-        columns: tiles side by side; longer groups are wrapped.
+        keys: pictures of `PAGE_WIDTH` that explain colours, for the end of the page.
     """
-    width = columns * (tile_width + _GAP) + _GROUP_GAP * columns
-    parts = [blank(_GAP, width)]
+    parts = [blank(_GAP, PAGE_WIDTH)]
     for section in sections:
-        parts.append(_heading(section, width))
+        parts.append(_heading(section, PAGE_WIDTH))
         line: list[np.ndarray] = []
         for group in section.groups:
-            for start in range(0, len(group), columns):
-                block = _block(group[start:start + columns], tile_width)
-                if line and sum(one.shape[1] + _GROUP_GAP for one in line) + block.shape[1] > width:
+            for start in range(0, len(group), _COLUMNS):
+                block = _block(group[start:start + _COLUMNS], _TILE_WIDTH)
+                if line and sum(one.shape[1] + _GROUP_GAP for one in [*line, block]) > PAGE_WIDTH:
                     parts.append(_side_by_side(line))
                     line = []
                 line.append(block)
@@ -70,7 +69,8 @@ def html_page(title: str, intro: str, sections: Sequence[Section], classes: Sequ
     for section in sections:
         groups = ''.join('<div class="group">' + ''.join(_figure(tile, tile_width) for tile in group) + '</div>'
                          for group in section.groups)
-        body.append(f'<section><h2>{escape(section.title)}</h2><p>{escape(section.note)}</p>{groups}</section>')
+        body.append(f'<section><h2>{escape(section.title)}</h2><p>{escape(section.note)}</p>'
+                    f'<div class="groups">{groups}</div></section>')
     swatches = ''.join(f'<span><i style="background:rgb({", ".join(map(str, colour))})"></i>{escape(name)}</span>'
                        for name, colour in [*zip(classes, palette, strict=True), ('ignored', (0, 0, 0))])
     return (f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
@@ -81,8 +81,8 @@ def html_page(title: str, intro: str, sections: Sequence[Section], classes: Sequ
 
 _STYLE = ('body{font:15px/1.4 system-ui,sans-serif;color:#1e1e1e;background:#fff;margin:1rem auto;max-width:90rem;'
           'padding:0 .8rem}h1{font-size:1.5rem}h2{font-size:1.15rem;margin:1.6rem 0 .2rem}p{margin:.2rem 0 .6rem}'
-          '.group{display:flex;flex-wrap:wrap;gap:.4rem;padding:.4rem 0;border-top:1px solid #ddd}'
-          'figure{margin:0;width:min(20rem,calc(50% - .2rem))}img{width:100%;display:block;image-rendering:pixelated}'
+          '.groups{display:flex;flex-wrap:wrap;gap:.8rem 1.6rem}.group{display:flex;flex-wrap:wrap;gap:.4rem}'
+          'figure{margin:0;width:min(19rem,45vw)}img{width:100%;display:block;image-rendering:pixelated}'
           'figcaption{font-size:.8rem;overflow-wrap:anywhere}'
           '.legend{display:flex;flex-wrap:wrap;gap:.3rem .9rem;font-size:.85rem}'
           '.legend i{display:inline-block;width:.9em;height:.9em;margin-right:.3em;vertical-align:-.1em}')

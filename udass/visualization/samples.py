@@ -49,28 +49,29 @@ def sample_tiles(inputs: Tensor, sample: object, classes: Sequence[str],
     return tiles
 
 
-def panel_tiles(panels: Mapping[str, Mapping], row: int, palette: Sequence[Sequence[int]]) -> list[Tile]:
-    """What the passes of one iteration make of one image of the batch: pictures, labels, confidence, flow.
+def panel_tiles(panels: Mapping[str, Mapping], row: int, palette: Sequence[Sequence[int]]) -> list[list[Tile]]:
+    """What the passes of one iteration make of one image of the batch, a group per pass: picture, label, confidence,
+    and of clips the frame before and the flow to it.
 
     Args:
         panels: as of `draw_training_panel`.
         row: which image.
         palette: RGB colours by id.
     """
-    tiles = []
-    names = [name for name in ('source', 'target') if name in panels]
-    for name in [*names, *(name for name in panels if name not in names)]:
+    groups = []
+    first = [name for name in ('source', 'target') if name in panels]
+    for name in [*first, *(name for name in panels if name not in first)]:
         panel = panels[name]
-        columns = panel_columns(name, panel, palette)
-        tiles += [Tile(pictures[row], title) for title, pictures in columns if row < len(pictures)]
         if row >= len(panel['frames']):
             continue
-        for number, frame in enumerate(panel['frames'][row, 1:2], start=1):
+        tiles = [Tile(pictures[row], title) for title, pictures in panel_columns(name, panel, palette)]
+        for frame in panel['frames'][row, 1:2]:
             picture = frame.permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
-            tiles.append(Tile(picture, f'{columns[0][0]}: frame t-{number}'))
+            tiles.append(Tile(picture, f'{tiles[0].caption}: frame t-1'))
         if panel.get('flow') is not None:
-            tiles.append(flow_tile(panel['flow'][row, 0], f'{columns[0][0]}: flow to t-1'))
-    return tiles
+            tiles.append(flow_tile(panel['flow'][row, 0], f'{tiles[0].caption}: flow to t-1'))
+        groups.append(tiles)
+    return groups
 
 
 def flow_tile(flow: Tensor, caption: str) -> Tile:
@@ -99,10 +100,8 @@ def flow_key(width: int) -> np.ndarray:
 
 
 def _drawn(sample: object, classes: Sequence[str]) -> list[str]:
-    """What rare-class and long-tail sampling looked for."""
-    found = []
-    for key, text in (('rare_class', 'drawn for'), ('paste_class', 'to paste')):
-        value = sample.metainfo.get(key)
-        if value is not None:
-            found.append(f'{text} {classes[int(value)]}')
-    return found
+    """What rare-class or long-tail sampling looked for."""
+    for key, text in (('paste_class', 'to paste'), ('rare_class', 'drawn for')):
+        if sample.metainfo.get(key) is not None:
+            return [f'{text} {classes[int(sample.metainfo[key])]}']
+    return []
