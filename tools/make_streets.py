@@ -1,6 +1,6 @@
 """Write the built-in street scenes (images, and clips with exact optical flow) as dataset folders.
 
-python tools/make_streets.py --root data/streets [--clips] [--seed 0] [--size 192 384] [--force]
+    python tools/make_streets.py --root data/streets --clips
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from udass.datasets.streets import DEFAULT_CLIP_COUNTS, write_streets
 
 def main() -> None:
     """Read the options and write what is missing."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description='Write the built-in street scenes (images, and clips with exact optical flow) as dataset folders.',
+        epilog='example: python tools/make_streets.py --root data/streets --clips',
+    )
     parser.add_argument('--root', default='data/streets', help='folder to fill (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='seed of all pictures (default: %(default)s)')
     parser.add_argument(

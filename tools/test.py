@@ -21,7 +21,9 @@ from udass.evaluation import ClassIoUMetric, IoUTable, use_for_submission
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Test a checkpoint: IoU of every class and their mean.')
+    parser = argparse.ArgumentParser(
+        description='Test a checkpoint: IoU of every class and their mean.',
+        epilog='example: python tools/test.py configs/streets_quadmix.py work_dirs/streets_quadmix/iter_450.pth')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--show-dir', metavar='DIR', help='write a picture per image: image, prediction, truth')
