@@ -24,7 +24,8 @@ _NOT_FILES = ('pipeline', 'test_mode', 'metainfo', 'indices', 'lazy_init')
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Read every file of the data sets of a config and report problems.')
+    parser = argparse.ArgumentParser(description='Read every file of the data sets of a config and report problems.',
+                                     epilog='example: python tools/check_dataset.py configs/gta2cs_quadmix.py')
     parser.add_argument('config', help='config file')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='settings that replace those of the config')

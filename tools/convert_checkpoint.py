@@ -31,7 +31,10 @@ from udass.models.checkpoints import (
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Convert weights between code bases: published, ours, mmseg.')
+    parser = argparse.ArgumentParser(
+        description='Convert weights between code bases: published, ours, mmseg.',
+        epilog='example: python tools/convert_checkpoint.py mic.pth mic_udass.pth --from mic --check '
+               'configs/_base_/models/hrda_daformer_mitb5.py')
     parser.add_argument('input', type=Path, metavar='IN', help='file of torch.save')
     parser.add_argument('output', type=Path, metavar='OUT', help='file to write')
     parser.add_argument('--from', dest='source', choices=SOURCES, default='auto',

@@ -24,7 +24,9 @@ _METHODS = {'source-only': 'streets_source_only.py', 'QuadMix': 'streets_quadmix
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Train source-only and QuadMix on the built-in streets and compare.')
+    parser = argparse.ArgumentParser(
+        description='Train source-only and QuadMix on the built-in streets and compare.',
+        epilog='example: python tools/demo.py --out work_dirs/demo --images 8 (`make demo` sets everything up before)')
     parser.add_argument('--configs', default='configs', metavar='DIR', help='folder of the configs')
     parser.add_argument('--out', default='work_dirs/demo', metavar='DIR', help='folder for everything')
     parser.add_argument('--seed', type=int, default=0, help='seed of every random stream')

@@ -17,7 +17,9 @@ from udass.engine.experiment import ExperimentFailed, read_result, run_experimen
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Train and test each config with each seed.')
+    parser = argparse.ArgumentParser(
+        description='Train and test each config with each seed.',
+        epilog='example: python tools/run_seeds.py configs/streets_source_only.py configs/streets_quadmix.py')
     parser.add_argument('configs', nargs='+', metavar='CONFIG', help='config files')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2], help='seeds (default: 0 1 2)')
     parser.add_argument('--out', default='work_dirs/seeds', metavar='DIR', help='folder for everything '

@@ -17,11 +17,13 @@ from mmseg.registry import RUNNERS
 from udass.engine.checkpoint import atomic_target
 from udass.engine.command import run_command
 from udass.engine.config import explain_type_error, load_config
-from udass.evaluation import ClassIoUMetric, use_for_submission
+from udass.evaluation import ClassIoUMetric, IoUTable, use_for_submission
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Test a checkpoint: IoU of every class and their mean.')
+    parser = argparse.ArgumentParser(
+        description='Test a checkpoint: IoU of every class and their mean.',
+        epilog='example: python tools/test.py configs/streets_quadmix.py work_dirs/streets_quadmix/iter_450.pth')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--show-dir', metavar='DIR', help='write a picture per image: image, prediction, truth')

@@ -19,7 +19,10 @@ from udass.engine.config import explain_type_error, load_config
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Train what a config describes.')
+    parser = argparse.ArgumentParser(
+        description='Train what a config describes.',
+        epilog='example: python tools/train.py configs/streets_quadmix.py --seed 1 (Ctrl-C saves; with --resume the '
+               'same command goes on)')
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: work_dirs/<name of the config>)')
     parser.add_argument('--resume', nargs='?', const='latest', metavar='CHECKPOINT',

@@ -74,6 +74,11 @@ class ClipDataset(UDADataset):
             pairs.update({(paths[current], paths[other]): None for current, other in info['flow_pairs']})
         return [pair for pair in pairs if pair[0] != pair[1]]
 
+    def sequences(self) -> list[list[str]]:
+        """Names of all frames there are, sequence by sequence, in the order of their numbers."""
+        self.full_init()
+        return [list(order) for _, order in sorted(self._orders.items())]
+
     def load_data_list(self) -> list[dict]:
         """List the clips, sorted by the name of frame t.
 

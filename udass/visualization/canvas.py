@@ -82,9 +82,10 @@ def fitting_size(text: str, width: int, size: int) -> int:
     return size
 
 
-def legend(classes: Sequence[str], palette: Sequence[Sequence[int]], width: int, text_size: int = 14) -> np.ndarray:
-    """Colour and name of every class and of ignored pixels, in lines of at most ``width`` pixels."""
-    entries = [*zip(classes, palette, strict=True), ('ignored', IGNORED)]
+def legend(classes: Sequence[str], palette: Sequence[Sequence[int]], width: int, text_size: int = 14,
+           ignored: bool = True) -> np.ndarray:
+    """Colour and name of every class and, if asked for, of ignored pixels, in lines of at most ``width`` pixels."""
+    entries = [*zip(classes, palette, strict=True), *[('ignored', IGNORED)] * ignored]
     swatch, gap = text_size, 6
     cell = swatch + 3 * gap + int(max(font(text_size).getlength(name) for name, _ in entries))
     columns = max(1, min(len(entries), (width - gap) // cell))

@@ -50,7 +50,7 @@ def draw_training_panel(panels: Mapping[str, Mapping], classes: Sequence[str], p
         raise ValueError('the model kept no panels: it must fill model.panels where model.keep_panels is set')
     first = panels[names[0]]['frames']
     height = max(1, round(first.shape[-2] * _TILE_WIDTH / first.shape[-1]))
-    columns = [column for name in names for column in _columns(name, panels[name], palette)]
+    columns = [column for name in names for column in panel_columns(name, panels[name], palette)]
     count = min(max_images, max(len(tiles) for _, tiles in columns))
     rows = [[scaled(tiles[row], height, _TILE_WIDTH) if row < len(tiles) else None for _, tiles in columns]
             for row in range(count)]
@@ -61,8 +61,8 @@ def draw_training_panel(panels: Mapping[str, Mapping], classes: Sequence[str], p
     return stack(parts)
 
 
-def _columns(name: str, panel: Mapping, palette: Sequence[Sequence[int]]) -> list[tuple[str, list[np.ndarray]]]:
-    """Column titles with their tiles (one per image) for one clip."""
+def panel_columns(name: str, panel: Mapping, palette: Sequence[Sequence[int]]) -> list[tuple[str, list[np.ndarray]]]:
+    """Column titles with their tiles (one per image) for one clip of a training step; see `draw_training_panel`."""
     title = _TITLES.get(name, name)
     frames = _numpy(panel['frames'][:, 0].permute(0, 2, 3, 1)).round().clip(0, 255).astype(np.uint8)
     labels = _numpy(panel['labels'][:, 0])

@@ -47,11 +47,12 @@ def _is_cut_jpeg(content: bytes) -> bool:
     return content.rfind(_JPEG_END) < content.rfind(_JPEG_SCAN)
 
 
-def read_image(path: str) -> np.ndarray:
+def read_image(path: str, upright: bool = False) -> np.ndarray:
     """Read an image file as (H, W, 3) uint8 BGR. An orientation tag is ignored, as labels carry none.
 
     Args:
         path: an image file, or a frame of a video file as ``frame_path`` names it.
+        upright: turn the picture as its orientation tag says.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -61,7 +62,7 @@ def read_image(path: str) -> np.ndarray:
     if frame is not None:
         return read_video_frame(*frame)
     content = _read_bytes(path)
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     image = None if _is_cut_jpeg(content) else cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     if image is None:
         raise ValueError(f'{path} ({len(content)} bytes) cannot be decoded: it is truncated or no image. {_REPLACE}')

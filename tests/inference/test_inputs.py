@@ -1,0 +1,77 @@
+import cv2
+import numpy as np
+import pytest
+
+from udass.inference import Frame, Recording, find_inputs
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Pictures below a folder, a video, numbered frames, and other files."""
+    for name in ('pictures/b.JPG', 'pictures/a.png', 'pictures/sub/a.png', 'frames/f_10.png', 'frames/f_2.png',
+                 'frames/f_9.png', 'frames/left/1.png', 'frames/left/2.png'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), np.zeros((32, 48, 3), np.uint8))
+    (tmp_path / 'pictures' / 'notes.txt').write_text('x')
+    (tmp_path / 'empty').mkdir()
+    writer = cv2.VideoWriter(str(tmp_path / 'drive.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), 12, (48, 32))
+    for _ in range(3):
+        writer.write(np.zeros((32, 48, 3), np.uint8))
+    writer.release()
+    return tmp_path
+
+
+def names(recording):
+    return [frame.name for frame in recording.frames]
+
+
+def test_pictures_come_first_and_videos_are_recordings(folder):
+    pictures, video = find_inputs([folder / 'drive.mp4', folder / 'pictures'])
+    assert pictures.name is None and names(pictures) == ['a', 'b', 'sub/a']
+    assert pictures.frames[0] == Frame(str(folder / 'pictures' / 'a.png'), 'a', None)
+    path = str(folder / 'drive.mp4')
+    assert video == Recording('drive', (Frame(f'{path}#000000', 'drive/000000', f'{path}#000000'),
+                                        Frame(f'{path}#000001', 'drive/000001', f'{path}#000000'),
+                                        Frame(f'{path}#000002', 'drive/000002', f'{path}#000001')), 12)
+
+
+def test_numbered_frames_follow_their_numbers_sequence_by_sequence(folder):
+    main, left = find_inputs([folder / 'frames'], numbered=True, rate=5)
+    if main.name != 'frames/f':
+        main, left = left, main
+    assert (main.name, left.name, main.rate) == ('frames/f', 'frames/left', 5)
+    assert names(main) == ['frames/f/f_2', 'frames/f/f_9', 'frames/f/f_10']
+    before = [frame.previous.rsplit('/', 1)[1] for frame in main.frames]
+    assert before == ['f_2.png', 'f_2.png', 'f_9.png']
+    assert names(left) == ['frames/left/1', 'frames/left/2']
+
+
+def test_a_folder_is_a_video_by_itself_if_all_names_have_a_number(folder):
+    assert [recording.name for recording in find_inputs([folder / 'pictures'], numbered=None)] == [None]
+    assert None not in [recording.name for recording in find_inputs([folder / 'frames'], numbered=None)]
+    assert [recording.name for recording in find_inputs([folder / 'frames'])] == [None]
+
+
+def test_patterns(folder):
+    assert names(find_inputs([f'{folder}/pictures/*.png'])[0]) == ['a']
+    assert names(find_inputs([f'{folder}/frames/**/*.png'])[0]) == ['f_10', 'f_2', 'f_9', '1', '2']
+    (folder / 'a[1].png').write_bytes((folder / 'pictures' / 'a.png').read_bytes())
+    assert names(find_inputs([folder / 'a[1].png'])[0]) == ['a[1]'], 'an existing file is no pattern'
+    with pytest.raises(FileNotFoundError, match=r'no file matches .*\*\.tif'):
+        find_inputs([f'{folder}/*.tif'])
+
+
+def test_bad_inputs_are_refused_by_name(folder):
+    with pytest.raises(FileNotFoundError, match='input nowhere.png does not exist'):
+        find_inputs(['nowhere.png'])
+    with pytest.raises(FileNotFoundError, match=r'folder .*empty holds no picture \(.*\) and no video: no files'):
+        find_inputs([folder / 'empty'])
+    with pytest.raises(ValueError, match='notes.txt is neither a picture .* nor a video'):
+        find_inputs([folder / 'pictures' / 'notes.txt'])
+    with pytest.raises(ValueError, match='a.png has no number'):
+        find_inputs([folder / 'pictures'], numbered=True)
+    with pytest.raises(ValueError, match=r'results of .*pictures/a.png and .*sub/a.png would both be named a: give'):
+        find_inputs([folder / 'pictures' / 'a.png', folder / 'pictures' / 'sub' / 'a.png'])
+    (folder / 'broken.mp4').write_text('no video')
+    with pytest.raises(ValueError, match='broken.mp4 cannot be opened as a video'):
+        find_inputs([folder / 'broken.mp4'])

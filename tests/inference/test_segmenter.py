@@ -1,0 +1,147 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmseg.registry import DATASETS, MODELS
+from PIL import Image
+
+from udass.inference import InputScaling, Segmenter
+
+RESIZE = dict(type='Resize', scale=(64, 32))
+
+
+@pytest.fixture(scope='module')
+def segment(image_run):
+    return Segmenter(image_run[1], device='cpu')
+
+
+@pytest.fixture(scope='module')
+def pictures(streets):
+    return sorted((streets / 'camera' / 'val' / 'images').glob('*.png'))
+
+
+@pytest.fixture(scope='module')
+def frames(streets):
+    return sorted((streets / 'camera_clips' / 'val').glob('*/images/*.png'))
+
+
+def scored_ids(config_file, checkpoint, change=None):
+    """Ids (H, W) of every sample of the test set, as testing predicts them."""
+    config = Config.fromfile(config_file)
+    pipeline = config.test_dataloader.dataset.pipeline
+    if change is not None:
+        pipeline[1] = change
+    model = MODELS.build(config.model).eval()
+    model.load_networks(torch.load(checkpoint, weights_only=True)['state_dict'], 'the checkpoint')
+    found = {}
+    for sample in DATASETS.build(config.test_dataloader.dataset):
+        with torch.no_grad():
+            result = model.test_step(dict(inputs=[sample['inputs']], data_samples=[sample['data_samples']]))[0]
+        found[sample['data_samples'].img_path] = result.pred_sem_seg.data[0].numpy()
+    return found
+
+
+def test_a_picture_of_the_test_set_gets_the_ids_that_are_scored(image_run, segment, pictures):
+    expected = scored_ids(*image_run)
+    assert sorted(expected) == [str(path) for path in pictures]
+    for path in pictures:
+        ids = segment(path)
+        assert ids.dtype == np.uint8 and ids.shape == (96, 192) and len(np.unique(ids)) > 2
+        assert np.array_equal(ids, expected[str(path)])
+
+
+def test_a_frame_gets_the_ids_that_are_scored_with_the_frame_before(video_run, frames):
+    expected = scored_ids(*video_run, dict(type='LoadFlow', estimator=dict(type='DISFlow')))
+    segment = Segmenter(*video_run, device='cpu')
+    assert segment.uses_flow and len(expected) == 4
+    with_flow = segment.batch(frames, [frames[0], *frames[:-1]])
+    for path, ids in zip(frames, with_flow, strict=True):
+        assert np.array_equal(ids, expected[str(path)])
+
+
+def test_flow_is_computed_where_the_config_computes_it_and_not_for_a_still(frames):
+    seen = []
+
+    def estimator(first, second):
+        seen.append(first.shape)
+        return np.ones((*first.shape[:2], 2), np.float32)
+
+    pictures = [cv2.imread(str(path)) for path in frames[:2]]
+    load = dict(type='LoadFlow', estimator=dict(type='DISFlow'))
+    for pipeline, size, flow in (([RESIZE, load], (32, 64), (1, 1)), ([RESIZE], (32, 64), (1, 1)),
+                                 ([load, RESIZE], (96, 192), (1 / 3, 1 / 3))):
+        scaled, found = InputScaling(pipeline)(pictures, estimator)
+        assert seen.pop()[:2] == size and [frame.shape for frame in scaled] == [(32, 64, 3)] * 2
+        assert found.shape == (32, 64, 2) and np.allclose(found, flow)
+    still = InputScaling([load, RESIZE])([pictures[0]] * 2, estimator)
+    assert not seen and not still[1].any() and np.array_equal(*still[0])
+
+
+def test_many_at_once_are_one_by_one(segment, pictures):
+    other = cv2.resize(cv2.imread(str(pictures[0])), (100, 150))[..., ::-1]
+    together = segment.batch([pictures[0], other, pictures[1]])
+    assert [ids.shape for ids in together] == [(96, 192), (150, 100), (96, 192)]
+    assert all((ids == segment(one)).mean() > 0.999
+               for ids, one in zip(together, [pictures[0], other, pictures[1]], strict=True))
+    as_array = cv2.imread(str(pictures[0]))[..., ::-1]
+    assert np.array_equal(segment(as_array), segment(str(pictures[0])))
+
+
+def test_the_network_sees_the_tested_size_or_the_own_one(image_run, segment):
+    picture, seen = np.zeros((70, 50, 3), np.uint8), []
+    native = Segmenter(image_run[1], device='cpu', native=True)
+    for one in (segment, native):
+        handle = one.network.backbone.register_forward_pre_hook(
+            lambda module, inputs: seen.append(tuple(inputs[0].shape)))
+        assert one(picture).shape == (70, 50)
+        handle.remove()
+    assert seen == [(1, 3, 128, 256), (1, 3, 70, 50)]
+    assert segment.scaling.describe() == ('Pictures are resized to 256x128, whatever their aspect ratio, as the '
+                                          'network was tested, and the results back (--native: neither)')
+    assert 'at their own size (native); the network was tested at 256x128' in native.scaling.describe()
+
+
+def test_an_aspect_ratio_is_kept_where_the_config_keeps_it():
+    scaling = InputScaling([dict(type='LoadImage'), dict(RESIZE, keep_ratio=True), dict(type='PackUDAInputs')])
+    assert scaling([np.zeros((100, 100, 3), np.uint8)])[0][0].shape == (32, 32, 3)
+    assert scaling([np.zeros((200, 100, 3), np.uint8)])[0][0].shape == (64, 32, 3)
+    assert 'resized to fit 64x32 at their aspect ratio' in scaling.describe()
+    assert 'own size: the test pipeline of the config has no resize' in InputScaling([]).describe()
+    with pytest.raises(ValueError, match='the test pipeline of the config holds CutBottomRows: only resizes can be'):
+        InputScaling([dict(type='CutBottomRows', rows=1, height=9)])
+    InputScaling([dict(type='CutBottomRows', rows=1, height=9)], native=True)
+
+
+def test_windows_slide_where_the_network_says_so(image_run, segment, pictures):
+    sliding = Segmenter(image_run[1], device='cpu', options={
+        'model.student.test_cfg': dict(mode='slide', crop_size=(128, 128), stride=(64, 64), max_batch=2)})
+    seen = []
+    sliding.network.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape)))
+    assert not np.array_equal(sliding(pictures[0]), segment(pictures[0]))
+    assert seen == [(2, 3, 128, 128), (1, 3, 128, 128)]
+
+
+def test_an_orientation_tag_turns_the_picture_upright(segment, pictures, tmp_path):
+    upright = Image.open(pictures[0])
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / 'turned.png', exif=exif)
+    assert np.array_equal(segment(tmp_path / 'turned.png'), segment(pictures[0]))
+
+
+def test_what_is_no_picture_is_refused(segment, video_run, pictures, tmp_path):
+    (tmp_path / 'text.png').write_text('no picture')
+    with pytest.raises(ValueError, match='text.png .* cannot be decoded'):
+        segment(tmp_path / 'text.png')
+    with pytest.raises(ValueError, match=r'array \(H, W, 3\) uint8 RGB, got float64 \(4, 4, 3\)'):
+        segment(np.zeros((4, 4, 3)))
+    with pytest.raises(ValueError, match='uint8 RGB, got list'):
+        segment([1])
+    with pytest.raises(ValueError, match='2 pictures and 1 previous frames'):
+        segment.batch(pictures[:2], pictures[:1])
+    with pytest.raises(ValueError, match=rf'{Path(pictures[0]).name} is 192x96 pixels, the frame before it, an array, '
+                                         '40x40'):
+        Segmenter(*video_run, device='cpu')(pictures[0], np.zeros((40, 40, 3), np.uint8))

@@ -1,0 +1,43 @@
+"""What every tool says of itself."""
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+TOOLS = sorted(path.name for path in (PROJECT / 'tools').glob('*.py'))
+
+
+@pytest.mark.parametrize('tool', TOOLS)
+def test_help_is_a_sentence_the_options_and_an_example(tool, monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', [tool, '--help'])
+    monkeypatch.setenv('COLUMNS', '120')
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(PROJECT / 'tools' / tool), run_name='__main__')
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    # mmseg prints a line of its own when it is imported first.
+    text = text[text.index('usage: '):]
+    usage, sentence, rest = text.split('\n\n', 2)
+    assert usage.startswith(f'usage: {tool}')
+    assert len(sentence) > 20 and sentence[0].isupper() and sentence.endswith('.'), sentence
+    assert 'options:' in rest and '--help' in rest
+    assert f'example: python tools/{tool} ' in ' '.join(rest.split()), 'no example at the end'
+
+
+def test_the_examples_name_what_exists():
+    for tool in TOOLS:
+        text = (PROJECT / 'tools' / tool).read_text()
+        for word in text.replace("'", ' ').replace('`', ' ').split():
+            if word.startswith('configs/') and word.endswith('.py'):
+                assert (PROJECT / word).is_file(), f'{tool} names {word}'
+
+
+@pytest.mark.slow
+def test_a_tool_helps_from_any_folder(tmp_path):
+    done = subprocess.run([sys.executable, str(PROJECT / 'tools' / 'infer.py'), '--help'], cwd=tmp_path,
+                          capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': str(PROJECT)})
+    assert done.returncode == 0 and 'Segment pictures and video' in done.stdout

@@ -1,0 +1,12 @@
+"""Trained networks at work on pictures and video.
+
+    from udass.inference import Segmenter
+    segment = Segmenter('work_dirs/streets_quadmix/iter_450.pth')
+    ids = segment('picture.png')
+"""
+from udass.inference.inputs import Frame, Recording, find_inputs
+from udass.inference.loading import LoadedNetwork, load_network
+from udass.inference.scaling import InputScaling
+from udass.inference.segmenter import Segmenter
+
+__all__ = ['Frame', 'InputScaling', 'LoadedNetwork', 'Recording', 'Segmenter', 'find_inputs', 'load_network']

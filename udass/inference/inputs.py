@@ -1,0 +1,156 @@
+"""What a user names as input: pictures, folders, patterns, video files, folders of numbered frames."""
+import glob
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+
+from udass.datasets.pictures import SUFFIXES
+from udass.datasets.recordings import FrameFolder
+from udass.datasets.transforms.video import VIDEO_SUFFIXES, count_video_frames, frame_path
+
+# Of videos that do not say it.
+DEFAULT_RATE = 25.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture to segment.
+
+    Attributes:
+        path: what `Segmenter` reads: a file, or a frame of a video file.
+        name: of its results, relative, without suffix.
+        previous: the frame before it in the video; itself for the first one; None for a single picture.
+    """
+
+    path: str
+    name: str
+    previous: str | None = None
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Pictures in order.
+
+    Attributes:
+        name: of the video; None for single pictures.
+        frames: the pictures.
+        rate: frames per second of the video.
+    """
+
+    name: str | None
+    frames: tuple[Frame, ...]
+    rate: float = DEFAULT_RATE
+
+
+def find_inputs(inputs: Iterable[str | Path],
+                numbered: bool | None = False,
+                rate: float | None = None) -> list[Recording]:
+    """All pictures, as one recording without name that comes first, and the videos.
+
+    Args:
+        inputs: pictures, video files, folders (with those below), and patterns as of a shell (``**`` is any
+            folders).
+        numbered: whether folders hold numbered frames of videos. False: pictures and video files. None: frames if every
+            name in the folder has a number.
+        rate: frames per second of numbered frames; None is `DEFAULT_RATE`.
+
+    Raises:
+        FileNotFoundError: an input does not exist, or holds nothing to segment.
+        ValueError: a file is neither picture nor video, a name has no number, or two results would have one name.
+    """
+    pictures: list[Frame] = []
+    videos: list[Recording] = []
+    for given in inputs:
+        for path in _paths(str(given)):
+            if path.is_dir():
+                _add_folder(path, numbered, rate, pictures, videos)
+            elif path.suffix.lower() in VIDEO_SUFFIXES:
+                videos.append(_video(path))
+            elif path.suffix.lower() in SUFFIXES:
+                pictures.append(Frame(str(path), path.stem))
+            else:
+                raise ValueError(f'{path} is neither a picture ({", ".join(SUFFIXES)}) nor a video '
+                                 f'({", ".join(VIDEO_SUFFIXES)})')
+    recordings = [Recording(None, tuple(pictures))] * bool(pictures) + videos
+    _check_names(recordings)
+    return recordings
+
+
+def _paths(given: str) -> list[Path]:
+    """The paths that an input stands for; an existing one stands for itself, whatever characters it has."""
+    path = Path(given).expanduser()
+    if path.exists():
+        return [path]
+    if not glob.has_magic(given):
+        raise FileNotFoundError(f'input {given} does not exist')
+    found = sorted(glob.glob(str(path), recursive=True))
+    # A pattern is about files; folders that it meets would be gone through twice.
+    files = [Path(one) for one in found if Path(one).is_file()]
+    if not files and not found:
+        raise FileNotFoundError(f'no file matches {given}')
+    return files or [Path(one) for one in found]
+
+
+def _add_folder(folder: Path, numbered: bool | None, rate: float | None, pictures: list[Frame],
+                videos: list[Recording]) -> None:
+    files = sorted(path for path in folder.rglob('*') if path.is_file())
+    images = [path for path in files if path.suffix.lower() in SUFFIXES]
+    films = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
+    if not images and not films:
+        found = f'{len(files)} files, for example {files[0].name}' if files else 'no files'
+        raise FileNotFoundError(f'folder {folder} holds no picture ({", ".join(SUFFIXES)}) and no video: {found}')
+    if numbered is None:
+        numbered = bool(images) and all(any(map(str.isdigit, path.stem)) for path in images)
+    if numbered and images:
+        videos += _sequences(folder, rate or DEFAULT_RATE)
+    else:
+        pictures += [Frame(str(path), path.relative_to(folder).with_suffix('').as_posix()) for path in images]
+    videos += [_video(path) for path in films]
+
+
+def _sequences(folder: Path, rate: float) -> list[Recording]:
+    """The videos whose numbered frames are below a folder."""
+    dataset = FrameFolder(data_root=str(folder), metainfo=dict(classes=('any', ), palette=[[0, 0, 0]]), test_mode=True)
+    recordings = []
+    for names in dataset.sequences():
+        name = _sequence_name(folder, names)
+        paths = [dataset.image_path(frame) for frame in names]
+        frames = [Frame(path, f'{name}/{Path(path).stem}', previous)
+                  for path, previous in zip(paths, [paths[0], *paths[:-1]], strict=True)]
+        recordings.append(Recording(name, tuple(frames), rate))
+    return recordings
+
+
+def _sequence_name(folder: Path, names: Sequence[str]) -> str:
+    """The folder's name, with what tells this sequence from others: its subfolder, and its names without number."""
+    rest = re.sub(r'[_\-. ]*\d+(?=\D*$)', '', Path(names[0]).stem).strip('_-. ')
+    below = Path(names[0]).parent.as_posix()
+    parts = [folder.resolve().name, below if below != '.' else '', rest]
+    return '/'.join(part for part in parts if part)
+
+
+def _video(path: Path) -> Recording:
+    count = count_video_frames(str(path))
+    if count == 0:
+        raise ValueError(f'{path} has no frame that can be decoded: it is damaged, or no video')
+    paths = [frame_path(str(path), number) for number in range(count)]
+    frames = [Frame(one, f'{path.stem}/{number:06d}', previous)
+              for number, (one, previous) in enumerate(zip(paths, [paths[0], *paths[:-1]], strict=True))]
+    capture = cv2.VideoCapture(str(path))
+    rate = capture.get(cv2.CAP_PROP_FPS)
+    capture.release()
+    return Recording(path.stem, tuple(frames), rate if 0 < rate < 1000 else DEFAULT_RATE)
+
+
+def _check_names(recordings: Sequence[Recording]) -> None:
+    named: dict[str, str] = {}
+    results = [(frame.name, frame.path) for recording in recordings for frame in recording.frames]
+    results += [(f'{recording.name}.mp4', recording.frames[0].path) for recording in recordings if recording.name]
+    for name, path in results:
+        other = named.setdefault(name, path)
+        if other != path:
+            raise ValueError(f'the results of {other} and {path} would both be named {name}: give them in two calls '
+                             'with different output folders')

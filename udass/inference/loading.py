@@ -1,0 +1,192 @@
+"""A trained network from a checkpoint and its config, or from a checkpoint that carries its config."""
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.models.segmentors.base import BaseSegmentor
+from mmseg.registry import DATASETS, MODELS
+from torch import Tensor, nn
+
+from udass.engine.config import load_config
+from udass.engine.runner import check_class_count
+from udass.inference.stored_config import stored_config
+from udass.models.checkpoints import convert, load_strictly, read_checkpoint, weights_of
+from udass.uda.networks import split_networks
+
+CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
+# What is read of a config.
+_KEYS = ('model', 'test_dataloader', 'val_dataloader', 'train_dataloader', 'default_scope', 'custom_imports')
+_PUBLISHED = ('model.backbone.', 'ema_model.backbone.')
+
+
+@dataclass(frozen=True)
+class LoadedNetwork:
+    """A segmentor ready to use.
+
+    Attributes:
+        network: in evaluation mode, on its device.
+        classes: names by id.
+        palette: RGB colours by id.
+        test_pipeline: configs of the transforms that the network is tested with; empty if the config has none.
+        branch: which network it was, ``student`` or ``teacher``.
+        origin: file of the weights.
+    """
+
+    network: BaseSegmentor
+    classes: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    test_pipeline: tuple[Mapping, ...]
+    branch: str
+    origin: str
+
+
+def is_config(path: str | Path) -> bool:
+    """Whether the name is that of a config, not of a checkpoint."""
+    return Path(path).suffix.lower() in CONFIG_SUFFIXES
+
+
+def load_network(config_or_checkpoint: str | Path,
+                 checkpoint: str | Path | None = None,
+                 branch: str | None = None,
+                 device: str | torch.device | None = None,
+                 options: Mapping | None = None) -> LoadedNetwork:
+    """Build the network of a config and fill it completely.
+
+    Args:
+        config_or_checkpoint: config file, or a checkpoint of a training with this project, which carries its config.
+        checkpoint: with a config: a checkpoint of a training, a converted file, or a published one that needs no code
+            to be read.
+        branch: ``student`` or ``teacher``; None is the one that the config tests.
+        device: None is the GPU if there is one.
+        options: settings that replace those of the config, dotted key -> value.
+
+    Raises:
+        FileNotFoundError: a file does not exist.
+        ValueError: the files do not fit each other, the checkpoint has no config or no such branch, or there is no such
+            device.
+    """
+    path, config, content = _read(config_or_checkpoint, checkpoint, options)
+    model = config.get('model')
+    if model is None:
+        raise ValueError(f'{config_or_checkpoint} has no model: give the config of an experiment, such as '
+                         'configs/streets_quadmix.py')
+    chosen = branch or model.get('eval_branch', 'student')
+    if chosen not in ('student', 'teacher'):
+        raise ValueError(f'branch is student or teacher, got {chosen!r}')
+    place = find_device(device)
+    init_default_scope(config.get('default_scope', 'mmseg'))
+    network = _build(model.get('student', model), str(config_or_checkpoint), config)
+    classes, palette = _classes(config, content, path)
+    check_class_count(network, _Classes(classes))
+    load_strictly(network, _weights(content, path, chosen, network), f'{chosen} of {path}')
+    return LoadedNetwork(network.eval().to(place), classes, palette, _test_pipeline(config), chosen, str(path))
+
+
+def find_device(device: str | torch.device | None) -> torch.device:
+    """The device; None is the GPU if there is one.
+
+    Raises:
+        ValueError: there is no such device.
+    """
+    if device is None:
+        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f'device {device!r} is unknown: use cpu, cuda or cuda:<number>') from error
+    if found.type == 'cuda' and (found.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f'device {device} does not exist: torch sees {torch.cuda.device_count()} CUDA devices; use '
+                         'cpu, or see `python -m udass.env`')
+    return found
+
+
+def _read(first: str | Path, checkpoint: str | Path | None,
+          options: Mapping | None) -> tuple[str | Path, Config, dict]:
+    """Path of the weights, config, and content of the checkpoint."""
+    if is_config(first):
+        if checkpoint is None:
+            raise ValueError(f'{first} is a config: give the checkpoint of its network, too')
+        return checkpoint, load_config(first, options), read_checkpoint(checkpoint)
+    if checkpoint is not None:
+        raise ValueError(f'{first} is no config ({", ".join(CONFIG_SUFFIXES)}): give either a checkpoint alone, or '
+                         f'the config first and then the checkpoint; got {first} and {checkpoint}')
+    content = read_checkpoint(first)
+    config = stored_config(content, first, _KEYS)
+    config.merge_from_dict(dict(options or {}))
+    return first, config, content
+
+
+def _build(settings: Mapping, origin: str, config: Config) -> BaseSegmentor:
+    """The network without start weights: these are replaced anyway."""
+    try:
+        network = MODELS.build(dict(settings))
+    except KeyError as error:
+        imports = [name for name in config.get('custom_imports', {}).get('imports', []) if name != 'udass']
+        raise ValueError(f'{origin}: {error.args[0] if error.args else error}. Modules that the config in a checkpoint '
+                         f'names ({", ".join(imports) or "none here"}) are not imported: import them before, or give '
+                         'the config file first, then the checkpoint') from error
+    if not isinstance(network, BaseSegmentor):
+        raise ValueError(f'{origin}: {type(network).__name__} is no segmentor of MMSegmentation')
+    return network
+
+
+def _weights(content: Mapping, path: str | Path, branch: str, network: nn.Module) -> dict[str, Tensor]:
+    weights = weights_of(content, path)
+    if any(key.startswith(_PUBLISHED) for key in weights):
+        return convert(weights, branch=branch).weights
+    found = split_networks(weights)
+    if branch not in found:
+        raise ValueError(f'{path} has no {branch}: it has {" and ".join(found)}')
+    own = found[branch]
+    if own.keys() <= network.state_dict().keys():
+        return own
+    try:
+        return convert(own).weights
+    except ValueError:
+        # The comparison with the network says it better.
+        return own
+
+
+@dataclass(frozen=True)
+class _Classes:
+    """What the check of the number of classes asks a data set for."""
+
+    classes: tuple[str, ...]
+
+    @property
+    def metainfo(self) -> dict:
+        return {'classes': self.classes}
+
+
+def _classes(config: Config, content: Mapping,
+             path: str | Path) -> tuple[tuple[str, ...], tuple[tuple[int, int, int], ...]]:
+    """Names and colours, from the data set that the network is tested on, or else from the checkpoint."""
+    meta = {}
+    for node in _dataset_configs(config):
+        if DATASETS.get(node['type']) is not None:
+            # Looks for no file.
+            meta = DATASETS.build({**node, 'pipeline': [], 'lazy_init': True}).metainfo
+            break
+    if 'classes' not in meta:
+        meta = (content.get('meta') or {}).get('dataset_meta') or {}
+    if 'classes' not in meta or meta.get('palette') is None:
+        raise ValueError(f'neither the config nor {path} says which classes and colours (classes, palette) the '
+                         'network has: give a config with a test_dataloader')
+    return tuple(meta['classes']), tuple(tuple(int(part) for part in colour) for colour in meta['palette'])
+
+
+def _dataset_configs(config: Config) -> list[Mapping]:
+    loaders = [config.get('test_dataloader'), config.get('val_dataloader'),
+               (config.get('train_dataloader') or {}).get('source')]
+    return [loader['dataset'] for loader in loaders if loader is not None and 'dataset' in loader]
+
+
+def _test_pipeline(config: Config) -> tuple[Mapping, ...]:
+    for name in ('test_dataloader', 'val_dataloader'):
+        loader = config.get(name)
+        if loader is not None:
+            return tuple(loader['dataset'].get('pipeline', ()))
+    return ()
