@@ -14,7 +14,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import RUNNERS
 from torch import nn
 
-from udass.engine.checkpoint import PlainHistoryHook, atomic_target, latest_checkpoint
+from udass.engine.checkpoint import PlainHistoryHook, atomic_target, resumable_checkpoint
 from udass.engine.logs import file_only
 from udass.engine.random_state import get_random_state
 from udass.models.checkpoints import load_strictly, read_checkpoint, weights_of
@@ -42,7 +42,7 @@ class UDARunner(Runner):
 
     * Loading a checkpoint is strict and reads tensors and plain containers only.
     * Saving is atomic, and a checkpoint holds the random states of every process.
-    * ``resume=True`` without ``load_from`` continues the latest checkpoint of the work dir, if there is one.
+    * ``resume=True`` without ``load_from`` continues the newest whole checkpoint of the work dir, if there is any.
     * Heads and datasets must agree on the number of classes.
     * The environment, the config and the options per parameter (1000 lines) go to the log file, not to the terminal.
     """
@@ -92,7 +92,7 @@ class UDARunner(Runner):
     def load_or_resume(self) -> None:
         """Loads or resumes what ``load_from`` and ``resume`` ask for."""
         if self._resume and self._load_from is None and not self._has_loaded:
-            latest = latest_checkpoint(Path(self.work_dir))
+            latest = resumable_checkpoint(Path(self.work_dir))
             if latest is None:
                 self.logger.warning(f'Nothing to resume in {self.work_dir}: starting at iteration 0')
                 self._resume = False
