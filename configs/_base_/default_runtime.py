@@ -25,7 +25,7 @@ default_hooks = dict(
     # A loss or gradient that is not finite never reaches the weights; it is reported at LoggerHook's interval. 0: the
     # first one stops the training (after saving), because something is wrong; n: up to n such iterations are left out.
     finite_loss=dict(type='FiniteLossHook', max_skipped=0),
-    # 0: the first file that cannot be decoded stops the training (after saving); n: other samples replace up to n files.
+    # 0: the first file that cannot be decoded stops the training (after saving); n: up to n files are left out.
     damaged_files=dict(type='DamagedFileHook', max_files=0),
     # The samplers of UDATrainLoop have no epochs.
     sampler_seed=None)

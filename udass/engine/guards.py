@@ -115,13 +115,15 @@ class FiniteLossHook(Hook):
         finite = torch.cat([one.finite for one in self._pending]).tolist() if self._pending else []
         for one in self._pending:
             wrong = [name for name in one.names if not finite.pop(0)]
-            # The total says nothing that its parts do not.
-            parts = [name for name in wrong if name != 'loss'] or wrong
-            if wrong:
-                self.skipped[one.iteration] = f'iteration {one.iteration}: {", ".join(parts)} (images: {one.files})'
-                self._new = True
-                runner.logger.warning(f'Not finite in {self.skipped[one.iteration]}. Its step was left out '
-                                      f'({len(self.skipped)} so far, {self.max_skipped} allowed)')
+            if not wrong:
+                continue
+            if len([name for name in wrong if 'loss' in name]) > 1:
+                # The total says nothing that its parts do not.
+                wrong.remove('loss')
+            self.skipped[one.iteration] = f'iteration {one.iteration}: {", ".join(wrong)} (images: {one.files})'
+            self._new = True
+            runner.logger.warning(f'Not finite in {self.skipped[one.iteration]}. Gradients that are not finite were left '
+                                  f'out ({len(self.skipped)} such iterations so far, {self.max_skipped} allowed)')
         self._pending = []
 
     def _judge(self, runner: Runner) -> None:
@@ -129,7 +131,7 @@ class FiniteLossHook(Hook):
             last = list(self.skipped.values())[-_SHOWN:]
             runner.train_loop.failure = FloatingPointError(
                 f'losses or gradients were not finite in {len(self.skipped)} iterations, {self.max_skipped} are '
-                f'allowed: {"; ".join(last)}. They changed no weight. Look at these images; a lower learning rate, a '
+                f'allowed: {"; ".join(last)}. They reached no weight. Look at these images; a lower learning rate, a '
                 'longer warm-up, clip_grad or full precision help against divergence. --resume goes on without these '
                 'iterations; default_hooks.finite_loss.max_skipped says how many may be left out')
         self._new = False
