@@ -122,8 +122,8 @@ class FiniteLossHook(Hook):
                 wrong.remove('loss')
             self.skipped[one.iteration] = f'iteration {one.iteration}: {", ".join(wrong)} (images: {one.files})'
             self._new = True
-            runner.logger.warning(f'Not finite in {self.skipped[one.iteration]}. Gradients that are not finite were left '
-                                  f'out ({len(self.skipped)} such iterations so far, {self.max_skipped} allowed)')
+            runner.logger.warning(f'Not finite in {self.skipped[one.iteration]}. Gradients that are not finite were '
+                                  f'left out ({len(self.skipped)} such iterations so far, {self.max_skipped} allowed)')
         self._pending = []
 
     def _judge(self, runner: Runner) -> None:
