@@ -284,9 +284,10 @@ def soak(args: argparse.Namespace) -> dict:
 def report(args: argparse.Namespace) -> None:
     result = soak(args)
     kills = result['kills']
-    print(f'{len(kills)} kills in {result["seconds"]} s: {sum(kill["after_iteration"] is None for kill in kills)} before '
-          f'the first iteration after a start, {sum(kill["while_writing"] for kill in kills)} while a checkpoint was '
-          'written.')
+    early, writing = (sum(hits) for hits in ([kill['after_iteration'] is None for kill in kills],
+                                             [kill['while_writing'] for kill in kills]))
+    print(f'{len(kills)} kills in {result["seconds"]} s: {early} before the first iteration after a start, {writing} '
+          'while a checkpoint was written.')
     print(f'Unreadable checkpoints: {len(result["unreadable"])}.')
     print(f'Compared with the uninterrupted run: {result["tensors"]} tensors and all counters, '
           f'{len(result["differences"])} differences.')
