@@ -133,8 +133,8 @@ def latest_checkpoint(work_dir: Path) -> Path | None:
     if not record.is_file():
         return None
     named = Path(record.read_text().strip())
-    # The folder may have been moved since: look beside the record as well.
-    for path in (named, Path(work_dir) / named.name):
+    # The folder may have been moved or copied since: what lies beside the record is meant.
+    for path in (Path(work_dir) / named.name, named):
         if path.is_file():
             return path
     found = ', '.join(sorted(path.name for path in Path(work_dir).glob('*.pth'))) or 'no *.pth file'

@@ -46,8 +46,8 @@ class UDATrainLoop(IterBasedTrainLoop):
             by default, and arguments of ``LongTailDataset``. Its batch holds draws x mixes x source batch images.
 
     Raises:
-        ValueError: a domain has no dataloader, a dataloader brings its own sampler, or the domains have different
-            classes.
+        ValueError: a number of iterations is less than 1, a domain has no dataloader, a dataloader brings its own
+            sampler, or the domains have different classes.
     """
 
     def __init__(self, runner: Runner, dataloader: dict, max_iters: int, val_begin: int = 1, val_interval: int = 1000,
@@ -58,6 +58,9 @@ class UDATrainLoop(IterBasedTrainLoop):
             raise ValueError(f'{type(model).__name__} with these components also learns from the target, but '
                              f'train_cfg.domains is {tuple(domains)}: name source and target, or leave these '
                              'components out')
+        for name, value in (('max_iters', max_iters), ('val_begin', val_begin), ('val_interval', val_interval)):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f'train_cfg.{name} is a number of iterations, at least 1; got {value!r}')
         configs = domain_configs(dataloader, domains, source_sampling, long_tail)
         loaders = {domain: _build_loader(runner, config) for domain, config in configs.items()}
         _check_same_classes(loaders)

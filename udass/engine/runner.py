@@ -52,6 +52,17 @@ class UDARunner(Runner):
             super()._log_env(env_cfg)
         self.logger.info(f'Environment, config and everything below are logged in {self.log_dir}')
 
+    def set_randomness(self, seed: int | None = None, diff_rank_seed: bool = False,
+                       deterministic: bool = False) -> None:
+        """Seeds everything; arguments as in mmengine.
+
+        Raises:
+            ValueError: the seed is out of range.
+        """
+        if seed is not None and not 0 <= seed < 2**32:
+            raise ValueError(f'the seed (randomness.seed, --seed) must be in 0..{2**32 - 1}, got {seed}')
+        super().set_randomness(seed, diff_rank_seed, deterministic)
+
     def get_hooks_info(self) -> str:
         """Names of the hooks in the order in which they run (mmengine lists them once per stage)."""
         return ', '.join(type(hook).__name__ for hook in self.hooks)

@@ -34,7 +34,10 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = 'cpu') 
             content = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(_refusal(path, error)) from error
-    except (RuntimeError, EOFError, ValueError) as error:
+    except OSError:
+        raise
+    except Exception as error:
+        # Bytes that are no checkpoint make the reader fail in any way.
         raise ValueError(_unreadable(path, error)) from error
     if not isinstance(content, Mapping):
         raise ValueError(f'{path} holds a {type(content).__name__}, not a state dict or a checkpoint with one')
