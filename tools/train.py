@@ -13,7 +13,7 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 from mmseg.registry import RUNNERS
 
-from udass.engine.checkpoint import latest_checkpoint
+from udass.engine.checkpoint import has_checkpoint
 from udass.engine.command import run_command
 from udass.engine.config import explain_type_error, load_config
 
@@ -61,7 +61,7 @@ def resume_from(config: Config, checkpoint: str) -> None:
     """Sets what to go on from: a checkpoint, or the latest one; if there is none yet, ``load_from`` is what to load."""
     if checkpoint != 'latest':
         config.resume, config.load_from = True, checkpoint
-    elif latest_checkpoint(Path(config.work_dir)) is not None or config.get('load_from') is None:
+    elif has_checkpoint(Path(config.work_dir)) or config.get('load_from') is None:
         config.resume, config.load_from = True, None
 
 

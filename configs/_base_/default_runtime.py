@@ -22,6 +22,11 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     # Two files: the one being resumed from stays until its successor is complete; one more in case of a bad disk.
     checkpoint=dict(type='SafeCheckpointHook', by_epoch=False, interval=2000, max_keep_ckpts=2),
+    # A loss or gradient that is not finite never reaches the weights; it is reported at LoggerHook's interval. 0: the
+    # first one stops the training (after saving), because something is wrong; n: up to n such iterations are left out.
+    finite_loss=dict(type='FiniteLossHook', max_skipped=0),
+    # 0: the first file that cannot be decoded stops the training (after saving); n: up to n files are left out.
+    damaged_files=dict(type='DamagedFileHook', max_files=0),
     # The samplers of UDATrainLoop have no epochs.
     sampler_seed=None)
 custom_hooks = [dict(type='PanelHook', interval=500)]

@@ -1,10 +1,15 @@
+import errno
 import pickle
+import resource
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from tests.engine.toys import build_runner, toy_config, train
-from udass.engine.checkpoint import atomic_target, latest_checkpoint
+from udass.engine.checkpoint import atomic_target, damage_of, latest_checkpoint, resumable_checkpoint
 from udass.models.checkpoints import read_checkpoint
 
 
@@ -98,3 +103,119 @@ def test_checkpoints_load_weights_only_with_the_history_of_the_log(toy_root, tmp
     assert resumed.message_hub.get_scalar('train/count').data[0].tolist() == [1.5, 3.5]
     assert len(checkpoint['meta']['random_states']) == 1
     assert runner.iter == resumed.iter == 4
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip(path):
+    """One bit in the middle: torch.load does not notice it in a weight."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_damage_is_found_by_the_checksums(tmp_path):
+    path = tmp_path / 'a.pth'
+    for damage, message in ((cut, 'not a zip file'), (flip, 'checksum of a/data/0 is wrong')):
+        torch.save({'weight': torch.rand(1000)}, path)
+        assert damage_of(path) is None
+        damage(path)
+        assert message in damage_of(path)
+    path.write_bytes(b'')
+    assert 'not a zip file (0 bytes)' in damage_of(path)
+
+
+@pytest.mark.parametrize('damage', [cut, flip, Path.unlink])
+def test_the_checkpoint_before_a_damaged_one_is_resumed_and_the_damage_reported(toy_root, tmp_path, damage, caplog):
+    config = toy_config(toy_root, tmp_path, max_iters=6)
+    whole = train(config)
+    damage(tmp_path / 'iter_6.pth')
+    resumed = build_runner(config, resume=True)
+    messages = []
+    resumed.logger.warning = messages.append
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('udass.engine.checkpoint.print_log', lambda text, **how: messages.append(text))
+        resumed.train()
+    found = 'iter_6.pth, which does not exist' if damage is Path.unlink else 'iter_6.pth is damaged: '
+    assert found in messages[0] and messages[0].endswith(f'Going on from {tmp_path / "iter_4.pth"}')
+    assert len(resumed.model.seen) == 2
+    assert all(torch.equal(value, whole.model.state_dict()[key]) for key, value in resumed.model.state_dict().items())
+    assert damage_of(tmp_path / 'iter_6.pth') is None and latest_checkpoint(tmp_path) == tmp_path / 'iter_6.pth'
+
+
+def test_a_folder_of_damaged_checkpoints_is_not_started_anew(toy_root, tmp_path):
+    assert resumable_checkpoint(tmp_path) is None
+    config = toy_config(toy_root, tmp_path, max_iters=4)
+    train(config)
+    for path in tmp_path.glob('*.pth'):
+        cut(path)
+    with pytest.raises(ValueError, match=r'can be resumed: \S+iter_4.pth is damaged: .*iter_2.pth is damaged: .*start '
+                                         'again in another work dir'):
+        train(config, resume=True)
+
+
+def test_a_checkpoint_without_record_counts(tmp_path):
+    for number in (2, 10):
+        torch.save({}, tmp_path / f'iter_{number}.pth')
+    assert resumable_checkpoint(tmp_path) == tmp_path / 'iter_10.pth'
+    # The record goes before: a newer file may be from before a resume.
+    (tmp_path / 'last_checkpoint').write_text('iter_2.pth')
+    assert resumable_checkpoint(tmp_path) == tmp_path / 'iter_2.pth'
+
+
+def test_what_a_killed_run_left_is_removed(toy_root, tmp_path):
+    config = toy_config(toy_root, tmp_path, max_iters=6)
+    config.train_cfg.max_iters = 4
+    train(config)
+    # As if killed while writing, and before deleting what fell out of the list.
+    (tmp_path / '.iter_6.pth.tmp').write_bytes(b'half')
+    (tmp_path / 'iter_1.pth').write_bytes((tmp_path / 'iter_2.pth').read_bytes())
+    checkpoint = read_checkpoint(tmp_path / 'iter_4.pth')
+    checkpoint['message_hub']['runtime_info']['keep_ckpt_ids'] = [1, 2, 4]
+    torch.save(checkpoint, tmp_path / 'iter_4.pth')
+    config.train_cfg.max_iters = 5
+    train(config, resume=True)
+    assert {path.name for path in tmp_path.iterdir() if 'pth' in path.name} == {'iter_4.pth', 'iter_5.pth'}
+
+
+def test_a_full_disk_says_so_and_leaves_what_was_there(tmp_path):
+    path = tmp_path / 'iter_4.pth'
+    path.write_text('old')
+    said = (r'iter_4.pth could not be written: No space left on device after 0.0 MB, .* MB are free in .*files written '
+            r'before are untouched.* with --resume')
+    with pytest.raises(OSError, match=said), atomic_target(path) as temporary:
+        temporary.write_text('half of the n')
+        raise OSError(errno.ENOSPC, 'No space left on device')
+    assert path.read_text() == 'old' and list(tmp_path.iterdir()) == [path]
+
+
+LIMITED = """
+import resource, sys
+from mmengine.config import Config
+from tests.engine.toys import build_runner
+from udass.engine.command import run_command
+config = Config.fromfile(sys.argv[1])
+runner = build_runner(config, **{'model.width': 64}, resume=True)
+size = (max(path.stat().st_size for path in __import__('pathlib').Path(config.work_dir).glob('*.pth')))
+resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, size // 2))
+run_command(runner.train)
+"""
+
+
+@pytest.mark.slow
+def test_a_write_that_the_system_cuts_short_keeps_the_old_checkpoint(toy_root, tmp_path):
+    """The kernel refuses the second half of a checkpoint; the run of a user, in a process of its own."""
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+    config = toy_config(toy_root, tmp_path / 'run', max_iters=2)
+    train(config, **{'model.width': 64})
+    config.train_cfg.max_iters = 6
+    config.default_hooks.checkpoint.max_keep_ckpts = 1
+    config.dump(tmp_path / 'config.py')
+    done = subprocess.run([sys.executable, '-c', LIMITED, str(tmp_path / 'config.py')], capture_output=True, text=True,
+                          cwd=Path(__file__).parents[2], timeout=300)
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert 'iter_4.pth could not be written: File too large' in done.stderr, done.stderr[-2000:]
+    assert [path.name for path in (tmp_path / 'run').iterdir() if 'pth' in path.name] == ['iter_2.pth']
+    assert resumable_checkpoint(tmp_path / 'run') == tmp_path / 'run' / 'iter_2.pth'

@@ -1,3 +1,6 @@
+import os
+import signal
+
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
@@ -38,3 +41,11 @@ def test_ctrl_c_before_the_training_ends_with_status_130(capsys):
     with pytest.raises(SystemExit) as stop:
         run_command(interrupted)
     assert stop.value.code == 130
+
+
+def test_sigterm_before_the_training_ends_with_status_143(capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stop:
+        run_command(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert stop.value.code == 143 and 'Terminated' in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is before

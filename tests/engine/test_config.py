@@ -79,7 +79,9 @@ def test_arguments_in_the_file_that_a_component_cannot_take_are_named():
     with pytest.raises(ValueError, match=r'hooks.0.intervall does not exist: PanelHook takes interval, max_images. '
                                          'Did you mean interval'):
         check_components({'hooks': [{'type': 'PanelHook', 'intervall': 3}]})
-    check_components({'hooks': [{'type': 'PanelHook', 'interval': 3, 'priority': 'LOW'}, {'type': 'NoSuch', 'a': 1}]})
+    check_components({'hooks': [{'type': 'PanelHook', 'interval': 3, 'priority': 'LOW'}]})
+    with pytest.raises(ValueError, match=r'hooks.0.type is PanelHok, .* Did you mean PanelHook'):
+        check_components({'hooks': [{'type': 'PanelHok', 'a': 1}]})
 
 
 def test_an_argument_that_a_base_class_refuses_is_traced_to_its_key():

@@ -11,13 +11,15 @@ from functools import lru_cache
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
+from udass.errors import DamagedFileError
+
 
 def read_file(path: str) -> bytes:
     """Content of a file.
 
     Raises:
         FileNotFoundError: it is neither unpacked nor in a zip file.
-        ValueError: its zip file is damaged.
+        DamagedFileError: its zip file is damaged.
     """
     if Path(path).is_file():
         return Path(path).read_bytes()
@@ -25,7 +27,7 @@ def read_file(path: str) -> bytes:
     try:
         return _opened(archive, os.getpid()).read(member)
     except BadZipFile as error:
-        raise ValueError(f'{member} in {archive} is damaged ({error}): download the zip file again') from error
+        raise DamagedFileError(f'{member} in {archive} is damaged ({error}): download the zip file again') from error
 
 
 def file_stamp(path: str) -> list[int]:

@@ -99,6 +99,22 @@ class UDADataset(BaseSegDataset):
                 raise FileNotFoundError(self._explain_missing(missing, len(names)))
         return [self.make_sample(name) for name in names]
 
+    def filter_data(self) -> list[dict]:
+        """All samples; mmengine calls this before it takes those of ``indices``.
+
+        Raises:
+            ValueError: ``indices`` names none, or one that does not exist.
+        """
+        samples, chosen = super().filter_data(), self._indices
+        if chosen is None:
+            return samples
+        wrong = [] if isinstance(chosen, int) else [index for index in chosen if not 0 <= index < len(samples)]
+        if wrong or chosen == 0 or (not isinstance(chosen, int) and len(chosen) == 0):
+            raise ValueError(f'{type(self).__name__}: indices={chosen} of the {len(samples)} samples in '
+                             f'{self.image_folder}: give a number of samples from 1, or a list of some in '
+                             f'0..{len(samples) - 1}')
+        return samples
+
     def image_names(self) -> list[str]:
         """Sorted names of the images that belong to the data set; errors as in ``load_data_list``."""
         found = self._names(self.image_folder, self.img_suffix, 'images')

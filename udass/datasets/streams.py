@@ -20,8 +20,10 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from mmseg.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import Dataset, Sampler
 
+from udass.errors import DamagedFileError
+
 # Purposes of random numbers that are derived from one stream. Part of the reproducibility of runs: never renumber.
-_ORDER, _STREAM, _CHOICE, _GROUP, _PIPELINE = range(1, 6)
+_ORDER, _STREAM, _CHOICE, _GROUP, _PIPELINE, _REPLACEMENT = range(1, 7)
 
 
 def _derived_seed(*entropy: int) -> int:
@@ -36,14 +38,16 @@ class Draw(NamedTuple):
         index: the sample that the shuffled order gives, 0 <= index < len(dataset).
         number: position in the stream of this rank: 0, 1, 2, ...
         stream_seed: derived from (seed, stream name, rank).
+        attempt: how many samples of this position turned out to be damaged; 0 for the first choice.
     """
     index: int
     number: int
     stream_seed: int
+    attempt: int = 0
 
     def generator(self) -> np.random.Generator:
         """Fresh generator for the choices of this draw; equal draws give equal generators."""
-        return np.random.default_rng([self.stream_seed, _CHOICE, self.number])
+        return np.random.default_rng(self._entropy(_CHOICE))
 
     def group_generator(self, size: int) -> np.random.Generator:
         """Fresh generator shared by the ``size`` consecutive draws 0..size-1, size..2*size-1, ... of the stream."""
@@ -53,7 +57,19 @@ class Draw(NamedTuple):
 
     def pipeline_seed(self) -> int:
         """Seed in [0, 2**32) for the global generators while the pipeline runs."""
-        return _derived_seed(self.stream_seed, _PIPELINE, self.number) % 2**32
+        return _derived_seed(*self._entropy(_PIPELINE)) % 2**32
+
+    def replacement(self, size: int) -> 'Draw':
+        """What is drawn from ``size`` samples instead, if this one is damaged: again a function of the position alone.
+
+        Draws of one group stay in it.
+        """
+        attempt = self.attempt + 1
+        generator = np.random.default_rng([self.stream_seed, _REPLACEMENT, self.number, attempt])
+        return self._replace(index=int(generator.integers(size)), attempt=attempt)
+
+    def _entropy(self, purpose: int) -> list[int]:
+        return [self.stream_seed, purpose, self.number, *([self.attempt] if self.attempt else [])]
 
 
 @contextmanager
@@ -148,17 +164,22 @@ class DrawSampler(Sampler):
 class DrawnDataset(Dataset):
     """A dataset whose samples are functions of a ``Draw``, whatever process computes them.
 
-    Nothing is retried: a file that cannot be used raises (mmengine's datasets would silently take another one if the
-    pipeline returns None).
+    A damaged file raises (mmengine's datasets would silently take another one if the pipeline returns None), or is
+    replaced by another draw: which one depends on the position in the stream alone, so that neither the workers nor a
+    resume change the run. The replacing sample says so: the metainfo of its ``data_samples`` has ``damaged_files``, the
+    messages about the files it stands in for, which `DamagedFileHook` counts.
 
     Args:
         dataset: config of an mmseg dataset, or the dataset.
+        max_replacements: how often one draw is replaced before the error is raised; 0 = never. Only files that cannot
+            be read or decoded are replaced, not labels with ids outside the table or of other sizes than their images.
     """
 
-    def __init__(self, dataset: dict | BaseDataset) -> None:
+    def __init__(self, dataset: dict | BaseDataset, max_replacements: int = 0) -> None:
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         if not isinstance(self.dataset, BaseDataset):
             raise TypeError(f'{type(self).__name__} wraps a dataset or its config, got {type(dataset).__name__}')
+        self.max_replacements = max_replacements
         self.full_init()
 
     @property
@@ -178,15 +199,32 @@ class DrawnDataset(Dataset):
         return self.dataset.get_data_info(draw.index)
 
     def __getitem__(self, draw: Draw) -> dict:
-        """Run the pipeline on the drawn sample.
+        """Run the pipeline on the drawn sample, or on its replacement.
 
         Raises:
             TypeError: ``draw`` is a plain index.
-            ValueError: the pipeline returned nothing.
+            DamagedFileError, OSError: a file cannot be read, and there are no replacements left.
+            ValueError: the pipeline returned nothing, or a file does not fit the data set.
         """
         if not isinstance(draw, Draw):
             raise TypeError(f'{type(self).__name__} is indexed with a Draw, got {type(draw).__name__} {draw!r}: give '
                             "its dataloader the sampler dict(type='DrawSampler')")
+        damaged: list[str] = []
+        while True:
+            try:
+                sample = self._load(draw)
+            except (DamagedFileError, OSError) as error:
+                if draw.attempt >= self.max_replacements:
+                    raise
+                damaged.append(str(error))
+                draw = draw.replacement(len(self))
+            else:
+                break
+        if damaged:
+            sample['data_samples'].set_metainfo({'damaged_files': damaged})
+        return sample
+
+    def _load(self, draw: Draw) -> dict:
         info = self.describe(draw)
         with isolated_randomness(draw.pipeline_seed()):
             sample = self.dataset.pipeline(info)

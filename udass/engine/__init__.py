@@ -1,9 +1,10 @@
 """The training loop, the runner, the hooks and the checkpoints."""
 from udass.engine.checkpoint import SafeCheckpointHook
+from udass.engine.guards import DamagedFileHook, FiniteLossHook
 from udass.engine.hooks import PanelHook, PredictionPictureHook, ScalarLogHook
 from udass.engine.loops import UDATrainLoop
 from udass.engine.optimizers import ChildOptimWrapperConstructor
 from udass.engine.runner import UDARunner
 
-__all__ = ['ChildOptimWrapperConstructor', 'PanelHook', 'PredictionPictureHook', 'SafeCheckpointHook', 'ScalarLogHook',
-           'UDARunner', 'UDATrainLoop']
+__all__ = ['ChildOptimWrapperConstructor', 'DamagedFileHook', 'FiniteLossHook', 'PanelHook', 'PredictionPictureHook',
+           'SafeCheckpointHook', 'ScalarLogHook', 'UDARunner', 'UDATrainLoop']

@@ -1,20 +1,24 @@
-"""Checkpoint files: atomic writing, and the hook that saves them."""
+"""Checkpoint files: atomic writing, finding the newest whole one, and the hook that saves them."""
+import errno
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.logging import HistoryBuffer
+from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from udass.engine.logs import file_only
 
 _LAST = 'last_checkpoint'
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -22,6 +26,9 @@ def atomic_target(path: Path) -> Iterator[Path]:
     """Yields a temporary path beside ``path``; what is written there takes the place of ``path`` when the block ends.
 
     A crash or a full disk while writing leaves the file as it was.
+
+    Raises:
+        OSError: the file could not be written; if for want of room, the message says so.
     """
     temporary = path.with_name(f'.{path.name}.tmp')
     try:
@@ -29,12 +36,95 @@ def atomic_target(path: Path) -> Iterator[Path]:
         with open(temporary, 'rb') as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        written = temporary.stat().st_size if temporary.is_file() else 0
+        free = shutil.disk_usage(path.parent).free
+        raise OSError(f'{path} could not be written: {os.strerror(error.errno)} after {written / 1e6:.1f} MB, '
+                      f'{free / 1e6:.1f} MB are free in {path.parent}. The files written before are untouched. Make '
+                      'room there (or raise the quota), then give the same command again; training goes on with '
+                      '--resume') from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename last through a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def damage_of(path: Path) -> str | None:
+    """What is wrong with a checkpoint file, None if it is whole: compares every byte with the checksums in the file.
+
+    Nothing of the file is executed.
+    """
+    try:
+        with ZipFile(path) as file:
+            wrong = file.testzip()
+    except (OSError, BadZipFile) as error:
+        return f'{str(error) or type(error).__name__} ({path.stat().st_size} bytes)'
+    return None if wrong is None else f'the checksum of {wrong} is wrong'
+
+
+def has_checkpoint(work_dir: Path) -> bool:
+    """Whether training in ``work_dir`` has saved anything, whole or not."""
+    return (Path(work_dir) / _LAST).is_file() or bool(_by_iteration(Path(work_dir)))
+
+
+def resumable_checkpoint(work_dir: Path) -> Path | None:
+    """The newest whole checkpoint of a work dir, None where nothing was ever saved.
+
+    That is the one which ``last_checkpoint`` names. If it is gone or damaged, this is reported, and the next older
+    one is tried; a file that no record names counts as well, as a run can be killed before it writes the record.
+
+    Raises:
+        ValueError: there are checkpoints, and none is whole.
+    """
+    work_dir = Path(work_dir)
+    problems = []
+    try:
+        recorded = latest_checkpoint(work_dir)
+    except FileNotFoundError as error:
+        recorded = None
+        problems.append(str(error).split(';')[0])
+    found = _by_iteration(work_dir)
+    if recorded is not None:
+        # Files that are newer than the record come last: they are from before a resume, or not recorded any more.
+        older = [path for path in found if _iteration(path) < _iteration(recorded)]
+        found = [recorded, *older, *(path for path in found if path not in [recorded, *older])]
+    for path in found:
+        damage = damage_of(path)
+        if damage is None:
+            for problem in problems:
+                print_log(f'{problem}. Going on from {path}', logger='current', level=logging.WARNING)
+            return path
+        problems.append(f'{path} is damaged: {damage}')
+    if problems:
+        raise ValueError(f'nothing in {work_dir} can be resumed: {"; ".join(problems)}. Copy a whole checkpoint there '
+                         'and give --resume FILE, or start again in another work dir')
+    return None
+
+
+def _by_iteration(work_dir: Path) -> list[Path]:
+    """Checkpoints of a folder under the names that training gives them, the newest first."""
+    found = [path for path in work_dir.glob('iter_*.pth') if _iteration(path) >= 0]
+    return sorted(found, key=_iteration, reverse=True)
+
+
+def _iteration(path: Path) -> int:
+    """Number in the name of a checkpoint, -1 if it has none."""
+    number = path.stem.removeprefix('iter_')
+    return int(number) if number.isdecimal() else -1
+
+
 def latest_checkpoint(work_dir: Path) -> Path | None:
-    """The checkpoint that training in ``work_dir`` wrote last, None where there is none.
+    """The checkpoint that training in ``work_dir`` recorded as its last, None where there is none.
 
     Raises:
         FileNotFoundError: the folder names a checkpoint that is gone.
@@ -43,8 +133,8 @@ def latest_checkpoint(work_dir: Path) -> Path | None:
     if not record.is_file():
         return None
     named = Path(record.read_text().strip())
-    # The folder may have been moved since: look beside the record as well.
-    for path in (named, Path(work_dir) / named.name):
+    # The folder may have been moved or copied since: what lies beside the record is meant.
+    for path in (Path(work_dir) / named.name, named):
         if path.is_file():
             return path
     found = ', '.join(sorted(path.name for path in Path(work_dir).glob('*.pth'))) or 'no *.pth file'
@@ -77,14 +167,19 @@ class PlainHistoryHook(Hook):
 class SafeCheckpointHook(CheckpointHook):
     """mmengine's CheckpointHook in another order: write the new checkpoint, record it, then delete outdated ones.
 
-    mmengine deletes first, so that a crash while writing can leave no checkpoint at all. Arguments as in
-    ``CheckpointHook``; ``by_epoch`` must be False here.
+    mmengine deletes first, so that a crash while writing can leave no checkpoint at all. What a killed run left half
+    written or undeleted is removed when training starts. Arguments as in ``CheckpointHook``; ``by_epoch`` must be
+    False here.
     """
 
     def before_train(self, runner: Runner) -> None:
         # mmengine warns here about a class of its own that it still uses.
         with file_only(runner.logger, logging.ERROR):
             super().before_train(runner)
+        if is_main_process():
+            for folder, pattern in ((self.out_dir, '.*.pth.tmp'), (runner.work_dir, f'.{_LAST}.tmp')):
+                for path in Path(folder).glob(pattern):
+                    path.unlink(missing_ok=True)
 
     def save_now(self, runner: Runner) -> str:
         """Saves between two iterations, outside the interval; returns the path."""
@@ -109,9 +204,11 @@ class SafeCheckpointHook(CheckpointHook):
         """Enters ``step`` into the list of kept checkpoints; returns the files that fall out of it."""
         if self.max_keep_ckpts <= 0 or (self.keep_ckpt_ids and self.keep_ckpt_ids[-1] == step):
             return []
+        # The new checkpoint still lists those that are about to be deleted: if the run is killed in between, the
+        # resumed one deletes them when it starts.
+        runner.message_hub.update_info('keep_ckpt_ids', [*self.keep_ckpt_ids, step])
         outdated = []
         while len(self.keep_ckpt_ids) >= self.max_keep_ckpts:
             outdated.append(Path(self.out_dir) / self.filename_tmpl.format(self.keep_ckpt_ids.popleft()))
         self.keep_ckpt_ids.append(step)
-        runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
         return outdated

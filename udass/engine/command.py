@@ -1,27 +1,49 @@
-"""What the command-line tools share: short error messages."""
+"""What the command-line tools share: short error messages, and an orderly end on a signal."""
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable
+from types import FrameType
 
-_USER_ERRORS = (ValueError, TypeError, KeyError, OSError, NotImplementedError)
+_USER_ERRORS = (ValueError, TypeError, KeyError, OSError, NotImplementedError, FloatingPointError)
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Runs a tool; an error ends it with one message and status 1, Ctrl-C with status 130.
+    """Runs a tool; an error ends it with one message and status 1, Ctrl-C with status 130, SIGTERM with 143.
 
     With UDASS_DEBUG=1 in the environment errors keep their traceback.
     """
-    if os.environ.get('UDASS_DEBUG') == '1':
-        main()
-        return
+    process = os.getpid()
+
+    def terminate(signum: int, frame: FrameType | None) -> None:
+        if os.getpid() != process:
+            # A forked worker: its parent gets the signal as well, and decides.
+            os._exit(0)
+        raise _Terminated
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    previous = signal.signal(signal.SIGTERM, terminate) if in_main_thread else None
     try:
         main()
+    except _Terminated:
+        sys.stderr.write('\nTerminated.\n')
+        sys.exit(143)
     except KeyboardInterrupt:
         sys.stderr.write('\nAborted.\n')
         sys.exit(130)
     except _USER_ERRORS as error:
+        if os.environ.get('UDASS_DEBUG') == '1':
+            raise
         sys.exit(f'error: {short_message(error)}\n(UDASS_DEBUG=1 shows where it happened)')
+    finally:
+        if in_main_thread:
+            signal.signal(signal.SIGTERM, previous)
+
+
+class _Terminated(BaseException):
+    """SIGTERM outside the training loop. Not an Exception, so that nothing swallows it."""
 
 
 def short_message(error: BaseException) -> str:

@@ -33,12 +33,13 @@ def load_config(path: str | Path, options: Mapping | None = None) -> Config:
         options (Mapping | None): dotted key -> value.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: an option does not exist, or a component is given an argument that it does not take.
+        FileNotFoundError: there is no such file, or a file of its ``_base_``.
+        ValueError: the file is no valid Python, an option or a component does not exist, or a component is given an
+            argument that it does not take.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'config {path} does not exist; the configs of this project are in configs/')
-    config = Config.fromfile(path)
+    config = _read(path)
     for option in options or {}:
         if option.split('.')[0] in config and option.split('.')[0] not in top_level_keys():
             raise ValueError(f'option {option}: {option.split(".")[0]} is a variable of the config files that nothing '
@@ -49,18 +50,43 @@ def load_config(path: str | Path, options: Mapping | None = None) -> Config:
     return config
 
 
+def _read(path: str | Path) -> Config:
+    """The config as the file has it. A config is a program: whatever it raises is said together with its name."""
+    try:
+        return Config.fromfile(path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'config {path} needs {error.filename}, which does not exist; correct its _base_ '
+                                '(paths are relative to the file that names them)') from error
+    except SyntaxError as error:
+        raise ValueError(f'config {path} or a file of its _base_ is no valid Python: line {error.lineno}, '
+                         f'{error.msg}: {(error.text or "").strip()}') from error
+    except Exception as error:
+        raise ValueError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
+
+
 def check_components(config: Mapping) -> None:
-    """Looks for arguments that a component of the config cannot take.
+    """Looks for components that do not exist, and for arguments that one cannot take.
 
     Raises:
         ValueError: naming the config key, the component, what it takes, and the likeliest spelling.
     """
     for path, node in _components(config):
-        for component in component_classes(node['type']):
+        components = component_classes(node['type'])
+        if not components:
+            raise ValueError(_unknown_component(path, node['type']))
+        for component in components:
             names, is_open = _own_arguments(component)
             unknown = [] if is_open else sorted(set(node) - names - _BUILDER_KEYS - _extra_keys(path))
             if unknown:
                 raise ValueError(_unknown_key(path, unknown[0], names, f'{component.__name__} takes'))
+
+
+def _unknown_component(path: str, kind: str) -> str:
+    known = {name for registry in _registries() for name in registry.module_dict}
+    close = difflib.get_close_matches(kind, known, n=3)
+    hint = f' Did you mean {" or ".join(close)}?' if close else ''
+    return (f'{path}.type'.lstrip('.') + f' is {kind}, and no component of this name is registered; a module of your '
+            f'own must be named in custom_imports.{hint}')
 
 
 def explain_type_error(error: TypeError, config: Mapping) -> str | None:
@@ -81,9 +107,13 @@ def component_classes(kind: str | Callable) -> list[Callable]:
     """What a ``type`` of a config can stand for: usually one class, none for an unknown name."""
     if not isinstance(kind, str):
         return [kind]
-    registries = [value for value in vars(mmseg.registry).values() if isinstance(value, Registry)]
-    found = {id(component): component for registry in registries if (component := registry.get(kind)) is not None}
+    found = {id(component): component for registry in _registries() if (component := registry.get(kind)) is not None}
     return list(found.values())
+
+
+def _registries() -> list[Registry]:
+    """Those of mmseg, in which this project registers too."""
+    return [value for value in vars(mmseg.registry).values() if isinstance(value, Registry)]
 
 
 def all_arguments(component: Callable) -> tuple[set[str], bool]:

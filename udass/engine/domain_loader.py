@@ -34,6 +34,11 @@ class DomainLoader:
         """Sampler of the first domain, where mmengine's hooks look for one."""
         return next(iter(self.loaders.values())).sampler
 
+    @property
+    def has_workers(self) -> bool:
+        """Whether every stream is read by processes of its own, so that this one only waits for them."""
+        return all(loader.num_workers > 0 for loader in self.loaders.values())
+
     def __len__(self) -> int:
         return self.length
 

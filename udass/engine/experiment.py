@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from udass.engine.checkpoint import atomic_target, latest_checkpoint
+from udass.engine.checkpoint import atomic_target, has_checkpoint, latest_checkpoint
 from udass.engine.config import load_config
 
 RESULT = 'result.json'
@@ -66,7 +66,7 @@ def run_experiment(config: str, seed: int, folder: Path, tools: Path, options: S
 
 def _train(config: str, seed: int, folder: Path, script: Path, chosen: list[str], progress: dict) -> None:
     """Trains, and keeps the time spent even if it does not come to an end."""
-    resume = ['--resume'] if latest_checkpoint(folder) is not None else []
+    resume = ['--resume'] if has_checkpoint(folder) else []
     start = time.monotonic()
     progress['train_sessions'] += 1
     _write_json(folder / _PROGRESS, progress)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_NOTICE = '\nInterrupted: finishing this iteration, then saving a checkpoint. A second interrupt aborts at once.\n'
+_NOTICE = '\nInterrupted: saving a checkpoint as soon as the state is whole. A second interrupt aborts at once.\n'
 
 
 class Interrupted(BaseException):
@@ -29,6 +29,7 @@ class InterruptGuard:
     def __init__(self) -> None:
         self.signum: int | None = None
         self._immediate = False
+        self._process = os.getpid()
         self._previous: dict[int, Callable | int | None] = {}
 
     def __enter__(self) -> 'InterruptGuard':
@@ -43,14 +44,24 @@ class InterruptGuard:
 
     @contextmanager
     def immediate(self) -> Iterator[None]:
-        """Inside, a signal raises :class:`Interrupted` at once: for work that changes nothing, such as validation."""
+        """Inside, a signal raises :class:`Interrupted` at once, one that came before on entry.
+
+        For work that changes nothing of the training: a validation, waiting for the loaders' workers.
+        """
         self._immediate = True
         try:
+            if self.signum is not None:
+                raise Interrupted
             yield
         finally:
             self._immediate = False
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:
+            # A forked loader worker that inherited this handler, see `start_worker`.
+            if signum == signal.SIGTERM:
+                os._exit(0)
+            return
         if self.signum is not None:
             raise KeyboardInterrupt
         self.signum = signum

@@ -1,5 +1,6 @@
 """The training loop of domain adaptation: several dataloaders, one iteration."""
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 
 import torch
@@ -26,7 +27,9 @@ class UDATrainLoop(IterBasedTrainLoop):
     and without a sampler: the loop makes the streams endless, repeatable, independent of each other and of the number
     of workers (``DrawSampler``, ``DrawnDataset``), and adds the samplings that a method asks for.
 
-    An interrupt (Ctrl-C, SIGTERM) ends the iteration, saves a checkpoint and leaves with exit status 128 + signal.
+    An interrupt (Ctrl-C, SIGTERM) ends the iteration, or at once the wait for data or the validation, saves a
+    checkpoint and leaves with exit status 128 + signal. A hook that finds that the training must not go on sets
+    ``failure``: the loop saves a checkpoint and raises it. An error of a loader is raised after saving, too.
 
     Args:
         runner (Runner): the runner.
@@ -43,8 +46,8 @@ class UDATrainLoop(IterBasedTrainLoop):
             by default, and arguments of ``LongTailDataset``. Its batch holds draws x mixes x source batch images.
 
     Raises:
-        ValueError: a domain has no dataloader, a dataloader brings its own sampler, or the domains have different
-            classes.
+        ValueError: a number of iterations is less than 1, a domain has no dataloader, a dataloader brings its own
+            sampler, or the domains have different classes.
     """
 
     def __init__(self, runner: Runner, dataloader: dict, max_iters: int, val_begin: int = 1, val_interval: int = 1000,
@@ -55,6 +58,9 @@ class UDATrainLoop(IterBasedTrainLoop):
             raise ValueError(f'{type(model).__name__} with these components also learns from the target, but '
                              f'train_cfg.domains is {tuple(domains)}: name source and target, or leave these '
                              'components out')
+        for name, value in (('max_iters', max_iters), ('val_begin', val_begin), ('val_interval', val_interval)):
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f'train_cfg.{name} is a number of iterations, at least 1; got {value!r}')
         configs = domain_configs(dataloader, domains, source_sampling, long_tail)
         loaders = {domain: _build_loader(runner, config) for domain, config in configs.items()}
         _check_same_classes(loaders)
@@ -65,21 +71,25 @@ class UDATrainLoop(IterBasedTrainLoop):
             model.use_metainfo(self.dataloader.dataset.metainfo)
         self.dataloader_iterator = DomainIterator(self.dataloader)
         self.resumed_random_state: dict | None = None
+        self.failure: Exception | None = None
+        self._first_iter = 0
 
     def run(self) -> torch.nn.Module:
         """Trains to the last iteration; returns the model.
 
         Raises:
             SystemExit: after an interrupt, with status 130 (Ctrl-C) or 143 (SIGTERM), once the checkpoint is saved.
+            Exception: what a hook put into ``failure``, once the checkpoint is saved.
         """
-        self.runner.call_hook('before_train')
-        self.runner.call_hook('before_train_epoch')
-        if self._iter > 0:
-            self.runner.logger.info(f'Continuing the data streams after iteration {self._iter}')
-            self.dataloader_iterator.skip_iter(self._iter)
-        if self.resumed_random_state is not None:
-            set_random_state(self.resumed_random_state)
+        self._first_iter = self._iter
         with InterruptGuard() as guard:
+            self.runner.call_hook('before_train')
+            self.runner.call_hook('before_train_epoch')
+            if self._iter > 0:
+                self.runner.logger.info(f'Continuing the data streams after iteration {self._iter}')
+                self.dataloader_iterator.skip_iter(self._iter)
+            if self.resumed_random_state is not None:
+                set_random_state(self.resumed_random_state)
             try:
                 self._run_iterations(guard)
             except Interrupted:
@@ -102,20 +112,27 @@ class UDATrainLoop(IterBasedTrainLoop):
                 self._validate(guard)
 
     def _next_batch(self, guard: InterruptGuard) -> dict:
+        # Workers may take long to start or to read; waiting for them changes nothing. Without workers the batch is
+        # made here, and the random states are restored after each sample: that must not be cut short.
+        waits = not self.runner.distributed and self.dataloader.has_workers
         try:
-            return next(self.dataloader_iterator)
-        except RuntimeError:
-            # A SIGTERM to the whole process group ended the workers; between two batches nothing is half-done.
-            if guard.signum is None:
-                raise
-            raise Interrupted from None
+            with guard.immediate() if waits else nullcontext():
+                return next(self.dataloader_iterator)
+        except Exception as error:
+            # Between two batches nothing is half-done. A SIGTERM to the whole process group may have ended the workers.
+            if guard.signum is not None and isinstance(error, RuntimeError):
+                raise Interrupted from None
+            if not self.runner.distributed and self._iter > self._first_iter:
+                self._save()
+            raise
 
     def _check_interrupt(self, guard: InterruptGuard) -> None:
+        wanted = guard.signum is not None or self.failure is not None
         if not self.runner.distributed:
-            stop = guard.signum is not None
+            stop = wanted
         elif self._iter % _AGREE_INTERVAL == 0:
             # All processes must leave at the same iteration, or the rest waits for the missing one for ever.
-            flag = torch.tensor(int(guard.signum is not None))
+            flag = torch.tensor(int(wanted))
             all_reduce(flag, op='max')
             stop = bool(flag)
         else:
@@ -136,11 +153,18 @@ class UDATrainLoop(IterBasedTrainLoop):
             if self.runner.distributed:
                 self.runner.val_loop.run()
             else:
-                with guard.immediate():
-                    self.runner.val_loop.run()
+                try:
+                    with guard.immediate():
+                        self.runner.val_loop.run()
+                except RuntimeError:
+                    # Workers of the validation, ended by the same signal.
+                    if guard.signum is None:
+                        raise
+                    raise Interrupted from None
         self.runner.message_hub.update_info('last_validation', self._iter)
 
-    def _save_and_exit(self, guard: InterruptGuard) -> None:
+    def _save(self) -> None:
+        """Saves the state between two iterations, and says so."""
         hooks = [hook for hook in self.runner.hooks if isinstance(hook, SafeCheckpointHook)]
         if hooks:
             advice = f'saved as {hooks[0].save_now(self.runner)}. To go on, give the same command with --resume'
@@ -148,6 +172,11 @@ class UDATrainLoop(IterBasedTrainLoop):
             advice = 'not saved: default_hooks.checkpoint is no SafeCheckpointHook'
         self.runner.logger.info(f'Stopped after iteration {self._iter} of {self._max_iters}, {advice}.')
         self.runner.visualizer.close()
+
+    def _save_and_exit(self, guard: InterruptGuard) -> None:
+        self._save()
+        if self.failure is not None:
+            raise self.failure from None
         # In a distributed run the signal may have reached another process only; then it counts as Ctrl-C.
         raise SystemExit(128 + (guard.signum or 2))
 

@@ -14,7 +14,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import RUNNERS
 from torch import nn
 
-from udass.engine.checkpoint import PlainHistoryHook, atomic_target, latest_checkpoint
+from udass.engine.checkpoint import PlainHistoryHook, atomic_target, resumable_checkpoint
 from udass.engine.logs import file_only
 from udass.engine.random_state import get_random_state
 from udass.models.checkpoints import load_strictly, read_checkpoint, weights_of
@@ -42,7 +42,7 @@ class UDARunner(Runner):
 
     * Loading a checkpoint is strict and reads tensors and plain containers only.
     * Saving is atomic, and a checkpoint holds the random states of every process.
-    * ``resume=True`` without ``load_from`` continues the latest checkpoint of the work dir, if there is one.
+    * ``resume=True`` without ``load_from`` continues the newest whole checkpoint of the work dir, if there is any.
     * Heads and datasets must agree on the number of classes.
     * The environment, the config and the options per parameter (1000 lines) go to the log file, not to the terminal.
     """
@@ -51,6 +51,17 @@ class UDARunner(Runner):
         with file_only(self.logger):
             super()._log_env(env_cfg)
         self.logger.info(f'Environment, config and everything below are logged in {self.log_dir}')
+
+    def set_randomness(self, seed: int | None = None, diff_rank_seed: bool = False,
+                       deterministic: bool = False) -> None:
+        """Seeds everything; arguments as in mmengine.
+
+        Raises:
+            ValueError: the seed is out of range.
+        """
+        if seed is not None and not 0 <= seed < 2**32:
+            raise ValueError(f'the seed (randomness.seed, --seed) must be in 0..{2**32 - 1}, got {seed}')
+        super().set_randomness(seed, diff_rank_seed, deterministic)
 
     def get_hooks_info(self) -> str:
         """Names of the hooks in the order in which they run (mmengine lists them once per stage)."""
@@ -92,7 +103,7 @@ class UDARunner(Runner):
     def load_or_resume(self) -> None:
         """Loads or resumes what ``load_from`` and ``resume`` ask for."""
         if self._resume and self._load_from is None and not self._has_loaded:
-            latest = latest_checkpoint(Path(self.work_dir))
+            latest = resumable_checkpoint(Path(self.work_dir))
             if latest is None:
                 self.logger.warning(f'Nothing to resume in {self.work_dir}: starting at iteration 0')
                 self._resume = False

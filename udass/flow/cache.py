@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from mmseg.registry import MODELS
 
+from udass.errors import DamagedFileError
 from udass.flow.estimators import DISFlow, RAFTFlow
 from udass.flow.files import decode_kitti, encode_kitti, write_whole
 from udass.flow.precomputed import PrecomputedFlow
@@ -139,8 +140,8 @@ def _read_frame(path: str | Path, size: tuple[int, int] | None) -> np.ndarray:
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     picture = cv2.imdecode(content, flags) if content.size else None
     if picture is None:
-        raise ValueError(f'{path} ({content.size} bytes) cannot be decoded: it is truncated or no image. Copy or '
-                         'download it again, or remove it from the data set')
+        raise DamagedFileError(f'{path} ({content.size} bytes) cannot be decoded: it is truncated or no image. Copy or '
+                               'download it again, or remove it from the data set')
     if size is not None and picture.shape[:2] != tuple(size):
         shrinks = size[0] < picture.shape[0]
         picture = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

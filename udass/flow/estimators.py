@@ -9,7 +9,6 @@ second in pixels (dx, dy), see ``udass.flow.warping``. It has
 Flow that others computed has no estimator: see ``PrecomputedFlow``.
 """
 import hashlib
-import pickle
 from pathlib import Path
 from urllib.error import URLError
 
@@ -146,7 +145,9 @@ def _load_file(network: nn.Module, path: Path) -> None:
     """Fill a network completely from a file of torch.save, without running code of the file."""
     try:
         state = torch.load(path, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # bytes that are no weights make the reader fail in any way
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f'{path} cannot be read as weights ({reason}); it must be a file of torch.save that holds '
                          'tensors only') from error

@@ -19,6 +19,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from udass.errors import DamagedFileError
+
 _KITTI_SCALE, _KITTI_ZERO = 64.0, 2.0**15
 _FLO_MAGIC, _FLO_UNKNOWN, _FLO_HEADER = 202021.25, 1e9, 12
 _NPY_SCALE = 10.0
@@ -35,7 +37,8 @@ def read_flow(path: str | Path) -> Flow:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is damaged, or holds something else than its name says.
+        DamagedFileError: it is damaged, or holds something else than its name says.
+        ValueError: its name tells no format.
     """
     path = Path(path)
     decode = {'.png': decode_kitti, '.flo': _decode_flo, '.npy': _decode_npy}.get(path.suffix.lower())
@@ -103,8 +106,8 @@ def decode_kitti(content: bytes, path: str | Path) -> Flow:
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
     if image is None or image.dtype != np.uint16 or image.ndim != 3 or image.shape[2] != 3:
         found = 'no picture' if image is None else f'{image.dtype} of shape {image.shape}'
-        raise ValueError(f'{path} is not a flow file; expected a KITTI 16-bit PNG with three channels, found {found} '
-                         f'({len(content)} bytes). {_REPLACE}')
+        raise DamagedFileError(f'{path} is not a flow file; expected a KITTI 16-bit PNG with three channels, found '
+                               f'{found} ({len(content)} bytes). {_REPLACE}')
     flow = (image[..., :0:-1].astype(np.float32) - _KITTI_ZERO) / _KITTI_SCALE
     return flow, image[..., 0] > 0
 
@@ -117,13 +120,13 @@ def _encode_flo(flow: np.ndarray, valid: np.ndarray) -> bytes:
 
 def _decode_flo(content: bytes, path: Path) -> Flow:
     if len(content) < _FLO_HEADER or np.frombuffer(content, '<f4', 1)[0] != np.float32(_FLO_MAGIC):
-        raise ValueError(f'{path} is not a flow file; expected a Middlebury .flo, which starts with {_FLO_MAGIC} '
-                         f'({len(content)} bytes). {_REPLACE}')
+        raise DamagedFileError(f'{path} is not a flow file; expected a Middlebury .flo, which starts with {_FLO_MAGIC} '
+                               f'({len(content)} bytes). {_REPLACE}')
     width, height = (int(number) for number in np.frombuffer(content, '<i4', 2, offset=4))
     expected = _FLO_HEADER + 8 * width * height
     if width < 1 or height < 1 or len(content) != expected:
-        raise ValueError(f'{path} says that it holds {width}x{height} pixels, which take {expected} bytes, but has '
-                         f'{len(content)}. {_REPLACE}')
+        raise DamagedFileError(f'{path} says that it holds {width}x{height} pixels, which take {expected} bytes, but '
+                               f'has {len(content)}. {_REPLACE}')
     flow = np.frombuffer(content, '<f4', offset=_FLO_HEADER).reshape(height, width, 2).astype(np.float32)
     # Also False for what is not a number.
     valid = (np.abs(flow) <= _FLO_UNKNOWN).all(axis=-1)
@@ -145,8 +148,9 @@ def _decode_npy(content: bytes, path: Path) -> Flow:
     try:
         coded = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
     except ValueError as error:
-        raise ValueError(f'{path} ({len(content)} bytes) cannot be read as an array: {error}. {_REPLACE}') from error
+        raise DamagedFileError(f'{path} ({len(content)} bytes) cannot be read as an array: {error}. '
+                               f'{_REPLACE}') from error
     if coded.dtype != np.int16 or coded.ndim != 3 or coded.shape[2] != 2:
-        raise ValueError(f'{path} is not a flow file; expected int16 (H, W, 2) with ten times the pixels, found '
-                         f'{coded.dtype} {coded.shape}. {_REPLACE}')
+        raise DamagedFileError(f'{path} is not a flow file; expected int16 (H, W, 2) with ten times the pixels, found '
+                               f'{coded.dtype} {coded.shape}. {_REPLACE}')
     return coded.astype(np.float32) / np.float32(_NPY_SCALE), np.ones(coded.shape[:2], bool)

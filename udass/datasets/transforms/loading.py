@@ -12,6 +12,8 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from PIL import Image, UnidentifiedImageError
 
+from udass.errors import DamagedFileError
+
 from ..archives import read_file
 from .video import read_video_frame, split_frame_path
 
@@ -25,7 +27,7 @@ def _read_bytes(path: str) -> bytes:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is empty.
+        DamagedFileError: the file is empty.
     """
     try:
         content = read_file(path)
@@ -33,7 +35,7 @@ def _read_bytes(path: str) -> bytes:
         raise FileNotFoundError(f'{path} does not exist; it was there when the data set was listed, or its name comes '
                                 'from a wrong list') from error
     if not content:
-        raise ValueError(f'{path} is empty. {_REPLACE}')
+        raise DamagedFileError(f'{path} is empty. {_REPLACE}')
     return content
 
 
@@ -56,7 +58,7 @@ def read_image(path: str, upright: bool = False) -> np.ndarray:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no image, or a truncated one.
+        DamagedFileError: it is no image, or a truncated one.
     """
     frame = split_frame_path(path)
     if frame is not None:
@@ -65,7 +67,8 @@ def read_image(path: str, upright: bool = False) -> np.ndarray:
     flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     image = None if _is_cut_jpeg(content) else cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     if image is None:
-        raise ValueError(f'{path} ({len(content)} bytes) cannot be decoded: it is truncated or no image. {_REPLACE}')
+        raise DamagedFileError(f'{path} ({len(content)} bytes) cannot be decoded: it is truncated or no image. '
+                               f'{_REPLACE}')
     return image
 
 
@@ -81,7 +84,8 @@ def read_label_ids(path: str, channel: int | None = None) -> np.ndarray:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is unreadable or truncated, or has other channels than expected.
+        DamagedFileError: it is unreadable or truncated.
+        ValueError: it has other channels than expected.
     """
     content = _read_bytes(path)
     if channel is not None:
@@ -91,7 +95,8 @@ def read_label_ids(path: str, channel: int | None = None) -> np.ndarray:
         with Image.open(BytesIO(content)) as file:
             ids = np.array(file)
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
-        raise ValueError(f'{path} ({len(content)} bytes) cannot be decoded as a label: {error}. {_REPLACE}') from error
+        raise DamagedFileError(f'{path} ({len(content)} bytes) cannot be decoded as a label: {error}. '
+                               f'{_REPLACE}') from error
     if ids.ndim != 2:
         raise ValueError(f'{path} has shape {ids.shape}; a label has one channel. If it holds the ids in one channel, '
                          'set label_channel of the data set; colour-coded labels must be converted to ids')
@@ -111,7 +116,7 @@ def _read_label_channel(path: str, content: bytes, channel: int) -> np.ndarray:
     """One channel of a colour label. Not Pillow: it cuts 16-bit colour files to 8 bits."""
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
-        raise ValueError(f'{path} ({len(content)} bytes) cannot be decoded as a label. {_REPLACE}')
+        raise DamagedFileError(f'{path} ({len(content)} bytes) cannot be decoded as a label. {_REPLACE}')
     if pixels.ndim != 3 or not 0 <= channel < 3:
         raise ValueError(f'{path} has shape {pixels.shape}, which has no colour channel {channel} (0 red, 1 green, '
                          '2 blue). Correct label_channel of the data set (None for single-channel labels)')

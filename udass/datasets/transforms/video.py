@@ -11,6 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from udass.errors import DamagedFileError
+
 VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm')
 _FRAME = re.compile(rf'(?P<video>.+(?:{"|".join(re.escape(suffix) for suffix in VIDEO_SUFFIXES)}))#(?P<number>\d+)',
                     re.IGNORECASE)
@@ -96,12 +98,13 @@ def read_video_frame(path: str, number: int) -> np.ndarray:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no video, or does not have this frame.
+        DamagedFileError: it does not have this frame.
+        ValueError: it is no video.
     """
     frame = _open_video(path).read(number)
     if frame is None:
-        raise ValueError(f'frame {number} (counted from 0) of {path} cannot be decoded: the video is shorter or '
-                         'damaged there. Copy or convert it again')
+        raise DamagedFileError(f'frame {number} (counted from 0) of {path} cannot be decoded: the video is shorter or '
+                               'damaged there. Copy or convert it again')
     return frame
 
 

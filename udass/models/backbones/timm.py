@@ -4,14 +4,12 @@ Shapes: a stage's feature map is (N, C_i, H/r_i, W/r_i), r_i its reduction.
 """
 import re
 from pathlib import Path
-from pickle import UnpicklingError
 
 import timm
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -86,7 +84,9 @@ def read_weights(path: str) -> dict[str, Tensor]:
         if path.endswith('.safetensors'):
             return load_file(path)
         weights = torch.load(path, map_location='cpu', weights_only=True)
-    except (UnpicklingError, SafetensorError, RuntimeError, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # bytes that are no weights make the readers fail in any way
         raise ValueError(f'{path} cannot be read as a weight file ({type(error).__name__}); it is damaged, or holds '
                          'more than tensors. Fetch it again, or save its state dict with torch.save') from error
     return weights.get('state_dict', weights)

@@ -7,6 +7,7 @@ from urllib.parse import urlparse
 
 import numpy as np
 import torch
+from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 # Metrics in the records of training code are NumPy numbers; building one runs no code.
@@ -33,7 +34,10 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = 'cpu') 
             content = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(_refusal(path, error)) from error
-    except (RuntimeError, EOFError, ValueError) as error:
+    except OSError:
+        raise
+    except Exception as error:
+        # Bytes that are no checkpoint make the reader fail in any way.
         raise ValueError(_unreadable(path, error)) from error
     if not isinstance(content, Mapping):
         raise ValueError(f'{path} holds a {type(content).__name__}, not a state dict or a checkpoint with one')
@@ -86,6 +90,24 @@ def local_file(source: str | Path) -> Path:
         raise FileNotFoundError(f'{source} could not be fetched ({type(error).__name__}: {error}). Without a '
                                 f'connection, fetch it elsewhere and put it at {path}. {_OVERRIDE}') from error
     return path
+
+
+# mmengine and mmseg read files by this loader (`Pretrained`, `pretrained=...`); its own readers run code from them.
+@CheckpointLoader.register_scheme(prefixes='', force=True)
+def _load_local(filename: str, map_location: str | torch.device = 'cpu') -> dict:
+    return read_checkpoint(filename, map_location)
+
+
+@CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
+def _load_url(filename: str, map_location: str | torch.device = 'cpu') -> dict:
+    return read_checkpoint(local_file(filename), map_location)
+
+
+@CheckpointLoader.register_scheme(prefixes=tuple(scheme for scheme in CheckpointLoader._schemes if '://' in scheme
+                                                 and not scheme.startswith('http')), force=True)
+def _refuse_scheme(filename: str, map_location: str | torch.device = 'cpu') -> dict:
+    raise ValueError(f'{filename} names a collection whose files would be read with pickle, which can run any code: '
+                     'give a local file or an https URL')
 
 
 _OVERRIDE = ('To use a file of your own, name it in the config or on the command line, for instance '

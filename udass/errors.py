@@ -1,0 +1,9 @@
+"""Errors that a caller may want to tell from all others."""
+
+
+class DamagedFileError(ValueError):
+    """A file of a data set that cannot be decoded: cut off, overwritten, empty.
+
+    What is wrong with how a data set is described (label ids outside the table, other sizes) is a plain ValueError: it
+    concerns every file, and training must not go on around it.
+    """
