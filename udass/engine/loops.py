@@ -3,7 +3,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
-from mmengine.dist import all_reduce
 from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import LOOPS
@@ -12,10 +11,9 @@ from torch.utils.data import DataLoader
 from udass.engine.checkpoint import SafeCheckpointHook
 from udass.engine.domain_loader import DomainIterator, DomainLoader
 from udass.engine.interrupt import Interrupted, InterruptGuard, start_worker
-from udass.engine.random_state import preserved_random_state, set_random_state
-
-# In a distributed run the processes agree on an interrupt every so many iterations: the exchange waits for the device.
-_AGREE_INTERVAL = 10
+from udass.engine.random_state import preserved_random_state, set_random_state, start_random_state
+from udass.engine.rank_state import joined_statistics
+from udass.models.ranks import seed_of_rank
 
 
 @LOOPS.register_module()
@@ -79,6 +77,9 @@ class UDATrainLoop(IterBasedTrainLoop):
             self.dataloader_iterator.skip_iter(self._iter)
         if self.resumed_random_state is not None:
             set_random_state(self.resumed_random_state)
+        elif self.runner.rank > 0 or self._iter > 0:
+            # Networks are built from one seed on all processes; dropout is each one's own.
+            start_random_state(seed_of_rank(self.runner.seed, self.runner.rank, self._iter))
         with InterruptGuard() as guard:
             try:
                 self._run_iterations(guard)
@@ -97,30 +98,24 @@ class UDATrainLoop(IterBasedTrainLoop):
         while self._iter < self._max_iters and not self.stop_training:
             self.runner.model.train()
             self.run_iter(self._next_batch(guard))
-            self._check_interrupt(guard)
+            self._stop_if_any(guard.signum is not None)
             if self._validation_is_due():
                 self._validate(guard)
 
     def _next_batch(self, guard: InterruptGuard) -> dict:
+        batch = None
         try:
-            return next(self.dataloader_iterator)
+            batch = next(self.dataloader_iterator)
         except RuntimeError:
             # A SIGTERM to the whole process group ended the workers; between two batches nothing is half-done.
             if guard.signum is None:
                 raise
-            raise Interrupted from None
+        self._stop_if_any(batch is None)
+        return batch
 
-    def _check_interrupt(self, guard: InterruptGuard) -> None:
-        if not self.runner.distributed:
-            stop = guard.signum is not None
-        elif self._iter % _AGREE_INTERVAL == 0:
-            # All processes must leave at the same iteration, or the rest waits for the missing one for ever.
-            flag = torch.tensor(int(guard.signum is not None))
-            all_reduce(flag, op='max')
-            stop = bool(flag)
-        else:
-            stop = False
-        if stop:
+    def _stop_if_any(self, stop: bool) -> None:
+        """All processes leave at the same iteration, or the rest would wait for the missing one for ever."""
+        if self.runner.host_exchange.any(stop):
             raise Interrupted
 
     def _validation_is_due(self) -> bool:
@@ -134,7 +129,9 @@ class UDATrainLoop(IterBasedTrainLoop):
         # Building the loader's iterator draws from torch's generator: the training must not notice.
         with preserved_random_state():
             if self.runner.distributed:
-                self.runner.val_loop.run()
+                model = self.runner.model.module if is_model_wrapper(self.runner.model) else self.runner.model
+                with joined_statistics(model):
+                    self.runner.val_loop.run()
             else:
                 with guard.immediate():
                     self.runner.val_loop.run()

@@ -14,6 +14,7 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from udass.models.ranks import rank, seed_of_rank
 from udass.models.segmentors import FlowGuidedEncoderDecoder, HRDAEncoderDecoder, Outputs
 from udass.models.windows import Box
 from udass.uda.alignment import train_discriminator
@@ -48,7 +49,7 @@ class DomainAdapter(BaseModel):
             running ones.
         eval_branch: which network validates and tests, ``student`` (the reference) or ``teacher``.
         seed: start of the step's own random stream (classes, colours, blocks, detail crops), whose state is saved; None
-            takes the seed that torch was given (the runner's).
+            takes the seed that torch was given (the runner's). Each process has a stream of its own.
 
     Raises:
         ValueError: components that need each other are not given together, or do not fit each other.
@@ -88,7 +89,8 @@ class DomainAdapter(BaseModel):
         self.data_preprocessor = self.student.data_preprocessor
         self.teacher_batch_statistics = teacher_batch_statistics
         self.eval_branch = eval_branch
-        self.generator = torch.Generator().manual_seed(torch.initial_seed() if seed is None else seed)
+        self.seed = torch.initial_seed() if seed is None else seed
+        self.generator = torch.Generator().manual_seed(seed_of_rank(self.seed, rank()))
         self.iteration = 0
         self.keep_panels = False
         self.panels: dict[str, dict] = {}
@@ -126,7 +128,8 @@ class DomainAdapter(BaseModel):
         source, target = self.labelled_clip(data['source']), None
         if self.ema is not None:
             self.ema.update(self.teacher, unwrap(self.student))
-            target = self.pseudo_labelled_clip(data['target'])
+            with optimizer.optim_context(self.teacher):  # its precision is the student's
+                target = self.pseudo_labelled_clip(data['target'])
             log['confidence'] = target.confidence.mean()
         elif self.alignment is not None:
             target = self.unlabelled_clip(data['target'])
@@ -284,7 +287,7 @@ class DomainAdapter(BaseModel):
     def teacher_logits(self, frames: Tensor) -> Tensor:
         """Teacher scores (N, C, H, W) of pixels (N, 3, H, W)."""
         meta = dict(img_shape=frames.shape[-2:], ori_shape=frames.shape[-2:], pad_shape=frames.shape[-2:])
-        return self.teacher.encode_decode(self.data_preprocessor.normalize(frames), [meta] * len(frames))
+        return self.teacher.encode_decode(self.data_preprocessor.normalize(frames), [meta] * len(frames)).float()
 
     # --------------------------------------------------------------- module plumbing
 
@@ -312,6 +315,20 @@ class DomainAdapter(BaseModel):
         if 'teacher' in loaded:
             self.ema.keep_teacher()
         return loaded
+
+    @property
+    def leaves_parameters_out(self) -> bool:
+        """Whether some pass of a step does without some of the student's parameters (DDP must be told)."""
+        student = unwrap(self.student)
+        # Unlabelled images need no auxiliary decoder; images have no flow along which to fuse.
+        without_auxiliary = self.alignment is not None and student.with_auxiliary_head
+        return without_auxiliary or isinstance(student, FlowGuidedEncoderDecoder)
+
+    def start_ranks(self) -> None:
+        """Go on with another number of processes: new random streams, and no templates (all ranks need them or none)."""
+        self.generator.manual_seed(seed_of_rank(self.seed, rank(), self.iteration))
+        if hasattr(self.mixing, 'bank'):
+            self.mixing.bank.clear()
 
     def train(self, mode: bool = True) -> 'DomainAdapter':
         """As usual, but nothing random is ever active in the teacher, and the ImageNet network always evaluates."""
