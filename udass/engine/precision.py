@@ -1,5 +1,5 @@
-"""How networks are computed: mixed precision, memory layout, compilation. Weights stay in single precision."""
-from collections.abc import Iterator, Mapping
+"""How networks are computed: precision, memory layout, compilation, recomputation. Weights stay in float32."""
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -8,6 +8,7 @@ from mmengine.optim import OptimWrapper
 from mmseg.models import BaseSegmentor
 from mmseg.registry import OPTIM_WRAPPERS
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 _TYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 _PARTS = ('backbone', 'neck', 'decode_head', 'auxiliary_head')
@@ -122,3 +123,25 @@ def compile_networks(model: nn.Module, options: Mapping) -> list[str]:
 def use_channels_last(model: nn.Module) -> None:
     """Stores convolution weights with channels innermost, the layout that tensor cores want; images follow them."""
     model.to(memory_format=torch.channels_last)
+
+
+def checkpoint_without_reentry(model: nn.Module) -> None:
+    """Takes over the gradient checkpointing of mmseg's backbones (``with_cp=True``), which recomputes each block in a
+    backward pass of its own inside the backward pass.
+
+    DDP fails on that wherever a block runs twice in one pass, as all of HRDA's do, and torch will drop it.
+    """
+    for module in model.modules():
+        if getattr(module, 'with_cp', False):
+            module.with_cp = False
+            # Only blocks compute; a backbone hands the option on to them.
+            if not any(getattr(part, 'with_cp', False) for part in module.modules()):
+                module.forward = _recomputed(module.forward)
+
+
+def _recomputed(forward: Callable) -> Callable:
+    def recomputed(*args: object, **kwargs: object) -> Tensor:
+        if not torch.is_grad_enabled():
+            return forward(*args, **kwargs)
+        return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+    return recomputed

@@ -20,7 +20,12 @@ from torch import Tensor, nn
 from udass.engine.checkpoint import PlainHistoryHook, atomic_target, latest_checkpoint
 from udass.engine.data_parallel import PartsDataParallel
 from udass.engine.logs import file_only
-from udass.engine.precision import compile_networks, use_channels_last, with_mixed_precision
+from udass.engine.precision import (
+    checkpoint_without_reentry,
+    compile_networks,
+    use_channels_last,
+    with_mixed_precision,
+)
 from udass.engine.processes import HostExchange, start_processes
 from udass.engine.random_state import get_random_state
 from udass.engine.rank_state import joined_statistics, rank_state, with_rank_state
@@ -83,6 +88,7 @@ class UDARunner(Runner):
         """
         check_sync_bn(self.cfg.get('sync_bn'))
         model = model.to(get_device())
+        checkpoint_without_reentry(model)
         if self.cfg.get('channels_last', False):
             use_channels_last(model)
         if not self.distributed or model_wrapper_cfg is not None:

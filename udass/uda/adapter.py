@@ -325,7 +325,7 @@ class DomainAdapter(BaseModel):
         return without_auxiliary or isinstance(student, FlowGuidedEncoderDecoder)
 
     def start_ranks(self) -> None:
-        """Go on with another number of processes: new random streams, and no templates (all ranks need them or none)."""
+        """Go on with another number of processes: new random streams, and no templates (all need them or none)."""
         self.generator.manual_seed(seed_of_rank(self.seed, rank(), self.iteration))
         if hasattr(self.mixing, 'bank'):
             self.mixing.bank.clear()
