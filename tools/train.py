@@ -101,6 +101,7 @@ def train(args: argparse.Namespace) -> None:
     except SystemExit as stop:
         if stop.code in (130, 143):
             runner.logger.info(f'Resume with: {resume_command(sys.argv[1:], runner.world_size)}')
+            runner.host_exchange.wait()
         raise
     except TypeError as error:
         explanation = explain_type_error(error, config.to_dict())

@@ -20,8 +20,6 @@ from udass.uda.photometric import PhotometricChange, PhotometricDraw
 
 RANKS = 2
 STEPS = 3
-_AUXILIARY = dict(type='WeightedFCNHead', in_channels=8, in_index=3, channels=8, num_convs=1, concat_input=False,
-                  num_classes=4, dropout_ratio=0.0, loss_decode=dict(type='CrossEntropyLoss', loss_weight=0.4))
 
 
 def _changed(segmentor, **changes):
@@ -106,13 +104,34 @@ def build_case(name: str, **components: dict):
     """The adapter of a case; ``components`` replace some of its configs."""
     init_default_scope('mmseg')
     own, segmentor = CASES[name]
-    model, _ = build({**copy.deepcopy(own), **components}, deterministic(segmentor))
+    components = {**copy.deepcopy(own), **components}
+    if 'pseudo_labels' in components:
+        # About half of the pixels, and not equally many on the ranks.
+        components['pseudo_labels'] = {**components['pseudo_labels'], 'threshold': 0.4}
+    model, _ = build(components, deterministic(segmentor))
     for network in (model.student, model.teacher, model.imagenet):
         if network is not None:
             without_batch_norm(network)
             if network is not model.student:
                 network.requires_grad_(False)
+            prepare(network)
+    if model.imagenet is not None:
+        move_anchors(model.imagenet)
     return model
+
+
+def prepare(network: nn.Module) -> None:
+    """Scores that differ, so that some pixels are confident and others are not."""
+    for name, value in network.named_parameters():
+        if name.endswith('conv_seg.weight'):
+            value.data.mul_(60)
+
+
+def move_anchors(imagenet: nn.Module) -> None:
+    """At the start student and ImageNet network agree, and the direction of their distance is rounding noise."""
+    generator = torch.Generator().manual_seed(0)
+    norm = imagenet.backbone.layers[3][2]
+    norm.weight.data.add_(torch.rand(norm.weight.shape, generator=generator))
 
 
 class RecordingOptimWrapper(OptimWrapper):
@@ -181,7 +200,7 @@ def rank_steps(rank: int, folder: str) -> None:
     for name in CASES:
         torch.save(run_case(name, several, data), Path(folder) / f'{name}_{rank}.pth')
     torch.save(run_case('dacs', unsynchronised, data), Path(folder) / f'broken_{rank}.pth')
-    alone = dict(pseudo_labels=dict(type='ConfidencePseudoLabels', threshold=0.3, over_ranks=False))
+    alone = dict(pseudo_labels=dict(type='ConfidencePseudoLabels', over_ranks=False))
     torch.save(run_case('dacs', several, data, **alone), Path(folder) / f'local_share_{rank}.pth')
     alone = dict(feature_distance=dict(type='FeatureDistance', weight=1.0, over_ranks=False))
     torch.save(run_case('daformer', several, data, **alone), Path(folder) / f'local_distance_{rank}.pth')

@@ -98,7 +98,7 @@ class UDATrainLoop(IterBasedTrainLoop):
         while self._iter < self._max_iters and not self.stop_training:
             self.runner.model.train()
             self.run_iter(self._next_batch(guard))
-            self._stop_if_any(guard.signum is not None)
+            self._check_interrupt(guard)
             if self._validation_is_due():
                 self._validate(guard)
 
@@ -112,6 +112,9 @@ class UDATrainLoop(IterBasedTrainLoop):
                 raise
         self._stop_if_any(batch is None)
         return batch
+
+    def _check_interrupt(self, guard: InterruptGuard) -> None:
+        self._stop_if_any(guard.signum is not None)
 
     def _stop_if_any(self, stop: bool) -> None:
         """All processes leave at the same iteration, or the rest would wait for the missing one for ever."""
@@ -143,6 +146,8 @@ class UDATrainLoop(IterBasedTrainLoop):
             advice = f'saved as {hooks[0].save_now(self.runner)}. To go on, give the same command with --resume'
         else:
             advice = 'not saved: default_hooks.checkpoint is no SafeCheckpointHook'
+        # torchrun ends the others as soon as one has gone: it must not be before the checkpoint is written.
+        self.runner.host_exchange.wait()
         self.runner.logger.info(f'Stopped after iteration {self._iter} of {self._max_iters}, {advice}.')
         self.runner.visualizer.close()
         # In a distributed run the signal may have reached another process only; then it counts as Ctrl-C.

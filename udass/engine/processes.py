@@ -112,6 +112,10 @@ class HostExchange:
         dist.all_reduce(value, op=dist.ReduceOp.MAX, group=self._group)
         return bool(value)
 
+    def wait(self) -> None:
+        """Until all processes are here."""
+        self.any(False)
+
     def gather(self, value: object) -> list | None:
         """The values of all processes in the order of their ranks, on the main process; None on the others."""
         if not self._several:
