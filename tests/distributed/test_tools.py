@@ -48,12 +48,14 @@ def without_times(checkpoint):
 @pytest.mark.slow
 @pytest.mark.parametrize('end, saved', [('Kill', 4), ('Terminate', 5)])
 def test_an_ended_and_resumed_run_of_two_equals_the_uninterrupted_one(small, end, saved):
-    command = ('tools/dist_train.sh', small / 'small.py', 2, '--work-dir', small / end)
-    log = call(*command, '--cfg-options', f"custom_hooks=[dict(type='{end}',iteration=5)]", status=1)
+    config = small_config(small / 'data', small / end)
+    config.custom_hooks = [dict(type=end, iteration=5)]
+    config.dump(small / f'{end}.py')
+    log = call('tools/dist_train.sh', small / f'{end}.py', 2, status=1)
     assert (small / end / 'last_checkpoint').read_text().endswith(f'iter_{saved}.pth'), log[-3000:]
     if end == 'Terminate':
-        assert f"Resume with: tools/dist_train.sh {small / 'small.py'} 2 --work-dir" in log
-    log = call(*command, '--resume')
+        assert f"Resume with: tools/dist_train.sh {small / 'Terminate.py'} 2 --resume" in log
+    log = call('tools/dist_train.sh', small / 'small.py', 2, '--work-dir', small / end, '--resume')
     assert f'Continuing the data streams after iteration {saved}' in log
     first, second = (read_checkpoint(small / run / 'iter_6.pth') for run in ('whole', end))
     assert_same_state(without_times(second), without_times(first))

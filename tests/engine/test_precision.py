@@ -36,7 +36,7 @@ def sgd(model, wrapper=OptimWrapper, **options):
 
 @pytest.mark.slow
 def test_bf16_follows_single_precision_over_50_steps():
-    single, half = build_case('quadmix'), build_case('quadmix')
+    single, half = build_case('dacs'), build_case('dacs')
     expected = torch.tensor(losses(single, sgd(single), 50))
     found = torch.tensor(losses(half, sgd(half, MixedPrecisionOptimWrapper, dtype='bf16'), 50))
     assert expected[-4:].mean() < 0.9 * expected[:4].mean(), 'the run must learn something'
