@@ -49,9 +49,13 @@ def test_bf16_follows_single_precision_over_50_steps():
 def test_the_teacher_is_computed_in_the_students_precision():
     model = build_case('dacs')
     types = {}
+
+    def note(name, output):
+        types[name] = output[0].dtype
+
     for name in ('student', 'teacher'):
         getattr(model, name).backbone.register_forward_hook(
-            lambda module, args, output, name=name: types.setdefault(name, output[0].dtype))
+            lambda module, args, output, name=name: note(name, output))
     model.train_step(domains(0), sgd(model, MixedPrecisionOptimWrapper, dtype='bf16'))
     assert types == {'student': torch.bfloat16, 'teacher': torch.bfloat16}
 
