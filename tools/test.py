@@ -17,6 +17,7 @@ from mmseg.registry import RUNNERS
 from udass.engine.checkpoint import atomic_target
 from udass.engine.command import run_command
 from udass.engine.config import explain_type_error, load_config
+from udass.engine.processes import processes_ended
 from udass.evaluation import ClassIoUMetric, IoUTable, use_for_submission
 
 
@@ -132,7 +133,8 @@ def main() -> None:
     args = parse_args()
     if args.debug:
         os.environ['UDASS_DEBUG'] = '1'
-    run_command(lambda: test(args))
+    with processes_ended():
+        run_command(lambda: test(args))
 
 
 if __name__ == '__main__':

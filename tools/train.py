@@ -2,7 +2,7 @@
 
     python tools/train.py configs/streets_quadmix.py
 
-Ctrl-C saves a checkpoint; the same command with --resume goes on from there.
+Ctrl-C saves a checkpoint; the same command with --resume goes on from there. On several GPUs: tools/dist_train.sh.
 """
 import argparse
 import os
@@ -16,6 +16,7 @@ from mmseg.registry import RUNNERS
 from udass.engine.checkpoint import has_checkpoint
 from udass.engine.command import run_command
 from udass.engine.config import explain_type_error, load_config
+from udass.engine.processes import processes_ended
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -30,7 +31,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='settings that replace those of the config, e.g. train_cfg.max_iters=100')
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm'), default='none', help='how processes start')
-    parser.add_argument('--amp', action='store_true', help='automatic mixed precision (needs a GPU)')
+    parser.add_argument('--amp', choices=('bf16', 'fp16'), help='mixed precision (default: as in the config)')
     parser.add_argument('--deterministic', action='store_true', help='deterministic algorithms on the GPU (slower)')
     parser.add_argument('--seed', type=int, help='seed of every random stream (default: that of the config)')
     parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
@@ -50,8 +51,8 @@ def build_config(args: argparse.Namespace) -> Config:
         os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
         config.randomness['deterministic'] = True
         config.env_cfg['cudnn_benchmark'] = False
-    if args.amp:
-        use_mixed_precision(config)
+    if args.amp is not None:
+        config.amp = args.amp
     if args.resume is not None:
         resume_from(config, args.resume)
     return config
@@ -65,27 +66,25 @@ def resume_from(config: Config, checkpoint: str) -> None:
         config.resume, config.load_from = True, None
 
 
-def use_mixed_precision(config: Config) -> None:
-    """Sets the optimizer wrapper for mixed precision.
+def resume_command(arguments: list[str], processes: int = 1) -> str:
+    """What to type to continue the interrupted command.
 
-    Raises:
-        ValueError: there is no GPU, where mixed precision would not train faster but worse.
+    Args:
+        arguments: of this tool; under torchrun the config comes first, as tools/dist_train.sh gives it.
+        processes: how many there are.
     """
-    import torch
-    if not torch.cuda.is_available():
-        raise ValueError('--amp needs a CUDA device and none was found; leave --amp out')
-    children = [value for value in config.optim_wrapper.values() if isinstance(value, dict)]
-    for wrapper in [config.optim_wrapper] if 'optimizer' in config.optim_wrapper else children:
-        wrapper['type'] = 'AmpOptimWrapper'
-
-
-def resume_command(arguments: list[str]) -> str:
-    """What to type to continue the interrupted command."""
     kept = list(arguments)
     if '--resume' in kept:
         place = kept.index('--resume')
         has_value = place + 1 < len(kept) and kept[place + 1].endswith('.pth')
         del kept[place:place + 1 + has_value]
+    if '--launcher' in kept:
+        place = kept.index('--launcher')
+        launcher = kept[place + 1]
+        del kept[place:place + 2]
+        if launcher == 'slurm':
+            return 'the same tools/slurm_train.sh command and --resume'
+        return shlex.join(['tools/dist_train.sh', kept[0], str(processes), *kept[1:], '--resume'])
     return shlex.join(['python', 'tools/train.py', *kept, '--resume'])
 
 
@@ -93,7 +92,8 @@ def main() -> None:
     args = parse_args()
     if args.debug:
         os.environ['UDASS_DEBUG'] = '1'
-    run_command(lambda: train(args))
+    with processes_ended():
+        run_command(lambda: train(args))
 
 
 def train(args: argparse.Namespace) -> None:
@@ -103,7 +103,8 @@ def train(args: argparse.Namespace) -> None:
         runner.train()
     except SystemExit as stop:
         if stop.code in (130, 143):
-            runner.logger.info(f'Resume with: {resume_command(sys.argv[1:])}')
+            runner.logger.info(f'Resume with: {resume_command(sys.argv[1:], runner.world_size)}')
+            runner.host_exchange.wait()
         raise
     except TypeError as error:
         explanation = explain_type_error(error, config.to_dict())

@@ -10,7 +10,8 @@ env_cfg = dict(
     cudnn_benchmark=True,
     # OpenMP threads of OpenCV inside forked loader workers only compete with each other.
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'))
+    # Seconds that a process waits for the others. NCCL on GPUs and gloo on CPUs is chosen by the runner.
+    dist_cfg=dict(timeout=1800))
 
 randomness = dict(seed=0)
 

@@ -47,26 +47,14 @@ def test_the_command_line_of_training_changes_the_config(toy, monkeypatch):
     assert built('--launcher', 'slurm').launcher == 'slurm'
 
 
-def test_mixed_precision_needs_a_gpu(toy, monkeypatch):
-    args = train_tool.parse_args([str(toy / 'toy.py'), '--amp'])
-    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
-    with pytest.raises(ValueError, match='--amp needs a CUDA device'):
-        train_tool.build_config(args)
-    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
-    assert train_tool.build_config(args).optim_wrapper.type == 'AmpOptimWrapper'
+def test_mixed_precision_is_chosen_on_the_command_line(toy):
+    def built(*arguments):
+        return train_tool.build_config(train_tool.parse_args([str(toy / 'toy.py'), *arguments]))
 
-
-def test_mixed_precision_reaches_every_optimizer_and_nothing_else(monkeypatch):
-    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
-
-    def wrapper(name, *options):
-        arguments = [str(PROJECT / 'configs' / f'{name}.py'), '--amp', *options]
-        return train_tool.build_config(train_tool.parse_args(arguments)).optim_wrapper
-
-    both = wrapper('gta2cs_advseg')
-    assert 'type' not in both and both.student.type == both.alignment.type == 'AmpOptimWrapper'
-    named = wrapper('gta2cs_mic', '--cfg-options', 'optim_wrapper.constructor=DefaultOptimWrapperConstructor')
-    assert (named.type, named.optimizer.type) == ('AmpOptimWrapper', 'AdamW') and 'type' not in named.paramwise_cfg
+    assert built().get('amp') is None and built('--amp', 'fp16').amp == 'fp16'
+    assert built('--cfg-options', 'amp=bf16', 'channels_last=True', 'compile=True').amp == 'bf16'
+    with pytest.raises(SystemExit):
+        built('--amp', 'fp8')
 
 
 def test_a_first_start_with_resume_keeps_what_to_start_from(toy, tmp_path):
@@ -88,9 +76,16 @@ def test_the_work_dir_is_named_after_the_config(tmp_path, toy):
 
 @pytest.mark.parametrize('given, kept', [
     (['c.py', '--seed', '1'], 'c.py --seed 1'), (['c.py', '--resume'], 'c.py'),
-    (['c.py', '--resume', 'a.pth', '--amp'], 'c.py --amp'), (['--resume', 'c.py'], 'c.py')])
+    (['c.py', '--resume', 'a.pth', '--amp', 'bf16'], 'c.py --amp bf16'), (['--resume', 'c.py'], 'c.py')])
 def test_the_command_to_resume_is_complete(given, kept):
     assert train_tool.resume_command(given) == f'python tools/train.py {kept} --resume'
+
+
+def test_the_command_to_resume_starts_as_many_processes():
+    arguments = ['c.py', '--seed', '1', '--launcher', 'pytorch']
+    assert train_tool.resume_command(arguments, 4) == 'tools/dist_train.sh c.py 4 --seed 1 --resume'
+    assert train_tool.resume_command(['c.py', '--launcher', 'slurm'], 4) == \
+        'the same tools/slurm_train.sh command and --resume'
 
 
 def test_the_test_tool_prints_the_table_and_writes_json_and_pictures(toy, tmp_path, capsys):

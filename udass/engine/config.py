@@ -18,7 +18,7 @@ _FILLED_IN = {'self', 'runner', 'dataloader', 'params', 'optimizer'}
 _STREAM_KEYS = {'draws', 'mixes'}
 # Keys of a config beside the runner's arguments that mmengine reads.
 _CONFIG_KEYS = {'runner_type', 'custom_imports', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'compile',
-                'activation_checkpointing', 'efficient_conv_bn_eval'}
+                'amp', 'channels_last', 'activation_checkpointing', 'efficient_conv_bn_eval'}
 # Dicts without a type whose keys depend on what reads them.
 _FREE_FORM = {'test_cfg', 'train_cfg', 'metainfo', 'data_prefix', 'paramwise_cfg', 'custom_keys', 'clip_grad',
               'env_cfg', 'mp_cfg', 'dist_cfg', 'model_wrapper_cfg'}

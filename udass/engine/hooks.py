@@ -10,6 +10,7 @@ from mmseg.registry import HOOKS
 from torch import Tensor
 
 from udass.datasets.transforms.loading import read_image
+from udass.models.ranks import average_over_ranks_
 from udass.visualization.panels import draw_comparison, draw_training_panel, save_picture
 
 
@@ -18,7 +19,7 @@ class ScalarLogHook(RuntimeInfoHook):
     """mmengine's RuntimeInfoHook without a device synchronisation per scalar and iteration.
 
     The scalars that ``train_step`` returns stay on the device and are read as one tensor at the end of each interval;
-    the log gets their mean over the interval.
+    the log gets their mean over the interval and over all processes.
 
     Args:
         interval (int | None): iterations between two readings; None takes that of the LoggerHook.
@@ -66,13 +67,15 @@ class ScalarLogHook(RuntimeInfoHook):
 
 
 def _read_means(pending: dict[str, list[Tensor | float]]) -> dict[str, float]:
-    """Mean of each list of scalars, with one transfer from the device for all of them."""
+    """Mean of each list of scalars over its entries and the processes, with one transfer from the device for all."""
     names, means = [], []
     for name, values in pending.items():
         if isinstance(values[0], Tensor):
             names.append(name)
             means.append(torch.stack([value.reshape(()) for value in values]).float().mean())
-    read = dict(zip(names, torch.stack(means).tolist() if means else [], strict=True))
+    joined = torch.stack(means) if means else torch.zeros(0)
+    average_over_ranks_([joined] if means else [])
+    read = dict(zip(names, joined.tolist(), strict=True))
     return {name: read[name] if name in read else sum(values) / len(values) for name, values in pending.items()}
 
 

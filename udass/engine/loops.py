@@ -4,7 +4,6 @@ from contextlib import nullcontext
 from functools import partial
 
 import torch
-from mmengine.dist import all_reduce
 from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import LOOPS
@@ -13,10 +12,9 @@ from torch.utils.data import DataLoader
 from udass.engine.checkpoint import SafeCheckpointHook
 from udass.engine.domain_loader import DomainIterator, DomainLoader
 from udass.engine.interrupt import Interrupted, InterruptGuard, start_worker
-from udass.engine.random_state import preserved_random_state, set_random_state
-
-# In a distributed run the processes agree on an interrupt every so many iterations: the exchange waits for the device.
-_AGREE_INTERVAL = 10
+from udass.engine.random_state import preserved_random_state, set_random_state, start_random_state
+from udass.engine.rank_state import joined_statistics
+from udass.models.ranks import seed_of_rank
 
 
 @LOOPS.register_module()
@@ -90,6 +88,9 @@ class UDATrainLoop(IterBasedTrainLoop):
                 self.dataloader_iterator.skip_iter(self._iter)
             if self.resumed_random_state is not None:
                 set_random_state(self.resumed_random_state)
+            elif self.runner.rank > 0 or self._iter > 0:
+                # Networks are built from one seed on all processes; dropout is each one's own.
+                start_random_state(seed_of_rank(self.runner.seed, self.runner.rank, self._iter))
             try:
                 self._run_iterations(guard)
             except Interrupted:
@@ -115,29 +116,25 @@ class UDATrainLoop(IterBasedTrainLoop):
         # Workers may take long to start or to read; waiting for them changes nothing. Without workers the batch is
         # made here, and the random states are restored after each sample: that must not be cut short.
         waits = not self.runner.distributed and self.dataloader.has_workers
+        batch = None
         try:
             with guard.immediate() if waits else nullcontext():
-                return next(self.dataloader_iterator)
+                batch = next(self.dataloader_iterator)
         except Exception as error:
             # Between two batches nothing is half-done. A SIGTERM to the whole process group may have ended the workers.
-            if guard.signum is not None and isinstance(error, RuntimeError):
-                raise Interrupted from None
-            if not self.runner.distributed and self._iter > self._first_iter:
-                self._save()
-            raise
+            if guard.signum is None or not isinstance(error, RuntimeError):
+                if not self.runner.distributed and self._iter > self._first_iter:
+                    self._save()
+                raise
+        self._stop_if_any(batch is None)
+        return batch
 
     def _check_interrupt(self, guard: InterruptGuard) -> None:
-        wanted = guard.signum is not None or self.failure is not None
-        if not self.runner.distributed:
-            stop = wanted
-        elif self._iter % _AGREE_INTERVAL == 0:
-            # All processes must leave at the same iteration, or the rest waits for the missing one for ever.
-            flag = torch.tensor(int(wanted))
-            all_reduce(flag, op='max')
-            stop = bool(flag)
-        else:
-            stop = False
-        if stop:
+        self._stop_if_any(guard.signum is not None or self.failure is not None)
+
+    def _stop_if_any(self, stop: bool) -> None:
+        """All processes leave at the same iteration, or the rest would wait for the missing one for ever."""
+        if self.runner.host_exchange.any(stop):
             raise Interrupted
 
     def _validation_is_due(self) -> bool:
@@ -151,7 +148,9 @@ class UDATrainLoop(IterBasedTrainLoop):
         # Building the loader's iterator draws from torch's generator: the training must not notice.
         with preserved_random_state():
             if self.runner.distributed:
-                self.runner.val_loop.run()
+                model = self.runner.model.module if is_model_wrapper(self.runner.model) else self.runner.model
+                with joined_statistics(model):
+                    self.runner.val_loop.run()
             else:
                 try:
                     with guard.immediate():
@@ -170,6 +169,8 @@ class UDATrainLoop(IterBasedTrainLoop):
             advice = f'saved as {hooks[0].save_now(self.runner)}. To go on, give the same command with --resume'
         else:
             advice = 'not saved: default_hooks.checkpoint is no SafeCheckpointHook'
+        # torchrun ends the others as soon as one has gone: it must not be before the checkpoint is written.
+        self.runner.host_exchange.wait()
         self.runner.logger.info(f'Stopped after iteration {self._iter} of {self._max_iters}, {advice}.')
         self.runner.visualizer.close()
 

@@ -8,7 +8,7 @@ from mmengine.optim import OptimWrapper
 from mmseg.registry import RUNNERS
 from torch import Tensor
 
-from udass.uda.adapter import unwrap
+from udass.uda.networks import unwrap
 
 
 class Preview:

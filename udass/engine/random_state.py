@@ -33,6 +33,13 @@ def set_random_state(state: dict) -> None:
         torch.cuda.set_rng_state(state['cuda'].cpu())
 
 
+def start_random_state(seed: int) -> None:
+    """Seeds the generators of Python, NumPy and torch (all devices) with a number >= 0."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
 @contextmanager
 def preserved_random_state() -> Iterator[None]:
     """Leaves the generators as they were before: for work in between that must not change the training."""

@@ -4,19 +4,31 @@ import os
 import re
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
-from mmengine.dist import all_gather_object, is_main_process
-from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapper
+import torch
+from mmengine.device import get_device
+from mmengine.dist import broadcast, is_main_process
+from mmengine.model import convert_sync_batchnorm, is_model_wrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop, Runner
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import RUNNERS
-from torch import nn
+from torch import Tensor, nn
 
 from udass.engine.checkpoint import PlainHistoryHook, atomic_target, resumable_checkpoint
+from udass.engine.data_parallel import PartsDataParallel
 from udass.engine.logs import file_only
+from udass.engine.precision import (
+    checkpoint_without_reentry,
+    compile_networks,
+    use_channels_last,
+    with_mixed_precision,
+)
+from udass.engine.processes import HostExchange, start_processes
 from udass.engine.random_state import get_random_state
+from udass.engine.rank_state import joined_statistics, rank_state, with_rank_state
 from udass.models.checkpoints import load_strictly, read_checkpoint, weights_of
 
 
@@ -36,16 +48,75 @@ def check_class_count(model: nn.Module, dataset: object) -> None:
                              'decode head, or choose the dataset it was made for')
 
 
+def check_sync_bn(kind: str | None) -> None:
+    """Whether batch norm can be synchronised as asked for.
+
+    Raises:
+        ValueError: of another kind than torch's, or without a GPU.
+    """
+    if kind not in (None, 'torch'):
+        raise ValueError(f"sync_bn is 'torch' or None (mmcv's needs its compiled operations); got {kind!r}")
+    if kind is not None and not torch.cuda.is_available():
+        raise ValueError("sync_bn='torch' works on GPUs only, and there is none: leave sync_bn out. Each process then "
+                         'normalises with the statistics of its own batch')
+
+
 @RUNNERS.register_module()
 class UDARunner(Runner):
     """mmengine's runner for this project; arguments as there.
 
     * Loading a checkpoint is strict and reads tensors and plain containers only.
-    * Saving is atomic, and a checkpoint holds the random states of every process.
+    * Saving is atomic, and a checkpoint holds what differs between the processes for each of them.
+    * Several processes find each other with or without a GPU, and train the parts of the model (`PartsDataParallel`).
     * ``resume=True`` without ``load_from`` continues the newest whole checkpoint of the work dir, if there is any.
     * Heads and datasets must agree on the number of classes.
     * The environment, the config and the options per parameter (1000 lines) go to the log file, not to the terminal.
     """
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """mmengine's; ``dist_cfg`` may hold ``backend`` and ``timeout`` of `start_processes`."""
+        if self.distributed and not torch.distributed.is_initialized():
+            start_processes(self.launcher, **env_cfg.get('dist_cfg', {}))
+        super().setup_env(env_cfg)
+        self.host_exchange = HostExchange()
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Moves the model to its device, in the layout that the config asks for, and wraps it for several processes.
+
+        Raises:
+            ValueError: ``sync_bn`` is asked for where it does not exist.
+        """
+        check_sync_bn(self.cfg.get('sync_bn'))
+        model = model.to(get_device())
+        checkpoint_without_reentry(model)
+        if self.cfg.get('channels_last', False):
+            use_channels_last(model)
+        if not self.distributed or model_wrapper_cfg is not None:
+            return super().wrap_model(model_wrapper_cfg, model)
+        if self.cfg.get('sync_bn') is not None:
+            model = convert_sync_batchnorm(model)
+        unused = self.cfg.get('find_unused_parameters', getattr(model, 'leaves_parameters_out', False))
+        return PartsDataParallel(model, find_unused_parameters=unused)
+
+    def _init_model_weights(self) -> None:
+        model = self._plain_model
+        if hasattr(model, 'init_weights'):
+            model.init_weights()
+            # Extra states (counters, templates) are no tensors, and those of the main process are not everybody's.
+            for value in model.state_dict().values():
+                if isinstance(value, Tensor):
+                    broadcast(value)
+
+    @property
+    def _plain_model(self) -> nn.Module:
+        return self.model.module if is_model_wrapper(self.model) else self.model
+
+    def _maybe_compile(self, target: str) -> None:
+        options = self.cfg.get('compile')
+        if options is None or options is False:
+            return
+        compiled = compile_networks(self._plain_model, {} if options is True else options)
+        self.logger.info(f'Compiled: {", ".join(compiled)}. The first iterations take much longer')
 
     def _log_env(self, env_cfg: dict) -> None:
         with file_only(self.logger):
@@ -67,9 +138,16 @@ class UDARunner(Runner):
         """Names of the hooks in the order in which they run (mmengine lists them once per stage)."""
         return ', '.join(type(hook).__name__ for hook in self.hooks)
 
-    def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper:
+    def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper | OptimWrapperDict:
+        """mmengine's, in the precision that ``amp`` of the config says."""
+        if isinstance(optim_wrapper, OptimWrapper):
+            return optim_wrapper
+        if self.cfg.get('amp') is not None:
+            optim_wrapper = with_mixed_precision(optim_wrapper, self.cfg.amp)
+        # Options per parameter go by its name, which is not to depend on the number of processes.
+        plain = self.model.plain() if isinstance(self.model, PartsDataParallel) else nullcontext()
         # mmengine warns of each parameter that is not trained: every one of the teacher's.
-        with file_only(self.logger, logging.ERROR):
+        with file_only(self.logger, logging.ERROR), plain:
             return super().build_optim_wrapper(optim_wrapper)
 
     def build_param_scheduler(self, scheduler: dict | list) -> dict | list:
@@ -159,6 +237,7 @@ class UDARunner(Runner):
         for pattern, replacement in [(r'^module\.', '')] if revise_keys is None else revise_keys:
             state = OrderedDict((re.sub(pattern, replacement, key), value) for key, value in state.items())
         model = self.model.module if is_model_wrapper(self.model) else self.model
+        state = with_rank_state(state, checkpoint.get('meta', {}).get('rank_states', []), self.rank, self.world_size)
         if strict:
             load_strictly(model, state, filename)
         else:
@@ -186,30 +265,44 @@ class UDARunner(Runner):
         if self.seed != seed:
             raise ValueError(f'{filename} was trained with seed {self.seed}, this run has seed {seed}: the data '
                              f'streams would differ. Resume with --seed {self.seed}')
+        self._resume_ranks(filename)
+
+    def _resume_ranks(self, filename: str) -> None:
+        """Gives each process its random state back, or, with another number of processes, a new one."""
         states = self._loaded_meta.get('random_states', [])
-        if len(states) == self.world_size:
+        before, now = len(states), self.world_size
+        if before == now:
             self.train_loop.resumed_random_state = states[self.rank]
-        else:
-            self.logger.warning(f'{filename} holds the random states of {len(states)} processes, this run has '
-                                f'{self.world_size}: going on from the seed, not bit for bit')
+            return
+        if hasattr(self._plain_model, 'start_ranks'):
+            self._plain_model.start_ranks()
+        self.logger.warning(
+            f'{filename} was written by {before} processes, this run has {now}. Networks, optimizers, schedules and '
+            'counters go on. What changes: an iteration learns from '
+            f'{now}/{before} as many images at the same learning rate; the data streams stand where {now} processes '
+            f'would be after {self.iter} iterations; random states and templates start anew, so that the result is '
+            f'not bit for bit that of {before} processes')
 
     def save_checkpoint(self, out_dir: str, filename: str, file_client_args: dict | None = None,
                         save_optimizer: bool = True, save_param_scheduler: bool = True, meta: dict | None = None,
                         by_epoch: bool = True, backend_args: dict | None = None) -> None:
-        """Saves a checkpoint atomically. To be called by every process: each adds its random state.
+        """Saves a checkpoint atomically. To be called by every process: each adds what differs between them.
 
         Arguments as in mmengine, except that only local folders are written to.
         """
         if file_client_args is not None or backend_args is not None:
             raise ValueError('checkpoints are written to local folders only: leave file_client_args and backend_args '
                              f'out, got {file_client_args} and {backend_args}')
-        meta = {**(meta or {}), 'random_states': all_gather_object(get_random_state())}
-        if not is_main_process():
-            return
-        os.makedirs(out_dir, exist_ok=True)
-        with file_only(self.logger, logging.ERROR), atomic_target(Path(out_dir) / filename) as temporary:
-            super().save_checkpoint(str(temporary.parent), temporary.name, save_optimizer=save_optimizer,
-                                    save_param_scheduler=save_param_scheduler, meta=meta, by_epoch=by_epoch)
+        states = self.host_exchange.gather((get_random_state(), rank_state(self._plain_model)))
+        with joined_statistics(self._plain_model):
+            if not is_main_process():
+                return
+            random_states, rank_states = zip(*states, strict=True)
+            meta = {**(meta or {}), 'random_states': list(random_states), 'rank_states': list(rank_states)}
+            os.makedirs(out_dir, exist_ok=True)
+            with file_only(self.logger, logging.ERROR), atomic_target(Path(out_dir) / filename) as temporary:
+                super().save_checkpoint(str(temporary.parent), temporary.name, save_optimizer=save_optimizer,
+                                        save_param_scheduler=save_param_scheduler, meta=meta, by_epoch=by_epoch)
 
 
 def _flat(schedulers: dict | list) -> list:

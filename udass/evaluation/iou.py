@@ -129,13 +129,14 @@ class ClassIoUMetric(IoUMetric):
     Args:
         ignore_index (int): label of pixels that do not count.
         output_dir (str | None): folder for the predictions as PNG files of class ids; None writes none.
-        collect_device (str): where results of several processes are gathered, ``cpu`` or ``gpu``.
+        collect_device (str): how the results of several processes come together: ``gpu`` through their connection
+            (which may be one of CPUs), ``cpu`` through files in the working folder.
         prefix (str | None): put before the names of the results.
     """
     # Without a prefix mmengine warns at every start.
     default_prefix = ''
 
-    def __init__(self, ignore_index: int = 255, output_dir: str | None = None, collect_device: str = 'cpu',
+    def __init__(self, ignore_index: int = 255, output_dir: str | None = None, collect_device: str = 'gpu',
                  prefix: str | None = None) -> None:
         super().__init__(ignore_index=ignore_index, output_dir=output_dir, collect_device=collect_device, prefix=prefix)
         self.table: IoUTable | None = None

@@ -30,7 +30,7 @@ class SubmissionFiles(BaseMetric):
 
     Args:
         path (str): zip file to write; one that exists is replaced.
-        collect_device (str): where the lists of several processes are gathered, ``cpu`` or ``gpu``.
+        collect_device (str): how the lists of several processes come together, see ``ClassIoUMetric``.
         prefix (str | None): put before the names of the results.
 
     Raises:
@@ -39,7 +39,7 @@ class SubmissionFiles(BaseMetric):
     # Without a prefix mmengine warns at every start.
     default_prefix = ''
 
-    def __init__(self, path: str, collect_device: str = 'cpu', prefix: str | None = None) -> None:
+    def __init__(self, path: str, collect_device: str = 'gpu', prefix: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         if not path.endswith('.zip'):
             raise ValueError(f'a submission is a zip file: its name must end in .zip, got {path}')

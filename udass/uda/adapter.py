@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from udass.models.segmentors import HRDAEncoderDecoder, Outputs
+from udass.models.ranks import rank, seed_of_rank
+from udass.models.segmentors import FlowGuidedEncoderDecoder, HRDAEncoderDecoder, Outputs
 from udass.models.windows import Box
 from udass.uda.alignment import train_discriminator
 from udass.uda.checks import check_adapter, check_optimizers
@@ -22,7 +23,7 @@ from udass.uda.clip import IGNORE, Clip
 from udass.uda.ema import evaluate_with_batch_statistics
 from udass.uda.inputs import flow_of, what_is_shown
 from udass.uda.mixing.long_tail import LongTail, group_long_tail
-from udass.uda.networks import load_networks
+from udass.uda.networks import load_networks, unwrap, without_decoder
 from udass.uda.passes import Kept, Pass
 
 
@@ -49,7 +50,7 @@ class DomainAdapter(BaseModel):
             running ones.
         eval_branch: which network validates and tests, ``student`` (the reference) or ``teacher``.
         seed: start of the step's own random stream (classes, colours, blocks, detail crops), whose state is saved; None
-            takes the seed that torch was given (the runner's).
+            takes the seed that torch was given (the runner's). Each process has a stream of its own.
 
     Raises:
         ValueError: components that need each other are not given together, or do not fit each other.
@@ -81,7 +82,7 @@ class DomainAdapter(BaseModel):
                              'the target: give ema too')
         self.student = MODELS.build(student)
         self.teacher = None if ema is None else MODELS.build(student).requires_grad_(False)
-        self.imagenet = None if feature_distance is None else _without_decoder(MODELS.build(student))
+        self.imagenet = None if feature_distance is None else without_decoder(MODELS.build(student))
         self.ema = _build(ema)
         self.pseudo_labels = _build(pseudo_labels)
         self.mixing = _build(mixing)
@@ -93,7 +94,8 @@ class DomainAdapter(BaseModel):
         self.data_preprocessor = self.student.data_preprocessor
         self.teacher_batch_statistics = teacher_batch_statistics
         self.eval_branch = eval_branch
-        self.generator = torch.Generator().manual_seed(torch.initial_seed() if seed is None else seed)
+        self.seed = torch.initial_seed() if seed is None else seed
+        self.generator = torch.Generator().manual_seed(seed_of_rank(self.seed, rank()))
         self.iteration = 0
         self.keep_panels = False
         self.panels: dict[str, dict] = {}
@@ -137,7 +139,8 @@ class DomainAdapter(BaseModel):
         source, target = self.labelled_clip(data['source']), None
         if self.ema is not None:
             self.ema.update(self.teacher, unwrap(self.student))
-            target = self.pseudo_labelled_clip(data['target'])
+            with optimizer.optim_context(self.teacher):  # its precision is the student's
+                target = self.pseudo_labelled_clip(data['target'])
             log['confidence'] = target.confidence.mean()
         elif self.alignment is not None:
             target = self.unlabelled_clip(data['target'])
@@ -313,7 +316,7 @@ class DomainAdapter(BaseModel):
     def teacher_logits(self, frames: Tensor) -> Tensor:
         """Teacher scores (N, C, H, W) of pixels (N, 3, H, W)."""
         meta = dict(img_shape=frames.shape[-2:], ori_shape=frames.shape[-2:], pad_shape=frames.shape[-2:])
-        return self.teacher.encode_decode(self.data_preprocessor.normalize(frames), [meta] * len(frames))
+        return self.teacher.encode_decode(self.data_preprocessor.normalize(frames), [meta] * len(frames)).float()
 
     # --------------------------------------------------------------- module plumbing
 
@@ -341,6 +344,20 @@ class DomainAdapter(BaseModel):
         if 'teacher' in loaded:
             self.ema.keep_teacher()
         return loaded
+
+    @property
+    def leaves_parameters_out(self) -> bool:
+        """Whether some pass of a step does without some of the student's parameters (DDP must be told)."""
+        student = unwrap(self.student)
+        # Unlabelled images need no auxiliary decoder; images have no flow along which to fuse.
+        without_auxiliary = self.alignment is not None and student.with_auxiliary_head
+        return without_auxiliary or isinstance(student, FlowGuidedEncoderDecoder)
+
+    def start_ranks(self) -> None:
+        """Go on with another number of processes: new random streams, and no templates (all need them or none)."""
+        self.generator.manual_seed(seed_of_rank(self.seed, rank(), self.iteration))
+        if hasattr(self.mixing, 'bank'):
+            self.mixing.bank.clear()
 
     def train(self, mode: bool = True) -> 'DomainAdapter':
         """As usual, but nothing random is ever active in the teacher, and the ImageNet network always evaluates."""
@@ -375,15 +392,3 @@ class DomainAdapter(BaseModel):
 
 def _build(config: dict | None, **default_args: object) -> nn.Module | None:
     return None if config is None else MODELS.build(config, default_args=default_args)
-
-
-def _without_decoder(segmentor: nn.Module) -> nn.Module:
-    """What gives features, frozen."""
-    for name in ('decode_head', 'auxiliary_head'):
-        setattr(segmentor, name, None)
-    return segmentor.requires_grad_(False).eval()
-
-
-def unwrap(module: nn.Module) -> nn.Module:
-    """The module itself, without DDP around it."""
-    return module.module if is_model_wrapper(module) else module

@@ -7,11 +7,14 @@ aggregation"; the kernel is that of Long et al. 2015 (DAN, arXiv 1502.02791).
 import torch
 from torch import Tensor
 
+from udass.models.ranks import sum_over_ranks
+
 _KERNELS = 5
 _FACTOR = 2.0
 
 
-def class_centroids(scores: Tensor, labels: Tensor | None = None, min_pixels: int = 5) -> Tensor:
+def class_centroids(scores: Tensor, labels: Tensor | None = None, min_pixels: int = 5,
+                    over_ranks: bool = True) -> Tensor:
     """Mean scores of the pixels of each class, (C, C); a class with fewer than ``min_pixels`` pixels is a zero row.
 
     Args:
@@ -19,6 +22,7 @@ def class_centroids(scores: Tensor, labels: Tensor | None = None, min_pixels: in
         labels: (N, H, W); only pixels whose largest score is that of their label count. None takes the class of the
             largest score.
         min_pixels: over the whole batch.
+        over_ranks: the batches of all processes count as one, see `sum_over_ranks`.
     """
     predicted = scores.argmax(dim=1)
     number = scores.shape[1]
@@ -28,6 +32,8 @@ def class_centroids(scores: Tensor, labels: Tensor | None = None, min_pixels: in
     index = predicted.flatten()
     sums = scores.new_zeros(number, number).index_add(0, index, vectors * weight[:, None])
     counts = scores.new_zeros(number).index_add(0, index, weight)
+    if over_ranks:
+        sums, counts = sum_over_ranks(sums), sum_over_ranks(counts)
     return sums / counts.clamp(min=1)[:, None] * (counts >= min_pixels)[:, None]
 
 

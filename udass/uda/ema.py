@@ -8,6 +8,8 @@ import torch
 from mmseg.registry import MODELS
 from torch import nn
 
+from udass.models.ranks import average_over_ranks_, running_statistics
+
 
 @MODELS.register_module()
 class EMA(nn.Module):
@@ -19,7 +21,7 @@ class EMA(nn.Module):
     Args:
         alpha: largest share of the old teacher that is kept, in [0, 1).
         copy_buffers: also copy the student's buffers (running statistics of batch norm). The reference leaves the
-            teacher its own.
+            teacher its own. With several processes the teacher gets the mean of their students'.
 
     Raises:
         ValueError: alpha outside [0, 1).
@@ -41,6 +43,8 @@ class EMA(nn.Module):
         if self.copy_buffers:
             for mine, theirs in zip(teacher.buffers(), student.buffers(), strict=True):
                 mine.copy_(theirs)
+            # The teacher must be the same on all ranks, and the students' statistics are not.
+            average_over_ranks_(running_statistics(teacher))
         self.steps += 1
 
     def keep_teacher(self) -> None:

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from udass.models.ranks import mean_over_ranks
+
 
 def class_cells(labels: Tensor, classes: Sequence[int], size: tuple[int, int], min_ratio: float) -> Tensor:
     """Cells of a coarse grid that one of the classes fills to at least ``min_ratio``.
@@ -27,15 +29,17 @@ def class_cells(labels: Tensor, classes: Sequence[int], size: tuple[int, int], m
     return (F.adaptive_avg_pool2d(wanted.float(), size) >= min_ratio).any(dim=1)
 
 
-def feature_distance(features: Tensor, anchors: Tensor, cells: Tensor) -> Tensor:
+def feature_distance(features: Tensor, anchors: Tensor, cells: Tensor, over_ranks: bool = True) -> Tensor:
     """Mean Euclidean distance over the channels of marked cells; 0 where no cell is marked.
 
     Args:
         features, anchors: (N, D, h, w).
         cells: (N, h, w) bool.
+        over_ranks: the mean is over the cells of all processes, see `mean_over_ranks`.
     """
     distance = torch.linalg.vector_norm(features.float() - anchors.float(), dim=1)
-    return (distance * cells).sum() / cells.sum().clamp(min=1)
+    total, number = (distance * cells).sum(), cells.sum()
+    return mean_over_ranks(total, number) if over_ranks else total / number.clamp(min=1)
 
 
 @MODELS.register_module()
@@ -45,18 +49,20 @@ class FeatureDistance:
     Args:
         weight: factor of the term (lambda in the paper).
         min_ratio: share of a feature cell that a thing must fill to count, in (0.5, 1].
+        over_ranks: see `feature_distance`.
 
     Raises:
         ValueError: a number out of its range.
     """
 
-    def __init__(self, weight: float = 0.005, min_ratio: float = 0.75) -> None:
+    def __init__(self, weight: float = 0.005, min_ratio: float = 0.75, over_ranks: bool = True) -> None:
         if weight < 0:
             raise ValueError(f'weight is a factor of the loss, 0 or more; got {weight}')
         if not 0.5 < min_ratio <= 1:
             raise ValueError(f'min_ratio is a share of a cell in (0.5, 1]; got {min_ratio}')
         self.weight = weight
         self.min_ratio = min_ratio
+        self.over_ranks = over_ranks
         self.classes: list[int] | None = None
 
     def use_metainfo(self, metainfo: Mapping) -> None:
@@ -78,4 +84,4 @@ class FeatureDistance:
             raise ValueError('FeatureDistance does not know the thing classes yet: call use_metainfo (the training '
                              'loop does) with the metainfo of the source data set')
         cells = class_cells(labels, self.classes, tuple(features.shape[-2:]), self.min_ratio)
-        return self.weight * feature_distance(features, anchors, cells)
+        return self.weight * feature_distance(features, anchors, cells, self.over_ranks)

@@ -1,7 +1,8 @@
-"""Start weights of an adapter's networks, from a checkpoint of the same or of another method."""
+"""An adapter's networks: their start weights, from a checkpoint of the same or of another method, and their parts."""
 from collections.abc import Mapping
 from pathlib import Path
 
+from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 from udass.models.checkpoints import load_strictly
@@ -48,3 +49,15 @@ def load_networks(networks: Mapping[str, nn.Module | None], weights: Mapping[str
         if network is not None and own is not None:
             load_strictly(network, own, f'{name} of {origin}')
     return [name for name, network in networks.items() if network is not None and name in found]
+
+
+def without_decoder(segmentor: nn.Module) -> nn.Module:
+    """What gives features, frozen."""
+    for name in ('decode_head', 'auxiliary_head'):
+        setattr(segmentor, name, None)
+    return segmentor.requires_grad_(False).eval()
+
+
+def unwrap(module: nn.Module) -> nn.Module:
+    """The module itself, without DDP around it."""
+    return module.module if is_model_wrapper(module) else module

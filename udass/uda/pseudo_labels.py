@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from udass.models.ranks import share_over_ranks
+
 
 @dataclass(frozen=True)
 class PseudoLabel:
@@ -17,7 +19,7 @@ class PseudoLabel:
     weights: Tensor
 
 
-def pseudo_label(logits: Tensor, threshold: float, valid: Tensor | None = None) -> PseudoLabel:
+def pseudo_label(logits: Tensor, threshold: float, valid: Tensor | None = None, over_ranks: bool = True) -> PseudoLabel:
     """Argmax labels; every pixel weighs the share of pixels of the whole batch whose confidence reaches the threshold.
 
     Args:
@@ -25,13 +27,17 @@ def pseudo_label(logits: Tensor, threshold: float, valid: Tensor | None = None) 
         threshold: smallest confidence that counts into the share, in [0, 1] (reference: 0.968).
         valid: (N, H, W) or (N, 1, H, W) bool or float; pixels that are not trusted (image margins) get weight 0. They
             still count in the share, as in the reference.
+        over_ranks: the share is that of the batches of all processes together.
 
     Source: DACS (Tranheden et al. 2021), section 3.3; margins from DAFormer (Hoyer et al. 2022).
     """
     # max(softmax) = 1 / sum(exp(logit - max)): no full softmax map is kept.
+    # In mixed precision a half-precision sum would be coarser than the threshold.
+    logits = logits.float()
     best, labels = logits.max(dim=1)
     confidence = (logits - best[:, None]).exp_().sum(dim=1).reciprocal_()
-    share = (confidence >= threshold).float().mean()
+    confident = confidence >= threshold
+    share = share_over_ranks(confident) if over_ranks else confident.float().mean()
     weights = share.expand_as(confidence)
     if valid is not None:
         weights = weights * valid.reshape(confidence.shape).to(weights.dtype)
@@ -45,17 +51,19 @@ class ConfidencePseudoLabels:
     Args:
         threshold: see `pseudo_label`.
         use_margins: give the margins that the loader marks (``PseudoMargins``) weight 0; DACS trusts them.
+        over_ranks: see `pseudo_label`.
 
     Raises:
         ValueError: a threshold outside [0, 1].
     """
 
-    def __init__(self, threshold: float = 0.968, use_margins: bool = True) -> None:
+    def __init__(self, threshold: float = 0.968, use_margins: bool = True, over_ranks: bool = True) -> None:
         if not 0 <= threshold <= 1:
             raise ValueError(f'threshold is a softmax score in [0, 1]; got {threshold}')
         self.threshold = threshold
         self.use_margins = use_margins
+        self.over_ranks = over_ranks
 
     def __call__(self, logits: Tensor, valid: Tensor | None = None) -> PseudoLabel:
         """Pseudo-labels of scores (N, C, H, W); ``valid`` (N, 1, H, W) as in `pseudo_label`."""
-        return pseudo_label(logits, self.threshold, valid if self.use_margins else None)
+        return pseudo_label(logits, self.threshold, valid if self.use_margins else None, self.over_ranks)

@@ -111,27 +111,30 @@ class CentroidAlignment:
     Args:
         weight: factor of the squared distance in the loss.
         intervals: over how many motions the target's means are averaged: 1 takes (t, t-1), 2 also (t, t-k-1).
+        over_ranks: see `class_centroids`.
 
     Raises:
         ValueError: a negative weight, or other intervals.
     """
 
-    def __init__(self, weight: float = 0.01, intervals: int = 1) -> None:
+    def __init__(self, weight: float = 0.01, intervals: int = 1, over_ranks: bool = True) -> None:
         if weight < 0 or intervals not in (1, 2):
             raise ValueError('CentroidAlignment: weight is a factor of the loss, 0 or more, and intervals 1 or 2; got '
                              f'{weight} and {intervals}')
         self.weight = weight
         self.intervals = intervals
+        self.over_ranks = over_ranks
 
     def source_centroids(self, scores: Tensor, labels: Tensor) -> Tensor:
         """(C, C), of scores (N, C, h, w) and labels (N, H, W): of cells that are classified rightly."""
         size = tuple(scores.shape[2:])
         labels = F.interpolate(labels[:, None].float(), size=size, mode='nearest')[:, 0].long()
-        return class_centroids(scores.detach().float(), labels)
+        return class_centroids(scores.detach().float(), labels, over_ranks=self.over_ranks)
 
     def loss(self, source: Tensor, scores: list[Tensor]) -> Tensor:
         """The weighted distance of the target's scores (N, C, h, w), for each interval, to source means (C, C)."""
-        target = torch.stack([class_centroids(values.float()) for values in scores]).mean(dim=0)
+        means = [class_centroids(values.float(), over_ranks=self.over_ranks) for values in scores]
+        target = torch.stack(means).mean(dim=0)
         return self.weight * maximum_mean_discrepancy(source, target)
 
 

@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from udass.models.ranks import mean_over_ranks
+
 
 @MODELS.register_module()
 class ValidCrossEntropy(nn.Module):
@@ -17,16 +19,21 @@ class ValidCrossEntropy(nn.Module):
     Args:
         loss_weight: factor of the loss.
         loss_name: its name in the log; without the prefix ``loss_`` it would not be trained on.
+        over_ranks: average over the pixels of all processes, not over those of each.
     """
 
-    def __init__(self, loss_weight: float = 1.0, loss_name: str = 'loss_ce') -> None:
+    def __init__(self, loss_weight: float = 1.0, loss_name: str = 'loss_ce', over_ranks: bool = True) -> None:
         super().__init__()
         self.loss_weight = loss_weight
         self.loss_name = loss_name
+        self.over_ranks = over_ranks
 
     def forward(self, scores: Tensor, labels: Tensor, weight: Tensor | None = None, ignore_index: int = 255) -> Tensor:
         """The loss of scores (N, C, H, W) against labels (N, H, W), with weights (N, H, W) or without; a scalar."""
         values = F.cross_entropy(scores, labels, reduction='none', ignore_index=ignore_index)
         if weight is not None:
             values = values * weight
-        return self.loss_weight * values.sum() / (labels != ignore_index).sum().clamp(min=1)
+        number = (labels != ignore_index).sum()
+        if self.over_ranks:
+            return self.loss_weight * mean_over_ranks(values.sum(), number)
+        return self.loss_weight * values.sum() / number.clamp(min=1)

@@ -96,6 +96,10 @@ class TemplateBank(nn.Module):
         """Keep this iteration's clips for the next one."""
         self.source, self.target, self.iteration = source, target, iteration
 
+    def clear(self) -> None:
+        """Have no templates."""
+        self.source, self.target, self.iteration = None, None, None
+
     def get_extra_state(self) -> dict:
         def tensors(clip: Clip | None) -> dict | None:
             return None if clip is None else {field.name: getattr(clip, field.name) for field in fields(clip)}

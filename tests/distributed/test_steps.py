@@ -1,0 +1,75 @@
+"""Two processes compute what one computes on the joined batch."""
+import pytest
+import torch
+
+from tests.distributed.steps import CASES, RANKS, build_case, rank_steps, run_case
+
+# Sums of float32 in another order, carried through three steps at a high learning rate.
+_CLOSE = dict(rtol=1e-3, atol=2e-5)
+
+
+@pytest.fixture(scope='module')
+def results(tmp_path_factory):
+    """Results of every rank: results('dacs') -> one per rank."""
+    folder = tmp_path_factory.mktemp('ranks')
+    torch.multiprocessing.spawn(rank_steps, args=(str(folder),), nprocs=RANKS)
+    return lambda name: [torch.load(folder / f'{name}_{rank}.pth') for rank in range(RANKS)]
+
+
+def assert_same(first, second):
+    """Weights and gradients of two ranks, to the bit."""
+    assert first['state'].keys() == second['state'].keys()
+    assert all(torch.equal(value, second['state'][key]) for key, value in first['state'].items())
+    for name, gradients in first['gradients'].items():
+        for a, b in zip(gradients, second['gradients'][name], strict=True):
+            assert (a is None and b is None) or torch.equal(a, b)
+
+
+def assert_close(rank, single):
+    """Weights and gradients of a rank and of a single process."""
+    assert list(rank['state']) == list(single['state'])
+    for key, value in single['state'].items():
+        torch.testing.assert_close(rank['state'][key], value, **_CLOSE, msg=lambda text, key=key: f'{key}: {text}')
+    for name, gradients in single['gradients'].items():
+        for a, b in zip(rank['gradients'][name], gradients, strict=True):
+            # A parameter that no pass has used has none, or zeros.
+            torch.testing.assert_close(torch.zeros(1) if a is None else a, torch.zeros_like(a) if b is None else b,
+                                       **_CLOSE) if a is not None or b is not None else None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', CASES)
+def test_two_ranks_equal_each_other_and_one_process_on_the_joined_batch(results, name):
+    first, second = results(name)
+    assert_same(first, second)
+    single = run_case(name)
+    assert_close(first, single)
+    for step, expected in enumerate(single['logs']):
+        assert first['logs'][step].keys() == expected.keys()
+        for key, value in expected.items():
+            mean = sum(part['logs'][step][key] for part in (first, second)) / RANKS
+            assert mean == pytest.approx(value, rel=1e-3, abs=1e-5), (step, key)
+
+
+@pytest.mark.slow
+def test_the_comparison_notices_gradients_that_are_not_reduced(results):
+    first, second = results('broken')
+    with pytest.raises(AssertionError):
+        assert_same(first, second)
+    with pytest.raises(AssertionError):
+        assert_close(first, run_case('dacs'))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name, case, components', [
+    ('local_share', 'dacs', {}),
+    ('local_distance', 'daformer', dict(feature_distance=dict(type='FeatureDistance', weight=1.0)))])
+def test_without_the_reduction_the_ranks_agree_on_something_else(results, name, case, components):
+    first, second = results(name)
+    assert_same(first, second)
+    with pytest.raises(AssertionError):
+        assert_close(first, run_case(case, **components))
+
+
+def test_only_networks_that_leave_parameters_out_are_searched_for_them():
+    assert {name for name in CASES if build_case(name).leaves_parameters_out} == {'flow_guided'}

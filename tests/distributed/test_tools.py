@@ -1,0 +1,97 @@
+"""Runs of two processes through the tools: killed and resumed, tested, continued on one."""
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.distributed.small_run import PIXELS, small_config
+from tests.engine.toys import write_toy_data
+from tests.integration.test_training import assert_same_state
+from udass.models.checkpoints import read_checkpoint
+
+PROJECT = Path(__file__).parents[2]
+
+
+def call(*command, status=0):
+    """Output of a command."""
+    environment = {**os.environ, 'PYTHON': sys.executable, 'PYTHONPATH': str(PROJECT), 'OMP_NUM_THREADS': '1'}
+    done = subprocess.run([*map(str, command)], cwd=PROJECT, env=environment, capture_output=True, text=True,
+                          timeout=600)
+    assert (done.returncode == 0) == (status == 0), done.stdout[-3000:] + done.stderr[-5000:]
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope='module')
+def small(tmp_path_factory):
+    """Folder with a config file, and an uninterrupted run of two processes in ``whole``."""
+    folder = tmp_path_factory.mktemp('small')
+    # An odd number: one of the processes tests a picture twice.
+    small_config(write_toy_data(folder / 'data', count=7, size=PIXELS), folder / 'whole').dump(folder / 'small.py')
+    call('tools/dist_train.sh', folder / 'small.py', 2)
+    return folder
+
+
+def without_times(checkpoint):
+    """What must be equal: no names of folders, no times."""
+    hub = checkpoint['message_hub']
+    hub['runtime_info'].pop('last_ckpt', None)
+    logs = {key: value for key, value in hub['log_scalars'].items() if 'time' not in key}
+    kept = {key: value for key, value in checkpoint.items() if key not in ('meta', 'message_hub')}
+    meta = {key: checkpoint['meta'][key] for key in ('iter', 'seed', 'random_states', 'rank_states')}
+    return kept, meta, logs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('end, saved', [('Kill', 4), ('Terminate', 5)])
+def test_an_ended_and_resumed_run_of_two_equals_the_uninterrupted_one(small, end, saved):
+    config = small_config(small / 'data', small / end)
+    config.custom_hooks = [dict(type=end, iteration=5)]
+    config.dump(small / f'{end}.py')
+    log = call('tools/dist_train.sh', small / f'{end}.py', 2, status=1)
+    assert (small / end / 'last_checkpoint').read_text().endswith(f'iter_{saved}.pth'), log[-3000:]
+    if end == 'Terminate':
+        assert f"Resume with: tools/dist_train.sh {small / 'Terminate.py'} 2 --resume" in log
+    log = call('tools/dist_train.sh', small / 'small.py', 2, '--work-dir', small / end, '--resume')
+    assert f'Continuing the data streams after iteration {saved}' in log
+    first, second = (read_checkpoint(small / run / 'iter_6.pth') for run in ('whole', end))
+    assert_same_state(without_times(second), without_times(first))
+    states = first['meta']['rank_states']
+    # The templates and the random streams of the two are not the same ones.
+    assert len(states) == 2
+    assert not torch.equal(*(state['mixing.bank._extra_state']['source']['frames'] for state in states))
+    assert not torch.equal(*(state['_extra_state']['generator'] for state in states))
+
+
+@pytest.mark.slow
+def test_checkpoints_of_one_and_two_processes_are_interchangeable(small, tmp_path):
+    data = small / 'data'
+    single, double = tmp_path / 'single', tmp_path / 'double'
+    config = small_config(data, single, max_iters=8)
+    config.dump(tmp_path / 'small.py')
+    two = read_checkpoint(small / 'whole' / 'iter_6.pth')
+    log = call(sys.executable, 'tools/train.py', tmp_path / 'small.py', '--resume', small / 'whole' / 'iter_6.pth')
+    assert 'was written by 2 processes, this run has 1' in log and '1/2 as many images' in log
+    one = read_checkpoint(single / 'iter_8.pth')
+    assert list(one['state_dict']) == list(two['state_dict'])
+    assert one['meta'].keys() == two['meta'].keys()
+    assert one['optimizer']['param_groups'][0]['params'] == two['optimizer']['param_groups'][0]['params']
+    assert one['meta']['rank_states'] == [{}] and one['state_dict']['ema._extra_state']['steps'] == 8
+    log = call('tools/dist_train.sh', tmp_path / 'small.py', 2, '--work-dir', double, '--resume', single / 'iter_8.pth',
+               '--cfg-options', 'train_cfg.max_iters=10')
+    assert 'was written by 1 processes, this run has 2' in log
+    assert read_checkpoint(double / 'iter_10.pth')['state_dict']['_extra_state']['iteration'] == 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('batch_size', [1, 2])
+def test_two_processes_test_like_one(small, tmp_path, batch_size):
+    arguments = (small / 'small.py', small / 'whole' / 'iter_6.pth')
+    options = ('--work-dir', tmp_path, '--cfg-options', f'test_dataloader.batch_size={batch_size}')
+    call(sys.executable, 'tools/test.py', *arguments, *options, '--json', tmp_path / 'one.json')
+    call('tools/dist_test.sh', *arguments, 2, *options, '--json', tmp_path / 'two.json')
+    one, two = (json.loads((tmp_path / f'{name}.json').read_text()) for name in ('one', 'two'))
+    assert one['images'] == 7 and one == two

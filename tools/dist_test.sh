@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Tests a checkpoint with several processes: the scores are those of one.
+#
+#     tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [options of tools/test.py]
+#
+# Several machines: see tools/dist_train.sh.
+set -euo pipefail
+if [ $# -lt 3 ]; then
+    sed -n 's/^# \{0,1\}//; 2,6p' "$0" >&2
+    exit 2
+fi
+UDASS_TOOL=test.py exec "$(dirname "$0")/dist_train.sh" "$1" "$3" "$2" "${@:4}"

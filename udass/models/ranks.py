@@ -1,0 +1,98 @@
+"""What the processes of a run compute together, so that n of them do what one would, and what each has for itself.
+
+DDP averages the gradients of the ranks. A plain mean over equally large batches needs nothing more; what is divided by
+a number that differs between the ranks, or is no mean at all, does. Nothing here waits for the device, and with one
+process nothing is exchanged.
+"""
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def world_size() -> int:
+    """Number of processes of the run, 1 without ``torch.distributed``."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Number of this process, 0 without ``torch.distributed``."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def seed_of_rank(seed: int, number: int, iteration: int = 0) -> int:
+    """Seed of a process's own random stream; that of process 0 at the start is ``seed`` itself."""
+    if number == iteration == 0:
+        return seed
+    # 63 bits: torch takes no more.
+    return int(np.random.SeedSequence((seed, number, iteration)).generate_state(1, np.uint64)[0] >> 1)
+
+
+class _Sum(torch.autograd.Function):
+    """Every rank's loss depends on every rank's value: the gradients are summed on the way back, too."""
+
+    @staticmethod
+    def forward(ctx: object, value: Tensor) -> Tensor:
+        return _summed(value)
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
+        return _summed(gradient)
+
+
+def sum_over_ranks(value: Tensor) -> Tensor:
+    """The sum of a tensor over the ranks, equal on all of them; to be called by all, with one shape.
+
+    Gradients flow: if every rank computes its loss from the sum, DDP's average of their gradients is the gradient of
+    one process that has all batches. (For class centroids: sum the sums and the counts, then divide.)
+    """
+    return value if world_size() == 1 else _Sum.apply(value)
+
+
+def mean_over_ranks(total: Tensor, number: Tensor) -> Tensor:
+    """``total / number`` of the batches of all ranks together, 0 where ``number`` is 0 everywhere.
+
+    Args:
+        total: this rank's sum, with or without gradient.
+        number: how many values this rank has summed up, without gradient; ranks may differ.
+
+    Returns:
+        This rank's part, such that the *average* over the ranks is the mean: that of the values, which the log takes,
+        and that of the gradients, which DDP takes.
+    """
+    ranks = world_size()
+    if ranks == 1:
+        return total / number.clamp(min=1)
+    return total * ranks / _summed(number).clamp(min=1)
+
+
+def share_over_ranks(mask: Tensor) -> Tensor:
+    """Share of True in the masks of all ranks together, a scalar in [0, 1], equal on all ranks; masks may differ in
+    size. It has no gradient."""
+    if world_size() == 1:
+        return mask.float().mean()
+    # Counts of a batch can exceed what float32 holds exactly.
+    counts = torch.stack([mask.sum(), torch.full((), mask.numel(), device=mask.device)]).double()
+    counts = _summed(counts)
+    return (counts[0] / counts[1]).float()
+
+
+def running_statistics(module: nn.Module) -> list[Tensor]:
+    """Running means and variances of a module's batch norms, which every rank tracks for itself."""
+    norms = [norm for norm in module.modules() if isinstance(norm, nn.modules.batchnorm._BatchNorm)]
+    return [value for norm in norms for value in (norm.running_mean, norm.running_var) if value is not None]
+
+
+def average_over_ranks_(tensors: list[Tensor]) -> None:
+    """Replace floating-point tensors by their mean over the ranks, in place; one exchange for all of them."""
+    if world_size() == 1 or not tensors:
+        return
+    mean = _summed(torch.cat([tensor.reshape(-1) for tensor in tensors])) / world_size()
+    for tensor, part in zip(tensors, mean.split([tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(part.reshape(tensor.shape))
+
+
+def _summed(value: Tensor) -> Tensor:
+    value = value.detach().clone()
+    dist.all_reduce(value)
+    return value
