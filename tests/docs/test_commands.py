@@ -1,6 +1,8 @@
 """Every command in the documentation: its tool exists and takes its arguments, its config exists and has its keys."""
-import importlib
+import importlib.util
+import itertools
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -17,13 +19,13 @@ COMMANDS = [command for page in PAGES for command in read_commands(page)]
 # Words in capitals stand for something of the reader's.
 PLACEHOLDER = re.compile(r'[A-Z][A-Z_]+(\.\w+)?')
 # Configs that a page has the reader write.
-WRITTEN = {'docs/add_a_method.md': {'configs/streets_cutmix.py'}}
+WRITTEN = {'docs/add_a_method.md': {'configs/streets_cutmix.py'}, 'docs/use_a_network.md': {'configs/my_pictures.py'}}
 # Take options that a page names in its text, for one of these.
 TYPICAL = ['gta2cs_quadmix', 'streets_quadmix', 'gta2cs_quadmix_dinov2', 'cs2acdc_quadmix']
 
 
 def tool_commands():
-    return [command for command in COMMANDS if command.words[0] == 'python']
+    return [command for command in COMMANDS if command.words[0] == 'python' and command.words[1] != '-m']
 
 
 def names(commands):
@@ -58,9 +60,16 @@ def test_the_tool_takes_the_command(command):
 def test_every_command_is_of_a_known_kind():
     targets = set(re.findall(r'^([\w-]+):', (PROJECT / 'Makefile').read_text(), re.MULTILINE))
     for command in COMMANDS:
-        program, *rest = command.words
+        # Variables of the environment may stand in front.
+        program, *rest = itertools.dropwhile(lambda word: re.match(r'[A-Z_]+=', word), command.words)
         if program == 'make':
             assert set(rest) <= targets, f'{command}: the Makefile has {sorted(targets)}'
+        elif program == 'python' and rest[0] == '-m':
+            assert importlib.util.find_spec(rest[1]) is not None, f'{command}: there is no module {rest[1]}'
+        elif program.endswith('.sh'):
+            assert os.access(PROJECT / program, os.X_OK), f'{command}: {program} cannot be run'
+            for config in (word for word in rest if word.startswith('configs/')):
+                assert (PROJECT / config).is_file(), f'{command}: there is no {config}'
         else:
             assert program in ('python', 'source', 'pip'), f'{command}: how is {program} to be checked?'
     assert len(tool_commands()) > 40
