@@ -33,7 +33,8 @@ Size = tuple[int, int]
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Measure the optical flow of the labelled test clips of a config.')
+    parser = argparse.ArgumentParser(description='Measure the optical flow of the labelled test clips of a config.',
+                                     epilog='example: python tools/measure_flow.py configs/camvid_video_fusion.py')
     parser.add_argument('config', help='config file')
     parser.add_argument('--exact', action='store_true',
                         help='take the flow files of the config as the truth and measure DIS against them')

@@ -40,7 +40,8 @@ _FORK = get_context('fork')
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Kill a training at random moments, resume it, compare the end.')
+    parser = argparse.ArgumentParser(description='Kill a training at random moments, resume it, compare the end.',
+                                     epilog='example: python tools/soak_resume.py --kills 20 --interval 1')
     parser.add_argument('--kills', type=int, default=20, help='how often to kill (default: 20)')
     parser.add_argument('--iterations', type=int, default=60, help='length of the training (default: 60)')
     parser.add_argument('--interval', type=int, default=2, help='iterations between two checkpoints (default: 2)')

@@ -107,7 +107,7 @@ def test_predictions_are_asked_for_even_of_a_finished_run(tools, config, tmp_pat
     folder = tmp_path / 'run'
     assert '--cfg-options' not in run_experiment(config, 0, folder, tools)['arguments']
     result = run_experiment(config, 0, folder, tools, predictions=True)
-    assert result['arguments'][-2:] == ['--cfg-options', f'test_evaluator.output_dir={folder / "predictions"}']
+    assert result['arguments'][-2:] == ['--predictions', str(folder / 'predictions')]
     assert len(calls(folder)) == 1
 
 

@@ -51,10 +51,9 @@ def run_experiment(config: str, seed: int, folder: Path, tools: Path, options: S
     chosen = ['--cfg-options', *options] if options else []
     if not progress['trained']:
         _train(config, seed, folder, tools / 'train.py', chosen, progress)
-    extra = [f'test_evaluator.output_dir={folder / "predictions"}'] if predictions else []
-    arguments = [config, str(latest_checkpoint(folder)), '--work-dir', str(folder / 'test'), '--json',
-                 str(folder / 'test.json'), '--cfg-options', *options, *extra]
-    run_tool(tools / 'test.py', arguments if options or extra else arguments[:-1])
+    extra = ['--predictions', str(folder / 'predictions')] if predictions else []
+    run_tool(tools / 'test.py', [config, str(latest_checkpoint(folder)), '--work-dir', str(folder / 'test'), '--json',
+                                 str(folder / 'test.json'), *extra, *chosen])
     scores = json.loads((folder / 'test.json').read_text())
     result = {'config': config, 'seed': seed, 'options': list(options), **scores,
               'train_seconds': round(progress['train_seconds'], 2), 'train_sessions': progress['train_sessions'],

@@ -90,7 +90,7 @@ def submission_rules(metainfo: Mapping) -> Mapping:
     if rules is None:
         raise ValueError('there is no server for this data set: its metainfo has no submission=dict(image_suffix=..., '
                          'file_suffix=..., ids=...). For plain PNG files of train ids use '
-                         '--cfg-options test_evaluator.output_dir=DIR')
+                         '--predictions DIR')
     return rules
 
 

@@ -23,7 +23,7 @@ __all__ = ['draw_comparison', 'draw_training_panel', 'save_picture']
 
 _TILE_WIDTH = 240
 _TITLES = {'source': 'source', 'target': 'target', 'mix': 'mixed', 'tss': 'TSS: target into source',
-           'tst': 'TST: source into target', 'masked': 'masked'}
+           'tst': 'TST: source into target', 'masked': 'masked', 'cross_frame': 'across time'}
 
 
 def draw_training_panel(panels: Mapping[str, Mapping], classes: Sequence[str], palette: Sequence[Sequence[int]],
