@@ -90,10 +90,10 @@ def _session(config: Config, iteration: object, log: Path) -> None:
     """One start of the training, in a process of its own that takes its loader workers along when it is killed."""
     os.setsid()
     os.environ['CUDA_VISIBLE_DEVICES'] = ''
-    with open(log, 'w') as output:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-            os.dup2(output.fileno(), stream.fileno())
+    # For the process and its workers, whatever the parent had in the place of its streams.
+    sys.stdout = sys.stderr = open(log, 'w')  # noqa: SIM115  (until the process ends)
+    for descriptor in (1, 2):
+        os.dup2(sys.stdout.fileno(), descriptor)
     runner = RUNNERS.build(config)
     runner.register_hook(_Beat(iteration))
     runner.train()
