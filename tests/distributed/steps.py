@@ -11,11 +11,12 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from tests.uda.small import HRDA, METHODS, SEGMENTOR, batch, build, unlabelled
+from tests.uda.small import FLOW_GUIDED, HRDA, METHODS, SEGMENTOR, batch, build, clips, unlabelled
 from udass.engine.data_parallel import PartsDataParallel
 from udass.engine.precision import checkpoint_without_reentry
 from udass.models.segmentors import HRDAEncoderDecoder
 from udass.models.windows import Box
+from udass.uda import VideoAdapter
 from udass.uda.photometric import PhotometricChange, PhotometricDraw
 
 RANKS = 2
@@ -29,13 +30,12 @@ def _changed(segmentor, **changes):
     return segmentor
 
 
-_FLOW_GUIDED = _changed(SEGMENTOR, type='FlowGuidedEncoderDecoder')
 _VALID = _changed(SEGMENTOR, decode_head=dict(loss_decode=dict(type='ValidCrossEntropy')))
 # Beside the methods: what needs special care on several processes.
 CASES = {
     **METHODS,
     # The fusion of two frames gets no gradient from images.
-    'flow_guided': (METHODS['dacs'][0], _FLOW_GUIDED),
+    'flow_guided': (METHODS['dacs'][0], FLOW_GUIDED),
     # The ranks have different numbers of labelled pixels.
     'valid_cross_entropy': (METHODS['dacs'][0], _VALID),
     # The backbone is entered twice per pass, and recomputed twice.
@@ -43,18 +43,23 @@ CASES = {
 }
 
 
-def domains(seed: int, rank: int) -> dict:
+def domains(seed: int, rank: int, video: bool = False) -> dict:
     """One iteration's data of a rank; the last rank has more unlabelled pixels than the others."""
-    data = dict(source=batch(2, seed=100 * seed + 10 * rank), target=unlabelled(2, seed=100 * seed + 10 * rank + 5),
-                long_tail=batch(8, seed=100 * seed + 10 * rank + 7, paste_class=3))
+    seed = 100 * seed + 10 * rank
+    if video:
+        data = dict(source=clips(2, seed=seed), target=clips(2, frames=4, labelled=False, seed=seed + 5),
+                    long_tail=clips(4, seed=seed + 7, paste_class=3))
+    else:
+        data = dict(source=batch(2, seed=seed), target=unlabelled(2, seed=seed + 5),
+                    long_tail=batch(8, seed=seed + 7, paste_class=3))
     for sample in data['source']['data_samples']:
         sample.gt_sem_seg.data[:, :16 * (rank + 1)] = 255
     return data
 
 
-def joined_domains(seed: int) -> dict:
+def joined_domains(seed: int, video: bool = False) -> dict:
     """The same data as the batch of one process: rank r of n had the samples r, r + n, ... of it."""
-    parts = [domains(seed, rank) for rank in range(RANKS)]
+    parts = [domains(seed, rank, video) for rank in range(RANKS)]
     return {name: {key: [value for samples in zip(*(part[name][key] for part in parts), strict=True)
                          for value in samples] for key in ('inputs', 'data_samples')} for name in parts[0]}
 
@@ -105,7 +110,7 @@ def build_case(name: str, **components: dict):
     init_default_scope('mmseg')
     own, segmentor = CASES[name]
     components = {**copy.deepcopy(own), **components}
-    if 'pseudo_labels' in components:
+    if components.get('pseudo_labels', {}).get('type') == 'ConfidencePseudoLabels':
         # About half of the pixels, and not equally many on the ranks.
         components['pseudo_labels'] = {**components['pseudo_labels'], 'threshold': 0.4}
     model, _ = build(components, deterministic(segmentor))
@@ -161,7 +166,7 @@ def run_case(name: str, wrap=lambda model: model, data=joined_domains, steps: in
     logs = []
     with fixed_choices():
         for seed in range(steps):
-            batches = data(seed)
+            batches = data(seed, video=isinstance(model, VideoAdapter))
             if getattr(model.mixing, 'number_of_mixes', 0) == 0:
                 batches.pop('long_tail')
             logs.append({key: float(value) for key, value in wrapped.train_step(batches, optimizer).items()})
@@ -188,8 +193,8 @@ def rank_steps(rank: int, folder: str) -> None:
     """What each process of the comparison does; results go to ``<folder>/<case>_<rank>.pth``."""
     join(rank, folder)
 
-    def data(seed):
-        return domains(seed, rank)
+    def data(seed, video):
+        return domains(seed, rank, video)
 
     def unsynchronised(model):
         wrapped = several(model)
