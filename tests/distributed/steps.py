@@ -113,6 +113,8 @@ def build_case(name: str, **components: dict):
     if components.get('pseudo_labels', {}).get('type') == 'ConfidencePseudoLabels':
         # About half of the pixels, and not equally many on the ranks.
         components['pseudo_labels'] = {**components['pseudo_labels'], 'threshold': 0.4}
+    if 'rescale' in components.get('cross_frame', {}):
+        components['cross_frame'] = {**components['cross_frame'], 'rescale': (0.9, 0.9)}
     model, _ = build(components, deterministic(segmentor))
     for network in (model.student, model.teacher, model.imagenet):
         if network is not None:
