@@ -30,23 +30,14 @@ from udass.uda.pseudo_labels import PseudoLabel
 class CrossFramePseudoLabels:
     """Labels of frame t from the teacher's scores of the past pair, warped to t (TPS).
 
-    Margins that the loader marks (``PseudoMargins``) have weight 0.
+    Every label counts fully; margins that the loader marks (``PseudoMargins``) have weight 0.
 
     Args:
         flip: show the teacher the past pair mirrored (TPS, whose teacher is the student itself).
-        threshold: weigh all labels of a batch by the share of pixels whose confidence reaches this number in [0, 1], as
-            image methods do (0.968): a teacher that starts from nothing then counts little at first. None lets every
-            label count fully, as published.
-
-    Raises:
-        ValueError: a threshold outside [0, 1].
     """
 
-    def __init__(self, flip: bool = False, threshold: float | None = None) -> None:
-        if threshold is not None and not 0 <= threshold <= 1:
-            raise ValueError(f'threshold is a softmax score in [0, 1], or None; got {threshold}')
+    def __init__(self, flip: bool = False) -> None:
         self.flip = flip
-        self.threshold = threshold
 
     def __call__(self, scores: Tensor, flow: Tensor | None = None, valid: Tensor | None = None) -> PseudoLabel:
         """Label of a frame.
@@ -59,8 +50,6 @@ class CrossFramePseudoLabels:
         shares = scores.float().softmax(dim=1)
         confidence, labels = (shares if flow is None else warp(shares, flow)).max(dim=1)
         weights = torch.ones_like(confidence)
-        if self.threshold is not None:
-            weights = weights * (confidence >= self.threshold).float().mean()
         if valid is not None:
             weights = weights * valid[:, 0]
         return PseudoLabel(labels=labels, confidence=confidence, weights=weights)
