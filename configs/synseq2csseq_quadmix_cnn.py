@@ -1,7 +1,7 @@
 # SYNTHIA-Seq -> Cityscapes-Seq with QuadMix on ACCEL-DeepLabV2 (ResNet-101). The published run starts from TPS.
 _base_ = [
     '_base_/default_runtime.py',
-    '_base_/datasets/synseq2csseq.py',
+    '_base_/datasets/synseq2csseq_window.py',
     '_base_/models/video_accel_deeplabv2_r101_12.py',
     '_base_/uda/quadmix_video.py',
     '_base_/schedules/sgd_40k_video.py',

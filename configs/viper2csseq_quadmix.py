@@ -1,7 +1,7 @@
 # VIPER -> Cityscapes-Seq with QuadMix on DAFormer (MiT-B5), two frames at a time.
 _base_ = [
     '_base_/default_runtime.py',
-    '_base_/datasets/viper2csseq.py',
+    '_base_/datasets/viper2csseq_window.py',
     '_base_/models/video_daformer_mitb5.py',
     '_base_/uda/quadmix_video.py',
     '_base_/schedules/adamw_40k_video.py',

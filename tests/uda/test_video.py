@@ -92,6 +92,15 @@ def test_a_target_clip_gets_labels_of_its_first_two_frames():
     assert torch.equal(clip.flow, flow)
 
 
+def test_the_log_has_the_confidence_of_frame_t():
+    model, optimizer = build(VIDEO, FLOW_GUIDED)
+    seen = []
+    labelled = model.pseudo_labelled_clip
+    model.pseudo_labelled_clip = lambda data: (seen.append(labelled(data)), seen[-1])[1]
+    log = model.train_step(data_of(model, 0), optimizer)
+    assert log['confidence'] == seen[0].confidence[:, 0].mean() > 0.25  # four classes
+
+
 def test_with_a_longer_past_the_previous_frame_is_segmented_by_itself():
     model, _ = build(VIDEO, FLOW_GUIDED)
     loaded = clips(2, frames=4, labelled=False, seed=3)
@@ -115,6 +124,31 @@ def test_a_source_without_motion_is_refused():
     model, optimizer = build(VIDEO, FLOW_GUIDED)
     with pytest.raises(ValueError, match='the source gave images, or clips without flow'):
         model.train_step(dict(video_domains(), source=batch(2)), optimizer)
+
+
+def test_a_source_with_one_label_per_clip_is_not_mixed():
+    model, optimizer = build(VIDEO, FLOW_GUIDED)
+    data = dict(video_domains(), source=clips(2, labelled_frames=1, img_path='a.png'))
+    with pytest.raises(ValueError, match='a.png: only frame t of this source clip has a label'):
+        model.train_step(data, optimizer)
+
+
+def test_decoder_features_of_both_frames_are_mixed_within_their_own_masks():
+    model, optimizer = build(dict(VIDEO, feature_mixing=dict(type='FeatureMixing', own_share=0.0)), FLOW_GUIDED)
+    model.train_step(data_of(model, 0), optimizer)
+    called = []
+    mix = model.feature_mixing.mix
+    model.feature_mixing.mix = lambda network, others, masks: (called.append((others, masks)),
+                                                               mix(network, others, masks))[1]
+    pasted = []
+    passes = model.mixed_passes
+    model.mixed_passes = lambda *args: (pasted.append(item.pasted) or item for item in passes(*args))
+    model.train_step(data_of(model, 1), optimizer)
+    (others, masks), = called
+    # The fusion layer is called for frame t first, then for t-1.
+    assert len(others) == len(masks) == 2 and pasted[1].shape[1] == 2
+    assert all(torch.equal(masks[frame], pasted[1][:, frame:frame + 1]) for frame in range(2))
+    assert not torch.equal(masks[0], masks[1])
 
 
 def test_a_batch_of_three_clips_equals_three_of_one():
@@ -219,7 +253,7 @@ def test_only_the_target_pass_is_aligned_and_its_factor_is_its_own():
                                  FLOW_GUIDED, seed=1)
         log = model.train_step(data_of(model, 0), optimizer)
         assert [key for key in log if 'centroids' in key] == ['cross_frame.loss_centroids']
-        scale = {'source': 1.0, 'cross_frame': 0.2, 'mix': 1.0}
+        scale = {'source': 1.0, 'cross_frame': 0.2, 'mix': 0.2}
         total = sum(scale[key.split('.')[0]] * value for key, value in log.items() if key.endswith('loss_ce'))
         torch.testing.assert_close(log['loss'], total + log['cross_frame.loss_centroids'])
         logs[weight] = log

@@ -151,11 +151,14 @@ class UDARunner(Runner):
             return super().build_optim_wrapper(optim_wrapper)
 
     def build_param_scheduler(self, scheduler: dict | list) -> dict | list:
-        """mmengine's; warns if the learning rate is not made for the length of the training."""
+        """mmengine's; warns if the learning rate ends otherwise than the training.
+
+        A schedule that ends much later, more than twice as long, is a horizon that is meant, as in the video methods.
+        """
         built = super().build_param_scheduler(scheduler)
         ends = [one.end for one in _flat(built)]
         # mmengine reaches the last value one step early: some schedules have one step more than the training.
-        if ends and max(ends) not in (self.max_iters, self.max_iters + 1):
+        if ends and max(ends) not in (self.max_iters, self.max_iters + 1) and max(ends) <= 2 * self.max_iters:
             self.logger.warning(f'The schedule of the learning rate ends at iteration {max(ends)}, the training at '
                                 f'{self.max_iters}: if that is not meant, set `end` in param_scheduler, too')
         return built

@@ -141,7 +141,7 @@ class DomainAdapter(BaseModel):
             self.ema.update(self.teacher, unwrap(self.student))
             with optimizer.optim_context(self.teacher):  # its precision is the student's
                 target = self.pseudo_labelled_clip(data['target'])
-            log['confidence'] = target.confidence.mean()
+            log['confidence'] = target.confidence[:, 0].mean()
         elif self.alignment is not None:
             target = self.unlabelled_clip(data['target'])
         long_tail = self.long_tail(data['long_tail'], len(source)) if 'long_tail' in data else None

@@ -91,8 +91,9 @@ class Clip:
 def paste(mask: Tensor, over: Clip, under: Clip) -> Clip:
     """``mask ? over : under`` for pixels, labels and weights alike, so that each pixel keeps what belongs to it.
 
-    Flow starts at frame 0 and is known where frame 0 is: but the motion of a pasted object must lead to where the
-    object is in the other frame, so the flow follows the mask of that other frame (UDASS, QuadMix on clips).
+    Flow follows the mask of the other frame, as published (UDASS, QuadMix on clips): where the masks of the two frames
+    differ, along the borders of what moves, a pixel has the motion of another clip. On the built-in streets these are
+    0 to 1.4 % of the pixels.
 
     Args:
         mask: (N, T, H, W) bool.

@@ -227,6 +227,19 @@ class VideoAdapter(DomainAdapter):
         scores = [outputs.scores, *outputs.further]
         return {'loss_centroids': self.centroid_alignment.loss(kept.centroids, scores)}
 
+    def labelled_clip(self, batch: dict) -> Clip:
+        """As for images.
+
+        Raises:
+            ValueError: clips are to be mixed, but their frame t-1 has no label.
+        """
+        for sample in batch['data_samples'] if self.mixing is not None else ():
+            if sample.metainfo.get('labelled_frames', 2) < 2:
+                raise ValueError(f'{sample.metainfo.get("img_path")}: only frame t of this source clip has a label, '
+                                 'but classes are cut out of frame t-1, too: use a source whose frames are all '
+                                 'labelled')
+        return super().labelled_clip(batch)
+
     def pseudo_labelled_clip(self, batch: dict) -> Clip:
         """A target batch with labels of frames t and t-1 from the teacher; the other frames are ignored.
 

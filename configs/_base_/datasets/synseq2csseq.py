@@ -6,8 +6,6 @@ target_root = 'data/cityscapes'
 # The published size.
 source_scale = (1280, 760)
 target_scale = (1024, 512)
-# What QuadMix lays over a target frame: a random window of the 1280x640 source frame, of the size of the target's.
-crop_size = (512, 1024)
 # Flow is computed once per pair and size, by DIS (OpenCV, on the CPU), and kept; tools fill the folder beforehand. The
 # flow that the benchmarks' authors publish is read by
 # dict(type='FlowCache', folder=None, estimator=dict(type='PrecomputedFlow', folder=..., naming='synthia'))
@@ -25,7 +23,6 @@ source_pipeline = [
     dict(type='LoadFlow', cache=flow_cache),
     # The car that carries the camera: as much of the frame as in the benchmark.
     dict(type='CutBottomRows', rows=120, height=760),
-    dict(type='ClipCrop', crop_size=crop_size),
     dict(type='ClipFlip', prob=0.5),
     dict(type='PackClip'),
 ]

@@ -59,6 +59,29 @@ val_dataloader = dict(
         benchmark='synthia_seq',
         test_mode=True,
         pipeline=test_pipeline))
-test_dataloader = val_dataloader
 val_evaluator = dict(type='ClassIoUMetric')
-test_evaluator = val_evaluator
+# The frame before each labelled one is segmented, too, to measure temporal consistency (not in validation, for time).
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='CityscapesSeq',
+        data_root=target_root,
+        split='val',
+        benchmark='synthia_seq',
+        test_mode=True,
+        frame_before=True,
+        # Of the two frames an image network is shown the first.
+        pipeline=[
+            dict(type='LoadClip'),
+            dict(type='ClipResize', scale=target_scale, keep_ratio=True),
+            dict(type='LoadClipLabels'),
+            dict(type='PackClip'),
+        ]))
+# At the size of the labels, there and back, as for video networks.
+evaluation_flow = dict(type='FlowCache', folder='data/flow', root='data', estimator=dict(type='DISFlow'))
+test_evaluator = [
+    dict(type='ClassIoUMetric'),
+    dict(type='TemporalConsistency', flow=evaluation_flow, backward=evaluation_flow),
+]

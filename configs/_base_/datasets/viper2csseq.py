@@ -4,8 +4,6 @@ source_root = 'data/viper'
 target_root = 'data/cityscapes'
 source_scale = (1280, 720)
 target_scale = (1024, 512)
-# What QuadMix lays over a target frame: a random window of the source frame, of the size of the target's.
-crop_size = (512, 1024)
 # Flow is computed once per pair and size, by DIS (OpenCV, on the CPU), and kept; tools fill the folder beforehand. The
 # flow that the benchmarks' authors publish is read by
 # dict(type='FlowCache', folder=None, estimator=dict(type='PrecomputedFlow', folder=..., naming='viper'))
@@ -21,7 +19,6 @@ source_pipeline = [
     dict(type='ClipResize', scale=source_scale),
     # At the size that is trained with, before anything is cut off.
     dict(type='LoadFlow', cache=flow_cache),
-    dict(type='ClipCrop', crop_size=crop_size),
     dict(type='ClipFlip', prob=0.5),
     dict(type='PackClip'),
 ]

@@ -43,7 +43,7 @@ class PackClip(BaseTransform):
     - ``flow`` (2 (T - 1), H, W) float32 if flow was loaded: pixels (dx, dy) from frame 0 to frame 1, to frame 2, ...;
     - ``past_flow`` (2, H, W) float32 if the clip has a past pair: from frame 2 to frame 3;
     - ``valid_pseudo_mask`` (1, H, W) bool if ``PseudoMargins`` made one;
-    - metainfo as of ``PackUDAInputs``, and ``frame_paths``.
+    - metainfo as of ``PackUDAInputs``, ``frame_paths``, and ``labelled_frames``, how many frames have a label.
 
     In testing, labels that are loaded after ``ClipResize`` keep the size of their files.
     """
@@ -58,6 +58,7 @@ class PackClip(BaseTransform):
             unlabelled = np.full_like(results['gt_seg_map'], IGNORE)
             labels = np.stack([results.get(label_key(frame), unlabelled) for frame in range(len(frames))])
             data['gt_sem_seg'] = torch.from_numpy(labels.astype(np.int64))
+            sample.set_metainfo(dict(labelled_frames=sum(label_key(frame) in results for frame in range(len(frames)))))
         if 'flows' in results:
             flows = {pair: np.ascontiguousarray(flow.transpose(2, 0, 1)) for pair, flow in results['flows'].items()}
             data['flow'] = torch.from_numpy(np.concatenate([flows[0, frame] for frame in range(1, len(frames))]))

@@ -3,6 +3,7 @@
 Source: Unified Domain Adaptive Semantic Segmentation (TPAMI 2025, arXiv 2311.13254), its video method.
 """
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from mmseg.registry import MODELS
@@ -23,7 +24,8 @@ class VideoQuadMix(QuadMix):
     - every rare class of the data set (``rare_classes`` of its metainfo) is cut out of the template source, too;
     - a long-tail image is laid over both frames of both mixtures alike, *under* the template target. It has no motion:
       in its pixels the student is to use the score of frame t alone;
-    - each pass has a factor of its own, and auxiliary heads do not learn from either.
+    - each pass has a factor of its own, and auxiliary heads do not learn from any; ClassMix, which takes their place
+      until there is a template, has that of TST.
 
     Args:
         start_iter, confidence_threshold, source_classes, target_classes, intra_source, source_to_target,
@@ -62,6 +64,12 @@ class VideoQuadMix(QuadMix):
         # (C,) bool, on the host.
         self.rare: Tensor | None = None
 
+    def forward(self, source: Clip, target: Clip, num_classes: int, iteration: int, generator: torch.Generator,
+                long_tail: LongTail | None = None) -> list[Pass]:
+        """As for images."""
+        passes = super().forward(source, target, num_classes, iteration, generator, long_tail)
+        return [replace(item, scale=self.scales.get(item.name, self.scales['tst']), auxiliary=False) for item in passes]
+
     def use_metainfo(self, metainfo: Mapping) -> None:
         """Take the rare classes of the source data set.
 
@@ -89,8 +97,7 @@ class VideoQuadMix(QuadMix):
             # Where only one mixture shows the template target, what lies under it is not shared.
             shared = shared | tails[0] & ~target_mask
         tss, tst = self.directions.over_mixtures(target_mask, old_target, *mixtures)
-        return [Pass(name, clip, scale=self.scales[name], pasted=shared, auxiliary=False)
-                for name, clip in (('tss', tss), ('tst', tst))]
+        return [Pass(name, clip, pasted=shared) for name, clip in (('tss', tss), ('tst', tst))]
 
     def draw_source_classes(self, template_source: Clip, num_classes: int, generator: torch.Generator) -> Tensor:
         """As for images, and every rare class."""
