@@ -79,3 +79,14 @@ def test_config_trains_and_validates(name, data, tmp_path):
     changed = {name for name, value in runner.model.student.named_parameters() if not torch.equal(value, start[name])}
     assert any('backbone' in name for name in changed) and any('decode_head' in name for name in changed)
     assert 0 <= runner.message_hub.get_scalar('val/mIoU').current() <= 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['viper2csseq_mic', 'synseq2csseq_tps'])
+def test_image_and_video_networks_are_tested_for_consistency(name, data, tmp_path):
+    config = small_config(name, data, tmp_path / name)
+    for flow in (config.test_evaluator[1].flow, config.test_evaluator[1].backward):
+        flow.update(folder=str(tmp_path / 'flow'), root=str(data))
+    metrics = RUNNERS.build(config).test()
+    # The labelled frame and the one before it.
+    assert 0 <= metrics['mIoU'] <= 100 and 0 <= metrics['TC'] <= 100 and 0 < metrics['TC_compared'] <= 100

@@ -13,8 +13,9 @@ from tests.engine.toys import build_runner, same_weights, toy_config, train
 from tests.uda.small import METHODS, build, domains
 from tests.uda.test_no_waiting import WatchReads
 from udass.engine.checkpoint import latest_checkpoint
-from udass.engine.guards import DamagedFileHook, FiniteLossHook, running_statistics, zero_unless_finite
+from udass.engine.guards import DamagedFileHook, FiniteLossHook, zero_unless_finite
 from udass.models.checkpoints import read_checkpoint
+from udass.models.ranks import running_statistics
 
 
 def guarded(config, **arguments):
@@ -53,6 +54,22 @@ def test_one_value_that_is_not_finite_makes_all_gradients_zero(value):
 
 def test_an_optimizer_without_gradients_has_nothing_to_check():
     assert not zero_unless_finite(torch.optim.SGD(nn.Linear(3, 2).parameters(), lr=0.1))
+
+
+def test_statistics_are_put_back_where_a_loss_scaler_left_the_step_out():
+    """Then no optimizer tells whether something was not finite."""
+    network = nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2))
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    runner = SimpleNamespace(model=network, optim_wrapper=OptimWrapper(optimizer), hooks=[], iter=0, max_iters=9)
+    hook = FiniteLossHook(interval=5)
+    hook.before_train(runner)
+    network(torch.rand(2, 3, 4, 4))
+    before = network[1].running_mean.clone()
+    hook.before_train_iter(runner, 0)
+    network(torch.full((2, 3, 4, 4), float('inf')))
+    assert not torch.isfinite(network[1].running_mean).any()
+    hook.after_train_iter(runner, 0, outputs={})
+    assert torch.equal(network[1].running_mean, before) and torch.isfinite(network[1].running_var).all()
 
 
 def test_an_iteration_that_is_left_out_counts_as_one_without_gradient(toy_root, tmp_path):
@@ -240,3 +257,18 @@ def test_a_group_of_draws_keeps_its_class_in_replacements():
     assert other.pipeline_seed() != draw.pipeline_seed() and other.replacement(100).attempt == 2
     indices = [Draw(index=0, number=number, stream_seed=11).replacement(10).index for number in range(200)]
     assert set(indices) == set(range(10))
+
+
+def test_an_error_of_the_validation_is_raised_after_saving(toy_root, tmp_path):
+    config = toy_config(toy_root, tmp_path, max_iters=6, val_begin=3)
+    config.default_hooks.checkpoint.interval = 100
+    runner = build_runner(config)
+
+    def fail():
+        raise OSError('a damaged validation image')
+
+    runner.val_loop.run = fail
+    with pytest.raises(OSError, match='a damaged validation image'):
+        runner.train()
+    assert latest_checkpoint(tmp_path) == tmp_path / 'iter_3.pth'
+    assert train(toy_config(toy_root, tmp_path, max_iters=6, val_begin=3), resume=True).iter == 6

@@ -7,7 +7,9 @@ from mmengine.hooks import Hook, LoggerHook
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
-from torch import Tensor, nn
+from torch import Tensor
+
+from udass.models.ranks import running_statistics
 
 _SHOWN = 5
 
@@ -87,6 +89,9 @@ class FiniteLossHook(Hook):
         flags |= {f'the gradients of {name}': ~unfinite for name, unfinite in self._unfinite.items()}
         if self._unfinite:
             self._put_back(torch.stack(list(self._unfinite.values())).any())
+        else:
+            # The loss scaler left the step out: what overflowed may have reached the statistics.
+            self._put_back(None)
         if flags:
             self._pending.append(_Checked(runner.iter + 1, list(flags), torch.stack(list(flags.values())),
                                           named_images(data_batch)))
@@ -106,9 +111,10 @@ class FiniteLossHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         self.skipped = dict(checkpoint.get('meta', {}).get('skipped_iterations', {}))
 
-    def _put_back(self, spoiled: Tensor) -> None:
+    def _put_back(self, spoiled: Tensor | None) -> None:
+        """Takes the statistics of batch norm from before the iteration; without a flag those that are not finite."""
         for value, before in zip(self._statistics, self._backup, strict=True):
-            torch.where(spoiled, before, value, out=value)
+            torch.where(~torch.isfinite(value) if spoiled is None else spoiled, before, value, out=value)
 
     def _read(self, runner: Runner) -> None:
         """Reads all pending flags with one transfer from the device; reports what is new."""
@@ -153,12 +159,6 @@ def zero_unless_finite(optimizer: torch.optim.Optimizer) -> Tensor:
     for gradient in gradients:
         gradient.masked_fill_(unfinite, 0)
     return unfinite
-
-
-def running_statistics(model: nn.Module) -> list[Tensor]:
-    """Running means and variances of all normalisation layers that keep them."""
-    layers = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._NormBase)]
-    return [value for layer in layers for value in (layer.running_mean, layer.running_var) if value is not None]
 
 
 def named_images(data_batch: dict | None) -> str:

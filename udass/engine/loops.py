@@ -123,9 +123,7 @@ class UDATrainLoop(IterBasedTrainLoop):
         except Exception as error:
             # Between two batches nothing is half-done. A SIGTERM to the whole process group may have ended the workers.
             if guard.signum is None or not isinstance(error, RuntimeError):
-                if not self.runner.distributed and self._iter > self._first_iter:
-                    self._save()
-                raise
+                self._save_before(error)
         self._stop_if_any(batch is None)
         return batch
 
@@ -145,6 +143,18 @@ class UDATrainLoop(IterBasedTrainLoop):
         return self._iter % self.val_interval == 0 or self._iter == self._max_iters
 
     def _validate(self, guard: InterruptGuard) -> None:
+        try:
+            self._run_validation(guard)
+        except Exception as error:
+            # Other processes are in the middle of their part and cannot be told.
+            if self.runner.distributed:
+                raise
+            # A signal ends the workers of the validation, too.
+            if guard.signum is None or not isinstance(error, RuntimeError):
+                self._save_before(error)
+            raise Interrupted from None
+
+    def _run_validation(self, guard: InterruptGuard) -> None:
         # Building the loader's iterator draws from torch's generator: the training must not notice.
         with preserved_random_state():
             if self.runner.distributed:
@@ -152,15 +162,18 @@ class UDATrainLoop(IterBasedTrainLoop):
                 with joined_statistics(model):
                     self.runner.val_loop.run()
             else:
-                try:
-                    with guard.immediate():
-                        self.runner.val_loop.run()
-                except RuntimeError:
-                    # Workers of the validation, ended by the same signal.
-                    if guard.signum is None:
-                        raise
-                    raise Interrupted from None
+                with guard.immediate():
+                    self.runner.val_loop.run()
         self.runner.message_hub.update_info('last_validation', self._iter)
+
+    def _save_before(self, error: Exception) -> None:
+        """Lets an error out after saving; of several processes all save and stop with the one that has it."""
+        if self.runner.distributed:
+            self.failure = error
+            self._stop_if_any(True)
+        if self._iter > self._first_iter:
+            self._save()
+        raise error
 
     def _save(self) -> None:
         """Saves the state between two iterations, and says so."""

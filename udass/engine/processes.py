@@ -95,14 +95,17 @@ class HostExchange:
     """What the processes tell each other on the host, without waiting for the device. Every call is one of all ranks.
 
     To be made by all processes at once, after they were started; with one process it exchanges nothing.
+
+    Args:
+        timeout (float): seconds after which a process that waits for another gives up.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timeout: float = 1800) -> None:
         self._group: dist.ProcessGroup | None = None
         self._several = dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
         if self._several:
             # NCCL only knows tensors on the device.
-            self._group = dist.new_group(backend='gloo')
+            self._group = dist.new_group(backend='gloo', timeout=timedelta(seconds=timeout))
 
     def any(self, flag: bool) -> bool:
         """Whether the flag of one process at least is set."""

@@ -75,10 +75,11 @@ class UDARunner(Runner):
 
     def setup_env(self, env_cfg: dict) -> None:
         """mmengine's; ``dist_cfg`` may hold ``backend`` and ``timeout`` of `start_processes`."""
+        options = env_cfg.get('dist_cfg', {})
         if self.distributed and not torch.distributed.is_initialized():
-            start_processes(self.launcher, **env_cfg.get('dist_cfg', {}))
+            start_processes(self.launcher, **options)
         super().setup_env(env_cfg)
-        self.host_exchange = HostExchange()
+        self.host_exchange = HostExchange(timeout=options.get('timeout', 1800))
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Moves the model to its device, in the layout that the config asks for, and wraps it for several processes.

@@ -78,8 +78,8 @@ def share_over_ranks(mask: Tensor) -> Tensor:
 
 
 def running_statistics(module: nn.Module) -> list[Tensor]:
-    """Running means and variances of a module's batch norms, which every rank tracks for itself."""
-    norms = [norm for norm in module.modules() if isinstance(norm, nn.modules.batchnorm._BatchNorm)]
+    """Running means and variances of the normalisation layers that keep them; every rank tracks its own."""
+    norms = [norm for norm in module.modules() if isinstance(norm, nn.modules.batchnorm._NormBase)]
     return [value for norm in norms for value in (norm.running_mean, norm.running_var) if value is not None]
 
 
