@@ -7,6 +7,9 @@ STAMP := $(VENV)/.installed
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
 OPENCV := $(shell sed -n 's/^opencv-python==//p' requirements.txt)
 
+# One file of tests per core at a time; PARALLEL= runs them one by one.
+PARALLEL := -n auto --dist loadfile
+
 .PHONY: demo test test-fast data lint setup clean-venv
 .DEFAULT_GOAL := setup
 
@@ -35,10 +38,10 @@ lint: $(STAMP)
 	$(BIN)/python -m ruff check .
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-fast: lint
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest $(PARALLEL) -m 'not slow'
 
 clean-venv:
 	rm -rf $(VENV)

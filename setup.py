@@ -31,7 +31,7 @@ setup(
         'matplotlib>=3.6',
     ],
     extras_require={
-        'dev': ['pytest>=8', 'ruff>=0.6'],
+        'dev': ['pytest>=8', 'pytest-xdist>=3', 'ruff>=0.6'],
         'tensorboard': ['tensorboard>=2.10'],
     },
 )

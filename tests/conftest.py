@@ -49,7 +49,11 @@ def pytest_configure(config: pytest.Config) -> None:
             os.environ[variable] = str(shared_path(variable))
     # More threads than cores, or many threads on tiny tensors, only slow each other down.
     if 'OMP_NUM_THREADS' not in os.environ:
-        torch.set_num_threads(min(2, os.cpu_count() or 1))
+        several = 'PYTEST_XDIST_WORKER' in os.environ
+        torch.set_num_threads(1 if several else min(2, os.cpu_count() or 1))
+        if several:
+            # Processes that tests start share the cores, too.
+            os.environ['OMP_NUM_THREADS'] = '1'
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -34,6 +34,21 @@ class Terminate(Kill):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+@HOOKS.register_module()
+class BreakLoader(Kill):
+    """The loaders of process 1 fail where they should make the batch of an iteration."""
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        if get_rank() == 1 and runner.iter + 2 == self.iteration:
+            def broken():
+                raise OSError('a file that cannot be read')
+                yield
+            runner.train_loop.dataloader_iterator._iterator = broken()
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        pass
+
+
 def small_config(data, work_dir, max_iters: int = 6) -> Config:
     """QuadMix with dropout, drop-path, batch norm and workers on pictures of ``PIXELS``; saves every two iterations."""
     config = toy_config(data, work_dir, max_iters=max_iters, num_workers=1)

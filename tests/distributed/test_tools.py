@@ -46,13 +46,15 @@ def without_times(checkpoint):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('end, saved', [('Kill', 4), ('Terminate', 5)])
+@pytest.mark.parametrize('end, saved', [('Kill', 4), ('Terminate', 5), ('BreakLoader', 4)])
 def test_an_ended_and_resumed_run_of_two_equals_the_uninterrupted_one(small, end, saved):
     config = small_config(small / 'data', small / end)
     config.custom_hooks = [dict(type=end, iteration=5)]
     config.dump(small / f'{end}.py')
     log = call('tools/dist_train.sh', small / f'{end}.py', 2, status=1)
     assert (small / end / 'last_checkpoint').read_text().endswith(f'iter_{saved}.pth'), log[-3000:]
+    if end == 'BreakLoader':
+        assert 'a file that cannot be read' in log and 'Stopped after iteration 4 of 6, saved as' in log
     if end == 'Terminate':
         assert f"Resume with: tools/dist_train.sh {small / 'Terminate.py'} 2 --resume" in log
     log = call('tools/dist_train.sh', small / 'small.py', 2, '--work-dir', small / end, '--resume')
