@@ -8,6 +8,7 @@
 docs/checkpoints.md says what is understood, and where published files are used.
 """
 import argparse
+import os
 from pathlib import Path
 
 import torch
@@ -48,6 +49,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
                         help='make an image network one of two frames, whose scores are (1 - SHARE) times those of the '
                         'frame plus SHARE times those of the frame before, warped by optical flow')
     parser.add_argument('--check', metavar='CONFIG', help='make sure that the network of this config takes the result')
+    parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
     return parser.parse_args(arguments)
 
 
@@ -95,6 +97,8 @@ def run(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
+    if args.debug:
+        os.environ['UDASS_DEBUG'] = '1'
     run_command(lambda: run(args))
 
 
