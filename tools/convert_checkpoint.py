@@ -9,6 +9,7 @@ docs/checkpoints.md says what is understood, and where published files are used.
 """
 import argparse
 import os
+from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -90,8 +91,11 @@ def run(args: argparse.Namespace) -> None:
     # Views would store the tensors they are cut from.
     content = {'meta': {'converted_from': args.input.name, 'layout': conversion.layout, 'names': args.target},
                'state_dict': {key: value.clone() for key, value in weights.items()}}
+    # To a file itself, torch.save turns the error of a full disk into one that does not say so.
+    buffer = BytesIO()
+    torch.save(content, buffer)
     with atomic_target(args.output) as temporary:
-        torch.save(content, temporary)
+        temporary.write_bytes(buffer.getbuffer())
     print('\n'.join([*lines, f'wrote {len(weights)} tensors to {args.output}']))
 
 
