@@ -113,6 +113,17 @@ def test_predictions_need_the_metric_that_writes_them(toy):
         test_tool.build_config(args)
 
 
+@pytest.mark.parametrize('options, named', [
+    (['--json', 'a.json'], '--json'), (['--predictions', 'ids'], '--predictions'),
+    (['--json', 'a.json', '--predictions', 'ids'], '--json and --predictions')])
+def test_a_submission_is_written_without_what_would_be_ignored(options, named, capsys):
+    command = ['c.py', 'a.pth', '--submission', 'a.zip']
+    assert test_tool.parse_args(command).submission == 'a.zip'
+    with pytest.raises(SystemExit):
+        test_tool.parse_args([*command, *options])
+    assert f'--submission writes no scores and only its own files: leave {named} out' in capsys.readouterr().err
+
+
 @METRICS.register_module(force=True)
 class CountImages(BaseMetric):
     """A second metric beside that of the IoU."""
