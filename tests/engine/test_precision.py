@@ -10,6 +10,7 @@ from torch import nn
 from tests.distributed.steps import build_case, deterministic, fixed_choices, run_case, without_batch_norm
 from tests.engine.toys import build_runner, toy_config
 from tests.uda.small import SEGMENTOR, build, domains
+from udass.engine.config import check_components
 from udass.engine.precision import (
     MixedPrecisionOptimWrapper,
     checkpoint_without_reentry,
@@ -98,6 +99,17 @@ def test_the_switch_reaches_every_optimizer_and_nothing_else():
         with_mixed_precision(dict(optimizer=optimizer), 'fp8')
     with pytest.raises(ValueError, match="amp='bf16' sets the optimizer wrapper, but .* 'AmpOptimWrapper'"):
         with_mixed_precision(dict(type='AmpOptimWrapper', optimizer=optimizer), 'bf16')
+
+
+def test_gradients_are_not_accumulated_over_iterations():
+    optimizer = dict(type='AdamW', lr=1.0)
+    assert with_mixed_precision(dict(optimizer=optimizer, accumulative_counts=1), 'bf16') == dict(
+        type='MixedPrecisionOptimWrapper', dtype='bf16', optimizer=optimizer)
+    with pytest.raises(ValueError, match='accumulative_counts of the optimizer wrapper must be 1'):
+        with_mixed_precision(dict(student=dict(optimizer=optimizer, accumulative_counts=2)), 'bf16')
+    with pytest.raises(ValueError, match='accumulative_counts does not exist: MixedPrecisionOptimWrapper takes clip_g'):
+        check_components(dict(optim_wrapper=dict(type='MixedPrecisionOptimWrapper', optimizer=optimizer,
+                                                 accumulative_counts=1)))
 
 
 def test_the_runner_reads_the_switches(toy_root, tmp_path):
