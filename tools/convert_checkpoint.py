@@ -8,6 +8,8 @@
 docs/checkpoints.md says what is understood, and where published files are used.
 """
 import argparse
+import os
+from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -48,6 +50,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
                         help='make an image network one of two frames, whose scores are (1 - SHARE) times those of the '
                         'frame plus SHARE times those of the frame before, warped by optical flow')
     parser.add_argument('--check', metavar='CONFIG', help='make sure that the network of this config takes the result')
+    parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
     return parser.parse_args(arguments)
 
 
@@ -88,13 +91,18 @@ def run(args: argparse.Namespace) -> None:
     # Views would store the tensors they are cut from.
     content = {'meta': {'converted_from': args.input.name, 'layout': conversion.layout, 'names': args.target},
                'state_dict': {key: value.clone() for key, value in weights.items()}}
+    # To a file itself, torch.save turns the error of a full disk into one that does not say so.
+    buffer = BytesIO()
+    torch.save(content, buffer)
     with atomic_target(args.output) as temporary:
-        torch.save(content, temporary)
+        temporary.write_bytes(buffer.getbuffer())
     print('\n'.join([*lines, f'wrote {len(weights)} tensors to {args.output}']))
 
 
 def main() -> None:
     args = parse_args()
+    if args.debug:
+        os.environ['UDASS_DEBUG'] = '1'
     run_command(lambda: run(args))
 
 

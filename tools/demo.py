@@ -4,6 +4,7 @@ Trains on the source alone and with QuadMix, tests both on camera pictures that 
 writes a picture. `make demo` sets everything up and runs this. What was trained before is kept.
 """
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -33,6 +34,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--images', type=int, default=5, help='test images in the picture, evenly spaced')
     parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
                         help='settings that replace those of both configs')
+    parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
     return parser.parse_args(arguments)
 
 
@@ -100,6 +102,8 @@ def run_demo(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
+    if args.debug:
+        os.environ['UDASS_DEBUG'] = '1'
     run_command(lambda: run_demo(args))
 
 

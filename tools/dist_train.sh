@@ -19,6 +19,7 @@ else
     # A free port of its own, so that several runs share a machine.
     meeting=(--standalone)
 fi
-# Time to save a checkpoint after an interrupt.
-exec "${PYTHON:-python}" -m torch.distributed.run "${meeting[@]}" --nproc-per-node "$2" --shutdown-timeout 120 \
+# Seconds to save a checkpoint after an interrupt. A torchrun without the option for it would refuse to start.
+export TORCH_ELASTIC_SHUTDOWN_TIMEOUT="${TORCH_ELASTIC_SHUTDOWN_TIMEOUT:-120}"
+exec "${PYTHON:-python}" -m torch.distributed.run "${meeting[@]}" --nproc-per-node "$2" \
     "$tools/${UDASS_TOOL:-train.py}" "$1" "${@:3}" --launcher pytorch

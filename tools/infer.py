@@ -20,7 +20,7 @@ from tqdm import tqdm
 from udass.datasets.transforms.loading import read_image
 from udass.engine.command import run_command, short_message
 from udass.flow import DISFlow, RAFTFlow
-from udass.inference import Frame, Recording, Segmenter, find_inputs
+from udass.inference import Frame, Recording, Segmenter, check_inputs, find_inputs
 from udass.inference.loading import is_config
 from udass.visualization import SideBySide, VideoFile, draw_overlay, save_picture
 
@@ -150,8 +150,8 @@ def segment_video(segment: Segmenter, recording: Recording, results: Results, si
 
 
 def infer(args: argparse.Namespace) -> None:
-    # Wrong names are to be told before a large network is read.
-    find_inputs(args.inputs, args.frames or False, args.fps)
+    # Wrong names are to be told before a large network is read, which says whether folders are videos.
+    check_inputs(args.inputs, args.frames or False)
     segment = Segmenter(*args.model, branch=args.branch, device=args.device, native=args.native,
                         flow=_FLOWS[args.flow](), options=args.cfg_options)
     numbered = args.frames if args.frames is not None or segment.uses_flow else False

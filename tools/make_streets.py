@@ -5,6 +5,7 @@
 What is there already is kept.
 """
 import argparse
+import os
 
 from tqdm import tqdm
 
@@ -22,6 +23,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--clips', action='store_true', help='write clips with optical flow too')
     parser.add_argument('--force', action='store_true', help='replace streets that were drawn with other arguments')
     parser.add_argument('--workers', type=int, default=None, help='processes (default: one per core)')
+    parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
     return parser.parse_args(arguments)
 
 
@@ -35,6 +37,8 @@ def make(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
+    if args.debug:
+        os.environ['UDASS_DEBUG'] = '1'
     run_command(lambda: make(args))
 
 

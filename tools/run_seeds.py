@@ -6,6 +6,7 @@ Finished runs are kept, interrupted ones go on: after Ctrl-C, give the same comm
 """
 import argparse
 import json
+import os
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
                         '(default: %(default)s); results in <config>/seed_<n>/result.json, summary.json, summary.md')
     parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
                         help='settings that replace those of every config')
+    parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
     return parser.parse_args(arguments)
 
 
@@ -137,6 +139,8 @@ def run_all(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
+    if args.debug:
+        os.environ['UDASS_DEBUG'] = '1'
     run_command(lambda: run_all(args))
 
 

@@ -50,6 +50,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--work-dir', default='work_dirs/soak_resume', metavar='DIR', help='folder; it is emptied')
     parser.add_argument('--seed', type=int, default=0, help='seed of the training and of the moments (default: 0)')
     parser.add_argument('--json', metavar='FILE', help='write the result there')
+    parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
     return parser.parse_args(arguments)
 
 
@@ -301,5 +302,12 @@ def report(args: argparse.Namespace) -> None:
                             *result['differences'][:20]]))
 
 
+def main() -> None:
+    args = parse_args()
+    if args.debug:
+        os.environ['UDASS_DEBUG'] = '1'
+    run_command(lambda: report(args))
+
+
 if __name__ == '__main__':
-    run_command(lambda: report(parse_args()))
+    main()

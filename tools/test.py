@@ -39,7 +39,11 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
                         'matrix and the scores of every image to FILE.details.json')
     parser.add_argument('--predictions', metavar='DIR', help='write the predicted class ids of every image as PNG')
     parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    given = [f'--{name}' for name in ('json', 'predictions') if getattr(args, name) is not None]
+    if args.submission is not None and given:
+        parser.error(f'--submission writes no scores and only its own files: leave {" and ".join(given)} out')
+    return args
 
 
 def build_config(args: argparse.Namespace) -> Config:

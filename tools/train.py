@@ -66,17 +66,19 @@ def resume_from(config: Config, checkpoint: str) -> None:
         config.resume, config.load_from = True, None
 
 
-def resume_command(arguments: list[str], processes: int = 1) -> str:
+def resume_command(arguments: list[str], processes: int = 1, local_processes: int | None = None) -> str:
     """What to type to continue the interrupted command.
 
     Args:
         arguments: of this tool; under torchrun the config comes first, as tools/dist_train.sh gives it.
-        processes: how many there are.
+        processes: how many there are on all machines.
+        local_processes: how many of them are on this machine; None is all.
     """
-    kept = list(arguments)
+    kept = [argument for argument in arguments if not argument.startswith('--resume=')]
     if '--resume' in kept:
         place = kept.index('--resume')
-        has_value = place + 1 < len(kept) and kept[place + 1].endswith('.pth')
+        # argparse takes whatever follows as its value, if that is no option.
+        has_value = place + 1 < len(kept) and not kept[place + 1].startswith('-')
         del kept[place:place + 1 + has_value]
     if '--launcher' in kept:
         place = kept.index('--launcher')
@@ -84,6 +86,8 @@ def resume_command(arguments: list[str], processes: int = 1) -> str:
         del kept[place:place + 2]
         if launcher == 'slurm':
             return 'the same tools/slurm_train.sh command and --resume'
+        if local_processes not in (None, processes):
+            return 'the same command on each machine with --resume'
         return shlex.join(['tools/dist_train.sh', kept[0], str(processes), *kept[1:], '--resume'])
     return shlex.join(['python', 'tools/train.py', *kept, '--resume'])
 
@@ -103,7 +107,9 @@ def train(args: argparse.Namespace) -> None:
         runner.train()
     except SystemExit as stop:
         if stop.code in (130, 143):
-            runner.logger.info(f'Resume with: {resume_command(sys.argv[1:], runner.world_size)}')
+            # Set by torchrun.
+            local = int(os.environ.get('LOCAL_WORLD_SIZE', runner.world_size))
+            runner.logger.info(f'Resume with: {resume_command(sys.argv[1:], runner.world_size, local)}')
             runner.host_exchange.wait()
         raise
     except TypeError as error:

@@ -16,9 +16,10 @@ from udass.models.checkpoints import read_checkpoint
 PROJECT = Path(__file__).parents[2]
 
 
-def call(*command, status=0):
-    """Output of a command."""
-    environment = {**os.environ, 'PYTHON': sys.executable, 'PYTHONPATH': str(PROJECT), 'OMP_NUM_THREADS': '1'}
+def call(*command, status=0, **variables):
+    """Output of a command, with variables in its environment."""
+    environment = {**os.environ, 'PYTHON': sys.executable, 'PYTHONPATH': str(PROJECT), 'OMP_NUM_THREADS': '1',
+                   **variables}
     done = subprocess.run([*map(str, command)], cwd=PROJECT, env=environment, capture_output=True, text=True,
                           timeout=600)
     assert (done.returncode == 0) == (status == 0), done.stdout[-3000:] + done.stderr[-5000:]
@@ -43,6 +44,20 @@ def without_times(checkpoint):
     kept = {key: value for key, value in checkpoint.items() if key not in ('meta', 'message_hub')}
     meta = {key: checkpoint['meta'][key] for key in ('iter', 'seed', 'random_states', 'rank_states')}
     return kept, meta, logs
+
+
+@pytest.mark.parametrize('given, seconds', [(None, '120'), ('7', '7')])
+def test_processes_get_time_to_save_from_any_version_of_torchrun(given, seconds, tmp_path, monkeypatch):
+    """What the script starts: options of torchrun that torch 2.4 knows, and the time in the environment."""
+    monkeypatch.delenv('TORCH_ELASTIC_SHUTDOWN_TIMEOUT', raising=False)
+    if given is not None:
+        monkeypatch.setenv('TORCH_ELASTIC_SHUTDOWN_TIMEOUT', given)
+    python = tmp_path / 'python'
+    python.write_text('#!/bin/sh\necho "$TORCH_ELASTIC_SHUTDOWN_TIMEOUT" "$@"\n')
+    python.chmod(0o755)
+    said = call('tools/dist_train.sh', 'c.py', 2, '--seed', '1', PYTHON=str(python))
+    assert said.split() == [seconds, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2',
+                            str(PROJECT / 'tools' / 'train.py'), 'c.py', '--seed', '1', '--launcher', 'pytorch']
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from torch import nn
 from tests.distributed.steps import build_case, deterministic, fixed_choices, run_case, without_batch_norm
 from tests.engine.toys import build_runner, toy_config
 from tests.uda.small import SEGMENTOR, build, domains
+from udass.engine.config import check_components
 from udass.engine.precision import (
     MixedPrecisionOptimWrapper,
     checkpoint_without_reentry,
@@ -17,6 +18,7 @@ from udass.engine.precision import (
     use_channels_last,
     with_mixed_precision,
 )
+from udass.uda.passes import Kept
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +102,17 @@ def test_the_switch_reaches_every_optimizer_and_nothing_else():
         with_mixed_precision(dict(type='AmpOptimWrapper', optimizer=optimizer), 'bf16')
 
 
+def test_gradients_are_not_accumulated_over_iterations():
+    optimizer = dict(type='AdamW', lr=1.0)
+    assert with_mixed_precision(dict(optimizer=optimizer, accumulative_counts=1), 'bf16') == dict(
+        type='MixedPrecisionOptimWrapper', dtype='bf16', optimizer=optimizer)
+    with pytest.raises(ValueError, match='accumulative_counts of the optimizer wrapper must be 1'):
+        with_mixed_precision(dict(student=dict(optimizer=optimizer, accumulative_counts=2)), 'bf16')
+    with pytest.raises(ValueError, match='accumulative_counts does not exist: MixedPrecisionOptimWrapper takes clip_g'):
+        check_components(dict(optim_wrapper=dict(type='MixedPrecisionOptimWrapper', optimizer=optimizer,
+                                                 accumulative_counts=1)))
+
+
 def test_the_runner_reads_the_switches(toy_root, tmp_path):
     runner = build_runner(toy_config(toy_root, tmp_path), amp='bf16', channels_last=True)
     assert isinstance(runner.build_optim_wrapper(runner.optim_wrapper), MixedPrecisionOptimWrapper)
@@ -151,7 +164,8 @@ def test_recomputed_blocks_give_the_same_gradients(name):
         model, _ = build({}, segmentor)
         without_batch_norm(model)
         checkpoint_without_reentry(model)
-        model.run_pass(next(model.passes(model.labelled_clip(domains(0)['source']), None, None)), sgd(model), {}, [])
+        model.run_pass(next(model.passes(model.labelled_clip(domains(0)['source']), None, None)), sgd(model), {},
+                       Kept())
         return [value.grad for value in model.student.parameters()]
 
     for first, second in zip(gradients(False), gradients(True), strict=True):

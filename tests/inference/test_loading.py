@@ -94,6 +94,20 @@ def test_a_component_of_ones_own_needs_the_config_file(tmp_path):
     torch.save(dict(state_dict={'student.a': torch.zeros(1)}, meta=dict(cfg=text)), tmp_path / 'mine.pth')
     with pytest.raises(ValueError, match=r'MySegmentor.*names \(my_code\) are not imported'):
         load_network(tmp_path / 'mine.pth')
+    with pytest.raises(ValueError, match=r'MySegmentor.*names \(my_code\) are not imported'):
+        load_network(tmp_path / 'mine.pth', options={'model.student.type': 'MySegmentor'})
+
+
+@pytest.mark.parametrize('option, value, message', [
+    ('modle.eval_branch', 'teacher', r'option modle does not exist: .*Did you mean model\?'),
+    ('model.studnet.test_cfg.mode', 'whole', r'option model\.studnet does not exist: .*Did you mean student\?'),
+    ('model.student.backbone.depht', 3, r'option model\.student\.backbone\.depht does not exist'),
+    ('model.student.neck', dict(type='MiT', varant='b0'), r'student\.neck\.varant does not exist: MiT takes')])
+@pytest.mark.parametrize('with_config', [False, True])
+def test_options_are_checked_with_and_without_the_config_file(option, value, message, with_config, image_run):
+    files = image_run if with_config else image_run[1:]
+    with pytest.raises(ValueError, match=message):
+        load_network(*files, options={option: value})
 
 
 def test_published_files_load_with_their_config(tmp_path):

@@ -1,6 +1,7 @@
 """tools/convert_checkpoint.py from file to file."""
 import importlib.util
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -107,6 +108,20 @@ def test_a_fusion_is_added_once_and_to_whole_networks(tool, files):
         convert(tool, files, '--add-fusion', '1.5')
     with pytest.raises(ValueError, match='needs the number of classes'):
         add_fusion({'backbone.a': torch.zeros(1)}, 0.5)
+
+
+def test_a_full_disk_is_said_and_keeps_what_was_there(tool, files):
+    convert(tool, files)
+    before = (files / 'out.pth').read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The system refuses what comes after, as on a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+    try:
+        with pytest.raises(OSError, match=r'out\.pth could not be written: .*files written before are untouched'):
+            convert(tool, files)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (files / 'out.pth').read_bytes() == before and not list(files.glob('.*.tmp'))
 
 
 class Malicious:

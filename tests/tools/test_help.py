@@ -25,7 +25,25 @@ def test_help_is_a_sentence_the_options_and_an_example(tool, monkeypatch, capsys
     assert usage.startswith(f'usage: {tool}')
     assert len(sentence) > 20 and sentence[0].isupper() and sentence.endswith('.'), sentence
     assert 'options:' in rest and '--help' in rest
+    assert '--debug' in rest, 'docs/troubleshooting.md says that every tool has it'
     assert f'example: python tools/{tool} ' in ' '.join(rest.split()), 'no example at the end'
+
+
+@pytest.mark.parametrize('tool, arguments', [
+    ('convert_checkpoint', ['gone.pth', 'out.pth']), ('demo', ['--configs', 'gone']),
+    ('make_streets', ['--root', 'file/streets']), ('run_seeds', ['gone.py', 'gone.py']),
+    ('soak_resume', ['--kills', '0'])])
+def test_debug_keeps_the_error_and_its_traceback(tool, arguments, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'file').touch()
+    # Undone afterwards, whatever the tool sets.
+    monkeypatch.setenv('UDASS_DEBUG', '0')
+    monkeypatch.setattr(sys, 'argv', [tool, *arguments])
+    with pytest.raises(SystemExit, match='UDASS_DEBUG=1 shows where it happened'):
+        runpy.run_path(str(PROJECT / 'tools' / f'{tool}.py'), run_name='__main__')
+    sys.argv.append('--debug')
+    with pytest.raises((OSError, ValueError)):
+        runpy.run_path(str(PROJECT / 'tools' / f'{tool}.py'), run_name='__main__')
 
 
 def test_the_examples_name_what_exists():

@@ -109,3 +109,16 @@ def test_incomplete_commands_say_what_is_missing(arguments, message, capsys):
 def test_wrong_inputs_are_told_before_the_network_is_read(tmp_path):
     with pytest.raises(FileNotFoundError, match='input gone.png does not exist'):
         call('no_network.pth', 'gone.png', '--out', tmp_path)
+
+
+def test_videos_of_numbered_frames_may_have_frames_of_equal_names(image_run, video_run, streets, tmp_path):  # noqa: F811
+    frames = sorted((streets / 'camera_clips' / 'val').glob('*/images/*.png'))[:2]
+    for name in ('A', 'B'):
+        (tmp_path / name).mkdir()
+        for number, path in enumerate(frames):
+            (tmp_path / name / f'{number:06d}.png').write_bytes(path.read_bytes())
+    call(*video_run, tmp_path / 'A', tmp_path / 'B', '--out', tmp_path / 'out')
+    assert written(tmp_path / 'out') == ['A.mp4', 'B.mp4'] + [f'ids/{name}/00000{number}.png' for name in 'AB'
+                                                              for number in range(2)]
+    with pytest.raises(ValueError, match='would both be named 000000'):
+        call(image_run[1], tmp_path / 'A', tmp_path / 'B', '--out', tmp_path / 'pictures')

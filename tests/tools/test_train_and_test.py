@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
@@ -76,8 +77,11 @@ def test_the_work_dir_is_named_after_the_config(tmp_path, toy):
 
 @pytest.mark.parametrize('given, kept', [
     (['c.py', '--seed', '1'], 'c.py --seed 1'), (['c.py', '--resume'], 'c.py'),
-    (['c.py', '--resume', 'a.pth', '--amp', 'bf16'], 'c.py --amp bf16'), (['--resume', 'c.py'], 'c.py')])
+    (['c.py', '--resume', 'a.pth', '--amp', 'bf16'], 'c.py --amp bf16'), (['c.py', '--resume=a.pth'], 'c.py'),
+    (['c.py', '--resume', 'latest'], 'c.py'), (['--resume', 'latest', 'c.py'], 'c.py'),
+    (['c.py', '--resume', '--amp', 'bf16'], 'c.py --amp bf16')])
 def test_the_command_to_resume_is_complete(given, kept):
+    assert train_tool.parse_args(given).config == 'c.py'
     assert train_tool.resume_command(given) == f'python tools/train.py {kept} --resume'
 
 
@@ -86,6 +90,28 @@ def test_the_command_to_resume_starts_as_many_processes():
     assert train_tool.resume_command(arguments, 4) == 'tools/dist_train.sh c.py 4 --seed 1 --resume'
     assert train_tool.resume_command(['c.py', '--launcher', 'slurm'], 4) == \
         'the same tools/slurm_train.sh command and --resume'
+    # On several machines the script is given the processes of one, and where the others are.
+    assert train_tool.resume_command(arguments, 8, 8) == 'tools/dist_train.sh c.py 8 --seed 1 --resume'
+    assert train_tool.resume_command(arguments, 16, 8) == 'the same command on each machine with --resume'
+
+
+@pytest.mark.parametrize('local, said', [
+    ('4', 'tools/dist_train.sh {config} 4 --resume'), ('2', 'the same command on each machine with --resume')])
+def test_an_interrupted_training_says_how_to_go_on(local, said, toy, monkeypatch):
+    logged = []
+
+    def interrupted():
+        raise SystemExit(130)
+
+    runner = SimpleNamespace(train=interrupted, world_size=4, logger=SimpleNamespace(info=logged.append),
+                             host_exchange=SimpleNamespace(wait=lambda: None))
+    arguments = [str(toy / 'toy.py'), '--launcher', 'pytorch']
+    monkeypatch.setattr(train_tool.RUNNERS, 'build', lambda config: runner)
+    monkeypatch.setattr(sys, 'argv', ['tools/train.py', *arguments])
+    monkeypatch.setenv('LOCAL_WORLD_SIZE', local)
+    with pytest.raises(SystemExit):
+        train_tool.train(train_tool.parse_args(arguments))
+    assert logged == [f'Resume with: {said.format(config=toy / "toy.py")}']
 
 
 def test_the_test_tool_prints_the_table_and_writes_json_and_pictures(toy, tmp_path, capsys):
@@ -111,6 +137,17 @@ def test_predictions_need_the_metric_that_writes_them(toy):
                                  '--cfg-options', 'test_evaluator.type=IoUMetric'])
     with pytest.raises(ValueError, match='--predictions needs a ClassIoUMetric in test_evaluator, which has IoUMetric'):
         test_tool.build_config(args)
+
+
+@pytest.mark.parametrize('options, named', [
+    (['--json', 'a.json'], '--json'), (['--predictions', 'ids'], '--predictions'),
+    (['--json', 'a.json', '--predictions', 'ids'], '--json and --predictions')])
+def test_a_submission_is_written_without_what_would_be_ignored(options, named, capsys):
+    command = ['c.py', 'a.pth', '--submission', 'a.zip']
+    assert test_tool.parse_args(command).submission == 'a.zip'
+    with pytest.raises(SystemExit):
+        test_tool.parse_args([*command, *options])
+    assert f'--submission writes no scores and only its own files: leave {named} out' in capsys.readouterr().err
 
 
 @METRICS.register_module(force=True)

@@ -40,14 +40,27 @@ def load_config(path: str | Path, options: Mapping | None = None) -> Config:
     if not Path(path).is_file():
         raise FileNotFoundError(f'config {path} does not exist; the configs of this project are in configs/')
     config = _read(path)
-    for option in options or {}:
+    apply_options(config, options or {})
+    check_components(config.to_dict())
+    return config
+
+
+def apply_options(config: Config, options: Mapping) -> None:
+    """Applies options from the command line; the arguments of the components are left to `check_components`.
+
+    Args:
+        config (Config): changed in place.
+        options (Mapping): dotted key -> value.
+
+    Raises:
+        ValueError: nothing reads an option.
+    """
+    for option in options:
         if option.split('.')[0] in config and option.split('.')[0] not in top_level_keys():
             raise ValueError(f'option {option}: {option.split(".")[0]} is a variable of the config files that nothing '
                              'reads after loading; set the key that uses it, e.g. one below model or train_dataloader')
         _check_option(config.to_dict(), option)
-    config.merge_from_dict(dict(options or {}))
-    check_components(config.to_dict())
-    return config
+    config.merge_from_dict(dict(options))
 
 
 def _read(path: str | Path) -> Config:

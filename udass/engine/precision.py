@@ -10,6 +10,8 @@ from mmseg.registry import OPTIM_WRAPPERS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from udass.uda.checks import check_accumulation
+
 _TYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 _PARTS = ('backbone', 'neck', 'decode_head', 'auxiliary_head')
 
@@ -25,7 +27,6 @@ class MixedPrecisionOptimWrapper(OptimWrapper):
         optimizer (torch.optim.Optimizer): what makes the step.
         dtype (str): ``bf16`` (range of single precision, so that nothing needs scaling) or ``fp16``.
         initial_scale (float): factor of the loss at the start, for fp16; it follows what the gradients allow.
-        accumulative_counts (int): as in mmengine.
         clip_grad (dict | None): as in mmengine; the gradients are unscaled before.
 
     Raises:
@@ -33,8 +34,8 @@ class MixedPrecisionOptimWrapper(OptimWrapper):
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, dtype: str = 'bf16', initial_scale: float = 2.0**16,
-                 accumulative_counts: int = 1, clip_grad: dict | None = None) -> None:
-        super().__init__(optimizer, accumulative_counts=accumulative_counts, clip_grad=clip_grad)
+                 clip_grad: dict | None = None) -> None:
+        super().__init__(optimizer, clip_grad=clip_grad)
         check_type(dtype)
         self.dtype = _TYPES[dtype]
         self.device = torch.device(get_device()).type
@@ -82,7 +83,8 @@ def with_mixed_precision(optim_wrapper: Mapping, dtype: str) -> dict:
     """The config of an optimizer wrapper, or of one per part of the model, for mixed precision.
 
     Raises:
-        ValueError: an unknown type, or a wrapper of another kind, whose precision is its own matter.
+        ValueError: an unknown type, a wrapper of another kind, whose precision is its own matter, or gradients would be
+            accumulated over iterations.
     """
     check_type(dtype)
     if 'optimizer' not in optim_wrapper:
@@ -92,7 +94,10 @@ def with_mixed_precision(optim_wrapper: Mapping, dtype: str) -> dict:
     if kind != 'OptimWrapper':
         raise ValueError(f'amp={dtype!r} sets the optimizer wrapper, but optim_wrapper.type is {kind!r}: leave one of '
                          'them out')
-    return {**optim_wrapper, 'type': 'MixedPrecisionOptimWrapper', 'dtype': dtype}
+    kept = dict(optim_wrapper)
+    # An option of mmengine's wrapper alone.
+    check_accumulation(kept.pop('accumulative_counts', 1))
+    return {**kept, 'type': 'MixedPrecisionOptimWrapper', 'dtype': dtype}
 
 
 def compile_networks(model: nn.Module, options: Mapping) -> list[str]:

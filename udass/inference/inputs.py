@@ -61,6 +61,24 @@ def find_inputs(inputs: Iterable[str | Path],
         FileNotFoundError: an input does not exist, or holds nothing to segment.
         ValueError: a file is neither picture nor video, a name has no number, or two results would have one name.
     """
+    recordings = _collect(inputs, numbered, rate)
+    _check_names(recordings)
+    return recordings
+
+
+def check_inputs(inputs: Iterable[str | Path], numbered: bool = False) -> None:
+    """Whether inputs exist and hold something to segment, before it is known how the network takes folders.
+
+    The names of the results depend on that, and are not compared.
+
+    Raises:
+        FileNotFoundError: an input does not exist, or holds nothing to segment.
+        ValueError: a file is neither picture nor video, or a name has no number.
+    """
+    _collect(inputs, numbered, None)
+
+
+def _collect(inputs: Iterable[str | Path], numbered: bool | None, rate: float | None) -> list[Recording]:
     pictures: list[Frame] = []
     videos: list[Recording] = []
     for given in inputs:
@@ -74,9 +92,7 @@ def find_inputs(inputs: Iterable[str | Path],
             else:
                 raise ValueError(f'{path} is neither a picture ({", ".join(SUFFIXES)}) nor a video '
                                  f'({", ".join(VIDEO_SUFFIXES)})')
-    recordings = [Recording(None, tuple(pictures))] * bool(pictures) + videos
-    _check_names(recordings)
-    return recordings
+    return [Recording(None, tuple(pictures))] * bool(pictures) + videos
 
 
 def _paths(given: str) -> list[Path]:

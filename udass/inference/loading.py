@@ -10,7 +10,7 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import DATASETS, MODELS
 from torch import Tensor, nn
 
-from udass.engine.config import load_config
+from udass.engine.config import apply_options, check_components, load_config
 from udass.engine.runner import check_class_count
 from udass.inference.stored_config import stored_config
 from udass.models.checkpoints import convert, load_strictly, read_checkpoint, weights_of
@@ -115,8 +115,26 @@ def _read(first: str | Path, checkpoint: str | Path | None,
                          f'the config first and then the checkpoint; got {first} and {checkpoint}')
     content = read_checkpoint(first)
     config = stored_config(content, first, _KEYS)
-    config.merge_from_dict(dict(options or {}))
+    if options:
+        _apply(options, config, first)
     return first, config, content
+
+
+def _apply(options: Mapping, config: Config, path: str | Path) -> None:
+    """Changes the config from a checkpoint, and checks the parts that change: others may need what is not imported."""
+    changed = {option.split('.')[0] for option in options}
+    try:
+        apply_options(config, options)
+        check_components({key: value for key, value in config.to_dict().items() if key in changed})
+    except ValueError as error:
+        raise ValueError(f'{path}: {error} {_not_imported(config)}'.rstrip()) from error
+
+
+def _not_imported(config: Config) -> str:
+    """What to do about components of the user's own; empty if the config in a checkpoint names no module for any."""
+    names = [name for name in config.get('custom_imports', {}).get('imports', []) if name != 'udass']
+    return (f'Modules that the config in a checkpoint names ({", ".join(names)}) are not imported: import them before, '
+            'or give the config file first, then the checkpoint') if names else ''
 
 
 def _build(settings: Mapping, origin: str, config: Config) -> BaseSegmentor:
@@ -124,10 +142,8 @@ def _build(settings: Mapping, origin: str, config: Config) -> BaseSegmentor:
     try:
         network = MODELS.build(dict(settings))
     except KeyError as error:
-        imports = [name for name in config.get('custom_imports', {}).get('imports', []) if name != 'udass']
-        raise ValueError(f'{origin}: {error.args[0] if error.args else error}. Modules that the config in a checkpoint '
-                         f'names ({", ".join(imports) or "none here"}) are not imported: import them before, or give '
-                         'the config file first, then the checkpoint') from error
+        said = error.args[0] if error.args else error
+        raise ValueError(f'{origin}: {said}. {_not_imported(config)}'.rstrip()) from error
     if not isinstance(network, BaseSegmentor):
         raise ValueError(f'{origin}: {type(network).__name__} is no segmentor of MMSegmentation')
     return network

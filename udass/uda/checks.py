@@ -54,10 +54,15 @@ def check_optimizers(alignment: nn.Module | None,
         raise ValueError(f'this method is trained by optimizers of {" and ".join(needed)}, the config has those of '
                          f'{" and ".join(given)}: set optim_wrapper, see configs/_base_/schedules')
     for wrapper in given.values():
-        if getattr(wrapper, '_accumulative_counts', 1) != 1:
-            raise ValueError('accumulative_counts of the optimizer wrapper must be 1: an iteration has several '
-                             'backward passes and one step of its own')
+        check_accumulation(getattr(wrapper, '_accumulative_counts', 1))
     return given['student'], given.get('alignment')
+
+
+def check_accumulation(counts: int) -> None:
+    """Raises ValueError if an optimizer wrapper is to accumulate gradients over iterations."""
+    if counts != 1:
+        raise ValueError('accumulative_counts of the optimizer wrapper must be 1: an iteration has several '
+                         'backward passes and one step of its own')
 
 
 def _check_teacher(adapter: nn.Module) -> None:
