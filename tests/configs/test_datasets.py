@@ -153,7 +153,11 @@ def test_video_sizes_and_classes_are_those_of_the_papers(name):
     assert source.batch_size == target.batch_size == 1
     scale, cut = step(source.dataset.pipeline, 'ClipResize')['scale'], step(source.dataset.pipeline, 'CutBottomRows')
     assert (scale[0], scale[1] - (cut['rows'] if cut else 0)) == size
-    assert step(source.dataset.pipeline, 'ClipCrop')['crop_size'] == (512, 1024)
+    # The whole frame; the variant for mixing cuts a window of the target's size, and changes nothing else.
+    whole = source.dataset.pipeline
+    window = Config.fromfile(PARTS / f'{name}_window.py').train_dataloader.source.dataset.pipeline
+    assert [transform for transform in window if transform.type != 'ClipCrop'] == whole
+    assert step(window, 'ClipCrop')['crop_size'] == (512, 1024) and step(whole, 'ClipCrop') is None
     for loader in (target, val):
         assert step(loader.dataset.pipeline, 'ClipResize')['scale'] == (1024, 512)
         assert step(loader.dataset.pipeline, 'ClipCrop') is None
@@ -171,8 +175,9 @@ def test_video_sizes_and_classes_are_those_of_the_papers(name):
 def test_video_loaders_read_the_published_files(name, video_data, tmp_path):
     samples = video_samples(Config.fromfile(PARTS / f'{name}.py'), video_data, tmp_path)
     source, target, val = (samples[domain]['data_samples'] for domain in ('source', 'target', 'val'))
-    assert samples['source']['inputs'].shape == (2, 3, 512, 1024)
-    assert source.gt_sem_seg.data.shape == (2, 512, 1024) and source.flow.data.shape == (2, 512, 1024)
+    width, height = VIDEO[name][1]
+    assert samples['source']['inputs'].shape == (2, 3, height, width)
+    assert source.gt_sem_seg.data.shape == (2, height, width) and source.flow.data.shape == (2, height, width)
     assert (source.gt_sem_seg.data != 255).any(-1).any(-1).all()
     assert samples['target']['inputs'].shape == (4, 3, 512, 1024) and 'gt_sem_seg' not in target
     assert target.flow.data.shape == (6, 512, 1024) and target.past_flow.data.shape == (2, 512, 1024)

@@ -126,11 +126,11 @@ def test_a_batch_of_three_is_three_batches_of_one(make, clip, flow):
 def test_losses_features_and_scores_of_one_forward(clip, flow):
     network = mixing(accel()).train()
     clip, flow = clip[:2], flow[:2]
-    losses, features, scores = network(clip, labelled(clip), mode='outputs', flow=flow)
+    losses, features, scores, further = network(clip, labelled(clip), mode='outputs', flow=flow)
     assert losses.keys() == {'decode.loss_ce', 'aux.loss_ce'}
     assert [tuple(feature.shape[1:]) for feature in features] == [
         (256, 17, 25), (512, 9, 13), (1024, 9, 13), (2048, 9, 13)]
-    assert scores.shape == (2, CLASSES, 9, 13)
+    assert scores.shape == (2, CLASSES, 9, 13) and further == ()
     sum(losses.values()).backward()
     without = {name for name, parameter in network.named_parameters() if parameter.grad is None}
     assert without == {name for name, _ in network.named_parameters() if '.bn' in name or '.downsample.1.' in name}

@@ -79,8 +79,8 @@ def test_auxiliary_heads_and_necks_take_part():
                          neck=dict(type='MultiLevelNeck', in_channels=[32, 64, 160, 256], out_channels=256,
                                    scales=[1, 1, 1, 1]),
                          decode_head={**aux, 'dilations': (1,)}))
-    losses, features, _ = network(torch.randn(1, 3, 64, 64), samples(torch.zeros(1, 64, 64, dtype=torch.long)),
-                               mode='outputs')
+    losses, features, *_ = network(torch.randn(1, 3, 64, 64), samples(torch.zeros(1, 64, 64, dtype=torch.long)),
+                                   mode='outputs')
     assert losses.keys() == {'decode.loss_ce', 'aux.loss_ce'}
     assert [feature.shape[1] for feature in features] == [256] * 4
 
@@ -142,8 +142,8 @@ def test_base_configs_name_their_weights_and_build(name):
     if config.backbone.type == 'MiT':
         assert config.backbone.drop_path_rate == 0.1
     network = build(segmentor_config(name))
-    # Cityscapes' classes, or VIPER's.
-    assert network.num_classes == (15 if name.startswith('video_') else 19)
+    # Cityscapes' classes, or VIPER's; others are named.
+    assert network.num_classes == {'12': 12, '15': 15}.get(name.split('_')[-1], 15 if name.startswith('video_') else 19)
     expected = {'hrda': 'HRDAEncoderDecoder', 'video': 'FlowGuidedEncoderDecoder'}
     assert type(network).__name__ == expected.get(name.split('_')[0], 'SlidingEncoderDecoder')
 

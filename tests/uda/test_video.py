@@ -14,6 +14,7 @@ from udass.flow.warping import warp
 from udass.uda.clip import IGNORE, Clip
 from udass.uda.mixing.long_tail import LongTail
 from udass.uda.mixing.video_quadmix import VideoQuadMix
+from udass.uda.passes import Pass
 from udass.uda.video import CentroidAlignment, CrossFramePass, CrossFramePseudoLabels, resize_clip
 
 RUNNING = dict(teacher_batch_statistics=False, ema=dict(type='EMA', alpha=0.9, copy_buffers=True))
@@ -270,6 +271,20 @@ def test_two_intervals_join_frame_t_with_two_frames():
     model.train_step(data, optimizer)
     assert shown[1] == ((2, 3, 3, 64, 64), (2, 2, 2, 64, 64))
     assert shown[0] == shown[2] == ((2, 2, 3, 64, 64), (2, 2, 64, 64))
+
+
+def test_each_interval_is_joined_by_itself():
+    model, _ = build(dict(VIDEO, **RUNNING), FLOW_GUIDED)
+    student = model.student.eval()
+    torch.nn.init.normal_(student.fusion.weight)
+    clip = model.pseudo_labelled_clip(clips(2, frames=4, labelled=False, seed=8)).select([0, 1, 3])
+    frames = model.data_preprocessor.normalize(clip.frames)
+    samples = Pass('cross_frame', clip).data_samples()
+    outputs = student(frames, samples, mode='outputs', flow=clip.flow)
+    alone = [student(frames[:, [0, frame]], mode='tensor', flow=clip.flow[:, frame - 1]) for frame in (1, 2)]
+    torch.testing.assert_close(outputs.scores, alone[0])
+    torch.testing.assert_close(outputs.further[0], alone[1])
+    assert len(outputs.further) == 1 and not torch.equal(*alone)
 
 
 # ------------------------------------------------------------------ mixing
