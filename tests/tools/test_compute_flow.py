@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -124,8 +125,9 @@ def test_ctrl_c_and_again(tmp_path):
     command = [sys.executable, 'tools/compute_flow.py', '--frames', tmp_path / 'frames', '--cache', tmp_path / 'flow',
                '--workers', '1']
     environment = {**os.environ, 'PYTHONPATH': str(PROJECT)}
+    # A job in the background inherits that Ctrl-C is ignored; a program in a terminal does not.
     process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True)
+                               text=True, preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL))
     deadline = time.monotonic() + 120
     while not list((tmp_path / 'flow').rglob('*.png')) and time.monotonic() < deadline:
         time.sleep(0.02)
