@@ -1,19 +1,14 @@
 """The parts of the video methods: labels across time, mixing with motion, the target pass, class means."""
 import copy
-from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from tests.uda.small import FLOW_GUIDED, SEGMENTOR, TPS, VIDEO, batch, build, clips, data_of, video_domains
-from udass.datasets.streets import CAMERA, GAME, render_clip
 from udass.flow.warping import warp
 from udass.uda.clip import IGNORE, Clip
-from udass.uda.mixing.long_tail import LongTail
-from udass.uda.mixing.video_quadmix import VideoQuadMix
 from udass.uda.passes import Pass
 from udass.uda.video import CentroidAlignment, CrossFramePass, CrossFramePseudoLabels, resize_clip
 
@@ -285,121 +280,6 @@ def test_each_interval_is_joined_by_itself():
     torch.testing.assert_close(outputs.scores, alone[0])
     torch.testing.assert_close(outputs.further[0], alone[1])
     assert len(outputs.further) == 1 and not torch.equal(*alone)
-
-
-# ------------------------------------------------------------------ mixing
-
-def striped_clip(value, stripes, confidence=None, motion=0.0, size=(4, 8)):
-    """A clip of two frames; ``stripes`` gives the class of each column of frame t and of frame t-1."""
-    labels = torch.tensor(stripes)[None, :, None].expand(1, 2, *size).clone()
-    scores = None if confidence is None else torch.full(labels.shape, confidence)
-    return Clip(frames=torch.full((1, 2, 3, *size), float(value)), labels=labels, confidence=scores,
-                weights=torch.ones(labels.shape), flow=shift(size, dx=motion)[:, None])
-
-
-def mix(mixing, templates, current, long_tail=None, classes=6):
-    """Passes of the second iteration; all classes of the template source are chosen that may be."""
-    mixing(*templates, classes, 0, generator())
-    return mixing(*current, classes, 1, generator(), long_tail)
-
-
-def one_class(number):
-    return torch.eye(6, dtype=torch.bool)[number][None]
-
-
-RARE = dict(classes=list('abcdef'), rare_classes=[dict(name='c'), dict(name='f')])
-
-
-def test_clips_are_mixed_in_four_directions_with_their_motion():
-    mixing = VideoQuadMix(tss_scale=1.0, tst_scale=0.2, source_classes=1, paste_rare_classes=False)
-    old_source = striped_clip(1, [[0, 0, 5, 5, 5, 5, 5, 5], [0, 0, 0, 5, 5, 5, 5, 5]], motion=1)
-    old_target = striped_clip(2, [[1] * 4 + [3] * 4] * 2, confidence=0.95, motion=2)
-    source, target = striped_clip(3, [[4] * 8] * 2, motion=3), striped_clip(4, [[4] * 8] * 2, 0.5, motion=4)
-    mixing.draw_classes = lambda *args: (one_class(0), one_class(3))
-    first, second = mix(mixing, (old_source, old_target), (source, target))
-    assert [(item.name, item.scale, item.auxiliary) for item in (first, second)] == [
-        ('tss', 1.0, False), ('tst', 0.2, False)]
-    for item, under in ((first, 3), (second, 4)):
-        rows = item.clip.frames[0, :, 0, 0].tolist()
-        assert rows == [[1, 1, under, under, 2, 2, 2, 2], [1, 1, 1, under, 2, 2, 2, 2]]
-        # Motion follows the masks of frame t-1.
-        assert item.clip.flow[0, 0, 0, 0].tolist() == [1, 1, 1, under, 2, 2, 2, 2]
-        assert item.clip.labels[0, 0, 0].tolist() == [0, 0, 4, 4, 3, 3, 3, 3]
-        assert item.pasted[0, :, 0].int().tolist() == [[1, 1, 0, 0, 1, 1, 1, 1], [1, 1, 1, 0, 1, 1, 1, 1]]
-        assert item.clip.unwarped is None
-
-
-def test_long_tail_images_lie_under_the_template_target_in_both_mixtures():
-    mixing = VideoQuadMix(source_classes=1, paste_rare_classes=False)
-    old_source, old_target = striped_clip(1, [[0] * 2 + [5] * 6] * 2), striped_clip(2, [[1] * 4 + [3] * 4] * 2, 0.95)
-    source, target = striped_clip(3, [[4] * 8] * 2), striped_clip(4, [[4] * 8] * 2, 0.5)
-    mixing.draw_classes = lambda *args: (one_class(0), one_class(3))
-    still = striped_clip(9, [[4, 2, 2, 4, 2, 2, 4, 4]] * 2)
-    still = replace(still, unwarped=torch.ones(1, 1, 4, 8, dtype=torch.bool))
-    long_tail = LongTail(clips=[[still]], classes=[[torch.tensor([2])]])
-    for item, under in zip(mix(mixing, (old_source, old_target), (source, target), long_tail), (3, 4), strict=True):
-        for frame in item.clip.frames[0, :, 0, 0]:
-            assert frame.tolist() == [1, 9, 9, under, 2, 2, 2, 2]
-        assert item.clip.unwarped[0, 0, 0].int().tolist() == [0, 1, 1, 0, 0, 0, 0, 0]
-        assert item.pasted[0, 0, 0].int().tolist() == [1, 1, 1, 0, 1, 1, 1, 1]
-
-
-def test_rare_classes_are_pasted_besides_the_drawn_ones():
-    mixing = VideoQuadMix(source_classes=1)
-    mixing.use_metainfo(RARE)
-    source = striped_clip(1, [[0, 0, 1, 1, 2, 2, 5, 5]] * 2)
-    target = striped_clip(2, [[2, 2, 5, 5, 3, 3, 3, 3]] * 2, confidence=1.0)
-    for seed in range(10):
-        chosen, other = mixing.draw_classes(source, target, 6, generator(seed))
-        assert chosen[0, [2, 5]].all() and chosen[0].sum() in (2, 3)
-        assert other.tolist() == [[False, False, False, True, False, False]], 'no class that comes from the source'
-    with pytest.raises(ValueError, match='has no rare_classes'):
-        mixing.use_metainfo(dict(classes=list('ab')))
-
-
-def street_clip(domain, seed):
-    """A street of two frames with its exact flow, as the step has it, and where the flow is valid."""
-    clip = render_clip(domain, np.random.default_rng((seed, 3)), (96, 192), 2)
-    frames = torch.from_numpy(np.stack([clip.frames[1], clip.frames[0]])).permute(0, 3, 1, 2)[None].float()
-    labels = torch.from_numpy(np.stack([clip.labels[1], clip.labels[0]]))[None].long()
-    flow = torch.from_numpy(clip.flows[1, 0]).permute(2, 0, 1)[None, None].float()
-    return Clip(frames=frames, labels=labels, weights=torch.ones(labels.shape), flow=flow,
-                confidence=torch.ones(labels.shape)), torch.from_numpy(clip.valid[1, 0])[None]
-
-
-def shown_again(frames, flow):
-    """Frame t-1 as seen from frame t, (H, W), its mean difference to frame t in grey levels."""
-    return (warp(frames[:, 1], flow[:, 0]) - frames[:, 0]).abs().mean(1)[0]
-
-
-def test_mixed_streets_keep_image_and_motion_together():
-    """Frame t-1 warped by the mixed flow shows frame t, just as in the clip that the pixel comes from."""
-    templates, current = [street_clip(GAME, 1), street_clip(CAMERA, 2)], [street_clip(GAME, 3), street_clip(CAMERA, 4)]
-    mixing = VideoQuadMix(paste_rare_classes=False, target_classes=1)
-    passes = mix(mixing, [clip for clip, _ in templates], [clip for clip, _ in current], classes=19)
-    for item, under in zip(passes, current, strict=True):
-        mixed, origins = item.clip, [under, *templates]
-        # Where a pixel comes from: its label and colour are those of one of the clips.
-        origin = torch.full(mixed.labels.shape, -1)
-        for number, (clip, _) in enumerate(origins):
-            origin[(mixed.frames == clip.frames).all(2) & (mixed.labels == clip.labels)] = number
-        assert (origin >= 0).all() and len(origin.unique()) == 3
-        here, there = origin[0]
-
-        def of_origin(values, here=here):
-            return torch.stack(values).gather(0, here[None])[0]
-
-        # The flow is that of the clip that frame t-1 shows at the pixel, and leads to a pixel of this clip.
-        arrives = warp(there[None, None].float(), mixed.flow[:, 0])[0, 0]
-        inside = of_origin([valid[0] for _, valid in origins]) & (here == there) & (arrives == here)
-        assert inside.float().mean() > 0.6 and len(here[inside].unique()) == 3
-        error = shown_again(mixed.frames, mixed.flow)
-        before = of_origin([shown_again(clip.frames, clip.flow) for clip, _ in origins])
-        torch.testing.assert_close(error[inside], before[inside], atol=1e-2, rtol=0)
-        # Measured: 10 grey levels, as in their own clips; 17 and 20 with the motion of what lies underneath.
-        pasted = inside & (here > 0)
-        lost = shown_again(mixed.frames, under[0].flow)
-        assert error[pasted].mean() < 0.7 * lost[pasted].mean()
 
 
 # ------------------------------------------------------------------ the whole
