@@ -5,7 +5,7 @@ Source: Xie et al. 2021 (arXiv 2105.15203).
 """
 from collections.abc import Sequence
 
-import torch
+import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.utils import resize
@@ -52,9 +52,21 @@ class SegFormerMLPHead(PixelWeightMixin, BaseDecodeHead):
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Scores (N, C, h_0, w_0) of the stages' features."""
-        inputs = self._transform_inputs(inputs)
-        size = inputs[0].shape[2:]
-        embedded = [resize(layer(stage), size=size, mode='bilinear', align_corners=self.align_corners)
-                    for layer, stage in zip(self.linear_c, inputs, strict=True)]
-        fused = self.linear_fuse(torch.cat(embedded, dim=1))
+        embedded = [layer(stage) for layer, stage in zip(self.linear_c, self._transform_inputs(inputs), strict=True)]
+        fused = self.fuse(embedded)
         return self.linear_pred(fused if self.dropout is None else self.dropout(fused))
+
+    def fuse(self, embedded: Sequence[Tensor]) -> Tensor:
+        """The stages' embeddings (N, channels, h_i, w_i) as one map (N, channels, h_0, w_0).
+
+        The 1x1 convolution of the enlarged and joined embeddings is the sum of those of each stage, and as it does not
+        depend on the place it may come before the enlargement: four times the channels are never put side by side, and
+        three of the four products are made of small maps.
+        """
+        layer, size = self.linear_fuse, embedded[0].shape[2:]
+        parts = [F.conv2d(stage, weight)
+                 for stage, weight in zip(embedded, layer.conv.weight.split(self.channels, dim=1), strict=True)]
+        fused = parts[0]
+        for part in parts[1:]:
+            fused = fused + resize(part, size=size, mode='bilinear', align_corners=self.align_corners)
+        return layer.activate(layer.norm(fused))
