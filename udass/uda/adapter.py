@@ -234,7 +234,7 @@ class DomainAdapter(BaseModel):
             return unwrap(self.alignment).target_losses(outputs.scores)
         if not item.anchored:
             return {}
-        with torch.no_grad():
+        with torch.inference_mode():
             anchors = self.imagenet.extract_feat(frames[:, 0])[-1]
         return {'loss_feature_distance': self.feature_distance(outputs.features[-1], anchors, item.clip.labels[:, 0])}
 
@@ -312,7 +312,7 @@ class DomainAdapter(BaseModel):
             clip = replace(clip, unwarped=torch.ones_like(clip.labels[:, :1], dtype=torch.bool))
         return group_long_tail(clip, names, self.mixing.number_of_mixes, batch_size)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def teacher_logits(self, frames: Tensor) -> Tensor:
         """Teacher scores (N, C, H, W) of pixels (N, 3, H, W)."""
         meta = dict(img_shape=frames.shape[-2:], ori_shape=frames.shape[-2:], pad_shape=frames.shape[-2:])

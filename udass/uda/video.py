@@ -272,7 +272,7 @@ class VideoAdapter(DomainAdapter):
             return self.pseudo_labels(past, valid=valid)
         return self.pseudo_labels(self.teacher_logits(frame), valid=valid)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def past_scores(self, frames: Tensor, flow: Tensor) -> Tensor:
         """Teacher scores (N, C, H, W) of the first of two frames (N, 2, 3, H, W) and their flow (N, 2, H, W)."""
         if self.pseudo_labels.flip:

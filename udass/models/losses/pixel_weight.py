@@ -39,6 +39,8 @@ class PixelWeightMixin:
 
     def pixel_loss(self, seg_logits: Tensor, labels: Tensor, weights: Tensor | None) -> dict[str, Tensor]:
         """Losses of scores (N, C, h, w), enlarged to the labels (N, H, W), with weights (N, H, W) or without."""
+        # Some networks give channels innermost, over which a softmax is slower; here the scores are still small.
+        seg_logits = seg_logits.contiguous()
         seg_logits = resize(seg_logits, size=labels.shape[1:], mode='bilinear', align_corners=self.align_corners)
         losses = {}
         modules = self.loss_decode if isinstance(self.loss_decode, nn.ModuleList) else [self.loss_decode]

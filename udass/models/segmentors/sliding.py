@@ -4,6 +4,7 @@ Shapes: N images, C classes, H, W pixels, h, w cells of the decoder's scores.
 """
 from typing import NamedTuple
 
+from mmengine.structures import PixelData
 from mmseg.models import EncoderDecoder
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
@@ -82,6 +83,20 @@ class SlidingEncoderDecoder(EncoderDecoder):
         boxes = window_boxes(tuple(inputs.shape[2:]), tuple(crop), tuple(stride))
         return average_windows(inputs, boxes, lambda windows: self.encode_decode(windows, batch_img_metas),
                                max_batch=self.max_batch)
+
+    def postprocess_result(self, seg_logits: Tensor, data_samples: list | None = None) -> list:
+        """mmseg's data samples with ``seg_logits`` and ``pred_sem_seg``, without enlarging scores that have the size of
+        their pictures already (a pass over 19 maps for nothing)."""
+        size = tuple(seg_logits.shape[2:])
+        ready = data_samples is not None and seg_logits.shape[1] > 1 and all(
+            tuple(sample.ori_shape) == size and not sample.get('flip')
+            and not any(sample.get('img_padding_size', sample.get('padding_size', ()))) for sample in data_samples)
+        if not ready:
+            return super().postprocess_result(seg_logits, data_samples)
+        for sample, scores in zip(data_samples, seg_logits, strict=True):
+            sample.seg_logits = PixelData(data=scores)
+            sample.pred_sem_seg = PixelData(data=scores.argmax(dim=0, keepdim=True))
+        return data_samples
 
     @property
     def max_batch(self) -> int | None:
