@@ -1,28 +1,60 @@
 """Random crops that are not filled by one class and that show a wanted one."""
 from collections.abc import Sequence
+from math import floor
 
+import cv2
 import numpy as np
 from mmcv.transforms.utils import cache_randomness
 from mmseg.datasets.transforms import RandomCrop
 from mmseg.registry import TRANSFORMS
 
-# Both searches give up after as many redraws and take the last crop (DAFormer and mmseg).
+# The search for a varied crop gives up after as many redraws and takes the last crop (DAFormer and mmseg).
 _MAX_REDRAWS = 10
+
+
+def window_counts(mask: np.ndarray, crop_size: tuple[int, int]) -> np.ndarray:
+    """Pixels of a mask in every window of one size.
+
+    Args:
+        mask: (H, W) bool, contiguous.
+        crop_size: (h, w) of the windows in pixels, h <= H and w <= W.
+
+    Returns:
+        (H - h + 1, W - w + 1) int32: at (y, x) the number of pixels of ``mask[y:y + h, x:x + w]``.
+    """
+    height, width = crop_size
+    pixels = mask.view(np.uint8)
+    further = len(pixels) - height
+    # (H - h + 1, W + 1): in the h rows from y on, the pixels left of column x. Windows as high as most crops share many
+    # rows: from one to the next a row enters and one leaves, which reads and writes less than an integral of the mask.
+    left = np.zeros((further + 1, pixels.shape[1] + 1), np.int32)
+    if further > 0:
+        cv2.subtract(cv2.integral(pixels[height:]), cv2.integral(pixels[:further]), dst=left)
+    left[:, 1:] += np.cumsum(cv2.reduce(pixels[:height], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0], dtype=np.int32)
+    return left[:, width:] - left[:, :-width]
+
+
+def _class_counts(labels: np.ndarray) -> np.ndarray:
+    """Pixels of each label of a map (H, W) uint8: (256,) int64, for maps of up to 2**24 pixels."""
+    # OpenCV counts bytes in place; NumPy (bincount) first makes them numbers of 8 bytes, which takes twice as long. The
+    # result is float32, in which numbers up to 2**24 are exact.
+    return cv2.calcHist([labels], [0], None, [256], [0, 256])[:, 0].astype(np.int64)
 
 
 @TRANSFORMS.register_module()
 class RareClassCrop(RandomCrop):
-    """Random crop with mmseg's limit on the share of one class and DAFormer's search for a rare class.
+    """Random crop with mmseg's limit on the share of one class and DAFormer's wish for a rare class.
 
     If the sample carries ``rare_class`` and ``rare_class_min_pixels`` (``RareClassDataset``, ``LongTailDataset``), the
-    crop is redrawn up to 10 times until it has more than so many pixels of that class; the image is not read again.
+    crop is drawn among the windows that have more than so many pixels of that class, all equally likely; DAFormer draws
+    anywhere up to 10 times until it hits one of them. Where no window has enough, it is drawn among all.
     Without labels (target domain) it is a plain random crop.
 
     Args:
         crop_size: (height, width) in pixels, or one number for a square.
         cat_max_ratio: the largest class may cover less than this share of the labelled pixels of the crop (redrawn up
             to 10 times); 1 = no limit.
-        ignore_index: label that does not count as a class.
+        ignore_index: label that does not count as a class, 0..255.
 
     Raises:
         ValueError: the image is smaller than the crop.
@@ -47,33 +79,39 @@ class RareClassCrop(RandomCrop):
         labels = results.get('gt_seg_map')
         if labels is None:
             return self._draw(height, width)
-        box = self._draw_varied(labels)
-        rare_class = results.get('rare_class')
-        if rare_class is not None:
-            for _ in range(_MAX_REDRAWS):
-                if np.count_nonzero(self.crop(labels, box) == rare_class) > results['rare_class_min_pixels']:
-                    break
-                box = self._draw_varied(labels)
-        return box
+        places = None
+        if results.get('rare_class') is not None:
+            places = self._places(labels == results['rare_class'], results['rare_class_min_pixels'])
+        return self._draw_varied(labels, places)
 
-    def _draw(self, height: int, width: int) -> tuple[int, int, int, int]:
-        """A crop anywhere in the image."""
-        top = np.random.randint(0, height - self.crop_size[0] + 1)
-        left = np.random.randint(0, width - self.crop_size[1] + 1)
+    def _places(self, mask: np.ndarray, min_pixels: float) -> np.ndarray | None:
+        """Windows with more than ``min_pixels`` pixels of a mask (H, W): (N,) numbers of their upper left corners,
+        counted row by row; None if there are none."""
+        # Whole numbers against a whole number: no copy in floating point.
+        places = np.flatnonzero(window_counts(mask, self.crop_size) > floor(min_pixels))
+        return places if places.size else None
+
+    def _draw(self, height: int, width: int, places: np.ndarray | None = None) -> tuple[int, int, int, int]:
+        """A crop anywhere in the image, or at one of the places."""
+        rows, columns = height - self.crop_size[0] + 1, width - self.crop_size[1] + 1
+        if places is None:
+            top, left = np.random.randint(0, rows), np.random.randint(0, columns)
+        else:
+            top, left = divmod(int(places[np.random.randint(0, places.size)]), columns)
         return top, top + self.crop_size[0], left, left + self.crop_size[1]
 
-    def _draw_varied(self, labels: np.ndarray) -> tuple[int, int, int, int]:
-        """A crop in which, if one is found, no class covers ``cat_max_ratio`` or more."""
-        box = self._draw(*labels.shape)
+    def _draw_varied(self, labels: np.ndarray, places: np.ndarray | None) -> tuple[int, int, int, int]:
+        """A crop, at one of the places if given, in which, if one is found, no class covers ``cat_max_ratio`` or more.
+        """
+        box = self._draw(*labels.shape, places)
         if self.cat_max_ratio >= 1:
             return box
         for _ in range(_MAX_REDRAWS):
-            # Counting beats sorting (np.unique) by far on the large crops of the real data sets.
-            counts = np.bincount(self.crop(labels, box).ravel(), minlength=self.ignore_index + 1)
+            counts = _class_counts(self.crop(labels, box))
             counts[self.ignore_index] = 0
             if np.count_nonzero(counts) > 1 and counts.max() < self.cat_max_ratio * counts.sum():
                 break
-            box = self._draw(*labels.shape)
+            box = self._draw(*labels.shape, places)
         return box
 
     def __repr__(self) -> str:
