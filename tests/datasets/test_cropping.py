@@ -4,7 +4,7 @@ import pytest
 
 from udass.datasets import isolated_randomness
 from udass.datasets.transforms import RareClassCrop
-from udass.datasets.transforms.cropping import window_counts
+from udass.datasets.transforms.cropping import _has_dominant_class, window_counts
 
 
 def sample(labels, **changes):
@@ -76,6 +76,27 @@ def test_the_limit_does_not_apply_without_labels():
     assert with_limit == without
 
 
+@pytest.mark.parametrize('share', [0.3, 0.5, 0.75, 0.97])
+def test_a_dominant_class_is_found_exactly(share):
+    generator = np.random.default_rng(0)
+    found = []
+    for classes in (1, 2, 3, 19):
+        for _ in range(40):
+            # The search orders the classes by 6 of the 252 pixels, which often miss the largest.
+            labels = generator.choice(classes, (12, 21), p=generator.dirichlet([0.4] * classes)).astype(np.uint8)
+            labels[generator.random(labels.shape) < generator.random()] = 255
+            labels[:generator.integers(0, 13)] = generator.choice([0, 255])
+            found.append(_has_dominant_class(labels, share, 255))
+            assert found[-1] != is_varied(labels, share)
+    assert {*found} == {True, False}
+
+
+def test_exactly_the_share_is_dominant_and_nothing_labelled_too():
+    labels = np.repeat(np.array([3, 1, 255, 255], np.uint8), [6, 2, 1, 3]).reshape(3, 4)
+    assert _has_dominant_class(labels, 0.75, 255) and not _has_dominant_class(labels, 0.76, 255)
+    assert _has_dominant_class(np.full((3, 4), 255, np.uint8), 0.75, 255)
+
+
 @pytest.mark.parametrize('size, crop_size', [
     ((7, 9), (3, 4)), ((7, 9), (5, 9)), ((7, 9), (7, 4)), ((7, 9), (7, 9)), ((12, 5), (2, 1)), ((1, 1), (1, 1))])
 @pytest.mark.parametrize('share', [0, 0.3, 1])
@@ -103,7 +124,7 @@ def blocks():
 
 def is_varied(part, limit):
     counts = np.unique(part[part != 255], return_counts=True)[1]
-    return len(counts) > 1 and counts.max() < limit * counts.sum()
+    return bool(len(counts) > 1 and counts.max() < limit * counts.sum())
 
 
 def places(labels, size, accepted):

@@ -24,21 +24,37 @@ def window_counts(mask: np.ndarray, crop_size: tuple[int, int]) -> np.ndarray:
     """
     height, width = crop_size
     pixels = mask.view(np.uint8)
+    # Windows as high as most crops share many rows: from one to the next a row enters and one leaves. To sum these
+    # changes (with 1 added, as OpenCV sums bytes) reads and writes much less than to sum the mask.
+    columns = cv2.reduce(pixels[:height], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
     further = len(pixels) - height
-    # (H - h + 1, W + 1): in the h rows from y on, the pixels left of column x. Windows as high as most crops share many
-    # rows: from one to the next a row enters and one leaves, which reads and writes less than an integral of the mask.
-    left = np.zeros((further + 1, pixels.shape[1] + 1), np.int32)
+    counts = np.zeros((further + 1, pixels.shape[1] - width + 1), np.int32)
     if further > 0:
-        cv2.subtract(cv2.integral(pixels[height:]), cv2.integral(pixels[:further]), dst=left)
-    left[:, 1:] += np.cumsum(cv2.reduce(pixels[:height], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[0], dtype=np.int32)
-    return left[:, width:] - left[:, :-width]
+        left = cv2.integral(pixels[height:] + np.uint8(1) - pixels[:further])
+        np.subtract(left[:, width:], left[:, :-width], out=counts)
+        counts -= np.arange(0, width * further + 1, width, dtype=np.int32)[:, None]
+    left = np.cumsum(np.append(0, columns[0]), dtype=np.int32)
+    counts += left[width:] - left[:-width]
+    return counts
 
 
-def _class_counts(labels: np.ndarray) -> np.ndarray:
-    """Pixels of each label of a map (H, W) uint8: (256,) int64, for maps of up to 2**24 pixels."""
-    # OpenCV counts bytes in place; NumPy (bincount) first makes them numbers of 8 bytes, which takes twice as long. The
-    # result is float32, in which numbers up to 2**24 are exact.
-    return cv2.calcHist([labels], [0], None, [256], [0, 256])[:, 0].astype(np.int64)
+def _has_dominant_class(labels: np.ndarray, share: float, ignore_index: int) -> bool:
+    """Whether one class covers ``share`` (in (0, 1)) or more of the labelled pixels of a map (H, W), or none is
+    labelled."""
+    rest = labels.size - np.count_nonzero(labels == ignore_index)
+    limit = share * rest
+    # Most frequent first, by a sample: after one or two classes, what is left is too little for another.
+    sample = np.bincount(labels[::8, ::8].ravel(), minlength=256)
+    for label in np.argsort(-sample):
+        if rest < limit:
+            return False
+        if label == ignore_index:
+            continue
+        count = np.count_nonzero(labels == label)
+        if count >= limit:
+            return True
+        rest -= count
+    return False
 
 
 @TRANSFORMS.register_module()
@@ -54,7 +70,7 @@ class RareClassCrop(RandomCrop):
         crop_size: (height, width) in pixels, or one number for a square.
         cat_max_ratio: the largest class may cover less than this share of the labelled pixels of the crop (redrawn up
             to 10 times); 1 = no limit.
-        ignore_index: label that does not count as a class, 0..255.
+        ignore_index: label that does not count as a class.
 
     Raises:
         ValueError: the image is smaller than the crop.
@@ -107,9 +123,7 @@ class RareClassCrop(RandomCrop):
         if self.cat_max_ratio >= 1:
             return box
         for _ in range(_MAX_REDRAWS):
-            counts = _class_counts(self.crop(labels, box))
-            counts[self.ignore_index] = 0
-            if np.count_nonzero(counts) > 1 and counts.max() < self.cat_max_ratio * counts.sum():
+            if not _has_dominant_class(self.crop(labels, box), self.cat_max_ratio, self.ignore_index):
                 break
             box = self._draw(*labels.shape, places)
         return box
