@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from mmcv.transforms import Compose
+from torch.utils.data._utils.pin_memory import pin_memory
 
 from tests.datasets.published import picture, write_cityscapes_snippet, write_png
 from tests.datasets.video import MeanDifference, StreetsFlowFiles
@@ -181,13 +182,23 @@ def test_a_packed_source_clip(streets):
     packed = load(streets, pack=True)
     sample = packed['data_samples']
     assert packed['inputs'].shape == (2, 3, *SIZE) and packed['inputs'].dtype == torch.uint8
-    assert sample.gt_sem_seg.data.shape == (2, *SIZE) and sample.gt_sem_seg.data.dtype == torch.int64
+    assert sample.gt_sem_seg.data.shape == (2, *SIZE) and sample.gt_sem_seg.data.dtype == torch.uint8
     assert sample.flow.data.shape == (2, *SIZE) and sample.flow.data.dtype == torch.float32
     assert 'past_flow' not in sample and len(sample.frame_paths) == 2
     plain = load(streets)
     assert (packed['inputs'][1].numpy().transpose(1, 2, 0) == plain['other_frames'][0]).all()
     assert (sample.gt_sem_seg.data[1].numpy() == plain['gt_seg_map_1']).all()
     assert (sample.flow.data[0].numpy() == plain['flows'][0, 1][..., 0]).all()
+
+
+def test_all_tensors_of_a_packed_clip_can_be_pinned(streets, monkeypatch):
+    sample = load(streets, [dict(type='PseudoMargins')], pack=True)['data_samples']
+    pinned = []
+    monkeypatch.setattr(torch.Tensor, 'pin_memory', lambda tensor: pinned.append(tensor) or tensor.clone())
+    copy = pin_memory({'data_samples': [sample]})['data_samples'][0]
+    assert len(pinned) == len(sample.keys()) >= 2 and copy.metainfo == sample.metainfo
+    assert all(torch.equal(copy.get(name).data, value.data) for name, value in sample.items())
+    assert {tensor.data_ptr() for tensor in pinned} == {value.data.data_ptr() for value in sample.values()}
 
 
 def test_a_packed_target_clip_with_its_past(streets):
