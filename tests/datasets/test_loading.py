@@ -100,6 +100,31 @@ def test_an_id_outside_the_table(tmp_path):
         LoadLabels()(label_results(tmp_path, labels))
 
 
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16, '>u2', np.int32])
+@pytest.mark.parametrize('table', [
+    {raw: raw % 5 for raw in range(35)}, {**{raw: 255 - raw for raw in range(1, 35)}, 0: 255, 255: 255}])
+def test_ids_of_every_width_are_mapped_alike(dtype, table):
+    ids = np.random.default_rng(0).choice(list(table), (20, 30)).astype(dtype)
+    labels = map_labels(ids, table, 'x')
+    assert labels.dtype == np.uint8 and labels.tolist() == [[table[raw] for raw in row] for row in ids.tolist()]
+    for unknown in (35, 100, 254):
+        ids[3, 4] = unknown
+        with pytest.raises(ValueError, match=rf'x holds the label ids \[{unknown}\], which are not in the label table'):
+            map_labels(ids, table, 'x')
+
+
+def test_tables_and_files_with_large_ids():
+    ids = np.array([[0, 1], [2, 300]], np.uint16)
+    table = {0: 3, 1: 255, 2: 1, 300: 0}
+    assert map_labels(ids, table, 'x').tolist() == [[3, 255], [1, 0]]
+    assert map_labels(ids[:1], table, 'x').tolist() == [[3, 255]]
+    for unknown in (301, 65535):
+        with pytest.raises(ValueError, match=rf'label ids \[{unknown}\]'):
+            map_labels(np.where(ids == 300, unknown, ids).astype(np.uint16), table, 'x')
+    with pytest.raises(ValueError, match=r'label ids \[-1\]'):
+        map_labels(np.array([[0, -1]], np.int32), table, 'x')
+
+
 def test_palette_files_give_their_indices(tmp_path):
     file = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8), mode='P')
     file.putpalette([200, 10, 10, 10, 200, 10, 10, 10, 200])

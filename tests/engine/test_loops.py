@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from tests.engine.toys import build_runner, same_weights, toy_config, train
 from udass.engine.domain_loader import DomainLoader
 from udass.engine.interrupt import Interrupted
-from udass.engine.loops import domain_configs
+from udass.engine.loops import UDATrainLoop, domain_configs
 from udass.models.checkpoints import read_checkpoint
 
 LOADER = {'batch_size': 2, 'num_workers': 1, 'dataset': {'type': 'ToyDataset'}}
@@ -92,6 +92,17 @@ def test_a_schedule_of_another_length_is_reported(toy_root, tmp_path):
         runner.logger.warning = messages.append
         runner.train()
         assert any('ends at iteration 4, the training at 2' in message for message in messages) == warned
+
+
+@pytest.mark.parametrize('gpu, asked, pinned', [(True, None, True), (False, None, False), (True, False, False)])
+def test_batches_are_pinned_for_a_gpu_unless_the_config_says_no(toy_root, tmp_path, monkeypatch, gpu, asked, pinned):
+    config = toy_config(toy_root, tmp_path)
+    if asked is not None:
+        config.train_dataloader.source.pin_memory = asked
+    runner = build_runner(config)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpu)
+    loop = UDATrainLoop(runner, config.train_dataloader, max_iters=1)
+    assert [loader.pin_memory for loader in loop.dataloader.loaders.values()] == [pinned, gpu]
 
 
 @pytest.mark.parametrize('dataloader, domains, message', [

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 from udass.models import PixelPreprocessor
@@ -36,3 +37,14 @@ def test_clips_are_treated_frame_by_frame(preprocessor, frames):
 def test_normalisation_by_hand(preprocessor):
     pixel = torch.tensor([11.0, 24.0, 26.0]).reshape(1, 3, 1, 1)
     assert preprocessor.normalize(pixel).flatten().tolist() == [1.0, 2.0, -1.0]
+
+
+def test_labels_of_one_byte_are_int64_for_the_losses(preprocessor):
+    labels = torch.tensor([[[0, 18], [255, 3]]], dtype=torch.uint8)
+    sample = SegDataSample(metainfo=dict(img_path='a.png'), gt_sem_seg=PixelData(data=labels))
+    data = dict(inputs=[torch.zeros(3, 2, 2, dtype=torch.uint8)], data_samples=[sample])
+    for samples in (preprocessor.pixels(data)[1], preprocessor(data)['data_samples']):
+        assert samples[0].gt_sem_seg.data.dtype == torch.int64 and samples[0].img_path == 'a.png'
+        assert samples[0].gt_sem_seg.data.tolist() == labels.tolist()
+    # The loader's sample stays as it is.
+    assert sample.gt_sem_seg.data is labels

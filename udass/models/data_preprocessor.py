@@ -3,8 +3,10 @@
 Shapes: N batch, T frames of a clip, H, W pixels.
 """
 import torch
+from mmengine.model.base_model.data_preprocessor import CastData
 from mmseg.models import SegDataPreProcessor
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 from torch import Tensor
 
 
@@ -37,6 +39,17 @@ class PixelPreprocessor(SegDataPreProcessor):
         if self._channel_conversion and frames.shape[-3] == 3:
             frames = frames.flip(-3)
         return frames.float(), data['data_samples']
+
+    def cast_data(self, data: CastData) -> CastData:
+        """A loader batch on the device, with labels of int64; loaders send bytes, see ``PackUDAInputs``."""
+        if not isinstance(data, (Tensor, SegDataSample)):
+            return super().cast_data(data)
+        # From pinned memory the copy runs beside what the device still has to do.
+        cast = data.to(self.device, non_blocking=True)
+        if isinstance(cast, SegDataSample) and 'gt_sem_seg' in cast:
+            # Not the loader's sample: moving makes a new one, even from a device to itself.
+            cast.gt_sem_seg.data = cast.gt_sem_seg.data.long()
+        return cast
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """As mmseg's, which takes images only; a batch of clips becomes normalised frames (N, T, 3, H, W)."""

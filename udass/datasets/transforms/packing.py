@@ -3,7 +3,6 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
-from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
 
@@ -14,24 +13,38 @@ META_KEYS = ('img_path', 'seg_map_path', 'ori_shape', 'img_shape', 'pad_shape', 
              'flip_direction', 'rare_class', 'paste_class', 'condition')
 
 
-@TRANSFORMS.register_module()
-class PackUDAInputs(PackSegInputs):
-    """mmseg's packing: ``inputs`` (3, H, W) uint8 BGR and ``data_samples`` with ``gt_sem_seg`` (1, H, W) int64 if
-    labels were loaded, ``valid_pseudo_mask`` (1, H, W) bool if ``PseudoMargins`` made one. The metainfo of the sample
-    holds those of ``META_KEYS`` that it has; ``rare_class`` and ``paste_class`` are the train ids that the rare-class
-    and the long-tail sampling drew, ``condition`` is what protocols select images by.
-    """
+class PinnableSample(SegDataSample):
+    """A data sample whose pixel data the loader can pin: torch asks what is no tensor for this method."""
 
-    def __init__(self) -> None:
-        super().__init__(meta_keys=META_KEYS)
+    def pin_memory(self) -> 'PinnableSample':
+        """A copy with all tensors in pinned memory."""
+        pinned = self.new()
+        for name, value in self.items():
+            pinned.set_data({name: PixelData(data=value.data.pin_memory())})
+        return pinned
+
+
+@TRANSFORMS.register_module()
+class PackUDAInputs(BaseTransform):
+    """Pack an image: ``inputs`` (3, H, W) uint8 BGR and ``data_samples`` with ``gt_sem_seg`` (1, H, W) uint8 if labels
+    were loaded, ``valid_pseudo_mask`` (1, H, W) bool if ``PseudoMargins`` made one. The metainfo of the sample holds
+    those of ``META_KEYS`` that it has; ``rare_class`` and ``paste_class`` are the train ids that the rare-class and the
+    long-tail sampling drew, ``condition`` is what protocols select images by.
+
+    Labels stay as small as they are: loaders send them between processes and to the device, where
+    ``PixelPreprocessor`` makes them int64, as losses want them.
+    """
 
     def transform(self, results: dict) -> dict:
         """Pack one sample."""
-        packed = super().transform(results)
-        mask = results.get('valid_pseudo_mask')
-        if mask is not None:
-            packed['data_samples'].set_data(dict(valid_pseudo_mask=PixelData(data=_trusted(mask))))
-        return packed
+        # Also makes a copy of what flips and crops only look at differently.
+        image = torch.from_numpy(np.ascontiguousarray(results['img'].transpose(2, 0, 1)))
+        sample = PinnableSample(metainfo={key: results[key] for key in META_KEYS if key in results})
+        if 'gt_seg_map' in results:
+            sample.gt_sem_seg = PixelData(data=torch.from_numpy(np.ascontiguousarray(results['gt_seg_map'])[None]))
+        if 'valid_pseudo_mask' in results:
+            sample.set_data(dict(valid_pseudo_mask=PixelData(data=_trusted(results['valid_pseudo_mask']))))
+        return dict(inputs=image, data_samples=sample)
 
 
 @TRANSFORMS.register_module()
@@ -39,7 +52,7 @@ class PackClip(BaseTransform):
     """Pack a clip of T frames: ``inputs`` (T, 3, H, W) uint8 BGR, frame 0 = the frame to segment, and ``data_samples``
     with
 
-    - ``gt_sem_seg`` (T, H, W) int64 if labels were loaded, 255 in frames without a label;
+    - ``gt_sem_seg`` (T, H, W) uint8 if labels were loaded, 255 in frames without a label;
     - ``flow`` (2 (T - 1), H, W) float32 if flow was loaded: pixels (dx, dy) from frame 0 to frame 1, to frame 2, ...;
     - ``past_flow`` (2, H, W) float32 if the clip has a past pair: from frame 2 to frame 3;
     - ``valid_pseudo_mask`` (1, H, W) bool if ``PseudoMargins`` made one;
@@ -52,12 +65,12 @@ class PackClip(BaseTransform):
         """Pack one clip."""
         # Stacking also makes a copy of what flips and crops only look at differently.
         frames = np.stack([results['img'], *results['other_frames']]).transpose(0, 3, 1, 2)
-        sample = SegDataSample(metainfo={key: results[key] for key in (*META_KEYS, 'frame_paths') if key in results})
+        sample = PinnableSample(metainfo={key: results[key] for key in (*META_KEYS, 'frame_paths') if key in results})
         data = {}
         if 'gt_seg_map' in results:
             unlabelled = np.full_like(results['gt_seg_map'], IGNORE)
             labels = np.stack([results.get(label_key(frame), unlabelled) for frame in range(len(frames))])
-            data['gt_sem_seg'] = torch.from_numpy(labels.astype(np.int64))
+            data['gt_sem_seg'] = torch.from_numpy(labels)
             sample.set_metainfo(dict(labelled_frames=sum(label_key(frame) in results for frame in range(len(frames)))))
         if 'flows' in results:
             flows = {pair: np.ascontiguousarray(flow.transpose(2, 0, 1)) for pair, flow in results['flows'].items()}
