@@ -1,6 +1,7 @@
 """What the loaders of a config cost."""
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,7 @@ from udass.benchmark.baselines import reload_and_retry
 from udass.benchmark.timing import Timing, ratio, time_in_turns
 from udass.datasets.rare_class import RareClassDataset
 from udass.datasets.streams import Draw, DrawnDataset, DrawSampler, isolated_randomness
+from udass.engine.memory import keep_freed_memory
 
 # What must be done for any crop: both files are read and brought to the size of the training.
 _NEEDED = ('LoadImage', 'LoadLabels', 'LoadClip', 'LoadClipLabels', 'Resize', 'RandomResize', 'ClipResize')
@@ -62,34 +64,42 @@ def transform_times(dataset: BaseDataset, samples: int) -> dict[str, float]:
     return {name: Timing(tuple(values)).median for name, values in times.items()}
 
 
-def _steady_loader(dataset: DrawnDataset, batch: int, workers: int, batches: int) -> Timing:
-    """Seconds per sample of each of several stretches of batches, once the workers are in step."""
+def _steady_loader(dataset: DrawnDataset, start: Callable[[int], None] | None, batch: int, workers: int,
+                   batches: int) -> float:
+    """Seconds per sample over a stretch of batches, once the workers are in step."""
     loader = DataLoader(dataset, batch_size=batch, sampler=DrawSampler(dataset, seed=0), num_workers=workers,
-                        collate_fn=pseudo_collate)
+                        collate_fn=pseudo_collate, worker_init_fn=start)
     iterator = iter(loader)
     # What was fetched ahead, and one round of all workers.
     for _ in islice(iterator, 2 * 2 * max(workers, 1)):
         pass
-    start = time.perf_counter()
+    begin = time.perf_counter()
     for _ in islice(iterator, batches):
         pass
-    seconds = (time.perf_counter() - start) / (batches * batch)
+    seconds = (time.perf_counter() - begin) / (batches * batch)
     # Ends the workers before the next stretch is measured.
     del iterator
-    return Timing((seconds,))
+    return seconds
+
+
+def _like_the_loop(worker_id: int) -> None:
+    keep_freed_memory()
 
 
 def throughput(source: dict, batch: int, workers: int, batches: int, repeats: int) -> dict:
-    """Seconds per sample that a loader delivers, and of decoding and resizing alone with as many processes."""
-    datasets = {'loader': DrawnDataset(source), 'decode and resize': DecodedOnly(source)}
+    """Seconds per sample that a loader delivers as the training loop starts it, and of decoding and resizing alone with
+    as many processes, started likewise and plainly (see `keep_freed_memory`)."""
+    whole, needed = DrawnDataset(source), DecodedOnly(source)
+    loaders = {'loader': (whole, _like_the_loop), 'decode and resize': (needed, _like_the_loop),
+               'decode and resize, plain workers': (needed, None)}
     seconds: dict[str, list[float]] = defaultdict(list)
     for number in range(repeats):
-        for name in list(datasets)[::1 if number % 2 == 0 else -1]:
-            seconds[name] += _steady_loader(datasets[name], batch, workers, batches).seconds
+        for name in list(loaders)[::1 if number % 2 == 0 else -1]:
+            seconds[name].append(_steady_loader(*loaders[name], batch, workers, batches))
     timings = {name: Timing(tuple(values)) for name, values in seconds.items()}
     return {'batch': batch, 'workers': workers, 'seconds_per_sample': {k: v.to_dict() for k, v in timings.items()},
             'samples_per_second': 1 / timings['loader'].median,
-            'ratio': ratio(timings['loader'], timings['decode and resize'])}
+            'ratios': {name: ratio(timings['loader'], timing) for name, timing in timings.items() if name != 'loader'}}
 
 
 def rare_class_sampling(source: dict, sampling: dict, samples: int, repeats: int) -> dict:

@@ -56,7 +56,7 @@ def _loader(result: Mapping) -> str:
              f'{throughput["samples_per_second"]:.1f} samples per second',
              _table(['ms per sample', 'median (quartiles)'],
                     [[name, _seconds(value)] for name, value in throughput['seconds_per_sample'].items()]),
-             f'loader to decode and resize alone: {_ratio(throughput["ratio"])}']
+             *(f'loader to {name}: {_ratio(value)}' for name, value in throughput['ratios'].items())]
     if 'rare_class' in result:
         rare = result['rare_class']
         parts += [_table(['rare-class sample', 'ms'], [[name, _seconds(value)] for name, value in
