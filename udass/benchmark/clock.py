@@ -63,8 +63,8 @@ class StageClock:
 def stages_of(adapter: DomainAdapter, optimizer: OptimWrapper, clock: StageClock) -> Iterator[None]:
     """Inside, the clock measures the stages of the adapter's steps, each of which is to be a stage ``step`` itself.
 
-    The loss is split from its network where its decoder has a ``loss_by_feat`` or a ``pixel_loss``: forward and, from
-    the moment in which its gradient reaches the scores, backward.
+    The loss is split from its network where its decoder has a ``loss_by_feat`` or a ``pixel_loss``, and that on
+    unlabelled images: forward and, from the moment in which its gradient reaches the scores, backward.
     """
     student = unwrap(adapter.student)
     with ExitStack() as stack:
@@ -87,7 +87,10 @@ def stages_of(adapter: DomainAdapter, optimizer: OptimWrapper, clock: StageClock
         for method in ('step', 'zero_grad'):
             timed(optimizer, method, 'optimizer')
         for head in _heads(student):
-            stack.enter_context(_timed_loss(head, clock))
+            method = 'loss_by_feat' if hasattr(head, 'loss_by_feat') else 'pixel_loss'
+            stack.enter_context(_timed_loss(head, method, clock))
+        if adapter.alignment is not None:
+            stack.enter_context(_timed_loss(unwrap(adapter.alignment), 'target_losses', clock))
         yield
 
 
@@ -124,9 +127,8 @@ def _timed(owner: object, method: str, name: str | Callable[..., str], clock: St
 
 
 @contextmanager
-def _timed_loss(head: nn.Module, clock: StageClock) -> Iterator[None]:
-    method = 'loss_by_feat' if hasattr(head, 'loss_by_feat') else 'pixel_loss'
-    original = getattr(head, method)
+def _timed_loss(owner: nn.Module, method: str, clock: StageClock) -> Iterator[None]:
+    original = getattr(owner, method)
 
     @wraps(original)
     def losses(*args: object, **kwargs: object) -> dict[str, Tensor]:
@@ -136,11 +138,11 @@ def _timed_loss(head: nn.Module, clock: StageClock) -> Iterator[None]:
         with clock.stage('losses'):
             return original(*args, **kwargs)
 
-    setattr(head, method, losses)
+    setattr(owner, method, losses)
     try:
         yield
     finally:
-        delattr(head, method)
+        delattr(owner, method)
 
 
 def summarize(steps: list[dict[tuple[str, ...], float]]) -> dict:

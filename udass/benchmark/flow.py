@@ -22,7 +22,7 @@ def frame_pair(size: tuple[int, int], seed: int = 0) -> tuple[np.ndarray, np.nda
 
 def benchmark_flow(size: tuple[int, int], repeats: int, warmup: int, device: torch.device, presets: list[str],
                    num_classes: int = 19) -> dict:
-    """Milliseconds of DIS per pair of frames (always on the CPU), and of warping scores along the flow."""
+    """Seconds of DIS per pair of frames (always on the CPU), and of warping scores along the flow."""
     first, second = frame_pair(size)
     scores = torch.rand(1, num_classes, *size).to(device)
     flow = torch.from_numpy(DISFlow()(first, second)).permute(2, 0, 1)[None].to(device)

@@ -38,7 +38,7 @@ def _predictor(config: Config, batch: int, size: tuple[int, int], device: torch.
 
 def benchmark_inference(configs: dict[str, Config], batch: int, size: tuple[int, int], repeats: int, warmup: int,
                         device: torch.device) -> dict:
-    """Seconds per picture and peak memory of each config's network, from pixels to class ids.
+    """Seconds per batch and peak memory of each config's network, from pixels to class ids.
 
     Returns:
         dict: ``rows``, and the ``ratio`` of the second config's time to the first one's, if there are two.

@@ -1,5 +1,4 @@
 """What mixing and the teacher's update cost, beside the same results the slow way."""
-
 import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
@@ -86,5 +85,3 @@ def _compared(timings: dict) -> dict:
     fast = timings['udass']
     return {'times': {name: timing.to_dict() for name, timing in timings.items()},
             'ratios': {name: ratio(timing, fast) for name, timing in timings.items() if name != 'udass'}}
-
-

@@ -57,8 +57,8 @@ def build_training(config: Config, batch: int, size: tuple[int, int], device: to
     """
     torch.manual_seed(0)
     settings = config.to_dict()
-    # Start weights cost the same as any others, and may have to be fetched first.
-    settings['model']['student']['backbone'].pop('init_cfg', None)
+    if 'student' in settings['model']:
+        _leave_start_weights_out(settings['model']['student']['backbone'])
     model = MODELS.build(settings['model'])
     if not isinstance(model, DomainAdapter):
         raise ValueError(f'the model of a benchmark of steps is a DomainAdapter; got {type(model).__name__}')
@@ -77,6 +77,13 @@ def build_training(config: Config, batch: int, size: tuple[int, int], device: to
     model.iteration = max(starts)
     draws = settings['train_cfg'].get('long_tail') or {}
     return Training(model, optimizer, batch, size, draws.get('draws', 2) if draws else 0)
+
+
+def _leave_start_weights_out(backbone: dict) -> None:
+    # They cost the same as any others, and may have to be fetched first.
+    backbone.pop('init_cfg', None)
+    if backbone['type'].startswith('Timm'):
+        backbone.update(checkpoint=None, pretrained=False)
 
 
 def metainfo_of(settings: dict) -> dict:
