@@ -11,6 +11,7 @@ from udass.benchmark.batches import random_pictures
 from udass.benchmark.memory import peak_memory
 from udass.benchmark.mix import build_network
 from udass.benchmark.timing import ratio, time_in_turns
+from udass.engine.precision import compile_networks, use_channels_last
 from udass.models.segmentors import FlowGuidedEncoderDecoder
 
 _FLOW = 5.0
@@ -20,6 +21,10 @@ def _predictor(config: Config, batch: int, size: tuple[int, int], device: torch.
     """Predicts pictures that are on the device already, class ids at their own size."""
     torch.manual_seed(0)
     network: nn.Module = build_network(config).to(device).eval()
+    if config.get('channels_last'):
+        use_channels_last(network)
+    if config.get('compile'):
+        compile_networks(network, {} if config.compile is True else config.compile)
     generator = torch.Generator().manual_seed(0)
     shape = torch.Size(size)
     samples = [SegDataSample(metainfo=dict(ori_shape=shape, img_shape=shape, pad_shape=shape)) for _ in range(batch)]

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from udass.benchmark.baselines import Blend, blend, ema_per_parameter, quadmix_per_image, select
 from udass.benchmark.batches import random_clip
+from udass.benchmark.step import leave_start_weights_out
 from udass.benchmark.timing import ratio, time_in_turns
 from udass.uda.ema import EMA
 from udass.uda.mixing.classes import class_mask
@@ -71,7 +72,7 @@ def benchmark_ema(network: nn.Module, repeats: int, warmup: int, device: torch.d
 def build_network(config: Config) -> nn.Module:
     """The student of a config with random weights."""
     settings = config.to_dict()['model']['student']
-    settings['backbone'].pop('init_cfg', None)
+    leave_start_weights_out(settings['backbone'])
     return MODELS.build(settings)
 
 

@@ -58,7 +58,7 @@ def build_training(config: Config, batch: int, size: tuple[int, int], device: to
     torch.manual_seed(0)
     settings = config.to_dict()
     if 'student' in settings['model']:
-        _leave_start_weights_out(settings['model']['student']['backbone'])
+        leave_start_weights_out(settings['model']['student']['backbone'])
     model = MODELS.build(settings['model'])
     if not isinstance(model, DomainAdapter):
         raise ValueError(f'the model of a benchmark of steps is a DomainAdapter; got {type(model).__name__}')
@@ -79,8 +79,8 @@ def build_training(config: Config, batch: int, size: tuple[int, int], device: to
     return Training(model, optimizer, batch, size, draws.get('draws', 2) if draws else 0)
 
 
-def _leave_start_weights_out(backbone: dict) -> None:
-    # They cost the same as any others, and may have to be fetched first.
+def leave_start_weights_out(backbone: dict) -> None:
+    """Let a backbone's config start from random weights: they cost the same, and nothing has to be fetched first."""
     backbone.pop('init_cfg', None)
     if backbone['type'].startswith('Timm'):
         backbone.update(checkpoint=None, pretrained=False)
