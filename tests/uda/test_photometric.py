@@ -5,7 +5,7 @@ import torch
 import torchvision.transforms.v2.functional as TF
 
 from udass.uda import PhotometricChange
-from udass.uda.photometric import PhotometricDraw, adjust_color, gaussian_blur, reference_blur_kernel
+from udass.uda.photometric import PhotometricDraw, adjust_color, gaussian_blur, reference_blur_kernel, turn_hue
 
 
 def generator(seed=0):
@@ -30,6 +30,25 @@ def test_result_stays_in_range():
     frames = torch.rand(8, 1, 3, 16, 16, generator=generator()) * 255
     changed = change.apply(frames, change.draw(8, generator(1)))
     assert changed.min() >= 0 and changed.max() <= 255.01
+
+
+@pytest.mark.parametrize('turn', [-0.5, -0.2, 0.0, 0.07, 0.3, 0.5])
+def test_hue_turns_as_in_torchvision(turn):
+    images = torch.rand(2, 3, 32, 32, generator=generator())
+    # Equal channels, whose hue is not defined, and the six corners of the colour cube.
+    images[0, :, 0] = images[0, :1, 0]
+    images[0, 1, 1] = images[0, 0, 1]
+    images[1, :, :8] = images[1, :, :8].round()
+    assert torch.allclose(turn_hue(images, turn), TF.adjust_hue(images, turn), atol=2e-6)
+
+
+@pytest.mark.parametrize('operation, factor', [('brightness', 1.2), ('contrast', 0.8), ('saturation', 1.2),
+                                               ('hue', 0.15)])
+def test_colours_change_alike_on_every_scale(operation, factor):
+    images = torch.rand(2, 3, 16, 16, generator=generator())
+    changed = adjust_color(images * 255, operation, factor, peak=255)
+    assert torch.allclose(changed / 255, adjust_color(images, operation, factor), atol=1e-6)
+    assert changed.min() >= 0 and changed.max() <= 255
 
 
 def test_draws_follow_probabilities_ranges_and_random_order():
