@@ -171,6 +171,13 @@ def test_a_summary_by_hand():
     assert result['networks'] == pytest.approx(0.5)
 
 
+def test_the_summary_of_an_even_number_of_steps_lies_between_the_two_in_the_middle():
+    steps = [{('step',): 1.0, ('step', 'source', 'forward'): forward} for forward in (1.0, 3.0)]
+    result = summarize(steps)
+    assert result['stages'] == dict(source=2.0) and result['kinds'] == dict(other=1.0, forward=2.0)
+    assert result['networks'] == pytest.approx((1 / 2 + 3 / 4) / 2)
+
+
 def test_the_kinds_of_a_step_add_up_to_it():
     model, optimizer = build(*METHODS['quadmix'])
     seconds = [timed_step(model, optimizer, data_of(model, number)) for number in range(2)][1:]

@@ -1,4 +1,5 @@
 """Where the time of a training step goes."""
+import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -154,7 +155,7 @@ def summarize(steps: list[dict[tuple[str, ...], float]]) -> dict:
     """
     def median(select: Callable[[tuple[str, ...]], bool]) -> float:
         sums = [sum(value for path, value in step.items() if select(path)) for step in steps]
-        return torch.tensor(sums, dtype=torch.float64).median().item()
+        return statistics.median(sums)
 
     paths = dict.fromkeys(path for step in steps for path in step)
     outer = dict.fromkeys(path[1] for path in paths if len(path) > 1)
@@ -162,7 +163,7 @@ def summarize(steps: list[dict[tuple[str, ...], float]]) -> dict:
     shares = [sum(value for path, value in step.items() if path[-1] in NETWORKS) / sum(step.values()) for step in steps]
     return {'stages': {name: median(lambda path, name=name: path[1:2] == (name,)) for name in outer},
             'kinds': {name: median(lambda path, name=name: _kind(path) == name) for name in kinds},
-            'networks': torch.tensor(shares).median().item()}
+            'networks': statistics.median(shares)}
 
 
 def _kind(path: tuple[str, ...]) -> str:

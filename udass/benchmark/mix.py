@@ -1,4 +1,6 @@
 """What mixing and the teacher's update cost, beside the same results the slow way."""
+import copy
+
 import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
@@ -71,7 +73,8 @@ def benchmark_ema(network: nn.Module, repeats: int, warmup: int, device: torch.d
 
 def build_network(config: Config) -> nn.Module:
     """The student of a config with random weights."""
-    settings = config.to_dict()['model']['student']
+    # A ConfigDict: mmseg asks for `test_cfg.mode`.
+    settings = copy.deepcopy(config.model.student)
     leave_start_weights_out(settings['backbone'])
     return MODELS.build(settings)
 

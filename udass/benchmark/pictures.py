@@ -14,7 +14,7 @@ _RARE = (12, 13, 17, 19, 25, 28, 31, 32, 33)
 _COMMON_OBJECTS = 60
 # A file that is drawn for a class shows 3000 pixels of it or more, and hardly ever much more in one place.
 _OBJECTS, _OBJECT_PIXELS = (1, 4), (1500, 8000)
-_CLOUD, _NOISE = 64, 3
+_CLOUD, _NOISE = 64, 1.2
 
 
 def draw_label(generator: np.random.Generator) -> np.ndarray:
