@@ -84,7 +84,7 @@ METHODS = {
     'mic': MIC,
     'quadmix': {**MIC, **dict(mixing=('QuadMix', 6000, 0.9, 2, 2), long_tail=(2, 2))}}
 
-ADAMW = dict(type='AdamW', lr=6e-5, betas=(0.9, 0.999), weight_decay=0.01)
+ADAMW = dict(type='AdamW', lr=6e-5, betas=(0.9, 0.999), weight_decay=0.01, fused=True)
 SGD = dict(type='SGD', lr=0.0025, momentum=0.9, weight_decay=5e-4)
 OPTIMIZERS = {'adamw': [ADAMW], 'adamw mit': [ADAMW], 'adamw vit': [ADAMW], 'sgd': [SGD],
               'sgd+adam': [SGD, dict(type='Adam', lr=1e-4, betas=(0.9, 0.99))]}

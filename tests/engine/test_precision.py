@@ -102,6 +102,12 @@ def test_the_switch_reaches_every_optimizer_and_nothing_else():
         with_mixed_precision(dict(type='AmpOptimWrapper', optimizer=optimizer), 'bf16')
 
 
+def test_fp16_leaves_the_fused_step_out_and_bf16_keeps_it():
+    fused = dict(optimizer=dict(type='AdamW', lr=0.1, fused=True))
+    assert with_mixed_precision(fused, 'fp16')['optimizer'] == dict(type='AdamW', lr=0.1, fused=False)
+    assert with_mixed_precision(fused, 'bf16')['optimizer'] == fused['optimizer'] == dict(type='AdamW', lr=0.1, fused=True)
+
+
 def test_gradients_are_not_accumulated_over_iterations():
     optimizer = dict(type='AdamW', lr=1.0)
     assert with_mixed_precision(dict(optimizer=optimizer, accumulative_counts=1), 'bf16') == dict(

@@ -64,8 +64,8 @@ class StageClock:
 def stages_of(adapter: DomainAdapter, optimizer: OptimWrapper, clock: StageClock) -> Iterator[None]:
     """Inside, the clock measures the stages of the adapter's steps, each of which is to be a stage ``step`` itself.
 
-    The loss is split from its network where its decoder has a ``loss_by_feat`` or a ``pixel_loss``, and that on
-    unlabelled images: forward and, from the moment in which its gradient reaches the scores, backward.
+    A loss (``loss_decode`` of the decoders, and that on unlabelled images) is split from its network: forward and, up
+    to the moment in which its gradient reaches the scores, backward. Enlarging the scores to pixels is the network's.
     """
     student = unwrap(adapter.student)
     with ExitStack() as stack:
@@ -87,20 +87,18 @@ def stages_of(adapter: DomainAdapter, optimizer: OptimWrapper, clock: StageClock
         timed(optimizer, 'backward', 'backward of losses')
         for method in ('step', 'zero_grad'):
             timed(optimizer, method, 'optimizer')
-        for head in _heads(student):
-            method = 'loss_by_feat' if hasattr(head, 'loss_by_feat') else 'pixel_loss'
-            stack.enter_context(_timed_loss(head, method, clock))
+        for loss in _losses(student):
+            stack.enter_context(_timed_loss(loss, 'forward', clock))
         if adapter.alignment is not None:
             stack.enter_context(_timed_loss(unwrap(adapter.alignment), 'target_losses', clock))
         yield
 
 
-def _heads(student: nn.Module) -> list[nn.Module]:
-    heads = [student.decode_head]
-    if student.with_auxiliary_head:
-        several = isinstance(student.auxiliary_head, nn.ModuleList)
-        heads += list(student.auxiliary_head) if several else [student.auxiliary_head]
-    return heads
+def _losses(student: nn.Module) -> list[nn.Module]:
+    """What the decoders compare their scores with the labels by."""
+    found = [getattr(module, 'loss_decode', None) for module in student.modules()]
+    several = [list(loss) if isinstance(loss, nn.ModuleList) else [loss] for loss in found if loss is not None]
+    return list(dict.fromkeys(loss for losses in several for loss in losses))
 
 
 @contextmanager
@@ -133,7 +131,7 @@ def _timed_loss(owner: nn.Module, method: str, clock: StageClock) -> Iterator[No
 
     @wraps(original)
     def losses(*args: object, **kwargs: object) -> dict[str, Tensor]:
-        scores = args[0] if args else kwargs['fused']
+        scores = args[0]
         if scores.requires_grad:
             scores.register_hook(lambda gradient: clock.switch('backward'))
         with clock.stage('losses'):

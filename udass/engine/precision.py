@@ -97,6 +97,10 @@ def with_mixed_precision(optim_wrapper: Mapping, dtype: str) -> dict:
     kept = dict(optim_wrapper)
     # An option of mmengine's wrapper alone.
     check_accumulation(kept.pop('accumulative_counts', 1))
+    if dtype == 'fp16' and kept['optimizer'].get('fused'):
+        # A fused step unscales the gradients by itself, after `FiniteLossHook` has looked at them: what overflowed and
+        # is only to lower the scale would count as a fault.
+        kept['optimizer'] = {**kept['optimizer'], 'fused': False}
     return {**kept, 'type': 'MixedPrecisionOptimWrapper', 'dtype': dtype}
 
 

@@ -67,4 +67,4 @@ class PixelPreprocessor(SegDataPreProcessor):
         """Normalise pixels (..., 3, H, W) as the network expects them."""
         if not self._enable_normalize:
             return frames
-        return (frames - self.mean) / self.std
+        return (frames - self.mean).div_(self.std)

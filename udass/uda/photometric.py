@@ -56,15 +56,13 @@ def turn_hue(images: Tensor, turn: float) -> Tensor:
     red, green, blue = images.unbind(dim=-3)
     value = torch.maximum(torch.maximum(red, green), blue)
     chroma = value - torch.minimum(torch.minimum(red, green), blue)
-    divisor = torch.where(chroma == 0, 1, chroma)
-    # In sixths of the circle, from red over green to blue.
-    hue = torch.where(value == red, (green - blue) / divisor,
-                      torch.where(value == green, (blue - red) / divisor + 2, (red - green) / divisor + 4))
-    channels = []
-    for place in (5, 3, 1):
-        distance = torch.remainder(hue + (6 * turn + place), 6)
-        channels.append(value - chroma * torch.minimum(distance, 4 - distance).clamp_(0, 1))
-    return torch.stack(channels, dim=-3)
+    is_red, is_green = value == red, value == green
+    # In sixths of the circle, from red over green to blue; greys have a numerator of 0.
+    hue = torch.where(is_red, green - blue, torch.where(is_green, blue - red, red - green))
+    hue.div_(chroma.clamp(min=torch.finfo(chroma.dtype).tiny))
+    hue.add_(torch.where(is_red, 0.0, torch.where(is_green, 2.0, 4.0))).add_(6 * turn).remainder_(6)
+    below = [(2 - (hue - 3).abs_()), (hue - 2).abs_().sub_(1), (hue - 4).abs_().sub_(1)]
+    return torch.stack([torch.addcmul(value, chroma, share.clamp_(0, 1), value=-1) for share in below], dim=-3)
 
 
 def reference_blur_kernel(size: tuple[int, int]) -> tuple[int, int]:
