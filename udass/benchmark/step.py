@@ -12,6 +12,7 @@ from udass.benchmark.batches import random_batch
 from udass.benchmark.clock import StageClock, stages_of, summarize
 from udass.benchmark.memory import peak_memory
 from udass.benchmark.timing import ratio, time_in_turns
+from udass.engine.memory import keep_freed_memory
 from udass.engine.precision import compile_networks, use_channels_last, with_mixed_precision
 from udass.uda import DomainAdapter
 from udass.uda.checks import check_optimizers
@@ -128,6 +129,9 @@ def benchmark_step(configs: dict[str, Config], batches: Sequence[int], sizes: Se
     Returns:
         dict: ``rows``, and ``ratios`` of the second config's time and memory to the first one's, if there are two.
     """
+    if device.type == 'cpu':
+        # As the training loop does.
+        keep_freed_memory()
     builds = {(name, batch, size): partial(build_training, config, batch, size, device)
               for name, config in configs.items() for batch in batches for size in sizes}
     trainings = {key: build() for key, build in builds.items()}

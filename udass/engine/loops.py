@@ -4,6 +4,7 @@ from contextlib import nullcontext
 from functools import partial
 
 import torch
+from mmengine.device import get_device
 from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import LOOPS
@@ -82,6 +83,8 @@ class UDATrainLoop(IterBasedTrainLoop):
             Exception: what a hook put into ``failure``, once the checkpoint is saved.
         """
         self._first_iter = self._iter
+        if get_device() == 'cpu':
+            keep_freed_memory()
         with InterruptGuard() as guard:
             self.runner.call_hook('before_train')
             self.runner.call_hook('before_train_epoch')
