@@ -65,6 +65,23 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def check_args(args: argparse.Namespace) -> None:
+    """Refuse what would fail late, or measure something else.
+
+    Raises:
+        ValueError: a number or a device that makes no sense.
+    """
+    device = args.device.partition(':')[0]
+    if device not in ('cpu', 'cuda'):
+        raise ValueError(f'device is cpu, cuda or cuda:N, for whose work the clock can wait; got {args.device!r}')
+    if device == 'cuda' and not torch.cuda.is_available():
+        raise ValueError('there is no GPU that torch can use: leave --device out')
+    if min(*args.size, *args.batch, args.repeats, args.threads or 1) < 1 or min(args.warmup, args.workers) < 0:
+        raise ValueError('sizes, batches, repeats and threads are at least 1, warmup and workers at least 0')
+    if args.what not in ('step', 'all') and (len(args.size) > 1 or len(args.batch) > 1):
+        raise ValueError(f'several sizes or batches are for steps; {args.what} takes one of each')
+
+
 def build_configs(args: argparse.Namespace) -> dict[str, Config]:
     """The config, and what it is compared with, by the names under which they are reported."""
     configs = {Path(args.config).stem: load_config(args.config, args.cfg_options)}
@@ -142,6 +159,7 @@ def machine(device: str) -> dict:
 
 
 def run(args: argparse.Namespace) -> None:
+    check_args(args)
     # Not the 1000 lines about start weights and options per parameter.
     MMLogger.get_current_instance().setLevel(logging.ERROR)
     if args.threads is not None:
@@ -150,7 +168,7 @@ def run(args: argparse.Namespace) -> None:
     if len(configs) == 2 and args.what not in ('step', 'infer'):
         raise ValueError(f'configs are compared in step and infer; {args.what} takes one config')
     init_default_scope('mmseg')
-    result = {'config': list(configs), 'machine': machine(args.device)}
+    result = {'arguments': vars(args), 'config': list(configs), 'machine': machine(args.device)}
     for name in SUITES if args.what == 'all' else [args.what]:
         result[name] = SUITES[name](args, configs)
         print(to_text(name, result[name]), flush=True)

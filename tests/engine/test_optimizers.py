@@ -1,11 +1,14 @@
 """Optimizers per child of the model."""
+import copy
+
 import pytest
 import torch
-from mmengine.optim import build_optim_wrapper
+from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from torch import nn
 
 import udass  # noqa: F401
+from udass.engine.optimizers import match_memory_layout
 
 SGD = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.5))
 ADAM = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=0.25))
@@ -50,3 +53,26 @@ def test_what_belongs_to_a_child_is_refused_beside_the_children():
 def test_paramwise_options_belong_to_a_child():
     with pytest.raises(ValueError, match=r'optim_wrapper.student.paramwise_cfg'):
         build(student=SGD, alignment=ADAM, paramwise_cfg=dict(bias_lr_mult=2.0))
+
+
+@pytest.mark.parametrize('fused', [True, False])
+def test_moments_of_another_memory_layout_stay_with_their_weights(fused):
+    def training(layout):
+        torch.manual_seed(0)
+        conv = nn.Conv2d(4, 4, 3).to(memory_format=layout)
+        return conv, OptimWrapper(torch.optim.AdamW(conv.parameters(), lr=0.1, fused=fused))
+
+    def step(conv, wrapper):
+        wrapper.update_params((conv(torch.arange(100.).reshape(1, 4, 5, 5) / 100) ** 2).sum())
+
+    saved, wrapper = training(torch.contiguous_format)
+    step(saved, wrapper)
+    resumed, other = training(torch.channels_last)
+    resumed.load_state_dict(saved.state_dict())
+    other.load_state_dict(copy.deepcopy(wrapper.state_dict()))
+    match_memory_layout(other)
+    step(saved, wrapper)
+    step(resumed, other)
+    moment = other.optimizer.state[resumed.weight]['exp_avg']
+    assert moment.is_contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(saved.weight, resumed.weight, atol=1e-6)

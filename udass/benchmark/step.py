@@ -13,7 +13,12 @@ from udass.benchmark.clock import StageClock, stages_of, summarize
 from udass.benchmark.memory import peak_memory
 from udass.benchmark.timing import ratio, time_in_turns
 from udass.engine.memory import keep_freed_memory
-from udass.engine.precision import compile_networks, use_channels_last, with_mixed_precision
+from udass.engine.precision import (
+    checkpoint_without_reentry,
+    compile_networks,
+    use_channels_last,
+    with_mixed_precision,
+)
 from udass.uda import DomainAdapter
 from udass.uda.checks import check_optimizers
 
@@ -66,6 +71,7 @@ def build_training(config: Config, batch: int, size: tuple[int, int], device: to
     model.init_weights()
     model.use_metainfo(metainfo_of(settings))
     model.to(device)
+    checkpoint_without_reentry(model)
     if settings.get('channels_last'):
         use_channels_last(model)
     if settings.get('compile'):
@@ -145,7 +151,8 @@ def benchmark_step(configs: dict[str, Config], batches: Sequence[int], sizes: Se
         rows.append({'config': name, 'batch': batch, 'size': list(size), **timing.to_dict(),
                      'microseconds_per_pixel': 1e6 * timing.median / (batch * size[0] * size[1]),
                      **measure_stages(training, repeats, 1, device)})
-    del trainings
+    # None may stay on the device beside what is measured next.
+    del training, trainings
     for key, row in zip(builds, rows, strict=True):
         row['peak_bytes'] = measure_memory(builds[key], device)
     result: dict = {'rows': rows}

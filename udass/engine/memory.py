@@ -11,10 +11,10 @@ def keep_freed_memory() -> bool:
 
     A loader worker makes and drops pictures of many megabytes per sample, a network on the CPU activations. By default
     each of them is new pages, which the kernel must clear: of a training step at crops of 512 that was a sixth. The
-    process then holds about what it needed at its peak.
+    process then holds what it needed at its peak, and more where sizes vary much. It cannot be taken back.
 
     Returns:
-        Whether the C library can do this (the GNU one can); otherwise nothing changes.
+        Whether the C library can do this (the GNU one can); under another allocator it does nothing.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

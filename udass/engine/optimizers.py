@@ -1,10 +1,11 @@
 """Optimizers of methods that train more than the student."""
 from collections.abc import Mapping
 
+import torch
 from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapperDict, build_optim_wrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
-from torch import nn
+from torch import Tensor, nn
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -46,3 +47,19 @@ class ChildOptimWrapperConstructor:
                              f'{type(model).__name__} to be trained are {", ".join(trained)}: name each of these once')
         return OptimWrapperDict(**{name: build_optim_wrapper(children[name], config)
                                    for name, config in self._configs.items()})
+
+
+@torch.no_grad()
+def match_memory_layout(optim_wrapper: OptimWrapper | OptimWrapperDict) -> None:
+    """Stores each loaded moment as its parameter is stored.
+
+    Optimizers keep the strides of the file. A fused step walks through parameter and moments side by side, and would
+    take the moments of other weights if ``channels_last`` was switched between saving and resuming.
+    """
+    wrappers = optim_wrapper.values() if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]
+    for wrapper in wrappers:
+        for parameter, state in wrapper.optimizer.state.items():
+            for name, value in state.items():
+                same_shape = isinstance(value, Tensor) and value.shape == parameter.shape
+                if same_shape and value.stride() != parameter.stride():
+                    state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from udass.engine.checkpoint import PlainHistoryHook, atomic_target, resumable_checkpoint
 from udass.engine.data_parallel import PartsDataParallel
 from udass.engine.logs import file_only
+from udass.engine.optimizers import match_memory_layout
 from udass.engine.precision import (
     checkpoint_without_reentry,
     compile_networks,
@@ -269,6 +270,8 @@ class UDARunner(Runner):
         if self.seed != seed:
             raise ValueError(f'{filename} was trained with seed {self.seed}, this run has seed {seed}: the data '
                              f'streams would differ. Resume with --seed {self.seed}')
+        if resume_optimizer:
+            match_memory_layout(self.optim_wrapper)
         self._resume_ranks(filename)
 
     def _resume_ranks(self, filename: str) -> None:

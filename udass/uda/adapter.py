@@ -314,7 +314,7 @@ class DomainAdapter(BaseModel):
 
     @torch.inference_mode()
     def teacher_logits(self, frames: Tensor) -> Tensor:
-        """Teacher scores (N, C, H, W) of pixels (N, 3, H, W)."""
+        """Teacher scores (N, C, H, W) of pixels (N, 3, H, W), an inference tensor: autograd may save only a clone."""
         meta = dict(img_shape=frames.shape[-2:], ori_shape=frames.shape[-2:], pad_shape=frames.shape[-2:])
         return self.teacher.encode_decode(self.data_preprocessor.normalize(frames), [meta] * len(frames)).float()
 
