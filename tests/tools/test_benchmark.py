@@ -43,7 +43,8 @@ def measured(tmp_path, *arguments):
     ('step', 'step of'), ('infer', 'inference of'), ('mix', 'QuadMix, 1 x 64x64'), ('flow', 'flow at 64x64')])
 def test_a_suite_prints_a_table_and_writes_json(what, printed, tmp_path, capsys):
     result = measured(tmp_path, what, DAFORMER)
-    assert set(result) == {'config', 'machine', what} and result['config'] == ['benchmark_daformer_mitb0']
+    assert set(result) == {'arguments', 'config', 'machine', what} and result['config'] == ['benchmark_daformer_mitb0']
+    assert (result['arguments']['size'], result['arguments']['repeats']) == ([64], 1)
     assert result['machine']['torch'] == torch.__version__
     assert result['machine']['threads'] == torch.get_num_threads()
     text = capsys.readouterr().out
@@ -79,7 +80,7 @@ def test_all_runs_every_suite_in_turn(tmp_path, monkeypatch, capsys):
     for name in benchmark.SUITES:
         monkeypatch.setitem(benchmark.SUITES, name, lambda args, configs, name=name: name.upper())
     result = measured(tmp_path, 'all')
-    assert list(result) == ['config', 'machine', 'loader', 'step', 'infer', 'mix', 'flow']
+    assert list(result) == ['arguments', 'config', 'machine', 'loader', 'step', 'infer', 'mix', 'flow']
     assert capsys.readouterr().out.split('\n')[0] == 'loader: LOADER'
 
 
@@ -111,6 +112,17 @@ def test_options_reach_both_configs_and_switches_the_second_only():
 
 def test_threads_of_torch_are_a_choice(tmp_path):
     assert measured(tmp_path, 'flow', DAFORMER, '--threads', '2')['machine']['threads'] == 2
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (('step', '--device', 'mps'), "device is cpu, cuda or cuda:N.*got 'mps'"),
+    (('loader', '--repeats', '0'), 'repeats and threads are at least 1'),
+    (('step', '--size', '0'), 'sizes, batches'), (('loader', '--workers', '-1'), 'workers at least 0'),
+    (('infer', '--size', '64', '128'), 'several sizes or batches are for steps; infer takes one of each')])
+def test_senseless_arguments_are_refused_at_once(arguments, message):
+    # The last of two equal options counts, and this machine may have a GPU.
+    with pytest.raises(ValueError, match=message):
+        benchmark.run(args_of(arguments[0], '--device', 'cpu', *arguments[1:]))
 
 
 def test_a_config_is_not_compared_with_itself():
