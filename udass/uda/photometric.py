@@ -50,8 +50,8 @@ def turn_hue(images: Tensor, turn: float) -> Tensor:
     """Turn the hue of RGB images (..., 3, H, W) of any scale by a share of a full circle.
 
     What going to HSV and back gives, without the way there: value and chroma stay, and a channel lies below the value
-    by the chroma times a trapezoid of the hue (Smith, "Color gamut transform pairs", SIGGRAPH 1978). torchvision, which
-    sorts the pixels into six sextants, takes several times as long.
+    by the chroma times a trapezoid of the hue (Smith, "Color gamut transform pairs", SIGGRAPH 1978). torchvision
+    sorts the pixels into six sextants, which takes longer.
     """
     red, green, blue = images.unbind(dim=-3)
     value = torch.maximum(torch.maximum(red, green), blue)

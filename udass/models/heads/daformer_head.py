@@ -86,8 +86,8 @@ class DAFormerHead(PixelWeightMixin, BaseDecodeHead):
         """What the fusion sees: all embeddings at the finest stage's size, (N, stages * embed_channels, h_0, w_0)."""
         inputs = self._transform_inputs(inputs)
         size = inputs[0].shape[2:]
-        # The embeddings have channels innermost, on which dilated depth-wise convolutions are many times slower (on a
-        # CPU at dilation 18: twenty times).
+        # The embeddings have channels innermost, on which dilated depth-wise convolutions are many times slower on a
+        # CPU.
         first, *others = [layer(stage).contiguous() for layer, stage in zip(self.embed_layers, inputs, strict=True)]
         return torch.cat([first, *(resize(stage, size=size, mode='bilinear', align_corners=self.align_corners)
                                    for stage in others)], dim=1)
