@@ -83,9 +83,9 @@ def test_a_model_that_needs_the_target_gets_it_or_says_so(toy_root, tmp_path):
 
 
 def test_a_schedule_of_another_length_is_reported(toy_root, tmp_path):
-    config = toy_config(toy_root, tmp_path, max_iters=2)
     # Much later is a horizon that is meant.
     for end, warned in ((2, False), (3, False), (4, True), (7, False)):
+        config = toy_config(toy_root, tmp_path / str(end), max_iters=2)
         config.param_scheduler = [dict(type='PolyLR', by_epoch=False, begin=0, end=end)]
         runner = build_runner(config)
         messages = []
