@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tests.engine.toys import build_runner, same_weights, toy_config, train
 from udass.engine.domain_loader import DomainLoader
-from udass.engine.interrupt import Interrupted
+from udass.engine.interrupt import Interrupted, InterruptGuard
 from udass.engine.loops import UDATrainLoop, domain_configs
 from udass.models.checkpoints import read_checkpoint
 
@@ -146,8 +146,8 @@ def interrupt_at(runner, iteration, signum=signal.SIGINT):
     runner.model.train_step = interrupted_step
 
 
-@pytest.mark.parametrize('signum, status', [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize('num_workers', [0, 1])
+@pytest.mark.parametrize('signum, status, num_workers', [
+    (signal.SIGINT, 130, 0), (signal.SIGTERM, 143, 1), (signal.SIGHUP, 129, 1), (signal.SIGUSR1, 138, 0)])
 def test_an_interrupted_and_resumed_run_equals_the_uninterrupted_one(toy_root, tmp_path, signum, status, num_workers):
     whole = train(toy_config(toy_root, tmp_path / 'whole', max_iters=9))
     config = toy_config(toy_root, tmp_path / 'cut', max_iters=9, num_workers=num_workers)
@@ -211,16 +211,17 @@ def test_validation_does_not_touch_the_random_state(toy_root, tmp_path):
 def test_dead_workers_count_as_interrupt_only_after_a_signal(toy_root, tmp_path):
     loop = build_runner(toy_config(toy_root, tmp_path)).train_loop
 
-    class Guard:
-        signum = None
+    guard = InterruptGuard()
 
     def dead():
         raise RuntimeError('DataLoader worker exited unexpectedly')
         yield
 
     loop.dataloader_iterator = dead()
-    with pytest.raises(RuntimeError, match='worker exited'):
-        loop._next_batch(Guard())
-    Guard.signum, loop.dataloader_iterator = signal.SIGTERM, dead()
-    with pytest.raises(Interrupted):
-        loop._next_batch(Guard())
+    with pytest.raises(ChildProcessError, match='a loader worker was killed from outside'):
+        loop._next_batch(guard)
+    loop.dataloader_iterator = dead()
+    with guard:
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Interrupted):
+            loop._next_batch(guard)

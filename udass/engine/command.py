@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
+from udass.engine.interrupt import drop_broken_streams
+
 _USER_ERRORS = (ValueError, TypeError, KeyError, OSError, NotImplementedError, FloatingPointError)
 
 
@@ -38,6 +40,7 @@ def run_command(main: Callable[[], None]) -> None:
             raise
         sys.exit(f'error: {short_message(error)}\n(UDASS_DEBUG=1 shows where it happened)')
     finally:
+        drop_broken_streams()
         if in_main_thread:
             signal.signal(signal.SIGTERM, previous)
 
