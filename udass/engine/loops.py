@@ -2,6 +2,7 @@
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from traceback import clear_frames
 from zlib import crc32
 
 import torch
@@ -177,8 +178,9 @@ class UDATrainLoop(IterBasedTrainLoop):
 
     def _save_before(self, error: Exception) -> None:
         """Lets an error out after saving; of several processes all save and stop with the one that has it."""
+        # Saving may need the memory and the descriptors of the loaders, which live as long as the error's frames.
+        clear_frames(error.__traceback__)
         error = explain_loader_error(error)
-        # Saving may need the memory and the descriptors that loaders have.
         self.dataloader_iterator.close()
         if self.runner.distributed:
             self.failure = error

@@ -46,15 +46,16 @@ def settings_of(text: str) -> dict[str, str]:
 
 
 def _settings(node: ast.expr, path: str) -> Iterator[tuple[str, str]]:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict':
-        items = [(keyword.arg, keyword.value) for keyword in node.keywords]
-    elif isinstance(node, ast.Dict):
-        items = [(ast.unparse(key).strip('\'"'), value) for key, value in zip(node.keys, node.values, strict=True)]
-    elif isinstance(node, ast.List | ast.Tuple) and any(isinstance(item, ast.Call | ast.Dict) for item in node.elts):
-        items = enumerate(node.elts)
-    else:
+    is_dict = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict'
+    items = [(keyword.arg, keyword.value) for keyword in node.keywords] if is_dict else []
+    # Keys that are no names are written as dict({'a.b': 1}).
+    for one in node.args if is_dict else [node]:
+        if isinstance(one, ast.Dict):
+            items += [(ast.unparse(key).strip('\'"'), value) for key, value in zip(one.keys, one.values, strict=True)]
+        elif isinstance(one, ast.List | ast.Tuple) and any(isinstance(item, ast.Call | ast.Dict) for item in one.elts):
+            items += enumerate(one.elts)
+    if not items:
         yield path, ast.unparse(node)
-        return
     for key, value in items:
         yield from _settings(value, f'{path}.{key}')
 
