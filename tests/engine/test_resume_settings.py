@@ -232,7 +232,7 @@ def test_other_groups_of_parameters_are_refused_by_name(toy_root, begun, tmp_pat
 
 def test_settings_are_read_as_text_and_never_executed(tmp_path):
     hidden = tmp_path / 'ran'
-    text = Config(dict(a=1, b=dict(c=[1, 2], d=[dict(type='X', size=(3, 4))], **{'e f': None}))).pretty_text
+    text = Config(dict(a=1, b=dict(c=[1, 2], d=[dict(type='X', size=(3, 4))], g={}, **{'e f': None}))).pretty_text
     assert settings_of(text) == {'a': '1', 'b.c': '[1, 2]', 'b.d.0.type': "'X'", 'b.d.0.size': '(3, 4)',
                                  'b.e f': 'None', 'b.g': 'dict()'}
     code = f"a = open({str(hidden)!r}, 'w')\nb = [__import__('os').system('touch {hidden}')]\n"

@@ -5,8 +5,6 @@ from itertools import count
 
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from udass.engine.command import short_message
-
 # What torch says of loaders that failed for want of something, and what it means.
 _FAILURES = (
     (r'Too many open files|ancdata',
@@ -14,7 +12,7 @@ _FAILURES = (
     (r'[Bb]us error|shared memory|/torch_',
      'the shared memory /dev/shm is full: enlarge it (docker run --shm-size=16g), or use fewer workers or smaller '
      'batches'),
-    (r'killed by signal: Killed|exited unexpectedly',
+    (r'killed by signal: Killed|exited unexpectedly|^Connection\w+Error|^EOFError',
      'a loader worker was killed from outside, by the kernel most likely for want of memory (see `dmesg`): use fewer '
      'workers, a smaller prefetch_factor, or a machine with more memory'),
     (r'killed by signal', 'a loader worker crashed in compiled code: find the image with num_workers=0'),
@@ -24,12 +22,19 @@ _FAILURES = (
 )
 
 
+def chain_of(error: BaseException) -> list[BaseException]:
+    """An error and those that it came out of."""
+    return [error] if error.__context__ is None else [error, *chain_of(error.__context__)]
+
+
 def explain_loader_error(error: Exception) -> Exception:
     """An error that says what a loader lacked and which setting to change; other errors as they are."""
+    texts = [f'{type(one).__name__}: {one}' for one in chain_of(error)]
     for pattern, meaning in _FAILURES:
-        if re.search(pattern, str(error)):
+        said = [text for text in texts if re.search(pattern, text)]
+        if said:
             explained = ChildProcessError(f'{meaning}. Workers are set in train_dataloader.<domain>.num_workers and '
-                                          f'val_dataloader.num_workers. Torch says: {short_message(error)}')
+                                          f'val_dataloader.num_workers. Torch says: {said[0].strip()}')
             explained.__cause__ = error
             return explained
     return error

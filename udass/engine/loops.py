@@ -1,5 +1,6 @@
 """The training loop of domain adaptation: several dataloaders, one iteration."""
 import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from traceback import clear_frames
@@ -13,7 +14,7 @@ from mmseg.registry import LOOPS
 from torch.utils.data import DataLoader
 
 from udass.engine.checkpoint import SafeCheckpointHook
-from udass.engine.domain_loader import DomainIterator, DomainLoader, explain_loader_error
+from udass.engine.domain_loader import DomainIterator, DomainLoader, chain_of, explain_loader_error
 from udass.engine.interrupt import Interrupted, InterruptGuard, drop_broken_streams, start_worker
 from udass.engine.memory import keep_freed_memory
 from udass.engine.processes import check_same
@@ -129,7 +130,12 @@ class UDATrainLoop(IterBasedTrainLoop):
         batch = None
         try:
             with guard.waiting(immediate=waits):
-                batch = next(self.dataloader_iterator)
+                try:
+                    batch = next(self.dataloader_iterator)
+                except (ConnectionError, EOFError):
+                    # A batch of a worker that has just died. In a moment torch's handler says what it died of.
+                    time.sleep(1)
+                    raise
         except Exception as error:
             # Between two batches nothing is half-done. A SIGTERM to the whole process group may have ended the workers.
             if guard.signum is None or not isinstance(error, RuntimeError):
@@ -178,8 +184,9 @@ class UDATrainLoop(IterBasedTrainLoop):
 
     def _save_before(self, error: Exception) -> None:
         """Lets an error out after saving; of several processes all save and stop with the one that has it."""
-        # Saving may need the memory and the descriptors of the loaders, which live as long as the error's frames.
-        clear_frames(error.__traceback__)
+        # Saving may need the memory and the descriptors of the loaders, which live as long as the errors' frames.
+        for one in chain_of(error):
+            clear_frames(one.__traceback__)
         error = explain_loader_error(error)
         self.dataloader_iterator.close()
         if self.runner.distributed:
