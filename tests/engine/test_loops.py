@@ -2,6 +2,7 @@ import itertools
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from tests.engine.toys import build_runner, same_weights, toy_config, train
 from udass.engine.domain_loader import DomainLoader
 from udass.engine.interrupt import Interrupted, InterruptGuard
-from udass.engine.loops import UDATrainLoop, domain_configs
+from udass.engine.loops import UDATrainLoop, check_same_start, domain_configs
 from udass.models.checkpoints import read_checkpoint
 
 LOADER = {'batch_size': 2, 'num_workers': 1, 'dataset': {'type': 'ToyDataset'}}
@@ -200,6 +201,26 @@ def test_a_second_interrupt_aborts_at_once(toy_root, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         runner.train()
     assert not list(tmp_path.glob('*.pth'))
+
+
+def test_what_processes_compare_at_the_start_depends_on_files_weights_and_iteration(toy_root, tmp_path):
+    runner = build_runner(toy_config(toy_root, tmp_path))
+    compared = []
+    exchange = SimpleNamespace(gather_everywhere=lambda value: [compared.append(value) or {}])
+    view = SimpleNamespace(distributed=True, model=runner.model, iter=4, train_dataloader=runner.train_dataloader,
+                           host_exchange=exchange)
+    check_same_start(view)
+    check_same_start(view)
+    runner.model.student[0].weight.data[0, 0, 0, 0] += 1e-6
+    check_same_start(view)
+    dataset = view.train_dataloader.loaders['target'].dataset.dataset
+    dataset.get_data_info = lambda index: {'img_path': 'other.png'}
+    check_same_start(view)
+    first, again, weights, files = compared
+    assert first == again and first['the start'].startswith('iteration 4, weights ')
+    assert 'the data of source' in first and first['the data of target'].startswith('8 samples')
+    assert {key for key in first if first[key] != weights[key]} == {'the start'}
+    assert {key for key in first if weights[key] != files[key]} == {'the data of target'}
 
 
 def test_validation_does_not_touch_the_random_state(toy_root, tmp_path):

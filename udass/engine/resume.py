@@ -27,12 +27,13 @@ def changed_settings(before: str, now: str) -> dict[str, tuple[str, str]]:
         before, now (str): configs as mmengine writes them (``Config.pretty_text``). They are parsed, not executed.
     """
     old, new = settings_of(before), settings_of(now)
-    keys = [key for key in {**old, **new} if old.get(key) != new.get(key) and key not in _ABOUT_THE_START]
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
     return {key: (old.get(key, 'not set'), new.get(key, 'not set')) for key in keys}
 
 
 def settings_of(text: str) -> dict[str, str]:
-    """Dotted key -> source text of the value for each setting of a config, as mmengine writes it."""
+    """Dotted key -> source text of the value for each setting of a config, as mmengine writes it, without those that
+    only say from where the training starts and where it writes."""
     found = {}
     try:
         statements = ast.parse(text).body
@@ -40,7 +41,7 @@ def settings_of(text: str) -> dict[str, str]:
         # It holds an object that has no source text.
         return {'config': text}
     for statement in statements:
-        if isinstance(statement, ast.Assign):
+        if isinstance(statement, ast.Assign) and statement.targets[0].id not in _ABOUT_THE_START:
             found.update(_settings(statement.value, statement.targets[0].id))
     return found
 
