@@ -180,9 +180,14 @@ class DomainAdapter(BaseModel):
         if self.alignment is not None:
             yield Pass('target', target, labelled=False)
 
-    def mixed_passes(self, source: Clip, target: Clip, long_tail: LongTail | None) -> Iterator[Pass]:
-        """What the mixing makes of source and target, all passes with the same change of colours."""
-        mixed = self.mixing(source, target, self.student_classes, self.iteration, self.generator, long_tail)
+    def mixed_passes(self, source: Clip, target: Clip, long_tail: LongTail | None,
+                     template: Clip | None = None) -> Iterator[Pass]:
+        """What the mixing makes of source and target, all passes with the same change of colours.
+
+        Args:
+            template: the target as the next iteration is to mix it; None takes it as it is mixed now.
+        """
+        mixed = self.mixing(source, target, self.student_classes, self.iteration, self.generator, long_tail, template)
         change = self.photometric.draw(len(target), self.generator) if self.photometric is not None else None
         # Passes that mix decoder features must look at the same detail.
         shared = self.detail_box(target) if self.feature_mixing is not None else None
@@ -240,9 +245,12 @@ class DomainAdapter(BaseModel):
 
     def _labelled_losses(self, frames: Tensor, item: Pass) -> Outputs:
         network = unwrap(self.student)
-        frames, options = what_is_shown(network, frames, item.clip.flow, item.intervals)
+        frames, options = what_is_shown(network, frames, item.clip.flow)
         if options:
             options.update(unwarped=item.clip.unwarped, auxiliary=item.auxiliary)
+        if item.far is not None:
+            frames = torch.cat([frames, self.data_preprocessor.normalize(item.far.frames)], dim=1)
+            options['flow'] = torch.stack([options['flow'], item.far.flow[:, 0]], dim=1)
         if item.box is not None:
             options['crop_box'] = item.box
         if not self.needs_outputs:
@@ -260,8 +268,8 @@ class DomainAdapter(BaseModel):
         network = unwrap(self.student)
         if not features:
             return self.feature_mixing.keep(network, features)
-        # One mask per call of the fusion layer: frames of flow-guided networks, views of HRDA, else one image.
-        masks = [item.pasted[:, i:i + 1] for i in range(item.pasted.shape[1])]
+        # One mask per call of the fusion layer: context and detail of HRDA, else frame t alone, which comes first.
+        masks = [item.pasted[:, :1]]
         if item.box is not None:
             masks = network.views(masks[0], item.box)
         return self.feature_mixing.mix(network, features, masks)
@@ -306,10 +314,8 @@ class DomainAdapter(BaseModel):
             kind = 'a method without mixing' if self.mixing is None else type(self.mixing).__name__
             raise ValueError(f'{kind} pastes no long-tail images: leave train_cfg.long_tail out')
         names = [sample.metainfo['paste_class'] for sample in batch['data_samples']]
-        clip = self.labelled_clip(batch)
-        if clip.flow is not None:
-            # Stills: the frames are one and the same picture.
-            clip = replace(clip, unwarped=torch.ones_like(clip.labels[:, :1], dtype=torch.bool))
+        # Stills, also where they come as clips: they take no part in the flow.
+        clip = replace(self.labelled_clip(batch), flow=None)
         return group_long_tail(clip, names, self.mixing.number_of_mixes, batch_size)
 
     @torch.inference_mode()

@@ -50,6 +50,8 @@ def group_long_tail(clip: Clip, names: Sequence[int], mixes: int, batch_size: in
 def paste_long_tail(mixed: Clip, long_tail: LongTail, mix: int) -> tuple[Clip, Tensor]:
     """Paste every drawn object of the mixed image number ``mix`` over it, label and weight 1 with it.
 
+    The objects are of still images: the flow of a mixed clip stays as it is (UDASS, ``transformmasks_dsp_cd``).
+
     Returns:
         The mixed clip, and which of its pixels are pasted, (N, T, H, W) bool.
     """
