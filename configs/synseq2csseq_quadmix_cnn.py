@@ -10,15 +10,7 @@ model = dict(
     student={{_base_.segmentor}},
     # The target pass sees strongly changed colours, both frames alike; for this source and network only.
     cross_frame=dict(
-        photometric=dict(
-            type='PhotometricChange',
-            brightness=0.8,
-            contrast=0.8,
-            saturation=0.8,
-            hue=0.2,
-            jitter_probability=0.8,
-            blur_probability=0.6,
-            grey_probability=0.2)),
+        photometric=dict(type='StrongAugmentation')),
     # The target's class means over two motions: from t to t-1 and to t-k-1.
     centroid_alignment=dict(intervals=2))
 train_cfg = dict(max_iters={{_base_.max_iters}}, val_interval=4000)

@@ -22,8 +22,7 @@ TABLE = {
     'synseq2csseq_quadmix': (DAFORMER, 'quadmix', 1.0, 2, 1, 'AdamW', 6e-5),
     'synseq2csseq_quadmix_cnn': (ACCEL, 'quadmix', 1.0, 2, 2, 'SGD', 2.5e-4),
     'synseq2csseq_mic': (HRDA, 'mic', None, None, None, 'AdamW', 6e-5)}
-STRONG = dict(type='PhotometricChange', brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2, jitter_probability=0.8,
-              blur_probability=0.6, grey_probability=0.2)
+STRONG = dict(type='StrongAugmentation')
 # Rates as shares of the base rate at iterations 0, 750, 1500, 20,750 and 40,000.
 ITERATIONS = (0, 750, 1500, 20_750, 40_000)
 RATES = {'SGD': [(1 - iteration / 250_000) ** 0.9 for iteration in ITERATIONS],

@@ -61,7 +61,8 @@ class CrossFramePass:
 
     Args:
         scale: its factor in the loss (lambda_T).
-        photometric: config of a `PhotometricChange`, alike for both frames; None leaves them as they are.
+        photometric: config of a `StrongAugmentation` or `PhotometricChange`, alike for both frames; None leaves
+            them as they are.
         rescale: range of a factor of the clip's size, drawn once per iteration; None leaves the size.
 
     Raises:
@@ -81,8 +82,8 @@ class CrossFramePass:
         """The pass of a pseudo-labelled clip."""
         clip = target
         if self.photometric is not None:
-            draw = self.photometric.draw(len(clip), generator)
-            clip = clip.with_frames(self.photometric.apply(clip.frames, draw))
+            changes = self.photometric.draw(len(clip), generator)
+            clip = clip.with_frames(self.photometric.apply(clip.frames, changes))
         if self.rescale is not None:
             low, high = self.rescale
             factor = low + (high - low) * torch.rand(1, generator=generator).tolist()[0]

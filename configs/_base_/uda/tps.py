@@ -12,13 +12,5 @@ model = dict(
         scale=1.0,
         rescale=(0.8, 1.2),
         # Strong where the teacher's view is weak.
-        photometric=dict(
-            type='PhotometricChange',
-            brightness=0.8,
-            contrast=0.8,
-            saturation=0.8,
-            hue=0.2,
-            jitter_probability=0.8,
-            blur_probability=0.6,
-            grey_probability=0.2)))
+        photometric=dict(type='StrongAugmentation')))
 train_cfg = dict(type='UDATrainLoop')
