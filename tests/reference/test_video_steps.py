@@ -24,7 +24,8 @@ STEPS = {'daformer': ('video_step_daformer_mitb0', 'video_daformer_mitb0', 'apar
 # The reference's names of losses, and what ours must be multiplied with: the reference logs them with their factors.
 LOSSES = {'loss_src': ('source.decode.loss_ce', None), 'loss_src_aux': ('source.aux.loss_ce', None),
           'loss_src_p': ('tss.decode.loss_ce', None), 'loss_tar_p': ('tst.decode.loss_ce', 'lambda_t'),
-          'loss_trg': ('cross_frame.decode.loss_ce', 'lambda_t'), 'loss_trg_aux': ('cross_frame.aux.loss_ce', 'lambda_t'),
+          'loss_trg': ('cross_frame.decode.loss_ce', 'lambda_t'),
+          'loss_trg_aux': ('cross_frame.aux.loss_ce', 'lambda_t'),
           'loss_mmd': ('cross_frame.loss_centroids', None), 'total': ('loss', None)}
 
 
@@ -55,7 +56,8 @@ class Step:
         self.adapter = MODELS.build(self.config())
         keys = self.golden.load(self.keys)
         for name, prefix in (('student', 'model.'), ('teacher', 'ema_model.')):
-            load_strictly(getattr(self.adapter, name), convert(reference_weights(self.golden, keys, prefix)).weights, name)
+            weights = convert(reference_weights(self.golden, keys, prefix)).weights
+            load_strictly(getattr(self.adapter, name), weights, name)
         self.adapter.use_metainfo(dict(classes=[str(i) for i in range(self.classes)],
                                        rare_classes=[dict(name=str(i)) for i in self.values['rare_classes']]))
         self.adapter.iteration = self.adapter.ema.steps = int(self.values['local_iter'])
@@ -119,8 +121,8 @@ class Step:
         for draw, name in enumerate(self.values['long_tail_classes'].tolist()):
             label = self.window(self.labels('long_tail_label', (draw, draw), self.source_size))
             inputs.append(self.window(self.frames('long_tail', (draw, draw), self.source_size)))
-            samples.append(SegDataSample(gt_sem_seg=PixelData(data=label), flow=PixelData(data=torch.zeros(2, *self.size)),
-                                         metainfo=dict(paste_class=name)))
+            still = PixelData(data=torch.zeros(2, *self.size))
+            samples.append(SegDataSample(gt_sem_seg=PixelData(data=label), flow=still, metainfo=dict(paste_class=name)))
         return dict(inputs=inputs, data_samples=samples)
 
     def templates(self):
@@ -184,7 +186,8 @@ def step(request):
             case.adapter.to(torch.get_default_dtype())
             for name in ('image', 'uniform'):
                 draw = getattr(case.golden, name)
-                monkeypatch.setattr(case.golden, name, lambda *args, draw=draw: draw(*args).to(torch.get_default_dtype()))
+                monkeypatch.setattr(case.golden, name,
+                                    lambda *args, draw=draw: draw(*args).to(torch.get_default_dtype()))
             case.run(monkeypatch)
         finally:
             torch.set_default_dtype(torch.float32)

@@ -214,6 +214,28 @@ def test_only_masked_targets_change_their_colours(mode, recoloured):
     assert torch.equal(masked.frames[0], source.frames[0]) == (mode == 'mixed')
 
 
+def test_mixed_passes_share_the_decision_on_colours_and_nothing_else(monkeypatch):
+    model, optimizer = build(dict(QUADMIX, photometric=dict(type='PhotometricChange')))
+    changes, apply = [], type(model.photometric).apply
+    monkeypatch.setattr(type(model.photometric), 'apply',
+                        lambda self, frames, drawn: changes.append(drawn) or apply(self, frames, drawn))
+    steps(model, optimizer, number=12)
+    # Mixed and masked pass of the first iteration, which has no templates yet; then TSS, TST and masked pass.
+    tss, tst, masked = changes[2::3], changes[3::3], changes[4::3]
+    decisions = [[{(bool(draw.jitter), draw.sigma is not None) for draw in drawn} for drawn in passes]
+                 for passes in (tss, tst, masked)]
+    assert all(len(decision) == 1 for passes in decisions for decision in passes)
+    assert decisions[0] == decisions[1] != decisions[2] and len(set(map(tuple, decisions[0]))) > 1
+    # Factors, and in mixed passes widths of the blur, are drawn for each image anew.
+    mixed = [draw for drawn in (*tss, *tst) for draw in drawn]
+    jitters = [tuple(draw.jitter) for draw in mixed if draw.jitter]
+    sigmas = [draw.sigma for draw in mixed if draw.sigma is not None]
+    assert len(jitters) == len(set(jitters)) > 1 and len(sigmas) == len(set(sigmas)) > 1
+    # The masked pass changes its batch in one go: one order, one width.
+    assert all(first.sigma == second.sigma for first, second in masked)
+    assert all([name for name, _ in first.jitter] == [name for name, _ in second.jitter] for first, second in masked)
+
+
 def test_features_are_mixed_inside_the_mask_only():
     own, other = torch.rand(1, 5, 4, 4), torch.rand(1, 5, 4, 4)
     mask = torch.zeros(1, 1, 16, 16, dtype=torch.bool)

@@ -182,17 +182,21 @@ class DomainAdapter(BaseModel):
 
     def mixed_passes(self, source: Clip, target: Clip, long_tail: LongTail | None,
                      template: Clip | None = None) -> Iterator[Pass]:
-        """What the mixing makes of source and target, all passes with the same change of colours.
+        """What the mixing makes of source and target, in changed colours.
 
         Args:
             template: the target as the next iteration is to mix it; None takes it as it is mixed now.
         """
         mixed = self.mixing(source, target, self.student_classes, self.iteration, self.generator, long_tail, template)
-        change = self.photometric.draw(len(target), self.generator) if self.photometric is not None else None
+        # As in the reference, all passes are jittered or none, blurred or none, but each image by a draw of its own.
+        decision = self.photometric.decide(self.generator) if self.photometric is not None else None
         # Passes that mix decoder features must look at the same detail.
         shared = self.detail_box(target) if self.feature_mixing is not None else None
         for item in mixed:
-            frames = item.clip.frames if change is None else self.photometric.apply(item.clip.frames, change)
+            frames = item.clip.frames
+            if self.photometric is not None:
+                changes = [self.photometric.draw(1, self.generator, decision)[0] for _ in frames]
+                frames = self.photometric.apply(frames, changes)
             yield replace(item, clip=item.clip.with_frames(frames), box=shared or self.detail_box(item.clip))
 
     def masked_pass(self, source: Clip, target: Clip) -> Pass:
@@ -200,6 +204,7 @@ class DomainAdapter(BaseModel):
         clip = self.masking.select(source, target)
         frames = clip.frames
         if self.photometric is not None and self.masking.mode == 'target':
+            # A decision of its own, and one draw for the whole batch: the reference changes it in a single call.
             frames = self.photometric.apply(frames, self.photometric.draw(len(clip), self.generator))
         blocks = self.masking.draw(len(clip), clip.size, self.generator)
         frames = self.masking.apply(frames, blocks, self.data_preprocessor.neutral)

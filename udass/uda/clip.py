@@ -110,8 +110,8 @@ def paste(mask: Tensor, over: Clip, under: Clip) -> Clip:
 
     Args:
         mask: (N, T, H, W) bool.
-        over, under: clips of the same size; confidence is dropped, it means nothing in a mixture. The flow stays that of
-            ``under`` where ``over`` has none (a still image).
+        over, under: clips of the same size; confidence is dropped, it means nothing in a mixture. The flow stays that
+            of ``under`` where ``over`` has none (a still image).
     """
     flow = under.flow
     if flow is not None and over.flow is not None:

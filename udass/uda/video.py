@@ -157,9 +157,9 @@ class VideoAdapter(DomainAdapter):
         cross_frame: config of the target pass.
         mixing: config of `VideoQuadMix`; None leaves mixed passes out.
         photometric: config of the colour change of mixed clips; None leaves them as they are.
-        strong_augmentation: config of the colour change of the target's frames t and t-1, both alike, as the student
-            sees them in the target pass and in mixtures; the teacher, the templates and a second interval of the
-            alignment see them as they are. None changes nothing.
+        strong_augmentation: config of a `StrongAugmentation` of the target's frames t and t-1, both alike, as the
+            student sees them in the target pass and in mixtures; the teacher, the templates and a second interval of
+            the alignment see them as they are. None changes nothing.
         source_size: (H, W) at which whole source frames are segmented, their logits enlarged to the labels; None keeps
             the size of the loader. Mixing is not affected.
         feature_mixing, teacher_batch_statistics, eval_branch, seed: see `DomainAdapter`.
@@ -225,8 +225,8 @@ class VideoAdapter(DomainAdapter):
         plain = target.select([0, 1])
         shown = plain
         if self.strong_augmentation is not None:
-            change = self.strong_augmentation.draw(len(plain), self.generator)
-            shown = plain.with_frames(self.strong_augmentation.apply(plain.frames, change))
+            changes = self.strong_augmentation.draw(len(plain), self.generator)
+            shown = plain.with_frames(self.strong_augmentation.apply(plain.frames, changes))
         item = self.cross_frame(shown, self.generator)
         if self.centroid_alignment is not None and self.centroid_alignment.intervals == 2:
             # Frame t with t-k-1.

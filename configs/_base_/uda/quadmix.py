@@ -11,7 +11,9 @@ model = dict(
     # Until start_iter ClassMix: pasting regions of the target needs pseudo-labels that are mostly right. From then on
     # two classes of the template source and two of the template target, the latter where the teacher is sure.
     mixing=dict(type='QuadMix', start_iter=6000, confidence_threshold=0.9, source_classes=2, target_classes=2),
-    photometric=dict(type='PhotometricChange'),
+    # The published code pins no kornia beside its PyTorch 1.13; the versions of that time (0.6.12) have the operations of
+    # torchvision, unlike the one that MIC pins.
+    photometric=dict(type='PhotometricChange', operations='torchvision'),
     # As in MIC, see mic.py.
     masking=dict(type='BlockMasking', block_size=64, ratio=0.7, mode='target'),
     # Keeps what ImageNet taught about things; stuff looks different there.

@@ -207,8 +207,8 @@ def two_frames(inputs: Tensor, flow: Tensor | None) -> tuple[Tensor, Tensor | No
         return current, None
     frames = 1 if inputs.dim() == 4 else inputs.shape[1]
     if frames < 2:
-        raise ValueError(f'the flow leads to frame 1, but the inputs {tuple(inputs.shape)} have {frames} frame(s): give '
-                         'clips (N, 2, 3, H, W), or no flow')
+        raise ValueError(f'the flow leads to frame 1, but the inputs {tuple(inputs.shape)} have {frames} frame(s): '
+                         'give clips (N, 2, 3, H, W), or no flow')
     expected = (len(inputs), 2, *inputs.shape[-2:])
     if flow.shape != expected:
         raise ValueError(f'clips {tuple(inputs.shape)} need the flow from frame 0 to frame 1, {expected}; got '

@@ -107,6 +107,8 @@ class VideoQuadMix(QuadMix):
         if last_row > last[0]:
             raise ValueError(f'window_rows={tuple(self.window_rows)}, but a window of {size[0]} rows fits into a frame '
                              f'of {whole[0]} rows only down to first row {last[0]}: choose other window_rows')
+        if not any(last):
+            return [(0, 0)] * batch
         shares = torch.rand(batch, 2, generator=generator).tolist()
         return [(first_row + int(row * (last_row - first_row + 1)), int(column * (last[1] + 1)))
                 for row, column in shares]
