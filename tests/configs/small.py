@@ -96,6 +96,10 @@ def small_config(name: str, data: Path, work_dir: Path, max_iters: int = 2) -> C
         config.model.masking.block_size = CROP // 16
     if config.model.get('mixing', {}).get('type') == 'QuadMix':
         config.model.mixing.start_iter = 1
+    if config.model.get('source_size') is not None:
+        config.model.source_size = tuple(side // 8 for side in config.model.source_size)
+    if config.model.get('mixing', {}).get('window_rows') is not None:
+        config.model.mixing.window_rows = tuple(row // 8 for row in config.model.mixing.window_rows)
     if config.model.get('feature_mixing') is not None:
         config.model.feature_mixing.start_iter = 1
     config.train_cfg.max_iters = max_iters
