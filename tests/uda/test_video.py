@@ -210,6 +210,8 @@ def test_the_target_pass_learns_labels_at_the_size_of_the_logits():
     assert (item.name, item.scale, item.auxiliary) == ('cross_frame', 0.2, True)
     assert item.clip.size == (64, 64) and torch.equal(item.clip.labels, labels[:, :1])
     assert item.clip.weights.shape == (1, 1, 16, 16) and torch.equal(item.auxiliary_labels, labels[:, 1:])
+    whole = CrossFramePass(full_size=True)(cells(labels), generator())
+    assert whole.clip.labels.shape == whole.clip.weights.shape == (1, 1, 64, 64) and whole.auxiliary_labels is None
 
 
 def test_rescaling_scales_size_and_motion():

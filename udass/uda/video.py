@@ -69,27 +69,31 @@ class CrossFramePseudoLabels:
 
 @MODELS.register_module()
 class CrossFramePass:
-    """The pass of the target clip against its labels across time, at the size of the logits (as published).
+    """The pass of the target clip against its labels across time.
 
     Args:
         scale: its factor in the loss (lambda_T).
         rescale: range of a factor of the clip's size, drawn once per iteration; None leaves the size. Sides become
             multiples of 8 pixels. The student's logits are brought to the size of the labels.
+        full_size: learn labels at the size of the image; auxiliary heads then learn those of the main head. False (as
+            published) learns labels at the size of the logits, each head its own.
 
     Raises:
         ValueError: a scale or range that makes no sense.
     """
 
-    def __init__(self, scale: float = 1.0, rescale: tuple[float, float] | None = None) -> None:
+    def __init__(self, scale: float = 1.0, rescale: tuple[float, float] | None = None,
+                 full_size: bool = False) -> None:
         if scale <= 0 or rescale is not None and not 0 < rescale[0] <= rescale[1]:
             raise ValueError('CrossFramePass: scale is a factor of the loss, larger than 0, and rescale a range of '
                              f'sizes, 0 < low <= high, or None; got {scale} and {rescale}')
         self.scale = scale
         self.rescale = rescale
+        self.full_size = full_size
 
     def __call__(self, target: Clip, generator: torch.Generator) -> Pass:
         """The pass of a clip with ``cell_labels``."""
-        labels = target.cell_labels
+        labels = target.labels[:, :1] if self.full_size else target.cell_labels
         # Margins without trust, at the size of the labels.
         weights = F.interpolate(target.weights[:, :1], size=tuple(labels.shape[-2:]), mode='nearest')
         clip = replace(target, labels=labels[:, :1], weights=weights, confidence=None, cell_labels=None)
@@ -97,7 +101,7 @@ class CrossFramePass:
             low, high = self.rescale
             factor = low + (high - low) * torch.rand(1, generator=generator).tolist()[0]
             clip = resize_frames(clip, tuple(max(round(factor * side / 8), 1) * 8 for side in clip.size))
-        return Pass('cross_frame', clip, scale=self.scale, auxiliary_labels=labels[:, 1:])
+        return Pass('cross_frame', clip, scale=self.scale, auxiliary_labels=None if self.full_size else labels[:, 1:])
 
 
 def resize_frames(clip: Clip, size: tuple[int, int]) -> Clip:
