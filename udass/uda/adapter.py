@@ -161,8 +161,9 @@ class DomainAdapter(BaseModel):
         optimizer.step()
         optimizer.zero_grad()
         if alignment_optimizer is not None:
-            log.update(train_discriminator(self.alignment, self._at_image_size(scores['source'], source),
-                                           self._at_image_size(scores['target'], target), alignment_optimizer))
+            log.update(train_discriminator(
+                self.alignment, self._at_image_size(scores['source'], source),
+                self._at_image_size(scores['target'], target), alignment_optimizer, optimizer))
         if self.keep_panels and target is not None:
             panels['target'] = vars(target)
         self.panels = panels
@@ -183,23 +184,23 @@ class DomainAdapter(BaseModel):
     def mixed_passes(self, source: Clip, target: Clip, long_tail: LongTail | None) -> Iterator[Pass]:
         """What the mixing makes of source and target, in changed colours."""
         mixed = self.mixing(source, target, self.student_classes, self.iteration, self.generator, long_tail)
-        # As in the reference, all passes are jittered or none, blurred or none, but each image by a draw of its own.
+        # The passes share the decision, but each image has a draw of its own, as in the reference.
         decision = self.photometric.decide(self.generator) if self.photometric is not None else None
         # Passes that mix decoder features must look at the same detail.
         shared = self.detail_box(target) if self.feature_mixing is not None else None
         for item in mixed:
-            frames = item.clip.frames
+            clip = item.clip
             if self.photometric is not None:
-                changes = [self.photometric.draw(1, self.generator, decision)[0] for _ in frames]
-                frames = self.photometric.apply(frames, changes)
-            yield replace(item, clip=item.clip.with_frames(frames), box=shared or self.detail_box(item.clip))
+                changes = [self.photometric.draw(1, self.generator, decision)[0] for _ in range(len(clip))]
+                clip = clip.with_frames(self.photometric.apply(clip.frames, changes))
+            yield replace(item, clip=clip, box=shared or self.detail_box(clip))
 
     def masked_pass(self, source: Clip, target: Clip) -> Pass:
         """Images with blocks masked out, against their labels (MIC); see `BlockMasking` for which."""
         clip = self.masking.select(source, target)
         frames = clip.frames
         if self.photometric is not None and self.masking.mode == 'target':
-            # A decision of its own, and one draw for the whole batch: the reference changes it in a single call.
+            # As in the reference, one draw for the whole batch.
             frames = self.photometric.apply(frames, self.photometric.draw(len(clip), self.generator))
         blocks = self.masking.draw(len(clip), clip.size, self.generator)
         frames = self.masking.apply(frames, blocks, self.data_preprocessor.neutral)
