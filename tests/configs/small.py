@@ -66,10 +66,14 @@ def shrink_network(segmentor: ConfigDict) -> None:
 
 def shrink_data(config: Config, root: Path) -> None:
     """Small images and crops, read in this process."""
-    for loader in (*config.train_dataloader.values(), config.val_dataloader, config.test_dataloader):
+    loaders = (*config.train_dataloader.values(), config.val_dataloader, config.test_dataloader)
+    pipelines = [loader.dataset.pipeline for loader in loaders]
+    pipelines.append((config.train_cfg.get('long_tail') or {}).get('pipeline', []))
+    for loader in loaders:
         loader.num_workers = 0
         loader.dataset.data_root = str(root / Path(loader.dataset.data_root).name)
-        for transform in loader.dataset.pipeline:
+    for pipeline in pipelines:
+        for transform in pipeline:
             if transform.type == 'Resize':
                 width, height = transform.scale
                 transform.scale = (WIDTH, WIDTH * height // width)

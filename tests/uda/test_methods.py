@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
@@ -164,6 +164,36 @@ def test_the_discriminator_learns_from_this_iterations_scores():
     only_one = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
     with pytest.raises(ValueError, match='optimizers of student and alignment, the config has those of student'):
         steps(model, only_one, 1)
+
+
+def test_the_students_optimizer_may_move_the_discriminator_too():
+    components = dict(alignment=dict(type='AdversarialAlignment', channels=4, train_with_student=True))
+    model, _ = build(components)
+    # The discriminator's biases are enough to see both steps; Adam's first one is its rate, whatever the gradient.
+    optimizer = build_optim_wrapper(model, dict(
+        constructor='ChildOptimWrapperConstructor',
+        student=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.01)),
+        alignment=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, eps=1e-30))))
+    start, student, data = copy.deepcopy(model.alignment), copy.deepcopy(model.student), domains()
+    model.student.eval()  # nothing random: its scores can be computed again
+    student.eval()
+    model.train_step(data, optimizer)
+    for domain, number in (('source', 0), ('target', 1)):
+        frames = model.data_preprocessor.normalize(model.unlabelled_clip(data[domain]).frames[:, 0])
+        scores = torch.nn.functional.interpolate(student(frames, mode='tensor').detach(), size=(64, 64),
+                                                 mode='bilinear')
+        ((start(scores) - number).square().mean() / 2).backward()
+    for parameter, before in zip(model.alignment.parameters(), start.parameters(), strict=True):
+        stepped = before - 0.1 * (before.grad + 0.01 * before) - 1e-3 * before.grad.sign()
+        torch.testing.assert_close(parameter, stepped, rtol=1e-4, atol=2e-6)
+    # A second step of the student on no gradient: neither its momentum nor its decay is applied twice.
+    twin, _ = build(dict(alignment=dict(type='AdversarialAlignment', channels=4)))
+    twin.student.eval()
+    twin.train_step(data, build_optim_wrapper(twin, dict(
+        constructor='ChildOptimWrapperConstructor',
+        student=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.01)),
+        alignment=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3)))))
+    assert all(map(torch.equal, model.student.parameters(), twin.student.parameters()))
 
 
 def test_detail_crops_follow_the_steps_own_random_stream():

@@ -20,7 +20,7 @@ from udass.uda.adapter import DomainAdapter
 from udass.uda.centroids import class_centroids, maximum_mean_discrepancy
 from udass.uda.clip import IGNORE, Clip
 from udass.uda.histogram import match_histograms
-from udass.uda.inputs import flow_of, what_is_shown
+from udass.uda.inputs import flow_of, trusted_pixels, what_is_shown
 from udass.uda.mixing.long_tail import LongTail
 from udass.uda.passes import Kept, Pass
 from udass.uda.photometric import PhotometricChange
@@ -283,9 +283,7 @@ class VideoAdapter(DomainAdapter):
                              f'{"no" if flow is None else "their"} flow; labels across time need frame t, t-1, a past '
                              'pair and the flow between them: give '
                              'the target data set past=1 and its pipeline LoadClip, LoadFlow and PackClip')
-        valid = None
-        if 'valid_pseudo_mask' in samples[0]:
-            valid = torch.stack([sample.valid_pseudo_mask.data for sample in samples])
+        valid = trusted_pixels(samples)
         past_flow = torch.stack([sample.past_flow.data for sample in samples])
         logits = self.past_logits(frames[:, 2:], past_flow)
         past = enlarge_scores(logits['decode'], tuple(frames.shape[-2:]))
