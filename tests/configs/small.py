@@ -50,7 +50,7 @@ def shrink_network(segmentor: ConfigDict) -> None:
         changes = dict(in_channels=128)
     elif backbone.type == 'CaffeResNet':
         backbone.update(depth=50, init_cfg=None)
-        changes = dict(channels=16)
+        changes = dict(channels=16) if head.type == 'ACCELHead' else {}
     else:
         assert backbone.type == 'TimmViT'
         backbone.update(name='vit_tiny_patch16_224', pretrained=False)

@@ -83,7 +83,7 @@ def test_masking_alone_is_a_method():
     model, optimizer = build(dict(TEACHER, masking=dict(type='BlockMasking', block_size=8)))
     log = steps(model, optimizer)[-1]
     assert {key.split('.')[0] for key in log if '.' in key} == {'source', 'masked'}
-    with pytest.raises(ValueError, match='a method without mixing pastes no long-tail images'):
+    with pytest.raises(ValueError, match='this method pastes no long-tail images'):
         model.train_step(domains() | {'long_tail': batch(4, paste_class=3)}, optimizer)
 
 
