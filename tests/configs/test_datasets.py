@@ -28,7 +28,9 @@ PUBLISHED = {
     'gta2cs_1024': ('GTA', (2560, 1440), 'Cityscapes', (2048, 1024), 1024),
     'syn2cs_512': ('Synthia', (1280, 760), 'Cityscapes', (1024, 512), 512),
     'syn2cs_1024': ('Synthia', (2560, 1520), 'Cityscapes', (2048, 1024), 1024),
+    'cs2acdc_512': ('Cityscapes', (1024, 512), 'ACDC', (960, 540), 512),
     'cs2acdc_1024': ('Cityscapes', (2048, 1024), 'ACDC', (1920, 1080), 1024),
+    'cs2dz_512': ('Cityscapes', (1024, 512), 'DarkZurich', (960, 540), 512),
     'cs2dz_1024': ('Cityscapes', (2048, 1024), 'DarkZurich', (1920, 1080), 1024)}
 SYN_CLASSES = dict(mIoU16={'terrain', 'truck', 'train'}, mIoU13={'terrain', 'truck', 'train', 'wall', 'fence', 'pole'})
 
@@ -90,13 +92,16 @@ def test_loaders_read_the_published_files(name, data):
     assert samples['val']['inputs'].shape == (3, height, width)
     truth = samples['val']['data_samples']
     assert truth.gt_sem_seg.data.shape[1:] == truth.ori_shape
-    assert ('valid_pseudo_mask' in samples['target']['data_samples']) == name.split('2')[1].startswith('cs_')
+    # Cityscapes as the target, and whatever DAFormer adapts to.
+    marked = name.split('2')[1].startswith('cs_') or name.endswith('512')
+    assert ('valid_pseudo_mask' in samples['target']['data_samples']) == marked
     assert 'valid_pseudo_mask' not in samples['source']['data_samples']
 
 
-def test_the_margins_at_half_size_are_the_rows_of_daformer(data):
-    config = Config.fromfile(PARTS / 'gta2cs_512.py')
-    dataset = DATASETS.build({**config.train_dataloader.target.dataset, 'data_root': str(data / 'cityscapes')})
+@pytest.mark.parametrize('name', ['gta2cs_512', 'cs2acdc_512', 'cs2dz_512'])
+def test_the_margins_at_half_size_are_the_rows_of_daformer(name, data):
+    target = Config.fromfile(PARTS / f'{name}.py').train_dataloader.target.dataset
+    dataset = DATASETS.build({**target, 'data_root': str(data / Path(target.data_root).name)})
     mask = dataset[0]['data_samples'].valid_pseudo_mask.data[0]
     assert mask[15:392].all() and not mask[:15].any() and not mask[392:].any()
 
