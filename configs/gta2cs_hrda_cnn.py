@@ -1,5 +1,5 @@
-# GTA -> Cityscapes with HRDA on DeepLabV2 (ResNet-101). It is tested in windows, like HRDA on MiT-B5 and like MIC on this
-# network; the further experiments of HRDA's code (experiments.py, id 41) test it on whole images.
+# GTA -> Cityscapes with HRDA on DeepLabV2 (ResNet-101). It is tested in windows, like HRDA on MiT-B5 and like MIC on
+# this network; HRDA's code tests it on whole images in its comparison of methods (experiments.py, id 41).
 _base_ = [
     '_base_/default_runtime.py',
     '_base_/datasets/gta2cs_1024.py',

@@ -1,5 +1,5 @@
-# Cityscapes (by day) -> Dark Zurich (at night) at full resolution with crops of 1024: as cs2acdc_1024.py, whose images have the
-# same size.
+# Cityscapes (by day) -> Dark Zurich (at night) at full resolution with crops of 1024: as cs2acdc_1024.py, whose images
+# have the same size.
 _base_ = ['cs2acdc_1024.py']
 
 target_root = 'data/dark_zurich'

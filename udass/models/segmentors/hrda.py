@@ -22,7 +22,8 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
     """Context at one scale, detail at a finer one, fused by an `HRDAHead`.
 
     Training sees the detail of one box per batch: the caller gives it (``crop_box``), or it is drawn, from the caller's
-    generator or from torch's default one. Inference slides the detail over the whole image with half overlap.
+    generator or from torch's default one. Inference, which also gives the pseudo-labels, slides the detail over the
+    whole image.
 
     Images may have any size. They are padded with the mean colour to whole cells of the context (output_stride /
     context scale pixels); scores and losses leave the padding out. An image smaller than the crop is one detail window.
@@ -34,6 +35,8 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         output_stride: pixels (of what the backbone is shown) per score cell: 4 under DAFormer's head, 8 under DLV2's.
         scales: of context and detail; the second is a whole multiple of the first.
         feature_scale: of `extract_feat`, which serves the feature distance; None is the context's scale.
+        overlapping_slide: detail windows overlap by half and are averaged; False puts them side by side (Hoyer et al.
+            2022, table 7).
 
     Raises:
         ValueError: scales, output stride and crop size do not fit each other.
@@ -46,6 +49,7 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
                  output_stride: int,
                  scales: tuple[float, float] = (0.5, 1.0),
                  feature_scale: float | None = None,
+                 overlapping_slide: bool = True,
                  neck: dict | None = None,
                  train_cfg: dict | None = None,
                  test_cfg: dict | None = None,
@@ -56,6 +60,7 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         self.crop_size = tuple(crop_size)
         self.output_stride = output_stride
         self.feature_scale = self.scales[0] if feature_scale is None else feature_scale
+        self.overlapping_slide = overlapping_slide
         self.context_cell, self.detail_cell = cell_sizes(self.scales, output_stride)
         if any(side % self.context_cell or side // 2 % self.detail_cell for side in self.crop_size):
             raise ValueError(f'crop_size must be multiples of {self.context_cell} (output stride {output_stride} / '
@@ -148,8 +153,9 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         context = self._features(images, self.scales[0])
         context_scores = self.decode_head(context)
         size = tuple(images.shape[2:])
+        stride = tuple(side // 2 for side in self.crop_size) if self.overlapping_slide else self.crop_size
         detail_scores = average_windows(
-            images, window_boxes(size, self.crop_size, tuple(side // 2 for side in self.crop_size)),
+            images, window_boxes(size, self.crop_size, stride),
             lambda windows: self.decode_head(self._features(windows, self.scales[1])),
             stride=self.detail_cell, max_batch=self.max_batch)
         fused = self._fuse(context, context_scores, detail_scores, Box(0, size[0], 0, size[1]))
