@@ -175,7 +175,7 @@ def _check_source(source: str, layout: str, weights: Mapping[str, Tensor]) -> No
     # A fixed attention has no weights.
     two_scales = any('decode_head.head.' in key for key in weights)
     if source == 'hrda' and not two_scales:
-        raise ValueError('--from hrda, but the network has no decoder of two scales: it is no HRDA; use --from daformer')
+        raise ValueError('--from hrda, but the network has no decoder of two scales: use --from daformer')
     if source == 'daformer' and two_scales:
         raise ValueError('--from daformer, but the network has a decoder of two scales: use --from hrda or mic')
 
