@@ -16,6 +16,13 @@ def flow_of(samples: list) -> Tensor | None:
     return flow.unflatten(1, (-1, 2))
 
 
+def trusted_pixels(samples: list) -> Tensor | None:
+    """Where the loader trusts pseudo-labels (``valid_pseudo_mask``), (N, 1, H, W) bool; None without such a mask."""
+    if 'valid_pseudo_mask' not in samples[0]:
+        return None
+    return torch.stack([sample.valid_pseudo_mask.data for sample in samples])
+
+
 def what_is_shown(network: nn.Module, frames: Tensor, flow: Tensor | None,
                   intervals: int = 1) -> tuple[Tensor, dict[str, Tensor | bool | None]]:
     """What a network takes of normalised clips: two frames and the flow between them if it uses flow, else frame 0.

@@ -1,5 +1,5 @@
-# VIPER -> BDDVid, 15 classes, frame by frame for image methods, at the sizes of UnifiedVideoDA: VIPER 2560x1440, BDD100K
-# as published, crops as high as its frames. What is not said here is as in viper2csseq_frames_1024.py.
+# VIPER -> BDDVid, 15 classes, frame by frame for image methods, at the sizes of UnifiedVideoDA: VIPER 2560x1440,
+# BDD100K as it is, crops as high as its frames. What is not said here is as in viper2csseq_frames_1024.py.
 _base_ = ['viper2csseq_frames_1024.py']
 
 target_root = 'data/bddvid'
