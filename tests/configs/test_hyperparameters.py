@@ -87,8 +87,8 @@ HRDA = ((0.5, 1.0), (512, 512), 0.1)
 
 # The recipes, in the terms of `recipe` below.
 NOTHING = dict(domains=('source', 'target'), ema=None, threshold=None, use_margins=None, mixing=None,
-               photometric=False, masking=None, feature_distance=None, alignment=None, sampling=None, long_tail=None)
-DAFORMER = {**NOTHING, **dict(ema=0.999, threshold=0.968, use_margins=True, mixing=('ClassMix', ), photometric=True,
+               photometric=None, masking=None, feature_distance=None, alignment=None, sampling=None, long_tail=None)
+DAFORMER = {**NOTHING, **dict(ema=0.999, threshold=0.968, use_margins=True, mixing=('ClassMix', ), photometric='kornia',
                               feature_distance=(0.005, 0.75), sampling=(0.01, 3000, 0.5))}
 MIC = {**DAFORMER, **dict(sampling=(0.01, 3000, 2), masking=(64, 0.7, 'target'))}
 METHODS = {
@@ -99,7 +99,8 @@ METHODS = {
     'daformer': DAFORMER,
     'hrda': {**DAFORMER, **dict(sampling=(0.01, 3000, 2))},
     'mic': MIC,
-    'quadmix': {**MIC, **dict(mixing=('QuadMix', 6000, 0.9, 2, 2), long_tail=(2, 2))}}
+    'quadmix': {**MIC, **dict(mixing=('QuadMix', 6000, 0.9, 2, 2), photometric='torchvision',
+                              long_tail=(2, 2))}}
 
 ADAMW = dict(type='AdamW', lr=6e-5, betas=(0.9, 0.999), weight_decay=0.01, fused=True)
 SGD = dict(type='SGD', lr=0.0025, momentum=0.9, weight_decay=5e-4)
@@ -210,8 +211,7 @@ def recipe(config):
         use_margins=pseudo_labels.get('use_margins', True) if pseudo_labels else None,
         mixing=mixing and tuple(value for value in values(
             mixing, 'type', 'start_iter', 'confidence_threshold', 'source_classes', 'target_classes') if value),
-        # No value of its own: the defaults are the reference's, see test_defaults.
-        photometric=photometric is not None and set(photometric) == {'type'},
+        photometric=photometric and photometric.operations,
         masking=values(model.get('masking'), 'block_size', 'ratio', 'mode'),
         feature_distance=values(model.get('feature_distance'), 'weight', 'min_ratio'),
         alignment=values(model.get('alignment'), 'type', 'weight', 'channels'),
@@ -229,6 +229,9 @@ def test_recipe(name):
 
 
 def test_defaults():
+    # Nothing but the operations is set in the configs.
+    photometric = [load(name).model.get('photometric') for name in PUBLISHED]
+    assert all(set(config) == {'type', 'operations'} for config in photometric if config)
     change = MODELS.build(dict(type='PhotometricChange'))
     assert change.strength == dict(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.2)
     assert (change.jitter_probability, change.blur_probability, change.sigma) == (0.8, 0.5, (0.15, 1.15))

@@ -97,6 +97,15 @@ class FlowGuidedHRDAEncoderDecoder(FlowGuidedEncoderDecoder, HRDAEncoderDecoder)
             past = HRDAEncoderDecoder.encode_decode(self, previous, batch_img_metas)
         return self.fusion(logits, past, flow, unwarped)
 
+    def clip_logits(self,
+                    inputs: Tensor,
+                    flow: Tensor | None = None,
+                    unwarped: Tensor | None = None,
+                    auxiliary: bool = False) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """Logits (N, C, H, W) as of `encode_decode`, under ``decode``, and the features of frame 0."""
+        logits = {'decode': self.encode_decode(inputs, [], flow, unwarped)}
+        return logits, self.extract_feat(two_frames(inputs, flow)[0])
+
     def _forward(self,
                  inputs: Tensor,
                  data_samples: list | None = None,
