@@ -11,6 +11,7 @@ from tests.configs.small import CONFIGS, VIDEO
 
 ACCEL, PLAIN = 'CaffeResNet 101 ACCELHead', 'CaffeResNet 101 DLV2Head'
 DAFORMER, HRDA = 'MiT b5 DAFormerHead', 'MiT b5 HRDAHead'
+HRDA_CNN = 'ResNetV1c 101 HRDAHead'
 # Config -> network, method, lambda_T, draws of the long tail, intervals of the alignment, optimizer, its rate.
 TABLE = {
     'viper2csseq_source_only': (ACCEL, 'source_only', None, None, None, 'SGD', 2.5e-4),
@@ -18,11 +19,19 @@ TABLE = {
     'viper2csseq_quadmix': (DAFORMER, 'quadmix', 0.2, 3, 1, 'AdamW', 6e-5),
     'viper2csseq_quadmix_cnn': (ACCEL, 'quadmix', 0.2, 3, 2, 'SGD', 1e-4),
     'viper2csseq_mic': (HRDA, 'mic', None, None, None, 'AdamW', 6e-5),
+    'viper2csseq_mic_rider_ignored': (HRDA, 'mic', None, None, None, 'AdamW', 6e-5),
+    'viper2csseq_hrda': (HRDA, 'hrda', None, None, None, 'AdamW', 6e-5),
+    'viper2csseq_hrda_rider_ignored': (HRDA, 'hrda', None, None, None, 'AdamW', 6e-5),
+    'viper2csseq_hrda_accel_cnn': (HRDA_CNN, 'hrda', None, None, None, 'AdamW', 6e-5),
+    'viper2bdd_mic': (HRDA, 'mic', None, None, None, 'AdamW', 6e-5),
+    'viper2bdd_hrda': (HRDA, 'hrda', None, None, None, 'AdamW', 6e-5),
     'synseq2csseq_source_only': (ACCEL, 'source_only', None, None, None, 'SGD', 2.5e-4),
     'synseq2csseq_tps': (PLAIN, 'tps', 1.0, None, None, 'SGD', 2.5e-4),
     'synseq2csseq_quadmix': (DAFORMER, 'quadmix', 1.0, 2, 1, 'AdamW', 6e-5),
     'synseq2csseq_quadmix_cnn': (ACCEL, 'quadmix', 1.0, 2, 2, 'SGD', 2.5e-4),
-    'synseq2csseq_mic': (HRDA, 'mic', None, None, None, 'AdamW', 6e-5)}
+    'synseq2csseq_mic': (HRDA, 'mic', None, None, None, 'AdamW', 6e-5),
+    'synseq2csseq_hrda': (HRDA, 'hrda', None, None, None, 'AdamW', 6e-5),
+    'synseq2csseq_hrda_accel_cnn': (HRDA_CNN, 'hrda', None, None, None, 'AdamW', 6e-5)}
 STRONG = dict(type='StrongAugmentation')
 # Rates as shares of the base rate at iterations 0, 750, 1500, 20,750 and 40,000.
 ITERATIONS = (0, 750, 1500, 20_750, 40_000)
@@ -98,9 +107,12 @@ def test_data(name):
     viper = name.startswith('viper')
     assert loaders.source.dataset.type == ('Viper' if viper else 'SynthiaSeq')
     assert ('CutBottomRows' in sizes) != viper
-    if TABLE[name][1] == 'mic':
-        assert sizes['Resize'].scale == ((2560, 1440) if viper else (2560, 1520))
-        assert wanted['Resize'].scale == (2048, 1024) and sizes['RareClassCrop'].crop_size == (1024, 1024)
+    if TABLE[name][1] in ('mic', 'hrda'):
+        resize, crop = ('ClipResize', 'ClipCrop') if 'accel' in name else ('Resize', 'RareClassCrop')
+        size, side = ((1280, 720), 720) if '2bdd_' in name else ((2048, 1024), 1024)
+        assert sizes[resize].scale == ((2560, 1440) if viper else (2560, 1520)) and wanted[resize].scale == size
+        assert (sizes[crop].crop_size, sizes[crop].cat_max_ratio) == ((side, side), 0.75)
+        assert wanted[crop].crop_size == (side, side) and ('PseudoMargins' in wanted) == (side == 1024)
         assert loaders.source.batch_size == loaders.target.batch_size == 2
         return
     assert sizes['ClipResize'].scale == ((1280, 720) if viper else (1280, 760))
@@ -159,5 +171,6 @@ def test_optimizer(name):
         assert (optimizer.momentum, optimizer.weight_decay) == (0.9, 5e-4)
     else:
         assert (optimizer.betas, optimizer.weight_decay) == ((0.9, 0.999), 0.01)
-        assert config.optim_wrapper.paramwise_cfg.norm_decay_mult == 0
+        norms = config.optim_wrapper.paramwise_cfg.get('norm_decay_mult', 1)
+        assert norms == (1 if TABLE[name][0] == HRDA_CNN else 0)
     assert (config.train_cfg.max_iters, config.train_cfg.val_interval) == (40_000, 4000)
