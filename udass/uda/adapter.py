@@ -159,9 +159,9 @@ class DomainAdapter(BaseModel):
         optimizer.step()
         optimizer.zero_grad()
         if alignment_optimizer is not None:
-            log.update(train_discriminator(
-                self.alignment, self._at_image_size(scores['source'], source),
-                self._at_image_size(scores['target'], target), alignment_optimizer, optimizer))
+            clips = dict(source=source, target=target)
+            logits = [self._at_image_size(scores[name], clip) for name, clip in clips.items()]
+            log.update(train_discriminator(self.alignment, *logits, alignment_optimizer, optimizer))
         if self.keep_panels and target is not None:
             panels['target'] = vars(target)
         self.panels = panels
@@ -203,7 +203,6 @@ class DomainAdapter(BaseModel):
         clip = self.masking.select(source, target)
         frames = clip.frames
         if self.photometric is not None and self.masking.mode == 'target':
-            # As in the reference, one draw for the whole batch.
             frames = self.photometric.apply(frames, self.photometric.draw(len(clip), self.generator))
         blocks = self.masking.draw(len(clip), clip.size, self.generator)
         frames = self.masking.apply(frames, blocks, self.data_preprocessor.neutral)
