@@ -50,7 +50,7 @@ def shrink_network(segmentor: ConfigDict) -> None:
         changes = dict(in_channels=128)
     elif backbone.type == 'CaffeResNet':
         backbone.update(depth=50, init_cfg=None)
-        changes = dict(channels=16)
+        changes = dict(channels=16) if head.type == 'ACCELHead' else {}
     else:
         assert backbone.type == 'TimmViT'
         backbone.update(name='vit_tiny_patch16_224', pretrained=False)
@@ -66,10 +66,14 @@ def shrink_network(segmentor: ConfigDict) -> None:
 
 def shrink_data(config: Config, root: Path) -> None:
     """Small images and crops, read in this process."""
-    for loader in (*config.train_dataloader.values(), config.val_dataloader, config.test_dataloader):
+    loaders = (*config.train_dataloader.values(), config.val_dataloader, config.test_dataloader)
+    pipelines = [loader.dataset.pipeline for loader in loaders]
+    pipelines.append((config.train_cfg.get('long_tail') or {}).get('pipeline', []))
+    for loader in loaders:
         loader.num_workers = 0
         loader.dataset.data_root = str(root / Path(loader.dataset.data_root).name)
-        for transform in loader.dataset.pipeline:
+    for pipeline in pipelines:
+        for transform in pipeline:
             if transform.type == 'Resize':
                 width, height = transform.scale
                 transform.scale = (WIDTH, WIDTH * height // width)
@@ -96,6 +100,10 @@ def small_config(name: str, data: Path, work_dir: Path, max_iters: int = 2) -> C
         config.model.masking.block_size = CROP // 16
     if config.model.get('mixing', {}).get('type') == 'QuadMix':
         config.model.mixing.start_iter = 1
+    if config.model.get('source_size') is not None:
+        config.model.source_size = tuple(side // 8 for side in config.model.source_size)
+    if config.model.get('mixing', {}).get('window_rows') is not None:
+        config.model.mixing.window_rows = tuple(row // 8 for row in config.model.mixing.window_rows)
     if config.model.get('feature_mixing') is not None:
         config.model.feature_mixing.start_iter = 1
     config.train_cfg.max_iters = max_iters

@@ -1,10 +1,12 @@
 """The dataset parts of the benchmarks: sizes as published, and loaders that work on files as published."""
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
+from PIL import Image
 
 import udass  # noqa: F401
 from tests.datasets.published import (
@@ -20,6 +22,7 @@ from tests.datasets.published import (
 from udass.datasets import isolated_randomness
 from udass.datasets.streets import write_streets
 from udass.engine.config import check_components
+from udass.engine.loops import domain_configs
 
 PARTS = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets'
 # Part -> source type and its size, target type and its size (width, height), crop.
@@ -71,6 +74,33 @@ def test_sizes_are_those_of_the_papers(name):
     assert step(target.dataset.pipeline, 'RareClassCrop')['crop_size'] == (crop, crop)
     assert target.dataset.labelled is False and step(target.dataset.pipeline, 'LoadLabels') is None
     assert config.val_dataloader.dataset.split == 'val' and config.test_dataloader == config.val_dataloader
+
+
+@pytest.mark.parametrize('name', ['gta2cs_quadmix', 'gta2cs_quadmix_cnn', 'syn2cs_quadmix', 'syn2cs_quadmix_cnn',
+                                  'cs2acdc_quadmix', 'cs2dz_quadmix'])
+def test_long_tail_images_are_resized_as_in_quadmix_and_not_flipped(name, data):
+    config = Config.fromfile(PARTS.parents[1] / f'{name}.py')
+    source = config.train_dataloader.source
+    source.dataset.data_root = str(data / Path(source.dataset.data_root).name)
+    stream = domain_configs({'source': source}, ('source', ), long_tail=config.train_cfg.long_tail)['long_tail']
+    assert stream['batch_size'] == 2 * 2 * 2
+    dataset = DATASETS.build(stream['dataset']['dataset'])
+    info, pipeline = dataset.get_data_info(0), dataset.pipeline
+    labels = pipeline.transforms[1](pipeline.transforms[0](dict(info)))['gt_seg_map']
+    with Image.open(info['img_path']) as file:
+        image = np.array(file.resize((2048, 1024), Image.Resampling.BILINEAR))[..., ::-1]  # RGB to BGR
+    labels = np.array(Image.fromarray(labels).resize((2048, 1024), Image.Resampling.NEAREST))
+    # Crops have the full height: where each lies in the whole image.
+    places = set()
+    for seed in range(3):
+        with isolated_randomness(seed):
+            sample = pipeline(dict(info))
+        crop = sample['inputs'].numpy().transpose(1, 2, 0)
+        place = next(x for x in range(1025) if np.array_equal(image[0, x:x + 1024], crop[0]))
+        assert np.array_equal(image[:, place:place + 1024], crop)
+        assert np.array_equal(sample['data_samples'].gt_sem_seg.data[0], labels[:, place:place + 1024])
+        places.add(place)
+    assert len(places) > 1
 
 
 @pytest.mark.parametrize('name', PUBLISHED)
@@ -153,11 +183,8 @@ def test_video_sizes_and_classes_are_those_of_the_papers(name):
     assert source.batch_size == target.batch_size == 1
     scale, cut = step(source.dataset.pipeline, 'ClipResize')['scale'], step(source.dataset.pipeline, 'CutBottomRows')
     assert (scale[0], scale[1] - (cut['rows'] if cut else 0)) == size
-    # The whole frame; the variant for mixing cuts a window of the target's size, and changes nothing else.
-    whole = source.dataset.pipeline
-    window = Config.fromfile(PARTS / f'{name}_window.py').train_dataloader.source.dataset.pipeline
-    assert [transform for transform in window if transform.type != 'ClipCrop'] == whole
-    assert step(window, 'ClipCrop')['crop_size'] == (512, 1024) and step(whole, 'ClipCrop') is None
+    # The whole frame: what is mixed of it is cut out in the step.
+    assert step(source.dataset.pipeline, 'ClipCrop') is None
     for loader in (target, val):
         assert step(loader.dataset.pipeline, 'ClipResize')['scale'] == (1024, 512)
         assert step(loader.dataset.pipeline, 'ClipCrop') is None

@@ -28,7 +28,7 @@ class VideoBenchmark:
         colours = dict(zip(cityscapes_classes.CLASSES, cityscapes_classes.PALETTE, strict=True))
         return dict(classes=self.classes, palette=[list(colours[name]) for name in self.classes],
                     thing_classes=[name for name in cityscapes_classes.THING_CLASSES if name in self.classes],
-                    rare_classes=[dict(name=name, weight=1.0, min_pixels=pixels) for name, pixels in self.rare.items()],
+                    rare_classes=[dict(name=name, weight=1, min_pixels=pixels) for name, pixels in self.rare.items()],
                     protocols={name: list(classes) for name, classes in self.protocols.items()}, **more)
 
 

@@ -35,7 +35,7 @@ class ClassMix(nn.Module):
         self.name = name
 
     def forward(self, source: Clip, target: Clip, num_classes: int, iteration: int, generator: torch.Generator,
-                long_tail: LongTail | None = None) -> list[Pass]:
+                long_tail: LongTail | None = None, template: Clip | None = None) -> list[Pass]:
         """Draw the classes and mix. The source is fitted to the target's batch and size (see `Clip.fit`)."""
         source = source.fit(len(target), target.size)
         return [Pass(self.name, classmix(source, target, self.draw_classes(source, num_classes, generator)))]
