@@ -162,7 +162,7 @@ parameters that decay are computed in `tests/configs/test_optimization.py`.
 The tables follow the files in `configs/_base_`. If two tables have a row for one setting of a config, the later one
 holds. The published code was read at these commits:
 """
-CELLS = '| | published | ours | |\n| --- | --- | --- | --- |'
+CELLS = '| setting | published | ours | reason or remark |\n| --- | --- | --- | --- |'
 
 
 def page(data: Mapping) -> str:
