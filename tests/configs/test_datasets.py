@@ -11,6 +11,7 @@ from PIL import Image
 import udass  # noqa: F401
 from tests.datasets.published import (
     write_acdc,
+    write_bdd_vid,
     write_cityscapes,
     write_cityscapes_snippet,
     write_dark_zurich,
@@ -31,7 +32,9 @@ PUBLISHED = {
     'gta2cs_1024': ('GTA', (2560, 1440), 'Cityscapes', (2048, 1024), 1024),
     'syn2cs_512': ('Synthia', (1280, 760), 'Cityscapes', (1024, 512), 512),
     'syn2cs_1024': ('Synthia', (2560, 1520), 'Cityscapes', (2048, 1024), 1024),
+    'cs2acdc_512': ('Cityscapes', (1024, 512), 'ACDC', (960, 540), 512),
     'cs2acdc_1024': ('Cityscapes', (2048, 1024), 'ACDC', (1920, 1080), 1024),
+    'cs2dz_512': ('Cityscapes', (1024, 512), 'DarkZurich', (960, 540), 512),
     'cs2dz_1024': ('Cityscapes', (2048, 1024), 'DarkZurich', (1920, 1080), 1024)}
 SYN_CLASSES = dict(mIoU16={'terrain', 'truck', 'train'}, mIoU13={'terrain', 'truck', 'train', 'wall', 'fence', 'pole'})
 
@@ -120,13 +123,16 @@ def test_loaders_read_the_published_files(name, data):
     assert samples['val']['inputs'].shape == (3, height, width)
     truth = samples['val']['data_samples']
     assert truth.gt_sem_seg.data.shape[1:] == truth.ori_shape
-    assert ('valid_pseudo_mask' in samples['target']['data_samples']) == name.split('2')[1].startswith('cs_')
+    # Cityscapes as the target, and whatever DAFormer adapts to.
+    marked = name.split('2')[1].startswith('cs_') or name.endswith('512')
+    assert ('valid_pseudo_mask' in samples['target']['data_samples']) == marked
     assert 'valid_pseudo_mask' not in samples['source']['data_samples']
 
 
-def test_the_margins_at_half_size_are_the_rows_of_daformer(data):
-    config = Config.fromfile(PARTS / 'gta2cs_512.py')
-    dataset = DATASETS.build({**config.train_dataloader.target.dataset, 'data_root': str(data / 'cityscapes')})
+@pytest.mark.parametrize('name', ['gta2cs_512', 'cs2acdc_512', 'cs2dz_512'])
+def test_the_margins_at_half_size_are_the_rows_of_daformer(name, data):
+    target = Config.fromfile(PARTS / f'{name}.py').train_dataloader.target.dataset
+    dataset = DATASETS.build({**target, 'data_root': str(data / Path(target.data_root).name)})
     mask = dataset[0]['data_samples'].valid_pseudo_mask.data[0]
     assert mask[15:392].all() and not mask[:15].any() and not mask[392:].any()
 
@@ -210,6 +216,35 @@ def test_video_loaders_read_the_published_files(name, video_data, tmp_path):
     assert target.flow.data.shape == (6, 512, 1024) and target.past_flow.data.shape == (2, 512, 1024)
     assert samples['val']['inputs'].shape == (2, 3, 512, 1024) and val.flow.data.shape == (2, 512, 1024)
     assert val.gt_sem_seg.data.shape == (2, *val.ori_shape) and (val.gt_sem_seg.data[1] == 255).all()
+
+
+@pytest.mark.parametrize('name', ['viper2csseq_clips_1024', 'synseq2csseq_clips_1024'])
+def test_crops_of_clips(name, video_data, tmp_path):
+    config = Config.fromfile(PARTS / f'{name}.py')
+    check_components(config.to_dict())
+    samples = video_samples(config, video_data, tmp_path)
+    for domain in ('source', 'target'):
+        assert samples[domain]['inputs'].shape == (2, 3, 1024, 1024)
+        assert samples[domain]['data_samples'].flow.data.shape == (2, 1024, 1024)
+    source, target, val = (samples[domain]['data_samples'] for domain in ('source', 'target', 'val'))
+    assert source.gt_sem_seg.data.shape == (2, 1024, 1024) and 'valid_pseudo_mask' not in source
+    assert 'gt_sem_seg' not in target and target.valid_pseudo_mask.data.shape == (1, 1024, 1024)
+    assert samples['val']['inputs'].shape == (2, 3, 1024, 2048) and val.flow.data.shape == (2, 1024, 2048)
+
+
+def test_frames_of_bddvid(tmp_path):
+    write_viper(tmp_path / 'viper', frames=(9, 10), size=(192, 108))
+    for split in ('train', 'val_orig_10k'):
+        write_bdd_vid(tmp_path / 'bddvid', split)
+    config = Config.fromfile(PARTS / 'viper2bdd_frames_720.py')
+    check_components(config.to_dict())
+    samples = {}
+    for domain, loader in [*config.train_dataloader.items(), ('val', config.val_dataloader)]:
+        dataset = DATASETS.build({**loader.dataset, 'data_root': str(tmp_path / Path(loader.dataset.data_root).name)})
+        samples[domain] = dataset[0]
+    assert samples['source']['inputs'].shape == samples['target']['inputs'].shape == (3, 720, 720)
+    assert not {'gt_sem_seg', 'valid_pseudo_mask'} & set(samples['target']['data_samples'].keys())
+    assert samples['val']['inputs'].shape == (3, 720, 1280) and config.test_dataloader == config.val_dataloader
 
 
 def test_the_clips_of_streets(tmp_path):

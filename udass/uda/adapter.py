@@ -159,9 +159,9 @@ class DomainAdapter(BaseModel):
         optimizer.step()
         optimizer.zero_grad()
         if alignment_optimizer is not None:
-            log.update(train_discriminator(
-                self.alignment, self._at_image_size(scores['source'], source),
-                self._at_image_size(scores['target'], target), alignment_optimizer, optimizer))
+            clips = dict(source=source, target=target)
+            logits = [self._at_image_size(scores[name], clip) for name, clip in clips.items()]
+            log.update(train_discriminator(self.alignment, *logits, alignment_optimizer, optimizer))
         if self.keep_panels and target is not None:
             panels['target'] = vars(target)
         self.panels = panels
@@ -203,7 +203,6 @@ class DomainAdapter(BaseModel):
         clip = self.masking.select(source, target)
         frames = clip.frames
         if self.photometric is not None and self.masking.mode == 'target':
-            # As in the reference, one draw for the whole batch.
             frames = self.photometric.apply(frames, self.photometric.draw(len(clip), self.generator))
         blocks = self.masking.draw(len(clip), clip.size, self.generator)
         frames = self.masking.apply(frames, blocks, self.data_preprocessor.neutral)
@@ -298,14 +297,15 @@ class DomainAdapter(BaseModel):
                     flow=flow_of(samples))
 
     def pseudo_labelled_clip(self, batch: dict) -> Clip:
-        """A target batch with the teacher's labels; ``valid_pseudo_mask`` of the samples marks trusted pixels."""
+        """A target batch with the teacher's labels of frame 0; clips must have flow (ValueError)."""
         frames, samples = self.data_preprocessor.pixels(batch)
-        if frames.shape[1] > 1:
-            raise ValueError(f'pseudo-labels are made for images, the target gave clips of {frames.shape[1]} frames: '
-                             'let its pipeline load images (LoadImage ... PackUDAInputs), or use VideoAdapter')
-        label = self.pseudo_labels(self.teacher_logits(frames[:, 0]), trusted_pixels(samples))
-        return Clip(frames=frames, labels=label.labels[:, None], weights=label.weights[:, None],
-                    confidence=label.confidence[:, None])
+        flow = flow_of(samples)
+        if frames.shape[1] > 1 and flow is None:
+            raise ValueError(f'the target gave clips of {frames.shape[1]} frames without flow: let its pipeline load '
+                             'images (LoadImage ... PackUDAInputs), or put LoadFlow into it')
+        shown, options = what_is_shown(self.teacher, frames, flow)
+        label = self.pseudo_labels(self.teacher_logits(shown, options.get('flow')), trusted_pixels(samples))
+        return label.clip(frames, flow)
 
     def long_tail(self, batch: dict, batch_size: int) -> LongTail:
         """The long-tail loader's batch, see `group_long_tail`."""
@@ -315,10 +315,13 @@ class DomainAdapter(BaseModel):
         return group_long_tail(clip, names, getattr(self.mixing, 'number_of_mixes', 0), batch_size)
 
     @torch.inference_mode()
-    def teacher_logits(self, frames: Tensor) -> Tensor:
-        """Teacher scores (N, C, H, W) of pixels (N, 3, H, W), an inference tensor: autograd may save only a clone."""
+    def teacher_logits(self, frames: Tensor, flow: Tensor | None = None) -> Tensor:
+        """Teacher logits (N, C, H, W) of pixels (N, 3, H, W), or of frame 0 of clips (N, 2, 3, H, W) with their flow
+        (N, 2, H, W); an inference tensor: autograd may save only a clone."""
         meta = dict(img_shape=frames.shape[-2:], ori_shape=frames.shape[-2:], pad_shape=frames.shape[-2:])
-        return self.teacher.encode_decode(self.data_preprocessor.normalize(frames), [meta] * len(frames)).float()
+        options = {} if flow is None else dict(flow=flow)
+        frames = self.data_preprocessor.normalize(frames)
+        return self.teacher.encode_decode(frames, [meta] * len(frames), **options).float()
 
     @property
     def student_classes(self) -> int:
