@@ -18,6 +18,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 import udass.models  # noqa: F401  registers the networks
+from udass.checksums import add_checksum
 from udass.engine.checkpoint import atomic_target
 from udass.engine.command import run_command
 from udass.models.checkpoints import (
@@ -96,6 +97,7 @@ def run(args: argparse.Namespace) -> None:
     torch.save(content, buffer)
     with atomic_target(args.output) as temporary:
         temporary.write_bytes(buffer.getbuffer())
+        add_checksum(temporary)
     print('\n'.join([*lines, f'wrote {len(weights)} tensors to {args.output}']))
 
 
