@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from udass.engine.logs import file_only
+from udass.engine.plain import to_plain
 from udass.models.checkpoints import read_checkpoint
 
 _LAST = 'last_checkpoint'
@@ -142,11 +143,14 @@ def latest_checkpoint(work_dir: Path) -> Path | None:
                             'checkpoint to resume from, or delete last_checkpoint to start again')
 
 
-class PlainHistoryHook(Hook):
-    """Keeps the histories of logged scalars in checkpoints as tensors, because mmengine's buffers do not load safely.
+class PlainContentHook(Hook):
+    """Keeps everything in checkpoints as tensors and plain values, because nothing else loads safely.
 
-    ``UDARunner`` has it always; a config need not name it.
+    Histories of logged scalars are buffers of mmengine; what data sets and optimizers hold is anything that a config
+    can hold. ``UDARunner`` has this hook always; a config need not name it. It comes last, because other hooks add to a
+    checkpoint.
     """
+    priority = 'LOWEST'
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         hub = checkpoint['message_hub']
@@ -155,6 +159,7 @@ class PlainHistoryHook(Hook):
         # mmengine keeps the names of entries that are gone, and warns about each when it resumes.
         hub['resumed_keys'] = {key: value for key, value in hub['resumed_keys'].items()
                                if key in hub['log_scalars'] or key in hub['runtime_info']}
+        checkpoint.update(to_plain(checkpoint))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         hub = checkpoint.get('message_hub')

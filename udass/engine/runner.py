@@ -18,7 +18,7 @@ from mmseg.registry import RUNNERS
 from torch import Tensor, nn
 
 from udass.checksums import add_checksum
-from udass.engine.checkpoint import PlainHistoryHook, atomic_target, resumable_checkpoint
+from udass.engine.checkpoint import PlainContentHook, atomic_target, resumable_checkpoint
 from udass.engine.data_parallel import PartsDataParallel
 from udass.engine.logs import file_only
 from udass.engine.optimizers import match_memory_layout
@@ -169,7 +169,7 @@ class UDARunner(Runner):
     def register_default_hooks(self, hooks: dict | None = None) -> None:
         """mmengine's, and what makes checkpoints load safely."""
         super().register_default_hooks(hooks)
-        self.register_hook(PlainHistoryHook())
+        self.register_hook(PlainContentHook())
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         return self._checked(super().build_train_loop(loop))
