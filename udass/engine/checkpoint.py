@@ -18,7 +18,7 @@ from udass.engine.logs import file_only
 from udass.engine.plain import to_plain
 from udass.models.checkpoints import read_checkpoint
 
-_LAST = 'last_checkpoint'
+_LAST, _LONGEST_PATH = 'last_checkpoint', 4096
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -133,14 +133,26 @@ def latest_checkpoint(work_dir: Path) -> Path | None:
     record = Path(work_dir) / _LAST
     if not record.is_file():
         return None
-    named = Path(record.read_text().strip())
+    with open(record, 'rb') as file:
+        # Whatever overwrote it: no path is longer.
+        text = os.fsdecode(file.read(_LONGEST_PATH)).strip()
+    named = Path(text)
     # The folder may have been moved or copied since: what lies beside the record is meant.
     for path in (Path(work_dir) / named.name, named):
-        if path.is_file():
+        if _is_file(path):
             return path
     found = ', '.join(sorted(path.name for path in Path(work_dir).glob('*.pth'))) or 'no *.pth file'
-    raise FileNotFoundError(f'{record} names {named}, which does not exist; the folder holds {found}. Give the '
+    shown = text if text.isprintable() and len(text) < 200 else repr(text[:200])
+    raise FileNotFoundError(f'{record} names {shown}, which does not exist; the folder holds {found}. Give the '
                             'checkpoint to resume from, or delete last_checkpoint to start again')
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; no for what cannot be a path."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 class PlainContentHook(Hook):
@@ -166,6 +178,16 @@ class PlainContentHook(Hook):
         if hub is not None:
             hub['log_scalars'] = {key: HistoryBuffer(values.tolist(), counts.tolist())
                                   for key, (values, counts) in hub['log_scalars'].items()}
+            hub['runtime_info'] = _without_others_files(hub['runtime_info'], Path(runner.work_dir).resolve())
+
+
+def _without_others_files(runtime_info: dict, work_dir: Path) -> dict:
+    """What a run knows, without files outside its work dir: mmengine deletes the best and the outdated checkpoints."""
+    kept = {key: value for key, value in runtime_info.items()
+            if not key.startswith('best_ckpt') or Path(str(value)).resolve().is_relative_to(work_dir)}
+    if 'keep_ckpt_ids' in kept:
+        kept['keep_ckpt_ids'] = [number for number in kept['keep_ckpt_ids'] if isinstance(number, int)]
+    return kept
 
 
 @HOOKS.register_module()

@@ -99,14 +99,14 @@ def local_file(source: str | Path) -> Path:
 
 
 # mmengine and mmseg read files by this loader (`Pretrained`, `pretrained=...`); its own readers run code from them.
-@CheckpointLoader.register_scheme(prefixes='', force=True)
-def _load_local(filename: str, map_location: str | torch.device = 'cpu') -> dict:
-    return read_checkpoint(filename, map_location)
-
-
-@CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
-def _load_url(filename: str, map_location: str | torch.device = 'cpu') -> dict:
-    return read_checkpoint(local_file(filename), map_location)
+@CheckpointLoader.register_scheme(prefixes=('', 'http://', 'https://'), force=True)
+def _load_for_mmengine(filename: str, map_location: str | torch.device = 'cpu') -> dict:
+    """A checkpoint without the configs in it, which mmengine's inferencers would run."""
+    checkpoint = read_checkpoint(local_file(filename), map_location)
+    for settings in (checkpoint.get('meta'), (checkpoint.get('message_hub') or {}).get('runtime_info')):
+        if isinstance(settings, dict):
+            settings.pop('cfg', None)
+    return checkpoint
 
 
 @CheckpointLoader.register_scheme(prefixes=tuple(scheme for scheme in CheckpointLoader._schemes if '://' in scheme

@@ -76,11 +76,12 @@ class TestImages:
     __test__ = False  # not a test of pytest
 
     def __init__(self, config: dict) -> None:
-        if not config.get('test_dataloader'):
-            raise ValueError('the config that was kept has no test_dataloader')
+        loader = config.get('test_dataloader')
+        if not isinstance(loader, dict) or not isinstance(loader.get('dataset'), dict):
+            raise ValueError('the config that was kept has no test_dataloader that can be read without running it')
         import udass  # noqa: F401, PLC0415  registers the data sets
         init_default_scope('mmseg')
-        self.dataset = DATASETS.build(dataset_settings(config['test_dataloader']['dataset']))
+        self.dataset = DATASETS.build(dataset_settings(loader['dataset']))
         self.dataset.full_init()
         infos = [self.dataset.get_data_info(index) for index in range(len(self.dataset))]
         self.infos = {str(info['img_path']): info for info in infos if 'img_path' in info}

@@ -210,7 +210,7 @@ def _read_json(file: Path) -> dict:
 
 
 def _read_config(file: Path) -> dict:
-    return parse_settings(file.read_text(encoding='utf-8'), file)
+    return parse_settings(file.read_text(encoding='utf-8', errors='replace'), file)
 
 
 def read_environment(logs: Sequence[Path]) -> dict[str, str]:
