@@ -168,7 +168,8 @@ def test_the_rest_of_a_stored_config_is_not_used(name, image_run, tmp_path, mark
     'model = __import__("os").system("touch {0}")', 'model = dict(student=dict(type=open("{0}", "w")))',
     'model = dict(student=dict(a=[dict(b=f"{{open(\'{0}\', \'w\')}}")]))',
     'model = [open("{0}", "w") for a in "b"]',
-    'model = (lambda: open("{0}", "w"))()', 'model = dict(**open("{0}", "w"))', 'import harmful_module\nmodel = dict()'])
+    'model = (lambda: open("{0}", "w"))()', 'model = dict(**open("{0}", "w"))',
+    'import harmful_module\nmodel = dict()'])
 def test_a_stored_expression_is_not_run(text, tmp_path, mark):
     torch.save(dict(state_dict={'student.a': torch.zeros(1)}, meta=dict(cfg=text.format(mark))), tmp_path / 'a.pth')
     with pytest.raises(ValueError, match=r'a\.pth'):
@@ -261,7 +262,7 @@ DATA_CONFIGS = {
     'runner.yaml': 'runner_type: harmful_module.Thing\n',
     'constructor.yaml': 'optim_wrapper: {{constructor: harmful_module.Thing, optimizer: {{type: SGD, lr: 0.1}}}}\n',
     'collate.yaml': 'test_dataloader: {{dataset: {{type: GTA}}, collate_fn: {{type: harmful_module.Thing}}}}\n',
-    'expression.yaml': 'custom_hooks: [{{type: RFSearchHook, search_op: \'Conv2d or open("{mark}", "w")\'}}]\n',
+    'expression.yaml': """custom_hooks: [{{type: RFSearchHook, search_op: 'Conv2d or open("{mark}", "w")'}}]""",
     'client.yaml': 'test_dataloader: {{dataset: {{type: GTA, backend_args: {{backend: memcached, sys_path: /tmp}}}}}}\n',
     'scope.yaml': 'default_scope: harmful_module\n',
     'type.json': '{{"model": {{"type": "os.system", "command": "touch {mark}"}}}}',
@@ -349,8 +350,8 @@ def test_what_a_run_says_is_text_in_the_page(tmp_path):
     assert 'alert(1)' in page and 'alert(2)' in page and '<script>alert' not in page
 
 
-RECORDS = [b'', b'\xff\xfe\0', b'\n' * 9, b'a' * 9000, b'.', b'/dev/zero', b'/etc/passwd', b'$(touch {mark})', b'../../..',
-           b'iter_4.pth\nrm -rf', b'\x80pickle']
+RECORDS = [b'', b'\xff\xfe\0', b'\n' * 9, b'a' * 9000, b'.', b'/dev/zero', b'/etc/passwd', b'$(touch {mark})',
+           b'../../..', b'iter_4.pth\nrm -rf', b'\x80pickle']
 
 
 def test_the_record_of_the_last_checkpoint_may_hold_anything(toy, tmp_path, mark):
