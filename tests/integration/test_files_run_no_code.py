@@ -262,7 +262,7 @@ DATA_CONFIGS = {
     'runner.yaml': 'runner_type: harmful_module.Thing\n',
     'constructor.yaml': 'optim_wrapper: {{constructor: harmful_module.Thing, optimizer: {{type: SGD, lr: 0.1}}}}\n',
     'collate.yaml': 'test_dataloader: {{dataset: {{type: GTA}}, collate_fn: {{type: harmful_module.Thing}}}}\n',
-    'expression.yaml': """custom_hooks: [{{type: RFSearchHook, search_op: 'Conv2d or open("{mark}", "w")'}}]""",
+    'expression.yaml': '''custom_hooks: [{{type: RFSearchHook, op: 'Conv2d or open("{mark}", "w")'}}]''',
     'client.yaml': 'test_dataloader: {{dataset: {{type: GTA, backend_args: {{backend: memcached, sys_path: /tmp}}}}}}\n',
     'scope.yaml': 'default_scope: harmful_module\n',
     'type.json': '{{"model": {{"type": "os.system", "command": "touch {mark}"}}}}',
