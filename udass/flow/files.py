@@ -154,7 +154,7 @@ def _encode_npy(flow: np.ndarray, valid: np.ndarray) -> bytes:
 def _decode_npy(content: bytes, path: Path) -> Flow:
     try:
         coded = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-    except ValueError as error:
+    except Exception as error:  # a damaged head makes the reader fail in any way
         raise DamagedFileError(f'{path} ({len(content)} bytes) cannot be read as an array: {error}. '
                                f'{_REPLACE}') from error
     if coded.dtype != np.int16 or coded.ndim != 3 or coded.shape[2] != 2:
