@@ -1,10 +1,12 @@
 """Resuming with other settings: what changed, what is refused, and how the config wins over the checkpoint."""
-import ast
 import re
 import warnings
 from collections.abc import Iterator
 
 from mmengine.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
+
+from udass.engine.plain import to_plain
+from udass.engine.stored_config import parse_settings
 
 # Settings that only say where from and where to.
 _ABOUT_THE_START = {'work_dir', 'resume', 'load_from', 'launcher', 'experiment_name'}
@@ -20,45 +22,33 @@ _REFUSED = (
 _COUNTERS = {'last_step', '_global_step', '_last_value', 'best', 'num_bad_epochs', 'cooldown_counter'}
 
 
-def changed_settings(before: str, now: str) -> dict[str, tuple[str, str]]:
+def changed_settings(before: str, now: str, path: str) -> dict[str, tuple[str, str]]:
     """Dotted key -> (old, new) for each setting that differs between two configs, as source text.
 
     Args:
         before, now (str): configs as mmengine writes them (``Config.pretty_text``). They are parsed, not executed.
+        path (str): of the checkpoint that has the first, for the message.
     """
-    old, new = settings_of(before), settings_of(now)
+    old, new = settings_of(before, path), settings_of(now, 'this config')
     keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
     return {key: (old.get(key, 'not set'), new.get(key, 'not set')) for key in keys}
 
 
-def settings_of(text: str) -> dict[str, str]:
+def settings_of(text: str, path: str) -> dict[str, str]:
     """Dotted key -> source text of the value for each setting of a config, as mmengine writes it, without those that
     only say from where the training starts and where it writes."""
-    found = {}
-    try:
-        statements = ast.parse(text).body
-    except SyntaxError:
-        # It holds an object that has no source text.
-        return {'config': text}
-    for statement in statements:
-        if isinstance(statement, ast.Assign) and statement.targets[0].id not in _ABOUT_THE_START:
-            found.update(_settings(statement.value, statement.targets[0].id))
-    return found
+    settings = parse_settings(text, path)
+    return dict(item for key in settings.keys() - _ABOUT_THE_START for item in _flat(settings[key], key))
 
 
-def _settings(node: ast.expr, path: str) -> Iterator[tuple[str, str]]:
-    is_dict = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict'
-    items = [(keyword.arg, keyword.value) for keyword in node.keywords] if is_dict else []
-    # Keys that are no names are written as dict({'a.b': 1}).
-    for one in node.args if is_dict else [node]:
-        if isinstance(one, ast.Dict):
-            items += [(ast.unparse(key).strip('\'"'), value) for key, value in zip(one.keys, one.values, strict=True)]
-        elif isinstance(one, ast.List | ast.Tuple) and any(isinstance(item, ast.Call | ast.Dict) for item in one.elts):
-            items += enumerate(one.elts)
+def _flat(value: object, path: str) -> Iterator[tuple[str, str]]:
+    items = value.items() if isinstance(value, dict) else ()
+    if isinstance(value, (list, tuple)) and any(isinstance(item, dict) for item in value):
+        items = enumerate(value)
     if not items:
-        yield path, ast.unparse(node)
-    for key, value in items:
-        yield from _settings(value, f'{path}.{key}')
+        yield path, repr(value)
+    for key, item in items:
+        yield from _flat(item, f'{path}.{key}')
 
 
 def check_changes(changes: dict[str, tuple[str, str]], filename: str) -> None:
@@ -136,7 +126,7 @@ def _resume_optimizer(wrapper: OptimWrapper, schedulers: list[_ParamScheduler], 
 
 def _settled(state: dict) -> dict:
     """What a scheduler holds from the config, rates at the start included."""
-    return {key: value for key, value in state.items() if key not in _COUNTERS}
+    return {key: value for key, value in to_plain(state).items() if key not in _COUNTERS}
 
 
 def _replay(schedulers: list[_ParamScheduler], iteration: int) -> None:

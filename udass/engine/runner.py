@@ -18,7 +18,8 @@ from mmseg.registry import RUNNERS
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from udass.engine.checkpoint import PlainHistoryHook, atomic_target, resumable_checkpoint
+from udass.checksums import add_checksum
+from udass.engine.checkpoint import PlainContentHook, atomic_target, resumable_checkpoint
 from udass.engine.data_parallel import PartsDataParallel
 from udass.engine.interrupt import InterruptGuard
 from udass.engine.logs import file_only
@@ -187,7 +188,7 @@ class UDARunner(Runner):
     def register_default_hooks(self, hooks: dict | None = None) -> None:
         """mmengine's, and what makes checkpoints load safely."""
         super().register_default_hooks(hooks)
-        self.register_hook(PlainHistoryHook())
+        self.register_hook(PlainContentHook())
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         return self._checked(super().build_train_loop(loop))
@@ -218,7 +219,7 @@ class UDARunner(Runner):
                 the processes of this one have different configs.
         """
         if self.distributed:
-            check_same(self.host_exchange, settings_of(self.cfg.pretty_text))
+            check_same(self.host_exchange, settings_of(self.cfg.pretty_text, 'this config'))
         with locked(Path(self.work_dir)) if is_main_process() else nullcontext():
             self._choose_start()
             return super().train()
@@ -339,7 +340,7 @@ class UDARunner(Runner):
         if meta.get('seed', self.seed) != self.seed:
             raise ValueError(f'{filename} was trained with seed {meta["seed"]}, this run has seed {self.seed}: the '
                              f'data streams would differ. Resume with --seed {meta["seed"]}')
-        changes = changed_settings(meta['cfg'], self.cfg.pretty_text) if 'cfg' in meta else {}
+        changes = changed_settings(meta['cfg'], self.cfg.pretty_text, filename) if 'cfg' in meta else {}
         if changes:
             listed = ''.join(f'\n    {key} was {old}, now {new}' for key, (old, new) in changes.items())
             self.logger.warning(f'Settings that changed since {filename} was written:{listed}')
@@ -385,6 +386,7 @@ class UDARunner(Runner):
             with file_only(self.logger, logging.ERROR), atomic_target(Path(out_dir) / filename) as temporary:
                 super().save_checkpoint(str(temporary.parent), temporary.name, save_optimizer=save_optimizer,
                                         save_param_scheduler=save_param_scheduler, meta=meta, by_epoch=by_epoch)
+                add_checksum(temporary)
 
 
 def _flat(schedulers: dict | list) -> list:
