@@ -37,8 +37,8 @@ def changed_settings(before: str, now: str, path: str) -> dict[str, tuple[str, s
 def settings_of(text: str, path: str) -> dict[str, str]:
     """Dotted key -> source text of the value for each setting of a config, as mmengine writes it, without those that
     only say from where the training starts and where it writes."""
-    settings = parse_settings(text, path)
-    return dict(item for key in settings.keys() - _ABOUT_THE_START for item in _flat(settings[key], key))
+    return dict(item for key, value in parse_settings(text, path).items() if key not in _ABOUT_THE_START
+                for item in _flat(value, key))
 
 
 def _flat(value: object, path: str) -> Iterator[tuple[str, str]]:
