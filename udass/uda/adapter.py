@@ -14,6 +14,7 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from udass.models.precision import at_least_float32
 from udass.models.ranks import rank, seed_of_rank
 from udass.models.segmentors import FlowGuidedEncoderDecoder, HRDAEncoderDecoder, Outputs
 from udass.models.windows import Box
@@ -153,7 +154,7 @@ class DomainAdapter(BaseModel):
                                  'each other in the log')
             names.add(item.name)
             loss, logits = self.run_pass(item, optimizer, log, kept)
-            total += loss
+            total = total + loss
             if alignment_optimizer is not None:
                 scores[item.name] = logits
             if self.keep_panels:
@@ -316,7 +317,8 @@ class DomainAdapter(BaseModel):
     def teacher_logits(self, frames: Tensor) -> Tensor:
         """Teacher scores (N, C, H, W) of pixels (N, 3, H, W), an inference tensor: autograd may save only a clone."""
         meta = dict(img_shape=frames.shape[-2:], ori_shape=frames.shape[-2:], pad_shape=frames.shape[-2:])
-        return self.teacher.encode_decode(self.data_preprocessor.normalize(frames), [meta] * len(frames)).float()
+        return at_least_float32(self.teacher.encode_decode(self.data_preprocessor.normalize(frames),
+                                                           [meta] * len(frames)))
 
     # --------------------------------------------------------------- module plumbing
 
