@@ -1,6 +1,6 @@
 """Ten iterations of training against the reference's, with the optimizer, schedule and teacher of a real run.
 
-Both sides are float64. In float32 rounding grows from iteration to iteration, and a difference of method could hide in it.
+Both sides are float64. In float32 rounding grows from iteration to iteration, and a difference of method could hide.
 """
 import numpy as np
 import pytest
