@@ -132,21 +132,25 @@ def build_case(name: str, **components: dict):
             if network is not model.student:
                 network.requires_grad_(False)
             prepare(network)
+            if model.masking is not None:
+                move_first_bias(network)
     if model.imagenet is not None:
         move_anchors(model.imagenet)
     return model.double()
 
 
 def prepare(network: nn.Module) -> None:
-    """Start weights with which every result depends on the images."""
+    """Scores that differ, so that some pixels are confident and others are not."""
     for name, value in network.named_parameters():
         if name.endswith('conv_seg.weight'):
-            # Scores that differ, so that some pixels are confident and others are not.
             value.data.mul_(60)
-        elif name.endswith('layers.0.0.projection.bias'):
-            # Masked pixels are zero. With a bias of zero, the norm behind it would divide by nothing but its eps, and
-            # the first step would make the bias a hundred times as large as anything that the images add to it.
-            value.data.copy_(torch.linspace(-1, 1, len(value)))
+
+
+def move_first_bias(network: nn.Module) -> None:
+    """Masked pixels are zero. With a bias of zero, the norm behind it would divide by nothing but its eps, and the
+    first step would make the bias a hundred times as large as anything that the images add to it."""
+    bias = network.backbone.layers[0][0].projection.bias
+    bias.data.copy_(torch.linspace(-1, 1, len(bias)))
 
 
 def move_anchors(imagenet: nn.Module) -> None:
