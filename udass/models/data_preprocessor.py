@@ -9,6 +9,8 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from udass.models.precision import at_least_float32
+
 
 @MODELS.register_module()
 class PixelPreprocessor(SegDataPreProcessor):
@@ -38,7 +40,7 @@ class PixelPreprocessor(SegDataPreProcessor):
         frames = torch.stack(inputs)
         if self._channel_conversion and frames.shape[-3] == 3:
             frames = frames.flip(-3)
-        return frames.float(), data['data_samples']
+        return at_least_float32(frames), data['data_samples']
 
     def cast_data(self, data: CastData) -> CastData:
         """A loader batch on the device, with labels of int64; loaders send bytes, see ``PackUDAInputs``."""

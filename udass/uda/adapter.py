@@ -14,6 +14,7 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from udass.models.precision import at_least_float32
 from udass.models.ranks import rank, seed_of_rank
 from udass.models.segmentors import FlowGuidedEncoderDecoder, HRDAEncoderDecoder, Outputs
 from udass.models.windows import Box
@@ -151,7 +152,7 @@ class DomainAdapter(BaseModel):
                                  'each other in the log')
             names.add(item.name)
             loss, logits = self.run_pass(item, optimizer, log, kept)
-            total += loss
+            total = total + loss
             if alignment_optimizer is not None:
                 scores[item.name] = logits
             if self.keep_panels:
@@ -322,7 +323,7 @@ class DomainAdapter(BaseModel):
         meta = dict(img_shape=frames.shape[-2:], ori_shape=frames.shape[-2:], pad_shape=frames.shape[-2:])
         options = {} if flow is None else dict(flow=flow)
         frames = self.data_preprocessor.normalize(frames)
-        return self.teacher.encode_decode(frames, [meta] * len(frames), **options).float()
+        return at_least_float32(self.teacher.encode_decode(frames, [meta] * len(frames), **options))
 
     @property
     def student_classes(self) -> int:

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from udass.models.precision import at_least_float32
 from udass.models.ranks import share_over_ranks
 from udass.uda.clip import IGNORE, Clip
 
@@ -42,11 +43,11 @@ def pseudo_label(logits: Tensor, threshold: float, valid: Tensor | None = None, 
     """
     # max(softmax) = 1 / sum(exp(logit - max)): no full softmax map is kept.
     # In mixed precision a half-precision sum would be coarser than the threshold.
-    logits = logits.float()
+    logits = at_least_float32(logits)
     best, labels = logits.max(dim=1)
     confidence = (logits - best[:, None]).exp_().sum(dim=1).reciprocal_()
     confident = confidence >= threshold
-    share = share_over_ranks(confident) if over_ranks else confident.float().mean()
+    share = share_over_ranks(confident, logits.dtype) if over_ranks else confident.to(logits.dtype).mean()
     weights = share.expand_as(confidence)
     if valid is not None:
         weights = weights * valid.reshape(confidence.shape).to(weights.dtype)
