@@ -2,11 +2,15 @@
 import contextlib
 import os
 import re
+import shutil
 import socket
 import time
 import uuid
 from functools import lru_cache
 from pathlib import Path
+
+import cv2
+import numpy as np
 
 _TEMPORARY = re.compile(r'\.(?P<host>.+)-(?P<process>\d+)-[0-9a-f]{32}\.part')
 # Files of processes on other machines, of which nobody here knows whether they still run.
@@ -22,7 +26,7 @@ def write_whole(path: Path, content: bytes) -> None:
         OSError: the file could not be written; what stood there before is untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_orphans(path.parent, os.getpid())
+    remove_orphans(path.parent, os.getpid())
     temporary = temporary_path(path.parent)
     try:
         temporary.write_bytes(content)
@@ -32,21 +36,32 @@ def write_whole(path: Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def write_image(path: Path, pixels: np.ndarray) -> None:
+    """Write pixels (H, W) or (H, W, 3) BGR as an image of the kind that the end of the name says; see ``write_whole``.
+
+    Raises:
+        OSError: the file could not be written.
+    """
+    # Not imwrite: it leaves half a file on a full disk, says not why, and takes no names that are not UTF-8.
+    write_whole(path, cv2.imencode(path.suffix, pixels)[1].tobytes())
+
+
 def temporary_path(folder: Path) -> Path:
-    """A name in a folder that no other process, on other machines too, and no other call uses."""
+    """A name for a file or a folder in a folder that no other process, on other machines too, and no other call uses.
+    """
     return folder / f'.{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}.part'
 
 
 @lru_cache(maxsize=4096)
-def _remove_orphans(folder: Path, process: int) -> None:
-    """Remove the files of ``temporary_path`` whose process has gone; once per process and folder."""
+def remove_orphans(folder: Path, process: int) -> None:
+    """Remove what is named by ``temporary_path`` and whose process has gone; once per process and folder."""
     with os.scandir(folder) as entries:
         for entry in entries:
             match = _TEMPORARY.fullmatch(entry.name)
             # Another user's file, or one that somebody else removes at this moment, is not ours to care for.
             with contextlib.suppress(OSError):
                 if match is not None and _is_orphan(entry, match['host'], int(match['process'])):
-                    os.unlink(entry.path)
+                    shutil.rmtree(entry.path) if entry.is_dir() else os.unlink(entry.path)
 
 
 def _is_orphan(entry: os.DirEntry, host: str, process: int) -> bool:

@@ -189,8 +189,11 @@ class UDADataset(BaseSegDataset):
         return f'Found for example {sorted(names)[0]}.'
 
     def get_data_info(self, idx: int) -> dict:
-        """Info of one sample. The label table is shared, not copied per sample."""
-        info = super().get_data_info(idx)
+        """Info of one sample."""
+        return self.complete_info(super().get_data_info(idx))
+
+    def complete_info(self, info: dict) -> dict:
+        """Info of a sample with what is the same for all samples, which is shared and not copied."""
         info['label_table'] = self.label_table
         info['label_channel'] = self.label_channel
         info['label_filter'] = self.LABEL_FILTER
