@@ -73,9 +73,10 @@ def check_dataset(dataset: UDADataset, cache_folder: str | None = None) -> Repor
     missing, samples = _list_samples(dataset, names)
     others = list(_other_frames(samples))
     everything = _read_all(dataset, samples + others)
-    problems = [(text, '') for text in missing]
+    problems = missing
     for sample, finding in zip(samples + others, everything, strict=True):
-        problems += [(text, sample['img_path']) for text in finding.problems]
+        files = [sample[key] for key in ('img_path', 'seg_map_path') if key in sample]
+        problems += [(text, files) for text in finding.problems]
     findings = everything[:len(samples)]
     report = Report(images=len(names), problems=tuple(join_equal(problems)),
                     sizes=Counter(finding.size for finding in findings if finding.size is not None),
@@ -146,29 +147,27 @@ def _some(names: Sequence[str]) -> str:
     return ', '.join(names[:_NAMED]) + (', ...' if len(names) > _NAMED else '')
 
 
-def join_equal(findings: Sequence[tuple[str, str]]) -> list[str]:
-    """One message for all findings that differ in nothing but the file and numbers such as its size.
+def join_equal(findings: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+    """One message for all findings that differ in nothing but the files and numbers such as their sizes.
 
     Args:
-        findings: (message, name of what it is about, which the message may hold).
+        findings: (message, paths that it may hold, what it is about first).
     """
-    kinds: dict[str, list[tuple[str, str]]] = {}
-    for text, name in findings:
-        kinds.setdefault(_kind(text, name), []).append((text, name))
+    kinds: dict[str, list[tuple[str, Sequence[str]]]] = {}
+    for text, files in findings:
+        kinds.setdefault(_kind(text, files), []).append((text, files))
     joined = []
     for (text, _), *rest in kinds.values():
-        names = [name for _, name in rest if name]
-        more = f' (and {len(rest)} more like this{": " * bool(names)}{_some(names)})' if rest else ''
+        more = f' (and {len(rest)} more like this: {_some([files[0] for _, files in rest])})' if rest else ''
         joined.append(text + more)
     return joined
 
 
-def _kind(text: str, name: str) -> str:
-    """What is left of a message without file names and numbers; the ids of labels that are not in the table stay."""
+def _kind(text: str, files: Sequence[str]) -> str:
+    """What is left of a message without files and numbers; ids of labels that are not in the table stay."""
     ids = re.search(r'label ids \[[^]]*\]', text)
-    # A label has the name of its image, in another folder.
-    stem = os.path.splitext(os.path.basename(name))[0]
-    text = re.sub(rf'(?:/[^/]*)*/?[^/ ]*{re.escape(stem)}[^/ ]*', '<file>', text) if stem else text
+    for file in files:
+        text = text.replace(file, '<file>')
     return re.sub(r'\d+', '#', re.sub(r'ids found: \[[^]]*\]', '', text)) + (ids[0] if ids else '')
 
 
@@ -195,11 +194,11 @@ def check_pipeline(dataset: UDADataset, examples: Mapping[tuple[int, int], str],
         # Transforms, also those of others, fail in many ways.
         except Exception as error:
             problems.append((f'the pipeline fails on images of {width}x{height} pixels: {type(error).__name__}: '
-                             f'{error}', dataset.image_path(name)))
+                             f'{error}', [dataset.image_path(name)]))
     if one_size and len(shapes) > 1:
         sizes = ', '.join(f'{shape[-1]}x{shape[-2]} (of an image of {size})' for shape, size in shapes.items())
         problems.append((f'the pipeline gives images of {len(shapes)} sizes, which make no batch: {sizes}. End it with '
-                         'a crop of one size', ''))
+                         'a crop of one size', [dataset.image_folder]))
     return join_equal(problems)
 
 
@@ -228,8 +227,9 @@ def _smallest_scale(dataset: UDADataset) -> Iterator[None]:
             transform.ratio_range = ratio_range
 
 
-def _list_samples(dataset: UDADataset, names: Sequence[str]) -> tuple[list[str], list[dict]]:
-    """What is missing, and the samples to read: those without label keep their image only."""
+def _list_samples(dataset: UDADataset, names: Sequence[str]) -> tuple[list[tuple[str, Sequence[str]]], list[dict]]:
+    """What is missing, as ``join_equal`` takes it, and the samples to read: those without label keep their image only.
+    """
     samples = [dataset.make_sample(name) for name in names]
     if not dataset.labelled:
         return [], samples
@@ -238,17 +238,18 @@ def _list_samples(dataset: UDADataset, names: Sequence[str]) -> tuple[list[str],
     except FileNotFoundError as error:
         for sample in samples:
             sample.pop('seg_map_path', None)
-        return [str(error)], samples
+        return [(str(error), [dataset.label_folder])], samples
     problems = []
     images, existing = set(names), set(labels)
     for name, sample in zip(names, samples, strict=True):
         # Some frames of clips need no label.
         if name not in existing and 'seg_map_path' in sample:
-            problems.append(f'{sample["seg_map_path"]} is missing: the label of {sample["img_path"]}')
-            del sample['seg_map_path']
+            label = sample.pop('seg_map_path')
+            problems.append((f'{label} is missing: the label of {sample["img_path"]}', [label, sample['img_path']]))
     for name in labels:
         if name not in images:
-            problems.append(f'{dataset.image_path(name)} is missing: the image of {dataset.label_path(name)}')
+            image, label = dataset.image_path(name), dataset.label_path(name)
+            problems.append((f'{image} is missing: the image of {label}', [image, label]))
     return problems, samples
 
 

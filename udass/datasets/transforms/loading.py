@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from udass.errors import DamagedFileError
@@ -218,7 +218,8 @@ def read_label_ids(path: str, channel: int | None = None) -> np.ndarray:
             ids = np.array(file)
     # Damaged files make Pillow's decoders fail in many ways (OSError, SyntaxError, zlib.error, struct.error, ...).
     except Exception as error:
-        raise DamagedFileError(f'{path} ({len(content)} bytes) cannot be decoded as a label: {error}. '
+        reason = 'it is no image' if isinstance(error, UnidentifiedImageError) else error
+        raise DamagedFileError(f'{path} ({len(content)} bytes) cannot be decoded as a label: {reason}. '
                                f'{_REPLACE}') from error
     if ids.ndim != 2:
         raise ValueError(f'{path} has shape {ids.shape}; a label has one channel. If it holds the ids in one channel, '
