@@ -35,7 +35,7 @@ def test_pictures_become_ids_and_overlays(image_run, pictures, tmp_path, capsys)
     overlay = cv2.imread(str(tmp_path / 'out' / 'overlays' / 'a.png'))
     assert overlay.shape[1] == 720 and overlay.shape[0] > 480
     printed = capsys.readouterr().out
-    assert 'student of ' in printed and 'Pictures are resized to 256x128, whatever' in printed
+    assert 'student of ' in printed and 'Pictures are resized to cover 256x128 at their aspect' in printed
     assert f'3 pictures in {tmp_path / "out"}: ids/ (class ids), overlays/' in printed
     call(*image_run, pictures / 'a.png', pictures / 'sub', '--out', tmp_path / 'again', '--batch-size', '2')
     for name in ('a', 'c'):

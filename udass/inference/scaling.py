@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from mmseg.registry import TRANSFORMS
 
-from udass.datasets.transforms import ClipResize
+from udass.datasets.transforms import ClipResize, ResizeToCover
 
-_RESIZES = ('Resize', 'ClipResize')
+# As for clips, which carry the flow along.
+_RESIZES = {'Resize': 'ClipResize', 'ClipResize': 'ClipResize', 'ResizeToCover': 'ResizeToCover'}
 # Reading, labels and packing, which inference does in its own way.
 _NOT_SIZES = ('LoadImage', 'LoadImageFromFile', 'LoadLabels', 'LoadAnnotations', 'LoadClip', 'LoadClipLabels',
               'PackUDAInputs', 'PackSegInputs', 'PackClip')
@@ -35,7 +36,7 @@ class InputScaling:
             raise ValueError(f'the test pipeline of the config holds {", ".join(strange)}: only resizes can be undone '
                              'after the prediction. Take pictures at their own size (native, --native), or give a '
                              'config whose test pipeline has only resizes')
-        self.resizes: list[ClipResize] = [TRANSFORMS.build({**transform, 'type': 'ClipResize'})
+        self.resizes: list[ClipResize] = [TRANSFORMS.build({**transform, 'type': _RESIZES[transform['type']]})
                                           for transform in pipeline if transform['type'] in _RESIZES]
         # As in the config: flow of the files, resized, or flow of the resized frames.
         self.flow_after = len([name for name in names[:names.index('LoadFlow')] if name in _RESIZES]) \
@@ -85,4 +86,6 @@ def _target(resize: ClipResize) -> str:
     if resize.scale is None:
         return f'{resize.scale_factor} times their size'
     size = 'x'.join(str(side) for side in resize.scale)
+    if isinstance(resize, ResizeToCover):
+        return f'cover {size} at their aspect ratio'
     return f'fit {size} at their aspect ratio' if resize.keep_ratio else f'{size}, whatever their aspect ratio'
