@@ -71,7 +71,8 @@ class InputScaling:
             return 'Pictures are segmented at their own size: the test pipeline of the config has no resize'
         steps = ', then '.join(_target(resize) for resize in self.resizes)
         if self.native:
-            return f'Pictures are segmented at their own size (native); the network was tested at {steps}'
+            return ('Pictures are segmented at their own size (native); the network was tested with pictures resized '
+                    f'to {steps}')
         return f'Pictures are resized to {steps}, as the network was tested, and the results back (--native: neither)'
 
 
