@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 _BUILDER_KEYS = {'type', '_scope_', '_delete_', 'priority', 'convert_to_iter_based', 'constructor', 'paramwise_cfg'}
 # Arguments that the runner fills in.
 _FILLED_IN = {'self', 'runner', 'dataloader', 'params', 'optimizer'}
-_STREAM_KEYS = {'draws', 'mixes'}
+_STREAM_KEYS = {'mixes', 'pipeline'}
 # Keys of a config beside the runner's arguments that mmengine reads.
 _CONFIG_KEYS = {'runner_type', 'custom_imports', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'compile',
                 'amp', 'channels_last', 'activation_checkpointing', 'efficient_conv_bn_eval'}
