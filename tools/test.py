@@ -5,7 +5,6 @@
 With --submission it writes what the server of the benchmark takes instead, by default for the split `test`.
 """
 import argparse
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,11 +17,11 @@ from mmengine.runner import Runner
 from mmseg.registry import DATASETS, RUNNERS
 from tqdm import tqdm
 
-from udass.engine.checkpoint import atomic_target
 from udass.engine.command import run_command
 from udass.engine.config import explain_type_error, load_config
 from udass.engine.processes import processes_ended
-from udass.evaluation import ClassIoUMetric, IoUTable, use_for_submission
+from udass.evaluation import use_for_submission
+from udass.evaluation.iou import find_metric, further_scores, write_scores
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -128,23 +127,6 @@ class ProgressBar(Hook):
         self.bar.close()
 
 
-def result_metric(runner: Runner) -> ClassIoUMetric | None:
-    """The runner's IoU metric, None where the config measures something else."""
-    return next((metric for metric in runner.test_evaluator.metrics if isinstance(metric, ClassIoUMetric)), None)
-
-
-def write_json(path: Path, content: dict, indent: int | None = None) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_target(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=indent) + '\n')
-
-
-def further_scores(metrics: dict[str, float], table: IoUTable | None) -> dict[str, float]:
-    """What the evaluators measured besides the IoU, e.g. temporal consistency; all of it without a table."""
-    known = () if table is None else ('mIoU', 'mAcc', 'aAcc', *table.protocols)
-    return {name: value for name, value in metrics.items() if name not in known}
-
-
 def test(args: argparse.Namespace) -> None:
     config = build_config(args)
     try:
@@ -161,20 +143,16 @@ def test(args: argparse.Namespace) -> None:
     if args.submission is not None:
         print(f'{metrics["images"]:.0f} predictions in {args.submission}')
         return
-    metric = result_metric(runner)
+    evaluators = runner.test_evaluator.metrics
+    metric = find_metric(evaluators)
     table = None if metric is None else metric.table
     further = further_scores(metrics, table)
     print(further if table is None else table.to_text())
     if table is not None and further:
         print(', '.join(f'{name} {value:.2f}' for name, value in further.items()))
     if args.json is not None:
-        result = {'config': args.config, 'checkpoint': args.checkpoint,
-                  'branch': config.model.get('eval_branch', 'student'), 'images': len(runner.test_dataloader.dataset),
-                  **({} if table is None else table.to_dict()), **further}
-        write_json(Path(args.json), result, indent=1)
-        if metric is not None:
-            # The result has a line per number, this a matrix and a row per image.
-            write_json(Path(args.json).with_suffix('.details.json'), metric.details)
+        write_scores(Path(args.json), evaluators, metrics, config=args.config, checkpoint=args.checkpoint,
+                     branch=config.model.get('eval_branch', 'student'), images=len(runner.test_dataloader.dataset))
 
 
 def main() -> None:

@@ -25,12 +25,15 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         OSError: the file could not be written; what stood there before is untouched.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_orphans(path.parent, os.getpid())
     temporary = temporary_path(path.parent)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_orphans(path.parent, os.getpid())
         temporary.write_bytes(content)
         os.replace(temporary, path)
+    except OSError as error:
+        # It is the file that the user knows, not the temporary one.
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)

@@ -10,6 +10,8 @@ from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from udass.errors import printable
+
 from .archives import files_below
 
 IGNORE_INDEX = 255
@@ -106,9 +108,9 @@ class UDADataset(BaseSegDataset):
                 raise FileNotFoundError(self._explain_missing(missing, len(names)))
         left_out = self.images_left_out(names)
         if left_out:
-            print_log(f'{type(self).__name__}: {len(left_out)} images in {self.image_folder} do not end in '
-                      f'{self.img_suffix} and are left out: {", ".join(left_out[:3])}'
-                      f'{", ..." if len(left_out) > 3 else ""}. Convert or rename them to use them',
+            print_log(printable(f'{type(self).__name__}: {len(left_out)} images in {self.image_folder} do not end in '
+                                f'{self.img_suffix} and are left out: {", ".join(left_out[:3])}'
+                                f'{", ..." if len(left_out) > 3 else ""}. Convert or rename them to use them'),
                       logger='current', level=logging.WARNING)
         return [self.make_sample(name) for name in names]
 

@@ -1,4 +1,5 @@
 """Intersection over union per class, over the classes that occur in the truth."""
+import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import METRICS
@@ -14,7 +16,7 @@ from prettytable import PrettyTable
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from udass.writing import write_image
+from udass.writing import write_image, write_whole
 
 
 @dataclass(frozen=True)
@@ -219,6 +221,36 @@ def prediction_name(image: str, root: str | None) -> str:
     inside = root is not None and path.is_relative_to(os.path.abspath(root))
     below = path.relative_to(os.path.abspath(root)) if inside else Path(path.name)
     return below.with_suffix('.png').as_posix()
+
+
+def find_metric(metrics: Sequence[BaseMetric]) -> ClassIoUMetric | None:
+    """The IoU metric among those of an evaluator, None where something else is measured."""
+    return next((metric for metric in metrics if isinstance(metric, ClassIoUMetric)), None)
+
+
+def further_scores(scores: Mapping[str, float], table: IoUTable | None) -> dict[str, float]:
+    """What the evaluators measured besides the IoU, e.g. temporal consistency; all of it without a table."""
+    known = () if table is None else ('mIoU', 'mAcc', 'aAcc', *table.protocols)
+    return {name: float(value) for name, value in scores.items() if name not in known}
+
+
+def write_scores(path: Path, metrics: Sequence[BaseMetric], scores: Mapping[str, float], **about: object) -> None:
+    """Write the scores of an evaluation as JSON and, of ``ClassIoUMetric``, the confusion matrix and the scores of
+    every image to ``<path>.details.json``.
+
+    Args:
+        path (Path): ``*.json``.
+        metrics (Sequence[BaseMetric]): of the evaluator.
+        scores (Mapping[str, float]): what it returned.
+        about: further entries, such as the checkpoint.
+    """
+    metric = find_metric(metrics)
+    table = None if metric is None else metric.table
+    content = {**about, **({} if table is None else table.to_dict()), **further_scores(scores, table)}
+    write_whole(path, (json.dumps(content, indent=1) + '\n').encode())
+    if metric is not None:
+        # The scores have a line per number, these a matrix and a row per image.
+        write_whole(path.with_suffix('.details.json'), (json.dumps(metric.details) + '\n').encode())
 
 
 def image_scores(path: str | None, counts: Tensor, prediction: str | None = None) -> dict:
