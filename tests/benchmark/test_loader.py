@@ -35,7 +35,7 @@ def config():
     """Of GTA, made small: the files of this test are decoded at their size, and cropped from a quarter of it."""
     config = load_config(PROJECT / 'configs' / 'gta2cs_daformer.py')
     for transform in config.train_dataloader.source.dataset.pipeline:
-        if transform['type'] == 'ResizeToCover':
+        if transform['type'] == 'Resize':
             transform['scale'] = (640, 360)
         if transform['type'] == 'RareClassCrop':
             transform['crop_size'] = (128, 128)
@@ -54,7 +54,7 @@ def test_drawn_files_take_the_place_of_gta_only(config, tmp_path):
 def test_every_transform_is_timed_in_its_order(config, folder):
     dataset = DATASETS.build(source_config(config, folder))
     times = transform_times(dataset, 2)
-    assert list(times) == ['LoadImage', 'LoadLabels', 'ResizeToCover', 'RareClassCrop', 'RandomFlip', 'PackUDAInputs']
+    assert list(times) == ['LoadImage', 'LoadLabels', 'Resize', 'RareClassCrop', 'RandomFlip', 'PackUDAInputs']
     # Reading 3 MB takes longer than packing a small crop.
     assert all(value >= 0 for value in times.values()) and times['LoadImage'] > 3 * times['PackUDAInputs']
 
@@ -68,7 +68,7 @@ def test_decoding_alone_reads_and_resizes_and_does_no_more(config, folder, monke
         monkeypatch.setattr(transform, 'transform', lambda results, transform=transform, original=original: (
             called.append(type(transform).__name__), original(transform, results))[1])
     height = dataset[next(iter(DrawSampler(dataset, seed=0)))]
-    assert called == ['LoadImage', 'LoadLabels', 'ResizeToCover'] and height == 352
+    assert called == ['LoadImage', 'LoadLabels', 'Resize'] and height == 352
 
 
 def test_a_loader_is_measured_from_end_to_end(config, folder):
