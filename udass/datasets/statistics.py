@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import stat
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -197,16 +198,17 @@ def _known_counts(files: Sequence[Path], stamps: Mapping[str, list[int]]) -> dic
 
 
 def _read_cache(file: Path) -> dict[str, list]:
-    """Name -> [stamp, counts]; empty if there is none, or not one that is as it was written."""
+    """Name -> [stamp, counts] of what is whole in the cache; empty if there is none or it is not one of ours."""
     try:
         content = json.loads(file.read_bytes())
-        return content['files'] if content['sha256'] == _checksum(content['files']) else {}
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return {name: entry for name, (*entry, checksum) in content.items() if checksum == _checksum(name, entry)}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
 
 
-def _checksum(entries: Mapping[str, list]) -> str:
-    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
+def _checksum(name: str, entry: list) -> int:
+    """Of an entry of the cache: a wrong digit is not to be taken for a count."""
+    return zlib.crc32(json.dumps([name, entry]).encode())
 
 
 def _keep(files: Sequence[Path], entries: Mapping[str, list]) -> Path | None:
@@ -216,7 +218,8 @@ def _keep(files: Sequence[Path], entries: Mapping[str, list]) -> Path | None:
         try:
             _refuse_read_only(file.parent)
             merged = {**_read_cache(file), **entries}
-            write_whole(file, json.dumps({'sha256': _checksum(merged), 'files': merged}).encode())
+            content = {name: [*entry, _checksum(name, entry)] for name, entry in merged.items()}
+            write_whole(file, json.dumps(content).encode())
             return file
         except OSError as error:
             reasons.append(f'{file.parent}: {error.strerror or error}')
