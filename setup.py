@@ -22,6 +22,8 @@ setup(
         'onedl-mmsegmentation>=1.4.2',
         'timm>=1.0',
         'opencv-python>=4.8',
+        # FFmpeg with an encoder of H.264, which the wheels of OpenCV lack.
+        'av>=14',
         'numpy>=1.24',
         'pillow>=9',
         'prettytable>=3',

@@ -10,8 +10,9 @@ from udass import env
 
 PROJECT = Path(__file__).parents[1]
 RIGHT = {'torch': '2.6.0+cu124', 'torchvision': '0.21', 'onedl-mmcv': '2.3.0', 'onedl-mmengine': '0.10.12',
-         'onedl-mmsegmentation': '1.4.2', 'timm': '1.0.31', 'opencv-python': '4.14.0.94', 'numpy': '2.1',
-         'pillow': '11.0', 'prettytable': '3.18', 'safetensors': '0.5', 'tqdm': '4.70', 'jinja2': '3.1.6',
+         'onedl-mmsegmentation': '1.4.2', 'timm': '1.0.31', 'opencv-python': '4.14.0.94', 'av': '18.1.0',
+         'numpy': '2.1', 'pillow': '11.0', 'prettytable': '3.18',
+         'safetensors': '0.5', 'tqdm': '4.70', 'jinja2': '3.1.6',
          'matplotlib': '3.10', 'pytest': '9.0', 'ruff': '0.17'}
 
 

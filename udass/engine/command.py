@@ -1,4 +1,5 @@
 """What the command-line tools share: short error messages, and an orderly end on a signal."""
+import io
 import os
 import re
 import signal
@@ -16,6 +17,9 @@ def run_command(main: Callable[[], None]) -> None:
     With UDASS_DEBUG=1 in the environment errors keep their traceback.
     """
     process = os.getpid()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files need not be UTF-8; stderr is forgiving by itself.
+        sys.stdout.reconfigure(errors='backslashreplace')
 
     def terminate(signum: int, frame: FrameType | None) -> None:
         if os.getpid() != process:

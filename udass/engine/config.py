@@ -23,7 +23,7 @@ _CONFIG_KEYS = {'runner_type', 'custom_imports', 'model_wrapper_cfg', 'find_unus
                 'amp', 'channels_last', 'activation_checkpointing', 'efficient_conv_bn_eval'}
 # Dicts without a type whose keys depend on what reads them.
 _FREE_FORM = {'test_cfg', 'train_cfg', 'metainfo', 'data_prefix', 'paramwise_cfg', 'custom_keys', 'clip_grad',
-              'env_cfg', 'mp_cfg', 'dist_cfg', 'model_wrapper_cfg'}
+              'env_cfg', 'mp_cfg', 'dist_cfg', 'model_wrapper_cfg', 'label_table'}
 _LOADER_KEYS = {'dataset', 'sampler', 'batch_sampler', 'collate_fn', 'worker_init_fn', 'num_batch_per_epoch'}
 
 
