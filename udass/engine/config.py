@@ -16,6 +16,10 @@ _BUILDER_KEYS = {'type', '_scope_', '_delete_', 'priority', 'convert_to_iter_bas
 # Arguments that the runner fills in.
 _FILLED_IN = {'self', 'runner', 'dataloader', 'params', 'optimizer'}
 _STREAM_KEYS = {'draws', 'mixes'}
+# What mmcv's builder of normalisation layers takes out.
+_NORM_KEYS = {'requires_grad'}
+# Components that hand an argument on to another library, which has types of its own.
+_FOREIGN = {'Albu': 'transforms'}
 # Keys of a config beside the runner's arguments that mmengine reads.
 _CONFIG_KEYS = {'runner_type', 'custom_imports', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'compile',
                 'amp', 'channels_last', 'activation_checkpointing', 'efficient_conv_bn_eval'}
@@ -155,20 +159,25 @@ def _own_arguments(component: Callable) -> tuple[set[str], bool]:
 
 
 def _components(node: object, path: str = '') -> Iterator[tuple[str, Mapping]]:
-    """Every dict with a ``type`` below ``node``, with its dotted path."""
+    """Every dict with a ``type`` below ``node``, with its dotted path; those that another library builds are left out."""
     if isinstance(node, Mapping):
+        foreign = None
         if 'type' in node:
             yield path, node
+            foreign = _FOREIGN.get(node['type']) if isinstance(node['type'], str) else None
         for key, value in node.items():
-            yield from _components(value, f'{path}.{key}'.lstrip('.'))
+            if key != foreign:
+                yield from _components(value, f'{path}.{key}'.lstrip('.'))
     elif isinstance(node, Sequence) and not isinstance(node, str):
         for number, value in enumerate(node):
             yield from _components(value, f'{path}.{number}')
 
 
 def _extra_keys(path: str) -> set[str]:
-    """Keys of a component that the training loop reads itself."""
-    return _STREAM_KEYS if path == 'train_cfg.long_tail' else set()
+    """Keys that the training loop reads itself, or a builder that the path tells."""
+    if path == 'train_cfg.long_tail':
+        return _STREAM_KEYS
+    return _NORM_KEYS if path.endswith('norm_cfg') else set()
 
 
 def _check_option(config: Mapping, option: str) -> None:

@@ -23,8 +23,9 @@ from udass.uda.clip import IGNORE, Clip
 from udass.uda.ema import evaluate_with_batch_statistics
 from udass.uda.inputs import flow_of, what_is_shown
 from udass.uda.mixing.long_tail import LongTail, group_long_tail
-from udass.uda.networks import load_networks, unwrap, without_decoder
+from udass.uda.networks import build_network, load_networks, unwrap, without_decoder
 from udass.uda.passes import Kept, Pass
+from udass.uda.pseudo_labels import two_class_logits
 
 
 @MODELS.register_module()
@@ -80,9 +81,9 @@ class DomainAdapter(BaseModel):
         if ema is None and not (pseudo_labels is mixing is photometric is masking is feature_mixing is None):
             raise ValueError('pseudo_labels, mixing, photometric, masking and feature_mixing work on pseudo-labels of '
                              'the target: give ema too')
-        self.student = MODELS.build(student)
-        self.teacher = None if ema is None else MODELS.build(student).requires_grad_(False)
-        self.imagenet = None if feature_distance is None else without_decoder(MODELS.build(student))
+        self.student = build_network(student)
+        self.teacher = None if ema is None else build_network(student).requires_grad_(False)
+        self.imagenet = None if feature_distance is None else without_decoder(build_network(student))
         self.ema = _build(ema)
         self.pseudo_labels = _build(pseudo_labels)
         self.mixing = _build(mixing)
@@ -245,12 +246,15 @@ class DomainAdapter(BaseModel):
             options.update(unwarped=item.clip.unwarped, auxiliary=item.auxiliary)
         if item.box is not None:
             options['crop_box'] = item.box
+        # Without pseudo-labels all weights are 1, and losses that take none may be used.
+        samples = item.data_samples(weighted=self.ema is not None)
         if not self.needs_outputs:
             # Any segmentor of mmseg can do this.
-            return Outputs(self.student(frames, item.data_samples(), mode='loss', **options), [], None)
-        return self.student(frames, item.data_samples(), mode='outputs', **options)
+            return Outputs(self.student(frames, samples, mode='loss', **options), [], None)
+        return self.student(frames, samples, mode='outputs', **options)
 
     def _at_image_size(self, scores: Tensor, clip: Clip) -> Tensor:
+        scores = two_class_logits(scores)
         return resize(scores, size=clip.size, mode='bilinear', align_corners=unwrap(self.student).align_corners)
 
     def _mixed_features(self, item: Pass, features: list[Tensor]) -> AbstractContextManager:

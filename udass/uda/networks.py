@@ -1,14 +1,41 @@
-"""An adapter's networks: their start weights, from a checkpoint of the same or of another method, and their parts."""
+"""An adapter's networks: building them, their start weights from a checkpoint of any method, and their parts."""
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 
+from mmengine.config import ConfigDict
 from mmengine.model import is_model_wrapper
+from mmseg.models import BaseSegmentor
+from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from udass.models.checkpoints import load_strictly
+from udass.models.losses.pixel_weight import weigh_heads
 
 # The networks of an adapter, and the prefixes of their keys in checkpoints.
 NETWORKS = ('student', 'teacher', 'imagenet')
+
+
+def build_network(config: Mapping) -> BaseSegmentor:
+    """A segmentor from its config, as MMSegmentation writes it or of this project, ready for the training step.
+
+    Heads of mmseg get the pixel-weighted loss, and mmseg's ``SegDataPreProcessor`` becomes a `PixelPreprocessor`.
+
+    Raises:
+        ValueError: the network needs a package or an operation that is not there, or its parts do not fit.
+    """
+    # Segmentors of mmseg write into their config (``pretrained``), and several networks are built from one.
+    config = ConfigDict(deepcopy(dict(config)))
+    preprocessor = config.get('data_preprocessor')
+    if isinstance(preprocessor, dict) and preprocessor.get('type') == 'SegDataPreProcessor':
+        preprocessor.type = 'PixelPreprocessor'
+    try:
+        network = MODELS.build(config)
+    except (ImportError, AssertionError, AttributeError, IndexError, RuntimeError) as error:
+        raise ValueError(f'the network ({config.get("type")}) cannot be built: {type(error).__name__}: '
+                         f'{str(error) or "an assertion of its code"}') from error
+    weigh_heads(network)
+    return network
 
 
 def split_networks(weights: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:

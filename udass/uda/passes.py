@@ -53,12 +53,13 @@ class Pass:
     auxiliary: bool = True
     intervals: int = 1
 
-    def data_samples(self) -> list[SegDataSample]:
-        """mmseg data samples of frame 0 with ``gt_sem_seg`` and ``gt_pixel_weight``, both (1, H, W)."""
+    def data_samples(self, weighted: bool = True) -> list[SegDataSample]:
+        """mmseg data samples of frame 0 with ``gt_sem_seg`` and, if weighted, ``gt_pixel_weight``, both (1, H, W)."""
         samples = []
         for labels, weights in zip(self.clip.labels[:, :1], self.clip.weights[:, :1], strict=True):
             sample = SegDataSample(metainfo=dict(img_shape=self.clip.size, ori_shape=self.clip.size))
             sample.gt_sem_seg = PixelData(data=labels)
-            sample.gt_pixel_weight = PixelData(data=weights)
+            if weighted:
+                sample.gt_pixel_weight = PixelData(data=weights)
             samples.append(sample)
         return samples

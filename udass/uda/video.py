@@ -23,7 +23,7 @@ from udass.uda.inputs import flow_of, what_is_shown
 from udass.uda.mixing.long_tail import LongTail
 from udass.uda.passes import Kept, Pass
 from udass.uda.photometric import PhotometricChange
-from udass.uda.pseudo_labels import PseudoLabel
+from udass.uda.pseudo_labels import PseudoLabel, two_class_logits
 
 
 @MODELS.register_module()
@@ -47,7 +47,7 @@ class CrossFramePseudoLabels:
             flow: (N, 2, H, W) from the frame to that other one.
             valid: (N, 1, H, W) bool.
         """
-        shares = scores.float().softmax(dim=1)
+        shares = two_class_logits(scores.float()).softmax(dim=1)
         confidence, labels = (shares if flow is None else warp(shares, flow)).max(dim=1)
         weights = torch.ones_like(confidence)
         if valid is not None:

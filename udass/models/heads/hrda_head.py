@@ -9,7 +9,7 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from udass.models.losses.pixel_weight import PixelWeightMixin
+from udass.models.losses.pixel_weight import PixelWeightMixin, weigh_heads
 from udass.models.windows import Box
 
 
@@ -24,17 +24,21 @@ class HRDAHead(BaseModule):
         detail_loss_weight: share of the detail's own loss; the fused scores' loss gets the rest.
 
     Raises:
-        ValueError: the decoders differ in classes, or the share is outside [0, 1].
-        TypeError: the decoder has no pixel-weighted loss.
+        ValueError: the decoders differ in classes or channels, or the share is outside [0, 1].
+        TypeError: the decoder has a loss of its own.
     """
 
     def __init__(self, head: dict, scale_attention: dict, detail_loss_weight: float = 0.1) -> None:
         super().__init__()
         self.head = MODELS.build(head)
         self.scale_attention = MODELS.build(scale_attention)
+        weigh_heads(self)
         if not isinstance(self.head, PixelWeightMixin):
-            raise TypeError(f'the head of HRDAHead needs the loss of PixelWeightMixin; {type(self.head).__name__} does '
-                            'not have it: use DAFormerHead, DLV2Head or SegFormerMLPHead')
+            raise TypeError(f'{type(self.head).__name__} computes its loss by itself, which HRDAHead cannot do for two '
+                            'scales: use DAFormerHead, DLV2Head or SegFormerMLPHead')
+        if self.head.out_channels != self.scale_attention.out_channels:
+            raise ValueError('the scale attention weighs every channel: its out_channels must be that of the head, '
+                             f'{self.head.out_channels}; got {self.scale_attention.out_channels}')
         if self.head.num_classes != self.scale_attention.num_classes:
             raise ValueError('the scale attention weighs every class: its num_classes must be that of the head, '
                              f'{self.head.num_classes}; got {self.scale_attention.num_classes}')
