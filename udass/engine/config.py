@@ -45,8 +45,51 @@ def load_config(path: str | Path, options: Mapping | None = None) -> Config:
         raise FileNotFoundError(f'config {path} does not exist; the configs of this project are in configs/')
     config = _read(path)
     apply_options(config, options or {})
-    check_components(config.to_dict())
+    prepare_config(config)
+    # Variables that nothing reads may hold anything, the settings of MMSegmentation 0.x for instance.
+    check_components({key: value for key, value in config.to_dict().items() if key in top_level_keys()})
     return config
+
+
+def prepare_config(config: Config) -> None:
+    """Bring a config into the form that everything else expects, in place: paths become strings, and
+    ``model.num_classes`` replaces the number of classes in every head of the network."""
+    for key in config:
+        config[key] = _without_paths(config[key])
+    model = config.get('model') or {}
+    number = model.pop('num_classes', None) if 'student' in model else None
+    if number is not None:
+        if not isinstance(number, int) or number < 2:
+            raise ValueError(f'model.num_classes is a number of classes, 2 or more; got {number!r}')
+        student = model['student']
+        _set_num_classes([student.get(name) for name in ('decode_head', 'auxiliary_head')], number)
+
+
+def _without_paths(node: object) -> object:
+    if isinstance(node, Path):
+        # mmengine writes configs as Python, in which a path needs an import.
+        return str(node)
+    if isinstance(node, dict):
+        for key, value in node.items():
+            node[key] = _without_paths(value)
+    elif type(node) in (list, tuple):
+        return type(node)(_without_paths(value) for value in node)
+    return node
+
+
+def _set_num_classes(node: object, number: int) -> None:
+    """Set the number of classes in heads and the heads inside them."""
+    if isinstance(node, dict):
+        # The head of edges has classes of its own: edge or none.
+        if 'num_classes' in node and node.get('type') != 'STDCHead':
+            if node.get('out_channels') == node['num_classes']:
+                node['out_channels'] = number
+            node['num_classes'] = number
+        for value in node.values():
+            _set_num_classes(value, number)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            _set_num_classes(value, number)
 
 
 def apply_options(config: Config, options: Mapping) -> None:
@@ -77,8 +120,19 @@ def _read(path: str | Path) -> Config:
     except SyntaxError as error:
         raise ValueError(f'config {path} or a file of its _base_ is no valid Python: line {error.lineno}, '
                          f'{error.msg}: {(error.text or "").strip()}') from error
+    except ImportError as error:
+        raise ValueError(f'config {path} needs a Python module that cannot be imported ({_missing_module(error)}): '
+                         'install its package, put its folder on PYTHONPATH, or remove it from custom_imports') from error
     except Exception as error:
         raise ValueError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
+
+
+def _missing_module(error: ImportError) -> str:
+    """The first cause of an error of importing; mmengine wraps it, with all folders of Python around it."""
+    cause: BaseException = error
+    while (cause.__cause__ or cause.__context__) is not None:
+        cause = cause.__cause__ or cause.__context__
+    return str(cause)
 
 
 def check_components(config: Mapping) -> None:
@@ -102,6 +156,9 @@ def _unknown_component(path: str, kind: str) -> str:
     known = {name for registry in _registries() for name in registry.module_dict}
     close = difflib.get_close_matches(kind, known, n=3)
     hint = f' Did you mean {" or ".join(close)}?' if close else ''
+    package, _, name = kind.rpartition('.')
+    if package in ('mmpretrain', 'mmdet'):
+        hint = f' {name} is a component of {package}: install it and add {package}.models to custom_imports.'
     return (f'{path}.type'.lstrip('.') + f' is {kind}, and no component of this name is registered; a module of your '
             f'own must be named in custom_imports.{hint}')
 
@@ -177,6 +234,9 @@ def _extra_keys(path: str) -> set[str]:
     """Keys that the training loop reads itself, or a builder that the path tells."""
     if path == 'train_cfg.long_tail':
         return _STREAM_KEYS
+    if path == 'model':
+        # Read by `prepare_config`.
+        return {'num_classes'}
     return _NORM_KEYS if path.endswith('norm_cfg') else set()
 
 

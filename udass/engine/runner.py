@@ -1,4 +1,5 @@
 """The runner: mmengine's, with strict loading, atomic saving, random states in checkpoints and class counts checked."""
+import copy
 import logging
 import os
 import re
@@ -8,20 +9,24 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import broadcast, is_main_process
 from mmengine.model import convert_sync_batchnorm, is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop, Runner
+from mmseg.models.decode_heads import STDCHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import RUNNERS
 from torch import Tensor, nn
 
 from udass.engine.checkpoint import PlainHistoryHook, atomic_target, resumable_checkpoint
+from udass.engine.config import prepare_config
 from udass.engine.data_parallel import PartsDataParallel
 from udass.engine.logs import file_only
 from udass.engine.optimizers import match_memory_layout
 from udass.engine.precision import (
+    check_wrappers,
     checkpoint_without_reentry,
     compile_networks,
     use_channels_last,
@@ -43,10 +48,11 @@ def check_class_count(model: nn.Module, dataset: object) -> None:
     if classes is None:
         return
     for name, head in model.named_modules():
-        if isinstance(head, BaseDecodeHead) and head.num_classes != len(classes):
+        # The head of edges of STDC has classes of its own: edge or none.
+        if isinstance(head, BaseDecodeHead) and not isinstance(head, STDCHead) and head.num_classes != len(classes):
             raise ValueError(f'{name} has num_classes={head.num_classes}, but {type(dataset).__name__} has '
-                             f'{len(classes)} classes ({", ".join(classes)}). Set num_classes={len(classes)} in the '
-                             'decode head, or choose the dataset it was made for')
+                             f'{len(classes)} classes ({", ".join(classes)}). Set model.num_classes={len(classes)}, '
+                             'which all heads of the network follow, or choose the dataset it was made for')
 
 
 def check_sync_bn(kind: str | None) -> None:
@@ -73,6 +79,13 @@ class UDARunner(Runner):
     * Heads and datasets must agree on the number of classes.
     * The environment, the config and the options per parameter (1000 lines) go to the log file, not to the terminal.
     """
+
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> 'UDARunner':
+        """mmengine's, after `prepare_config`."""
+        cfg = copy.deepcopy(cfg)
+        prepare_config(cfg)
+        return super().from_cfg(cfg)
 
     def setup_env(self, env_cfg: dict) -> None:
         """mmengine's; ``dist_cfg`` may hold ``backend`` and ``timeout`` of `start_processes`."""
@@ -144,6 +157,7 @@ class UDARunner(Runner):
         """mmengine's, in the precision that ``amp`` of the config says."""
         if isinstance(optim_wrapper, OptimWrapper):
             return optim_wrapper
+        check_wrappers(optim_wrapper)
         if self.cfg.get('amp') is not None:
             optim_wrapper = with_mixed_precision(optim_wrapper, self.cfg.amp)
         # Options per parameter go by its name, which is not to depend on the number of processes.

@@ -31,7 +31,10 @@ def build_network(config: Mapping) -> BaseSegmentor:
         preprocessor.type = 'PixelPreprocessor'
     try:
         network = MODELS.build(config)
-    except (ImportError, AssertionError, AttributeError, IndexError, RuntimeError) as error:
+    except (ImportError, AssertionError, AttributeError, IndexError, RuntimeError, TypeError) as error:
+        if isinstance(error, TypeError) and 'missing' not in str(error):
+            # An argument that a component does not take: `explain_type_error` names its key.
+            raise
         raise ValueError(f'the network ({config.get("type")}) cannot be built: {type(error).__name__}: '
                          f'{str(error) or "an assertion of its code"}') from error
     weigh_heads(network)

@@ -8,6 +8,7 @@ from torch import nn
 from udass.models.heads.hrda_head import HRDAHead
 from udass.models.losses.pixel_weight import PixelWeightMixin
 
+
 def segmentation_heads(network: nn.Module) -> dict[str, nn.Module]:
     """Every head of a network by name: decoders, auxiliary heads, and the heads inside them."""
     found = {name: module for name, module in network.named_modules() if isinstance(module, (BaseDecodeHead, HRDAHead))}
@@ -56,25 +57,39 @@ def _check_own_loss(label: str, head: nn.Module, needs_weights: bool) -> None:
 def _check_losses(label: str, head: PixelWeightMixin, needs_weights: bool) -> None:
     """Compute the losses of a head for one small image and look at which pixels they are made of."""
     kinds = ', '.join(type(module).__name__ for module in head.loss_modules)
-    random, device = torch.Generator().manual_seed(0), get_device()
-    logits = torch.randn(1, head.out_channels, 8, 8, generator=random).to(device).requires_grad_()
-    labels = (torch.arange(64, device=device) % head.num_classes).view(1, 8, 8)
-    labels[:, 0] = head.ignore_index
-    left = torch.ones(1, 8, 8, device=device)
-    left[..., 4:] = 0
+    channels = head.out_channels
+    for module in head.loss_modules:
+        class_weight = getattr(module, 'class_weight', None)
+        if class_weight is not None and len(class_weight) != channels:
+            raise ValueError(f'{label}: class_weight of {type(module).__name__} has {len(class_weight)} numbers, but the '
+                             f'head has {channels} channel(s) for {head.num_classes} classes: give one per channel')
     try:
-        losses = head.pixel_loss(logits, labels, left if needs_weights else None)
-        total = sum(value.mean() for name, value in losses.items() if 'loss' in name)
-        gradient = torch.autograd.grad(total, logits)[0].abs().sum(dim=1)
+        gradient, outside = _gradients(head, needs_weights)
     except Exception as error:  # Losses of mmseg assert, index out of range, do not know an argument, ...
         weighted = ' with a weight per pixel, as pseudo-labels need it' if needs_weights else ''
         reason = (str(error) or 'an assertion of its code').splitlines()[0]
-        raise ValueError(f'{label}: the loss ({kinds}) cannot be computed for {head.num_classes} classes in '
-                         f'{head.out_channels} channels{weighted} ({type(error).__name__}: {reason}). Correct '
-                         'loss_decode (class_weight has a number per class) or use CrossEntropyLoss') from error
-    if not gradient.any():
-        raise ValueError(f'{label}: nothing is learned from the loss ({kinds}) of {head.out_channels} channel(s). One '
-                         'channel needs use_sigmoid=True in loss_decode, and the name of a loss must begin with loss_')
-    if needs_weights and (gradient * (1 - left)).any():
+        raise ValueError(f'{label}: the loss ({kinds}) cannot be computed for {head.num_classes} classes in {channels} '
+                         f'channel(s){weighted} ({type(error).__name__}: {reason}). Correct loss_decode and sampler, or '
+                         'use CrossEntropyLoss') from error
+    if not gradient:
+        raise ValueError(f'{label}: nothing is learned from the loss ({kinds}) of {channels} channel(s). One channel '
+                         'needs use_sigmoid=True in loss_decode, and the name of a loss must begin with loss_')
+    if needs_weights and outside:
         raise ValueError(f'{label}: the loss ({kinds}) ignores the weights of pseudo-labels, so that pixels that are '
                          'not trusted would count fully: use CrossEntropyLoss alone, or train on source labels only')
+
+
+def _gradients(head: PixelWeightMixin, weighted: bool) -> tuple[bool, bool]:
+    """Whether the losses of a head depend on the logits at all, and, if weighted, on those of pixels of weight 0."""
+    # Not as wide as there are channels: a number per class must not pass for one per column.
+    shape = (1, 8, 8 if head.out_channels != 8 else 10)
+    random, device = torch.Generator().manual_seed(0), get_device()
+    logits = torch.randn(1, head.out_channels, *shape[1:], generator=random).to(device).requires_grad_()
+    labels = (torch.arange(shape[1] * shape[2], device=device) % head.num_classes).view(shape)
+    labels[:, 0] = head.ignore_index
+    weights = torch.ones(shape, device=device)
+    weights[..., 4:] = 0
+    losses = head.pixel_loss(logits, labels, weights if weighted else None)
+    total = sum((value.mean() for name, value in losses.items() if 'loss' in name), start=0 * logits.sum())
+    gradient = torch.autograd.grad(total, logits)[0].abs().sum(dim=1)
+    return bool(gradient.any()), bool((gradient * (1 - weights)).any())
