@@ -148,7 +148,7 @@ def test_a_label_id_that_mmseg_would_train_on_as_no_class_is_named(filled_scenes
 
 
 def test_a_data_set_of_mmseg_without_labels_is_named(filled_scenes):
-    config = mmseg_dataset(filled_scenes, data_prefix=dict(img_path='images', seg_map_path=None),
+    config = mmseg_dataset(filled_scenes, data_prefix=dict(img_path='images'),
                            pipeline=[dict(type='LoadImageFromFile'), dict(type='PackUDAInputs')])
     with pytest.raises(ValueError, match='12 samples of BaseSegDataset have no label'):
         RareClassDataset(config)

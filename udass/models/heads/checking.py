@@ -34,10 +34,6 @@ def check_heads(network: nn.Module, needs_weights: bool) -> None:
             # Their losses are those of a head inside.
             continue
         label = f'{name} ({type(head).__name__})'
-        if getattr(head, 'num_classes', 2) < 2:
-            raise ValueError(f'{label} has num_classes={head.num_classes}: nothing can be learned with a single class. '
-                             'Count the background, too: num_classes=2, and either two channels or one with '
-                             'out_channels=1 and loss_decode=dict(type="CrossEntropyLoss", use_sigmoid=True)')
         if isinstance(head, PixelWeightMixin):
             _check_losses(label, head, needs_weights)
         else:
@@ -58,6 +54,10 @@ def _check_losses(label: str, head: PixelWeightMixin, needs_weights: bool) -> No
     """Compute the losses of a head for one small image and look at which pixels they are made of."""
     kinds = ', '.join(type(module).__name__ for module in head.loss_modules)
     channels = head.out_channels
+    if head.num_classes < 2:
+        raise ValueError(f'{label} has num_classes={head.num_classes}: nothing can be learned with a single class. '
+                         'Count the background, too: num_classes=2, and either two channels or one with '
+                         "out_channels=1 and loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True)")
     for module in head.loss_modules:
         class_weight = getattr(module, 'class_weight', None)
         if class_weight is not None and len(class_weight) != channels:
