@@ -7,4 +7,7 @@ _base_ = [
     '_base_/schedules/adamw_40k_mit.py',
 ]
 model = dict(student={{_base_.segmentor}})
-train_cfg = dict(max_iters={{_base_.max_iters}}, val_interval=4000)
+train_cfg = dict(
+    max_iters={{_base_.max_iters}},
+    val_interval=4000,
+    long_tail=dict(pipeline={{_base_.long_tail_pipeline}}))

@@ -13,7 +13,7 @@ model = dict(
     cross_frame=dict(scale=0.2),
     mixing=dict(tst_scale=0.2),
     # As on images, whose runs of this size need it.
-    photometric=dict(type='PhotometricChange'))
+    photometric=dict(type='PhotometricChange', operations='torchvision'))
 # Fewer iterations than source-only and oracle have (450): with four passes of two frames each, this is what fits into
 # twelve minutes.
 max_iters = 300

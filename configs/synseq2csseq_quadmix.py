@@ -1,13 +1,20 @@
 # SYNTHIA-Seq -> Cityscapes-Seq with QuadMix on DAFormer (MiT-B5), two frames at a time.
 _base_ = [
     '_base_/default_runtime.py',
-    '_base_/datasets/synseq2csseq_window.py',
+    '_base_/datasets/synseq2csseq.py',
     '_base_/models/video_daformer_mitb5_12.py',
     '_base_/uda/quadmix_video.py',
     '_base_/schedules/adamw_40k_video.py',
 ]
 model = dict(
     student={{_base_.segmentor}},
+    # The student sees the target in strongly changed colours, also in mixtures; for this source only.
+    strong_augmentation=dict(type='StrongAugmentation'),
+    # The source pass sees whole frames, shrunk to the target's size; their logits are enlarged to the labels.
+    source_size=(512, 1024),
     # Decoder features of the two mixed passes mix, too, once they mean something.
     feature_mixing=dict(type='FeatureMixing', own_share=0.7, start_iter=8000))
-train_cfg = dict(max_iters={{_base_.max_iters}}, val_interval=4000)
+train_cfg = dict(
+    max_iters={{_base_.max_iters}},
+    val_interval=4000,
+    long_tail=dict(pipeline={{_base_.long_tail_pipeline}}))

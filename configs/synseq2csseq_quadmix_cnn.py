@@ -1,24 +1,18 @@
 # SYNTHIA-Seq -> Cityscapes-Seq with QuadMix on ACCEL-DeepLabV2 (ResNet-101). The published run starts from TPS.
 _base_ = [
     '_base_/default_runtime.py',
-    '_base_/datasets/synseq2csseq_window.py',
+    '_base_/datasets/synseq2csseq.py',
     '_base_/models/video_accel_deeplabv2_r101_12.py',
     '_base_/uda/quadmix_video.py',
     '_base_/schedules/sgd_40k_video.py',
 ]
 model = dict(
     student={{_base_.segmentor}},
-    # The target pass sees strongly changed colours, both frames alike; for this source and network only.
-    cross_frame=dict(
-        photometric=dict(
-            type='PhotometricChange',
-            brightness=0.8,
-            contrast=0.8,
-            saturation=0.8,
-            hue=0.2,
-            jitter_probability=0.8,
-            blur_probability=0.6,
-            grey_probability=0.2)),
+    # The student sees the target in strongly changed colours, also in mixtures; for this source only.
+    strong_augmentation=dict(type='StrongAugmentation'),
     # The target's class means over two motions: from t to t-1 and to t-k-1.
     centroid_alignment=dict(intervals=2))
-train_cfg = dict(max_iters={{_base_.max_iters}}, val_interval=4000)
+train_cfg = dict(
+    max_iters={{_base_.max_iters}},
+    val_interval=4000,
+    long_tail=dict(pipeline={{_base_.long_tail_pipeline}}))

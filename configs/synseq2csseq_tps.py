@@ -1,8 +1,8 @@
-# SYNTHIA-Seq -> Cityscapes-Seq with TPS on ACCEL-DeepLabV2 (ResNet-101).
+# SYNTHIA-Seq -> Cityscapes-Seq with TPS on DeepLabV2 (ResNet-101), two frames at a time.
 _base_ = [
     '_base_/default_runtime.py',
     '_base_/datasets/synseq2csseq.py',
-    '_base_/models/video_accel_deeplabv2_r101_12.py',
+    '_base_/models/video_deeplabv2_r101_12.py',
     '_base_/uda/tps.py',
     '_base_/schedules/sgd_40k_video.py',
 ]

@@ -1,7 +1,7 @@
 # VIPER -> Cityscapes-Seq with QuadMix on DAFormer (MiT-B5), two frames at a time.
 _base_ = [
     '_base_/default_runtime.py',
-    '_base_/datasets/viper2csseq_window.py',
+    '_base_/datasets/viper2csseq.py',
     '_base_/models/video_daformer_mitb5.py',
     '_base_/uda/quadmix_video.py',
     '_base_/schedules/adamw_40k_video.py',
@@ -10,11 +10,14 @@ model = dict(
     student={{_base_.segmentor}},
     # lambda_T of this source.
     cross_frame=dict(scale=0.2),
-    mixing=dict(tst_scale=0.2),
+    # Windows of VIPER's frames that leave out the sky at the top and the hood at the bottom.
+    mixing=dict(tst_scale=0.2, window_rows=(100, 128)),
+    # The source pass sees whole frames, shrunk to the target's size; their logits are enlarged to the labels.
+    source_size=(512, 1024),
     # Decoder features of the two mixed passes mix, too, once they mean something.
     feature_mixing=dict(type='FeatureMixing', own_share=0.7, start_iter=8000))
 train_cfg = dict(
     max_iters={{_base_.max_iters}},
     val_interval=4000,
     # As many rare classes per iteration as published for this source.
-    long_tail=dict(draws=3))
+    long_tail=dict(draws=3, pipeline={{_base_.long_tail_pipeline}}))

@@ -7,6 +7,4 @@ _base_ = [
     '_base_/schedules/sgd_40k_video.py',
 ]
 model = dict(student={{_base_.segmentor}})
-# VIPER's rate.
-optim_wrapper = dict(optimizer=dict(lr=1e-4))
 train_cfg = dict(max_iters={{_base_.max_iters}}, val_interval=4000)

@@ -5,6 +5,7 @@ from mmengine.config import Config, ConfigDict
 
 from tests.datasets.published import (
     write_acdc,
+    write_bdd_vid,
     write_cityscapes,
     write_cityscapes_snippet,
     write_dark_zurich,
@@ -16,7 +17,7 @@ from tests.datasets.published import (
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 PUBLISHED = sorted(path.stem for path in CONFIGS.glob('*.py') if path.stem.startswith(('gta2', 'syn2', 'cs2')))
-VIDEO = sorted(path.stem for path in CONFIGS.glob('*2csseq_*.py'))
+VIDEO = sorted(path.stem for pattern in ('*2csseq_*.py', '*2bdd_*.py') for path in CONFIGS.glob(pattern))
 CROP = 128
 # Crops of the published configs and of HRDA's detail shrink alike: 1024 and 512 to 128 and 64.
 DETAIL = 64
@@ -33,6 +34,8 @@ def write_data(root: Path) -> Path:
         write_acdc(root / 'acdc', 'fog', split, ids=(0, 13, 4, 18))
         write_dark_zurich(root / 'dark_zurich', split, labelled=split == 'val', ids=(0, 13, 4, 18))
         write_cityscapes_snippet(root / 'cityscapes', split, ids=(7, 26, 13, 33), first=17, length=3)
+    for split in ('train', 'val_orig_10k'):
+        write_bdd_vid(root / 'bddvid', split, ids=(0, 13, 4, 18))
     write_viper(root / 'viper', frames=(9, 10, 19, 20), ids=(3, 24, 11, 22))  # road, car, fence, bicycle
     write_synthia_seq(root / 'synthia_seq', ids=(3, 8, 5, 11))  # road, car, fence, rider
     return root
@@ -50,7 +53,7 @@ def shrink_network(segmentor: ConfigDict) -> None:
         changes = dict(in_channels=128)
     elif backbone.type == 'CaffeResNet':
         backbone.update(depth=50, init_cfg=None)
-        changes = dict(channels=16)
+        changes = dict(channels=16) if head.type == 'ACCELHead' else {}
     else:
         assert backbone.type == 'TimmViT'
         backbone.update(name='vit_tiny_patch16_224', pretrained=False)
@@ -58,7 +61,7 @@ def shrink_network(segmentor: ConfigDict) -> None:
         changes = dict(in_channels=[16] * 4, embed_channels=16, channels=16)
     for each in heads:
         each.update(changes)
-    if segmentor.type == 'HRDAEncoderDecoder':
+    if head.type == 'HRDAHead':
         segmentor.crop_size = (DETAIL, DETAIL)
     if segmentor.test_cfg.mode == 'slide':
         segmentor.test_cfg.update(crop_size=(CROP, CROP), stride=(CROP // 2, CROP // 2))
@@ -66,10 +69,14 @@ def shrink_network(segmentor: ConfigDict) -> None:
 
 def shrink_data(config: Config, root: Path) -> None:
     """Small images and crops, read in this process."""
-    for loader in (*config.train_dataloader.values(), config.val_dataloader, config.test_dataloader):
+    loaders = (*config.train_dataloader.values(), config.val_dataloader, config.test_dataloader)
+    pipelines = [loader.dataset.pipeline for loader in loaders]
+    pipelines.append((config.train_cfg.get('long_tail') or {}).get('pipeline', []))
+    for loader in loaders:
         loader.num_workers = 0
         loader.dataset.data_root = str(root / Path(loader.dataset.data_root).name)
-        for transform in loader.dataset.pipeline:
+    for pipeline in pipelines:
+        for transform in pipeline:
             if transform.type == 'Resize':
                 width, height = transform.scale
                 transform.scale = (WIDTH, WIDTH * height // width)
@@ -96,6 +103,10 @@ def small_config(name: str, data: Path, work_dir: Path, max_iters: int = 2) -> C
         config.model.masking.block_size = CROP // 16
     if config.model.get('mixing', {}).get('type') == 'QuadMix':
         config.model.mixing.start_iter = 1
+    if config.model.get('source_size') is not None:
+        config.model.source_size = tuple(side // 8 for side in config.model.source_size)
+    if config.model.get('mixing', {}).get('window_rows') is not None:
+        config.model.mixing.window_rows = tuple(row // 8 for row in config.model.mixing.window_rows)
     if config.model.get('feature_mixing') is not None:
         config.model.feature_mixing.start_iter = 1
     config.train_cfg.max_iters = max_iters

@@ -50,7 +50,7 @@ def test_config_builds(path, fast_building):
     for module, wrapper, schedulers in optimizers(model, config):
         trained = {id(parameter) for group in wrapper.param_groups for parameter in group['params']}
         assert {id(parameter) for parameter in module.parameters() if parameter.requires_grad} <= trained
-        last = [scheduler for scheduler in schedulers if scheduler['type'] == 'PolyLR'][-1]
+        last = [scheduler for scheduler in schedulers if scheduler['type'] in ('PolyLR', 'GroupPolyLR')][-1]
         # The published video runs with SGD stop long before their schedule does.
         end = 250_000 if path.stem in VIDEO and wrapper.optimizer.__class__ is SGD else options.max_iters
         assert last['end'] - end in (0, 1), 'the learning rate must reach its end with the last iteration'

@@ -1,14 +1,17 @@
 """The dataset parts of the benchmarks: sizes as published, and loaders that work on files as published."""
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
+from PIL import Image
 
 import udass  # noqa: F401
 from tests.datasets.published import (
     write_acdc,
+    write_bdd_vid,
     write_cityscapes,
     write_cityscapes_snippet,
     write_dark_zurich,
@@ -20,6 +23,7 @@ from tests.datasets.published import (
 from udass.datasets import isolated_randomness
 from udass.datasets.streets import write_streets
 from udass.engine.config import check_components
+from udass.engine.loops import domain_configs
 
 PARTS = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets'
 # Part -> source type and its size, target type and its size (width, height), crop.
@@ -28,7 +32,9 @@ PUBLISHED = {
     'gta2cs_1024': ('GTA', (2560, 1440), 'Cityscapes', (2048, 1024), 1024),
     'syn2cs_512': ('Synthia', (1280, 760), 'Cityscapes', (1024, 512), 512),
     'syn2cs_1024': ('Synthia', (2560, 1520), 'Cityscapes', (2048, 1024), 1024),
+    'cs2acdc_512': ('Cityscapes', (1024, 512), 'ACDC', (960, 540), 512),
     'cs2acdc_1024': ('Cityscapes', (2048, 1024), 'ACDC', (1920, 1080), 1024),
+    'cs2dz_512': ('Cityscapes', (1024, 512), 'DarkZurich', (960, 540), 512),
     'cs2dz_1024': ('Cityscapes', (2048, 1024), 'DarkZurich', (1920, 1080), 1024)}
 SYN_CLASSES = dict(mIoU16={'terrain', 'truck', 'train'}, mIoU13={'terrain', 'truck', 'train', 'wall', 'fence', 'pole'})
 
@@ -73,6 +79,33 @@ def test_sizes_are_those_of_the_papers(name):
     assert config.val_dataloader.dataset.split == 'val' and config.test_dataloader == config.val_dataloader
 
 
+@pytest.mark.parametrize('name', ['gta2cs_quadmix', 'gta2cs_quadmix_cnn', 'syn2cs_quadmix', 'syn2cs_quadmix_cnn',
+                                  'cs2acdc_quadmix', 'cs2dz_quadmix'])
+def test_long_tail_images_are_resized_as_in_quadmix_and_not_flipped(name, data):
+    config = Config.fromfile(PARTS.parents[1] / f'{name}.py')
+    source = config.train_dataloader.source
+    source.dataset.data_root = str(data / Path(source.dataset.data_root).name)
+    stream = domain_configs({'source': source}, ('source', ), long_tail=config.train_cfg.long_tail)['long_tail']
+    assert stream['batch_size'] == 2 * 2 * 2
+    dataset = DATASETS.build(stream['dataset']['dataset'])
+    info, pipeline = dataset.get_data_info(0), dataset.pipeline
+    labels = pipeline.transforms[1](pipeline.transforms[0](dict(info)))['gt_seg_map']
+    with Image.open(info['img_path']) as file:
+        image = np.array(file.resize((2048, 1024), Image.Resampling.BILINEAR))[..., ::-1]  # RGB to BGR
+    labels = np.array(Image.fromarray(labels).resize((2048, 1024), Image.Resampling.NEAREST))
+    # Crops have the full height: where each lies in the whole image.
+    places = set()
+    for seed in range(3):
+        with isolated_randomness(seed):
+            sample = pipeline(dict(info))
+        crop = sample['inputs'].numpy().transpose(1, 2, 0)
+        place = next(x for x in range(1025) if np.array_equal(image[0, x:x + 1024], crop[0]))
+        assert np.array_equal(image[:, place:place + 1024], crop)
+        assert np.array_equal(sample['data_samples'].gt_sem_seg.data[0], labels[:, place:place + 1024])
+        places.add(place)
+    assert len(places) > 1
+
+
 @pytest.mark.parametrize('name', PUBLISHED)
 def test_loaders_read_the_published_files(name, data):
     config = Config.fromfile(PARTS / f'{name}.py')
@@ -90,13 +123,16 @@ def test_loaders_read_the_published_files(name, data):
     assert samples['val']['inputs'].shape == (3, height, width)
     truth = samples['val']['data_samples']
     assert truth.gt_sem_seg.data.shape[1:] == truth.ori_shape
-    assert ('valid_pseudo_mask' in samples['target']['data_samples']) == name.split('2')[1].startswith('cs_')
+    # Cityscapes as the target, and whatever DAFormer adapts to.
+    marked = name.split('2')[1].startswith('cs_') or name.endswith('512')
+    assert ('valid_pseudo_mask' in samples['target']['data_samples']) == marked
     assert 'valid_pseudo_mask' not in samples['source']['data_samples']
 
 
-def test_the_margins_at_half_size_are_the_rows_of_daformer(data):
-    config = Config.fromfile(PARTS / 'gta2cs_512.py')
-    dataset = DATASETS.build({**config.train_dataloader.target.dataset, 'data_root': str(data / 'cityscapes')})
+@pytest.mark.parametrize('name', ['gta2cs_512', 'cs2acdc_512', 'cs2dz_512'])
+def test_the_margins_at_half_size_are_the_rows_of_daformer(name, data):
+    target = Config.fromfile(PARTS / f'{name}.py').train_dataloader.target.dataset
+    dataset = DATASETS.build({**target, 'data_root': str(data / Path(target.data_root).name)})
     mask = dataset[0]['data_samples'].valid_pseudo_mask.data[0]
     assert mask[15:392].all() and not mask[:15].any() and not mask[392:].any()
 
@@ -153,11 +189,8 @@ def test_video_sizes_and_classes_are_those_of_the_papers(name):
     assert source.batch_size == target.batch_size == 1
     scale, cut = step(source.dataset.pipeline, 'ClipResize')['scale'], step(source.dataset.pipeline, 'CutBottomRows')
     assert (scale[0], scale[1] - (cut['rows'] if cut else 0)) == size
-    # The whole frame; the variant for mixing cuts a window of the target's size, and changes nothing else.
-    whole = source.dataset.pipeline
-    window = Config.fromfile(PARTS / f'{name}_window.py').train_dataloader.source.dataset.pipeline
-    assert [transform for transform in window if transform.type != 'ClipCrop'] == whole
-    assert step(window, 'ClipCrop')['crop_size'] == (512, 1024) and step(whole, 'ClipCrop') is None
+    # The whole frame: what is mixed of it is cut out in the step.
+    assert step(source.dataset.pipeline, 'ClipCrop') is None
     for loader in (target, val):
         assert step(loader.dataset.pipeline, 'ClipResize')['scale'] == (1024, 512)
         assert step(loader.dataset.pipeline, 'ClipCrop') is None
@@ -183,6 +216,35 @@ def test_video_loaders_read_the_published_files(name, video_data, tmp_path):
     assert target.flow.data.shape == (6, 512, 1024) and target.past_flow.data.shape == (2, 512, 1024)
     assert samples['val']['inputs'].shape == (2, 3, 512, 1024) and val.flow.data.shape == (2, 512, 1024)
     assert val.gt_sem_seg.data.shape == (2, *val.ori_shape) and (val.gt_sem_seg.data[1] == 255).all()
+
+
+@pytest.mark.parametrize('name', ['viper2csseq_clips_1024', 'synseq2csseq_clips_1024'])
+def test_crops_of_clips(name, video_data, tmp_path):
+    config = Config.fromfile(PARTS / f'{name}.py')
+    check_components(config.to_dict())
+    samples = video_samples(config, video_data, tmp_path)
+    for domain in ('source', 'target'):
+        assert samples[domain]['inputs'].shape == (2, 3, 1024, 1024)
+        assert samples[domain]['data_samples'].flow.data.shape == (2, 1024, 1024)
+    source, target, val = (samples[domain]['data_samples'] for domain in ('source', 'target', 'val'))
+    assert source.gt_sem_seg.data.shape == (2, 1024, 1024) and 'valid_pseudo_mask' not in source
+    assert 'gt_sem_seg' not in target and target.valid_pseudo_mask.data.shape == (1, 1024, 1024)
+    assert samples['val']['inputs'].shape == (2, 3, 1024, 2048) and val.flow.data.shape == (2, 1024, 2048)
+
+
+def test_frames_of_bddvid(tmp_path):
+    write_viper(tmp_path / 'viper', frames=(9, 10), size=(192, 108))
+    for split in ('train', 'val_orig_10k'):
+        write_bdd_vid(tmp_path / 'bddvid', split)
+    config = Config.fromfile(PARTS / 'viper2bdd_frames_720.py')
+    check_components(config.to_dict())
+    samples = {}
+    for domain, loader in [*config.train_dataloader.items(), ('val', config.val_dataloader)]:
+        dataset = DATASETS.build({**loader.dataset, 'data_root': str(tmp_path / Path(loader.dataset.data_root).name)})
+        samples[domain] = dataset[0]
+    assert samples['source']['inputs'].shape == samples['target']['inputs'].shape == (3, 720, 720)
+    assert not {'gt_sem_seg', 'valid_pseudo_mask'} & set(samples['target']['data_samples'].keys())
+    assert samples['val']['inputs'].shape == (3, 720, 1280) and config.test_dataloader == config.val_dataloader
 
 
 def test_the_clips_of_streets(tmp_path):

@@ -19,19 +19,31 @@ TABLE = {
     'gta2cs_advseg': ('gta2cs_512', 'deeplabv2', 'advseg', 'sgd+adam'),
     'gta2cs_dacs': ('gta2cs_512', 'deeplabv2', 'dacs', 'adamw'),
     'gta2cs_daformer': ('gta2cs_512', 'daformer', 'daformer', 'adamw mit'),
+    'gta2cs_daformer_cnn': ('gta2cs_512', 'deeplabv2', 'daformer', 'adamw'),
     'gta2cs_hrda': ('gta2cs_1024', 'hrda mit', 'hrda', 'adamw mit'),
+    'gta2cs_hrda_cnn': ('gta2cs_1024', 'hrda deeplabv2', 'hrda', 'adamw'),
     'gta2cs_mic': ('gta2cs_1024', 'hrda mit', 'mic', 'adamw mit'),
+    'gta2cs_mic_cnn': ('gta2cs_1024', 'hrda deeplabv2', 'mic', 'adamw'),
+    'gta2cs_mic_daformer': ('gta2cs_512', 'daformer', 'mic', 'adamw mit'),
     'gta2cs_quadmix': ('gta2cs_1024', 'hrda mit', 'quadmix', 'adamw mit'),
     'gta2cs_quadmix_cnn': ('gta2cs_1024', 'hrda deeplabv2', 'quadmix', 'adamw'),
     'gta2cs_quadmix_dinov2': ('gta2cs_512', 'dinov2', 'quadmix', 'adamw vit'),
     'syn2cs_source_only': ('syn2cs_512', 'deeplabv2', 'source_only', 'sgd'),
     'syn2cs_daformer': ('syn2cs_512', 'daformer', 'daformer', 'adamw mit'),
+    'syn2cs_daformer_cnn': ('syn2cs_512', 'deeplabv2', 'daformer', 'adamw'),
     'syn2cs_hrda': ('syn2cs_1024', 'hrda mit', 'hrda', 'adamw mit'),
+    'syn2cs_hrda_cnn': ('syn2cs_1024', 'hrda deeplabv2', 'hrda', 'adamw'),
     'syn2cs_mic': ('syn2cs_1024', 'hrda mit', 'mic', 'adamw mit'),
+    'syn2cs_mic_cnn': ('syn2cs_1024', 'hrda deeplabv2', 'mic', 'adamw'),
+    'syn2cs_mic_daformer': ('syn2cs_512', 'daformer', 'mic', 'adamw mit'),
     'syn2cs_quadmix': ('syn2cs_1024', 'hrda mit', 'quadmix', 'adamw mit'),
     'syn2cs_quadmix_cnn': ('syn2cs_1024', 'hrda deeplabv2', 'quadmix', 'adamw'),
+    'cs2acdc_daformer': ('cs2acdc_512', 'daformer', 'daformer', 'adamw mit'),
+    'cs2acdc_hrda': ('cs2acdc_1024', 'hrda mit', 'hrda', 'adamw mit'),
     'cs2acdc_mic': ('cs2acdc_1024', 'hrda mit', 'mic', 'adamw mit'),
     'cs2acdc_quadmix': ('cs2acdc_1024', 'hrda mit', 'quadmix', 'adamw mit'),
+    'cs2dz_daformer': ('cs2dz_512', 'daformer', 'daformer', 'adamw mit'),
+    'cs2dz_hrda': ('cs2dz_1024', 'hrda mit', 'hrda', 'adamw mit'),
     'cs2dz_mic': ('cs2dz_1024', 'hrda mit', 'mic', 'adamw mit'),
     'cs2dz_quadmix': ('cs2dz_1024', 'hrda mit', 'quadmix', 'adamw mit')}
 # What a config changes in the recipe of its method.
@@ -39,6 +51,8 @@ CHANGES = {
     'gta2cs_quadmix_cnn': dict(mixing=('QuadMix', 7000, 0.9, 2, 2)),
     'syn2cs_quadmix_cnn': dict(mixing=('QuadMix', 6001, 0.9, 2, 2)),
     'gta2cs_quadmix_dinov2': dict(feature_distance=None, masking=(32, 0.7, 'target'), sampling=(0.01, 3000, 0.5)),
+    **dict.fromkeys(('gta2cs_mic_daformer', 'syn2cs_mic_daformer'),
+                    dict(masking=(32, 0.7, 'target'), sampling=(0.01, 3000, 0.5))),
     **dict.fromkeys(('cs2acdc_mic', 'cs2acdc_quadmix', 'cs2dz_mic', 'cs2dz_quadmix'),
                     dict(masking=(64, 0.7, 'mixed')))}
 
@@ -52,7 +66,10 @@ DATA = {
     'gta2cs_1024': ('GTA', (2560, 1440), 'Cityscapes', (2048, 1024), 1024, HRDA_MARGINS, GTA_RARE, 50),
     'syn2cs_512': ('Synthia', (1280, 760), 'Cityscapes', (1024, 512), 512, ROWS_512, SYN_RARE, 10),
     'syn2cs_1024': ('Synthia', (2560, 1520), 'Cityscapes', (2048, 1024), 1024, HRDA_MARGINS, SYN_RARE, 10),
+    # As published, DAFormer's rows here too.
+    'cs2acdc_512': ('Cityscapes', (1024, 512), 'ACDC', (960, 540), 512, ROWS_512, CS_RARE, 50),
     'cs2acdc_1024': ('Cityscapes', (2048, 1024), 'ACDC', (1920, 1080), 1024, {}, CS_RARE, 50),
+    'cs2dz_512': ('Cityscapes', (1024, 512), 'DarkZurich', (960, 540), 512, ROWS_512, CS_RARE, 50),
     'cs2dz_1024': ('Cityscapes', (2048, 1024), 'DarkZurich', (1920, 1080), 1024, {}, CS_RARE, 50)}
 THINGS = {6, 7, 11, 12, 13, 14, 15, 16, 17, 18}
 
@@ -70,8 +87,8 @@ HRDA = ((0.5, 1.0), (512, 512), 0.1)
 
 # The recipes, in the terms of `recipe` below.
 NOTHING = dict(domains=('source', 'target'), ema=None, threshold=None, use_margins=None, mixing=None,
-               photometric=False, masking=None, feature_distance=None, alignment=None, sampling=None, long_tail=None)
-DAFORMER = {**NOTHING, **dict(ema=0.999, threshold=0.968, use_margins=True, mixing=('ClassMix', ), photometric=True,
+               photometric=None, masking=None, feature_distance=None, alignment=None, sampling=None, long_tail=None)
+DAFORMER = {**NOTHING, **dict(ema=0.999, threshold=0.968, use_margins=True, mixing=('ClassMix', ), photometric='kornia',
                               feature_distance=(0.005, 0.75), sampling=(0.01, 3000, 0.5))}
 MIC = {**DAFORMER, **dict(sampling=(0.01, 3000, 2), masking=(64, 0.7, 'target'))}
 METHODS = {
@@ -82,7 +99,8 @@ METHODS = {
     'daformer': DAFORMER,
     'hrda': {**DAFORMER, **dict(sampling=(0.01, 3000, 2))},
     'mic': MIC,
-    'quadmix': {**MIC, **dict(mixing=('QuadMix', 6000, 0.9, 2, 2), long_tail=(2, 2))}}
+    'quadmix': {**MIC, **dict(mixing=('QuadMix', 6000, 0.9, 2, 2), photometric='torchvision',
+                              long_tail=(2, 2))}}
 
 ADAMW = dict(type='AdamW', lr=6e-5, betas=(0.9, 0.999), weight_decay=0.01, fused=True)
 SGD = dict(type='SGD', lr=0.0025, momentum=0.9, weight_decay=5e-4)
@@ -123,11 +141,16 @@ def test_the_table_has_every_published_config():
 
 def margins(dataset, size):
     """What PseudoMargins takes away, in pixels of the resized image."""
-    transform, known = step(dataset.pipeline, 'PseudoMargins'), dataset_class(dataset).METAINFO.get('pseudo_margins')
+    transform = step(dataset.pipeline, 'PseudoMargins')
+    known = {**dataset_class(dataset).METAINFO, **dataset.get('metainfo', {})}.get('pseudo_margins')
     if transform is None or known is None:
         return {}
+    order = [entry.type for entry in dataset.pipeline]
+    if order.index('PseudoMargins') > order.index('RareClassCrop'):
+        size = step(dataset.pipeline, 'RareClassCrop').crop_size
     scale = size[0] / known['size'][0]
-    return {side: known[side] * scale for side in transform.get('sides', ('top', 'bottom', 'left', 'right'))}
+    found = {side: known[side] * scale for side in transform.get('sides', ('top', 'bottom', 'left', 'right'))}
+    return {side: pixels for side, pixels in found.items() if pixels}
 
 
 def dataset_class(dataset):
@@ -188,8 +211,7 @@ def recipe(config):
         use_margins=pseudo_labels.get('use_margins', True) if pseudo_labels else None,
         mixing=mixing and tuple(value for value in values(
             mixing, 'type', 'start_iter', 'confidence_threshold', 'source_classes', 'target_classes') if value),
-        # No value of its own: the defaults are the reference's, see test_defaults.
-        photometric=photometric is not None and set(photometric) == {'type'},
+        photometric=photometric and photometric.operations,
         masking=values(model.get('masking'), 'block_size', 'ratio', 'mode'),
         feature_distance=values(model.get('feature_distance'), 'weight', 'min_ratio'),
         alignment=values(model.get('alignment'), 'type', 'weight', 'channels'),
@@ -207,6 +229,9 @@ def test_recipe(name):
 
 
 def test_defaults():
+    # Nothing but the operations is set in the configs.
+    photometric = [load(name).model.get('photometric') for name in PUBLISHED]
+    assert all(set(config) == {'type', 'operations'} for config in photometric if config)
     change = MODELS.build(dict(type='PhotometricChange'))
     assert change.strength == dict(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.2)
     assert (change.jitter_probability, change.blur_probability, change.sigma) == (0.8, 0.5, (0.15, 1.15))

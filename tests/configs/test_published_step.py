@@ -25,6 +25,8 @@ VIDEO_PASSES = {
     'tps': ({'source', 'cross_frame'}, ) * 2,
     'quadmix': ({'source', 'cross_frame', 'mix'}, {'source', 'cross_frame', 'tss', 'tst'})}
 DISTANCE = {'daformer', 'hrda', 'mic', 'quadmix'}
+# What names of configs add to their method: a network, a protocol.
+VARIANTS = ('_rider_ignored', '_cnn', '_dinov2', '_accel', '_daformer')
 ALIGNMENT = {'minent': {'target.loss_entropy'},
              'advseg': {'target.loss_adversarial', 'discriminator.source', 'discriminator.target'}}
 
@@ -63,13 +65,15 @@ def train(config):
 def test_config_trains_and_validates(name, data, tmp_path):
     config = small_config(name, data, tmp_path / name)
     runner, logs, start = train(config)
-    method = name.split('_', 1)[1].removesuffix('_cnn').removesuffix('_dinov2')
+    method = name.split('_', 1)[1]
+    for variant in VARIANTS:
+        method = method.removesuffix(variant)
     expected = (VIDEO_PASSES if name in VIDEO and method in VIDEO_PASSES else PASSES)[method]
     assert len(logs) == 2
     for log, passes in zip(logs, expected, strict=True):
         assert all(math.isfinite(value) for value in log.values()), log
         assert {key.split('.')[0] for key in log if '.' in key} == passes
-        assert ('source.decode.hr.loss_ce' in log) == (config.model.student.type == 'HRDAEncoderDecoder')
+        assert ('source.decode.hr.loss_ce' in log) == (config.model.student.decode_head.type == 'HRDAHead')
         assert ('source.loss_feature_distance' in log) == (
             method in DISTANCE and not name.endswith('dinov2') and config.model.type == 'DomainAdapter')
         assert ALIGNMENT.get(method, set()) <= log.keys()
@@ -82,7 +86,7 @@ def test_config_trains_and_validates(name, data, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', ['viper2csseq_mic', 'synseq2csseq_tps'])
+@pytest.mark.parametrize('name', ['viper2csseq_mic', 'viper2csseq_hrda_accel_cnn', 'synseq2csseq_tps'])
 def test_image_and_video_networks_are_tested_for_consistency(name, data, tmp_path):
     config = small_config(name, data, tmp_path / name)
     for flow in (config.test_evaluator[1].flow, config.test_evaluator[1].backward):

@@ -12,7 +12,7 @@ import udass.datasets  # noqa: F401  (registers the data sets)
 PROJECT = Path(__file__).resolve().parents[2]
 CLASSES = ('ground', 'tree', 'lamp')
 PALETTE = [[100, 100, 100], [0, 120, 0], [250, 250, 0]]
-RARE_CLASSES = [dict(name='lamp', weight=1.0, min_pixels=3)]
+RARE_CLASSES = [dict(name='lamp', weight=1, min_pixels=3)]
 
 
 @pytest.fixture(autouse=True)

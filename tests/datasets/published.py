@@ -72,6 +72,15 @@ def write_viper(root: Path, split: str = 'train', sequence: str = '001', frames=
         write_png(root / f'{split}/cls/{name}.png', id_columns(ids, *size))
 
 
+def write_bdd_vid(root: Path, split: str = 'train', video: str = '53f06672-e942bc38', ids=(0, 12, 13, 255),
+                  size=(64, 36), labelled: bool = True) -> None:
+    """Frames 303 to 311 of a video, the train ids of frame 307."""
+    for number in range(303, 312):
+        write_png(root / f'{split}/images/{video}_{number}.jpg', picture(*size))
+    if labelled:
+        write_png(root / f'{split}/labels/{video}_307.png', id_columns(ids, *size))
+
+
 def write_synthia_seq(root: Path, sequence: str = 'SEQS-04-DAWN', frames=range(3), ids=(3, 4, 11, 22),
                       size=(64, 38)) -> None:
     for number in frames:

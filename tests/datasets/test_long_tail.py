@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 from udass.datasets import DrawSampler, LongTailDataset
 
 CROP = (dict(type='RareClassCrop', crop_size=(16, 24)), )
-TREE, LAMP = dict(name='tree', weight=3.0, min_pixels=10), dict(name='lamp', weight=1.0, min_pixels=3)
+TREE, LAMP = dict(name='tree', weight=3, min_pixels=10), dict(name='lamp', weight=1, min_pixels=3)
 
 
 def describe(dataset, count, seed=0):
@@ -29,6 +29,33 @@ def test_classes_are_drawn_by_weight(filled_scenes):
     dataset = LongTailDataset(filled_scenes.config(transforms=CROP), classes=[TREE, LAMP])
     drawn = [info['paste_class'] for info in describe(dataset, 2000)]
     assert drawn.count(1) / 2000 == pytest.approx(0.75, abs=0.04)
+
+
+def test_an_iteration_draws_without_replacement(filled_scenes):
+    # The list is tree, tree, tree, lamp: two of it are the lamp twice never, the tree twice in 3/4 * 2/3 of all cases.
+    dataset = LongTailDataset(filled_scenes.config(transforms=CROP), classes=[TREE, LAMP], draws=2, images_per_draw=3)
+    drawn = [info['paste_class'] for info in describe(dataset, 6000)]
+    pairs = [(drawn[start], drawn[start + 3]) for start in range(0, 6000, 6)]
+    assert all(len(set(drawn[start:start + 3])) == 1 for start in range(0, 6000, 3))
+    assert pairs.count((2, 2)) == 0 and pairs.count((1, 1)) / 1000 == pytest.approx(0.5, abs=0.05)
+    assert pairs.count((1, 2)) / 1000 == pytest.approx(0.25, abs=0.05)
+
+
+def test_more_draws_than_entries_start_the_list_again(filled_scenes):
+    dataset = LongTailDataset(filled_scenes.config(transforms=CROP), classes=[dict(TREE, weight=1), LAMP], draws=3)
+    drawn = [info['paste_class'] for info in describe(dataset, 60)]
+    assert all(set(drawn[start:start + 2]) == {1, 2} and drawn[start + 2] == drawn[start]
+               for start in range(0, 60, 3))
+
+
+def test_draws_depend_on_the_position_alone(filled_scenes):
+    dataset = LongTailDataset(filled_scenes.config(transforms=CROP), classes=[TREE, LAMP], draws=2, images_per_draw=2)
+    sampler = DrawSampler(dataset, seed=0, stream='long_tail')
+    sampler.skip(33)
+    resumed = [dataset.describe(draw) for draw in islice(sampler, 20)]
+    paths = [(info['paste_class'], info['img_path']) for info in describe(dataset, 53)]
+    assert [(info['paste_class'], info['img_path']) for info in resumed] == paths[33:]
+    assert paths != [(info['paste_class'], info['img_path']) for info in describe(dataset, 53, seed=1)]
 
 
 def test_files_have_enough_of_the_class(filled_scenes):
@@ -53,7 +80,7 @@ def test_samples_show_the_class_and_say_which(filled_scenes):
 
 
 def test_a_class_without_files_is_left_out(filled_scenes):
-    much = dict(LAMP, min_pixels=100, weight=1000.0)
+    much = dict(LAMP, min_pixels=100, weight=1000)
     dataset = LongTailDataset(filled_scenes.config(transforms=CROP), classes=[TREE, much])
     assert {info['paste_class'] for info in describe(dataset, 20)} == {1}
 
@@ -71,7 +98,9 @@ def test_a_data_set_without_the_list_says_so(filled_scenes):
 
 @pytest.mark.parametrize('arguments, message', [
     (dict(classes=[dict(LAMP, name='sign')]), r"LongTailDataset: rare_classes names \['sign'\]"),
-    (dict(images_per_draw=0), 'images_per_draw must be 1 or larger, got 0'),
+    (dict(images_per_draw=0), 'draws and images_per_draw must be 1 or larger, got 1 and 0'),
+    (dict(draws=0), 'draws and images_per_draw must be 1 or larger, got 0 and 1'),
+    (dict(classes=[dict(LAMP, weight=1.5)]), 'integer weight of 1 or more'),
 ])
 def test_bad_arguments(filled_scenes, arguments, message):
     with pytest.raises(ValueError, match=message):

@@ -7,12 +7,14 @@ import pytest
 
 from tests.datasets.published import (
     id_columns,
+    write_bdd_vid,
     write_cityscapes_snippet,
     write_png,
     write_synthia_seq,
     write_viper,
 )
 from udass.datasets import (
+    BDDVid,
     CamVidVideo,
     CityscapesSeq,
     DrawSampler,
@@ -46,7 +48,16 @@ def seen(labels) -> list[int]:
 
 @pytest.mark.parametrize('table, published, listed', [
     (BENCHMARKS['viper'].from_cityscapes, FROM_CITYSCAPES['viper'], {*range(34), 255}),
+    (BENCHMARKS['viper_rider_ignored'].from_cityscapes,
+     {raw: new for raw, new in FROM_CITYSCAPES['viper'].items() if raw != 25}, {*range(34), 255}),
     (BENCHMARKS['synthia_seq'].from_cityscapes, FROM_CITYSCAPES['synthia_seq'], {*range(34), 255}),
+    # UnifiedVideoDA ignores wall, pole, rider and train of the 19; for SYNTHIA-Seq wall, terrain, truck, bus, train,
+    # motorcycle and bicycle, and fence, which is trained here but not reported.
+    (BENCHMARKS['viper'].from_train_ids(),
+     {0: 0, 1: 1, 2: 2, 4: 3, 6: 4, 7: 5, 8: 6, 9: 7, 10: 8, 11: 9, 13: 10, 14: 11, 15: 12, 17: 13, 18: 14},
+     {*range(19), 255}),
+    (BENCHMARKS['synthia_seq'].from_train_ids(),
+     {0: 0, 1: 1, 2: 2, 4: 3, 5: 4, 6: 5, 7: 6, 8: 7, 10: 8, 11: 9, 12: 10, 13: 11}, {*range(19), 255}),
     (Viper.LABEL_TABLE, FROM_VIPER, {*range(32), 255}), (SynthiaSeq.LABEL_TABLE, FROM_SYNTHIA, {*range(23)})])
 def test_tables_list_every_id_of_the_coding(table, published, listed):
     assert set(table) == listed
@@ -62,6 +73,48 @@ def test_lists_and_protocols_are_those_of_the_benchmarks():
     assert len(Viper.METAINFO['classes']) == 15 and Viper.METAINFO['protocols'] == {}
     assert set(SynthiaSeq.METAINFO['classes']) - set(SynthiaSeq.METAINFO['protocols']['mIoU11']) == {'fence'}
     assert len(SynthiaSeq.METAINFO['classes']) == 12
+
+
+# --------------------------------------------------------------------------- BDDVid
+
+def build_bdd(root, **changes):
+    return BDDVid(**{**dict(data_root=str(root), split='val_orig_10k', benchmark='viper'), **changes})
+
+
+def test_the_clips_of_bddvid_are_two_numbers_apart_and_end_at_its_labelled_frame(tmp_path):
+    for video in ('53f06672-e942bc38', 'a110e9ed-9e1e288a'):
+        write_bdd_vid(tmp_path, 'val_orig_10k', video)
+    dataset = build_bdd(tmp_path, past=1, pipeline=LOAD, test_mode=True)
+    assert names(dataset) == [[f'{video}_{number}.jpg' for number in (307, 305, 305, 303)]
+                              for video in ('53f06672-e942bc38', 'a110e9ed-9e1e288a')]
+    assert names(dataset, 'label_paths')[0] == ['53f06672-e942bc38_307.png', None, None, None]
+    # Road, rider (no class of VIPER), car, ignored.
+    assert seen(dataset[0]['gt_seg_map']) == [0, 10, 255] and 'gt_seg_map_1' not in dataset[0]
+    assert seen(build_bdd(tmp_path, benchmark='synthia_seq', pipeline=LOAD)[0]['gt_seg_map']) == [0, 10, 11, 255]
+    assert dataset.metainfo['classes'] == Viper.METAINFO['classes']
+    report = check_dataset(build_bdd(tmp_path, pipeline=LOAD))
+    assert report.problems == () and report.images == 2
+
+
+def test_bddvid_is_a_target_without_labels(tmp_path):
+    write_bdd_vid(tmp_path, labelled=False)
+    dataset = build_bdd(tmp_path, split='train', labelled=False, pipeline=LOAD[:1])
+    assert names(dataset) == [['53f06672-e942bc38_307.jpg', '53f06672-e942bc38_305.jpg']]
+    assert len(dataset[0]['other_frames']) == 1 and 'seg_map_path' not in dataset.get_data_info(0)
+
+
+def test_what_is_missing_of_bddvid_is_named(tmp_path):
+    write_bdd_vid(tmp_path, 'val_orig_10k')
+    with pytest.raises(ValueError, match=r"BDDVid: benchmark is one of .*, got 'gta'"):
+        build_bdd(tmp_path, benchmark='gta')
+    with pytest.raises(FileNotFoundError, match='Unpack the videos of BDD100K'):
+        build_bdd(tmp_path, split='train')
+    (tmp_path / 'val_orig_10k/images/53f06672-e942bc38_305.jpg').unlink()
+    with pytest.raises(FileNotFoundError, match=r'_305\.jpg is missing; it lies 1 frame\(s\) before'):
+        build_bdd(tmp_path)
+    (tmp_path / 'val_orig_10k/images/53f06672-e942bc38_307.jpg').unlink()
+    with pytest.raises(ValueError, match='Only frames <video>_307 are used; found for example'):
+        build_bdd(tmp_path)
 
 
 # --------------------------------------------------------------------------- Cityscapes-Seq
@@ -86,6 +139,8 @@ def test_the_labelled_frame_of_a_snippet_is_the_one_that_gtfine_names(cityscapes
     sample = dataset[0]
     # Road, rider as person, car, unlabelled.
     assert seen(sample['gt_seg_map']) == [0, 9, 10, 255] and 'gt_seg_map_1' not in sample
+    ignored = build_cityscapes(cityscapes, benchmark='viper_rider_ignored', pipeline=LOAD)
+    assert seen(ignored[0]['gt_seg_map']) == [0, 10, 255] and ignored.metainfo['classes'] == dataset.metainfo['classes']
 
 
 def test_the_same_frames_are_a_target_without_labels(cityscapes):
@@ -133,7 +188,7 @@ def test_the_frame_before_each_labelled_one_is_tested_for_consistency(cityscapes
 @pytest.mark.parametrize('wrong, message', [
     (dict(frame_before=True, test_mode=False), 'needs labelled=True and test_mode=True, got True and False'),
     (dict(frame_before=True, labelled=False), 'needs labelled=True and test_mode=True, got False and True'),
-    (dict(benchmark='gta'), r"benchmark is one of \['synthia_seq', 'viper'\], got 'gta'"),
+    (dict(benchmark='gta'), r"benchmark is one of \['synthia_seq', 'viper', 'viper_rider_ignored'\], got 'gta'"),
     (dict(every_frame=True), 'every_frame=True needs labelled=False'),
     (dict(metainfo=dict(classes=('a', ))), 'the benchmark sets the classes')])
 def test_impossible_wishes(cityscapes, wrong, message):

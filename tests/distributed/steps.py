@@ -81,8 +81,8 @@ def fixed_choices():
             mock.patch('udass.uda.mixing.quadmix.choose_classes', _first_classes), \
             mock.patch('udass.uda.masking.draw_blocks', _checkerboard), \
             mock.patch.object(HRDAEncoderDecoder, 'draw_crop_box', lambda *args: Box(16, 48, 16, 48)), \
-            mock.patch.object(PhotometricChange, 'draw', lambda self, number, generator: PhotometricDraw(
-                jitter=[change.jitter] * number, sigma=[change.sigma] * number)):
+            mock.patch.object(PhotometricChange, 'draw',
+                              lambda self, number, generator, decision=None: [change] * number):
         yield
 
 

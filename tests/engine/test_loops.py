@@ -31,9 +31,15 @@ def test_each_domain_gets_a_wrapped_dataset_and_a_stream_of_its_own():
 def test_long_tail_batches_hold_draws_times_mixes_times_source_batch_images():
     configs = domain_configs({'source': LOADER}, ('source',), long_tail={'draws': 3, 'mixes': 2})
     assert configs['long_tail']['batch_size'] == 3 * 2 * 2
-    assert configs['long_tail']['dataset'] == {'type': 'LongTailDataset', 'images_per_draw': 2 * 2,
+    assert configs['long_tail']['dataset'] == {'type': 'LongTailDataset', 'draws': 3, 'images_per_draw': 2 * 2,
                                                'dataset': {'type': 'ToyDataset'}}
     assert configs['long_tail']['sampler']['stream'] == 'long_tail'
+
+
+def test_long_tail_images_may_have_a_pipeline_of_their_own():
+    configs = domain_configs({'source': LOADER}, ('source', ), long_tail={'pipeline': [{'type': 'LoadImage'}]})
+    assert configs['long_tail']['dataset']['dataset'] == {'type': 'ToyDataset', 'pipeline': [{'type': 'LoadImage'}]}
+    assert configs['source']['dataset']['dataset'] == LOADER['dataset'] == {'type': 'ToyDataset'}
 
 
 def test_a_stream_that_starts_late_is_not_read_before_and_resumes_where_it_was():

@@ -50,6 +50,18 @@ def test_what_belongs_to_a_child_is_refused_beside_the_children():
             build(student=SGD, alignment=ADAM, **{option: value})
 
 
+def test_a_discriminator_may_be_trained_by_the_students_optimizer_too():
+    model = Model()
+    model.alignment.train_with_student = True
+    init_default_scope('mmseg')
+    config = dict(constructor='ChildOptimWrapperConstructor', student=SGD, alignment=ADAM)
+    groups = build_optim_wrapper(model, config)['student'].optimizer.param_groups
+    assert groups[-1]['params'] == list(model.alignment.parameters()) and groups[-1]['lr'] == SGD['optimizer']['lr']
+    with pytest.raises(ValueError, match='train_with_student .* fp16 .* train in bf16'):
+        build_optim_wrapper(model, dict(config, student=dict(SGD, type='MixedPrecisionOptimWrapper', dtype='fp16')))
+    build_optim_wrapper(model, dict(config, student=dict(SGD, type='MixedPrecisionOptimWrapper', dtype='bf16')))
+
+
 def test_paramwise_options_belong_to_a_child():
     with pytest.raises(ValueError, match=r'optim_wrapper.student.paramwise_cfg'):
         build(student=SGD, alignment=ADAM, paramwise_cfg=dict(bias_lr_mult=2.0))

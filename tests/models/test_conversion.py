@@ -139,7 +139,7 @@ def test_source_must_be_what_the_keys_show(daformer):
     _, published = daformer
     with pytest.raises(ValueError, match='--from mit expects: MiT weights or .*the keys are those of: segmentor'):
         convert(published, source='mit')
-    with pytest.raises(ValueError, match='no scale attention'):
+    with pytest.raises(ValueError, match='no decoder of two scales'):
         convert(published, source='hrda')
     with pytest.raises(ValueError, match='source is one of mit, daformer'):
         convert(published, source='dacs')

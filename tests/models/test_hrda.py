@@ -42,6 +42,65 @@ def test_fusion_by_hand():
     torch.testing.assert_close(everywhere, torch.tensor([[[row, row]]]))
 
 
+def test_one_attention_for_all_classes_or_for_all_cells_by_hand():
+    """Two classes of one context cell, and a detail everywhere: (1 - a) * context + a * detail."""
+    context, detail = torch.tensor([[[[2.0]], [[-4.0]]]]), torch.tensor([10.0, 6.0]).view(1, 2, 1, 1).expand(1, 2, 2, 2)
+    boxes = dict(context_box=Box(0, 1, 0, 1), detail_box=Box(0, 2, 0, 2), ratio=2)
+    expected = torch.tensor([0.75 * 2 + 0.25 * 10, 0.75 * -4 + 0.25 * 6]).view(1, 2, 1, 1).expand(1, 2, 2, 2)
+    torch.testing.assert_close(fuse_scales(context, torch.full((1, 1, 1, 1), 0.25), detail, **boxes), expected)
+    torch.testing.assert_close(fuse_scales(context, 0.25, detail, **boxes), expected)
+    # A number, too, counts inside the box only: the row of `test_fusion_by_hand`.
+    fused = fuse_scales(torch.tensor([[[[2.0, 4.0]]]]), 0.5, torch.full((1, 1, 2, 2), 10.0), Box(0, 1, 0, 1),
+                        Box(0, 2, 0, 2), ratio=2)
+    torch.testing.assert_close(fused[0, 0, 0], torch.tensor([1 + 0.5 * 10, 1.75 + 0.375 * 10, 3.25, 4.0]))
+
+
+@pytest.mark.filterwarnings('ignore:threshold is not defined')
+def test_networks_of_one_attention_map_and_of_a_fixed_one():
+    """The published variants: a decoder of one channel, and none at all."""
+    images, labels, weights = batch((96, 128))
+    single = hrda_with(scale_attention=daformer_head(fusion='conv') | dict(num_classes=1))
+    context = single._features(images, 0.5)
+    assert single.decode_head.attention(context).shape == (2, 1, 12, 16)
+    fixed = hrda_with(scale_attention=None, fixed_attention=0.5)
+    assert not [name for name, _ in fixed.named_parameters() if 'attention' in name]
+    assert fixed.decode_head.attention(context) == 0.5
+    for network in (single, fixed):
+        assert network.eval().encode_decode(images, []).shape == (2, CLASSES, 96, 128)
+        losses = network(images, samples(labels, weights), mode='loss', crop_box=(0, 64, 0, 64))
+        sum(losses.values()).backward()
+        assert all(parameter.grad is not None for parameter in network.decode_head.parameters())
+
+
+@torch.no_grad()
+def test_details_side_by_side():
+    """A fixed attention of 1 shows the detail alone: four windows of 64 in 128, each in its own place."""
+    network = hrda_with(dict(overlapping_slide=False), scale_attention=None, fixed_attention=1.0).eval()
+    images = batch((128, 128))[0]
+    quarters = [[network.decode_head(network._features(images[..., y:y + 64, x:x + 64], 1.0)) for x in (0, 64)]
+                for y in (0, 64)]
+    detail = torch.cat([torch.cat(row, dim=3) for row in quarters], dim=2)
+    torch.testing.assert_close(network.encode_decode(images, []), network._enlarge(detail, (128, 128)))
+    network.overlapping_slide = True
+    assert (network.encode_decode(images, []) - network._enlarge(detail, (128, 128))).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize('changes, message', [
+    (dict(fixed_attention=0.5), 'either by a learned scale_attention or by a fixed_attention'),
+    (dict(scale_attention=None), 'either by a learned scale_attention or by a fixed_attention'),
+    (dict(scale_attention=None, fixed_attention=1.5), r'in \[0, 1\]; got 1.5'),
+    (dict(scale_attention=None, fixed_attention=-0.5), r'in \[0, 1\]; got -0.5')])
+def test_an_attention_that_makes_no_sense_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        hrda_with(**changes)
+
+
+def hrda_with(segmentor=None, **head_changes):
+    """HRDA with other options of the segmentor and of its head."""
+    head = dict(type='HRDAHead', head=daformer_head(), scale_attention=daformer_head(fusion='conv'))
+    return hrda(decode_head={**head, **head_changes}, **(segmentor or {}))
+
+
 @pytest.mark.parametrize('size', SIZES)
 @torch.no_grad()
 def test_scores_of_any_size(network, size):
@@ -219,7 +278,7 @@ def test_settings_that_do_not_fit():
         cell_sizes((1.0, 0.5), 4)
     with pytest.raises(ValueError, match=r'crop_size must be multiples of 8 .*got \(60, 64\)'):
         hrda(crop_size=(60, 64))
-    with pytest.raises(ValueError, match='num_classes must be that of the head, 4; got 5'):
+    with pytest.raises(ValueError, match='that of the head, 4, or 1 for one map that all classes share; got 5'):
         hrda(decode_head=dict(type='HRDAHead', head=daformer_head(),
                               scale_attention={**daformer_head(fusion='conv'), 'num_classes': 5}))
     with pytest.raises(TypeError, match='SegformerHead does not have it'):

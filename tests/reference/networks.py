@@ -64,9 +64,8 @@ def build(segmentor: dict) -> nn.Module:
     return MODELS.build(segmentor)
 
 
-def reference_network(name: str, golden: Golden, expected: dict, **changes: object) -> nn.Module:
-    """Our network of a golden file, holding the reference's weights; ``changes`` go into the segmentor's config."""
-    weights = reference_weights(golden, expected)
+def reference_segmentor(name: str, golden: Golden, expected: dict) -> dict:
+    """Config of our network of a golden file."""
     segmentor = segmentor_config(_BASE[name])
     if segmentor.backbone.type == 'MiT':
         segmentor.backbone.variant = 'b0'
@@ -76,13 +75,19 @@ def reference_network(name: str, golden: Golden, expected: dict, **changes: obje
         segmentor.backbone.depth = 50
     if name == 'segformer_mitb0':
         # The reference's model file has 768 channels whatever the backbone.
-        segmentor.decode_head.channels = len(weights['decode_head.linear_pred.weight'][0])
+        segmentor.decode_head.channels = len(reference_weights(golden, expected)['decode_head.linear_pred.weight'][0])
     if name == 'deeplabv2_r50':
         segmentor.decode_head.dilations = (6, 12, 18, 24)
     if 'crop_box' in expected:
         y1, y2, x1, x2 = expected['crop_box'].tolist()
         segmentor.crop_size = (y2 - y1, x2 - x1)
+    return segmentor
+
+
+def reference_network(name: str, golden: Golden, expected: dict, **changes: object) -> nn.Module:
+    """Our network of a golden file, holding the reference's weights; ``changes`` go into the segmentor's config."""
+    segmentor = reference_segmentor(name, golden, expected)
     segmentor.update(changes)
     network = build(segmentor)
-    load_strictly(network, convert(weights).weights, name)
+    load_strictly(network, convert(reference_weights(golden, expected)).weights, name)
     return network

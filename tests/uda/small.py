@@ -26,9 +26,9 @@ DAFORMER = dict(**TEACHER, mixing=dict(type='ClassMix'), feature_distance=dict(t
 MIC = dict(**DAFORMER, masking=dict(type='BlockMasking', block_size=8))
 QUADMIX = dict(MIC, mixing=dict(type='QuadMix'))
 TPS = dict(type='VideoAdapter', ema=dict(type='EMA', alpha=0.0),
-           pseudo_labels=dict(type='CrossFramePseudoLabels', flip=True),
-           cross_frame=dict(type='CrossFramePass', rescale=(0.8, 1.2),
-                            photometric=dict(type='PhotometricChange', grey_probability=0.5)))
+           pseudo_labels=dict(type='CrossFramePseudoLabels', flip_probability=0.5),
+           cross_frame=dict(type='CrossFramePass', rescale=(0.8, 1.2)),
+           strong_augmentation=dict(type='StrongAugmentation', grey_probability=0.5), match_histograms=True)
 VIDEO = dict(type='VideoAdapter', ema=dict(type='EMA', alpha=0.9), pseudo_labels=dict(type='CrossFramePseudoLabels'),
              cross_frame=dict(type='CrossFramePass', scale=0.2), mixing=dict(type='VideoQuadMix', tst_scale=0.2),
              centroid_alignment=dict(type='CentroidAlignment'), match_histograms=True)

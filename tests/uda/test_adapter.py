@@ -220,7 +220,7 @@ def test_gradient_accumulation_is_refused():
 
 
 @pytest.mark.parametrize(('mixing', 'classes', 'message'), [
-    ('ClassMix', [3] * 8, 'ClassMix pastes no long-tail images'),
+    ('ClassMix', [3] * 8, 'this method pastes no long-tail images'),
     ('QuadMix', [3, 3, 5, 5], r'4 long-tail images of one class per draw .*set train_cfg.long_tail.mixes=2'),
     ('QuadMix', [3] * 6, '4 long-tail images of one class per draw')])
 def test_long_tail_images_that_do_not_fit_the_mixing_are_refused(mixing, classes, message):

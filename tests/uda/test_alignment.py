@@ -71,10 +71,11 @@ def test_a_discriminator_learns_to_tell_the_domains_apart():
     before = {name: value.clone() for name, value in alignment.named_parameters()}
     expected = {'discriminator.source': alignment(source).square().mean().item() / 2,
                 'discriminator.target': (alignment(target) - 1).square().mean().item() / 2}
-    first = train_discriminator(alignment, source, target, optimizer)
+    of_student = OptimWrapper(torch.optim.SGD(alignment.parameters(), lr=1.0))  # not used without train_with_student
+    first = train_discriminator(alignment, source, target, optimizer, of_student)
     assert {name: value.item() for name, value in first.items()} == pytest.approx(expected)
     for _ in range(60):
-        last = train_discriminator(alignment, source, target, optimizer)
+        last = train_discriminator(alignment, source, target, optimizer, of_student)
     assert sum(last.values()) < 0.05 * sum(first.values())
     assert alignment(source).mean() < 0.3 and alignment(target).mean() > 0.7
     assert all(not torch.equal(value, before[name]) for name, value in alignment.named_parameters())

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
@@ -83,7 +83,7 @@ def test_masking_alone_is_a_method():
     model, optimizer = build(dict(TEACHER, masking=dict(type='BlockMasking', block_size=8)))
     log = steps(model, optimizer)[-1]
     assert {key.split('.')[0] for key in log if '.' in key} == {'source', 'masked'}
-    with pytest.raises(ValueError, match='a method without mixing pastes no long-tail images'):
+    with pytest.raises(ValueError, match='this method pastes no long-tail images'):
         model.train_step(domains() | {'long_tail': batch(4, paste_class=3)}, optimizer)
 
 
@@ -166,6 +166,36 @@ def test_the_discriminator_learns_from_this_iterations_scores():
         steps(model, only_one, 1)
 
 
+def test_the_students_optimizer_may_move_the_discriminator_too():
+    components = dict(alignment=dict(type='AdversarialAlignment', channels=4, train_with_student=True))
+    model, _ = build(components)
+    # The discriminator's biases are enough to see both steps; Adam's first one is its rate, whatever the gradient.
+    optimizer = build_optim_wrapper(model, dict(
+        constructor='ChildOptimWrapperConstructor',
+        student=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.01)),
+        alignment=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, eps=1e-30))))
+    start, student, data = copy.deepcopy(model.alignment), copy.deepcopy(model.student), domains()
+    model.student.eval()  # nothing random: its scores can be computed again
+    student.eval()
+    model.train_step(data, optimizer)
+    for domain, number in (('source', 0), ('target', 1)):
+        frames = model.data_preprocessor.normalize(model.unlabelled_clip(data[domain]).frames[:, 0])
+        scores = torch.nn.functional.interpolate(student(frames, mode='tensor').detach(), size=(64, 64),
+                                                 mode='bilinear')
+        ((start(scores) - number).square().mean() / 2).backward()
+    for parameter, before in zip(model.alignment.parameters(), start.parameters(), strict=True):
+        stepped = before - 0.1 * (before.grad + 0.01 * before) - 1e-3 * before.grad.sign()
+        torch.testing.assert_close(parameter, stepped, rtol=1e-4, atol=2e-6)
+    # A second step of the student on no gradient: neither its momentum nor its decay is applied twice.
+    twin, _ = build(dict(alignment=dict(type='AdversarialAlignment', channels=4)))
+    twin.student.eval()
+    twin.train_step(data, build_optim_wrapper(twin, dict(
+        constructor='ChildOptimWrapperConstructor',
+        student=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.01)),
+        alignment=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3)))))
+    assert all(map(torch.equal, model.student.parameters(), twin.student.parameters()))
+
+
 def test_detail_crops_follow_the_steps_own_random_stream():
     boxes = []
     for seed in (3, 3, 4):
@@ -212,6 +242,28 @@ def test_only_masked_targets_change_their_colours(mode, recoloured):
     shown = target.frames[0 if mode == 'mixed' else 1]
     assert torch.equal(masked.frames[1], shown) != recoloured
     assert torch.equal(masked.frames[0], source.frames[0]) == (mode == 'mixed')
+
+
+def test_mixed_passes_share_the_decision_on_colours_and_nothing_else(monkeypatch):
+    model, optimizer = build(dict(QUADMIX, photometric=dict(type='PhotometricChange')))
+    changes, apply = [], type(model.photometric).apply
+    monkeypatch.setattr(type(model.photometric), 'apply',
+                        lambda self, frames, drawn: changes.append(drawn) or apply(self, frames, drawn))
+    steps(model, optimizer, number=12)
+    # Mixed and masked pass of the first iteration, which has no templates yet; then TSS, TST and masked pass.
+    tss, tst, masked = changes[2::3], changes[3::3], changes[4::3]
+    decisions = [[{(bool(draw.jitter), draw.sigma is not None) for draw in drawn} for drawn in passes]
+                 for passes in (tss, tst, masked)]
+    assert all(len(decision) == 1 for passes in decisions for decision in passes)
+    assert decisions[0] == decisions[1] != decisions[2] and len(set(map(tuple, decisions[0]))) > 1
+    # Factors, and in mixed passes widths of the blur, are drawn for each image anew.
+    mixed = [draw for drawn in (*tss, *tst) for draw in drawn]
+    jitters = [tuple(draw.jitter) for draw in mixed if draw.jitter]
+    sigmas = [draw.sigma for draw in mixed if draw.sigma is not None]
+    assert len(jitters) == len(set(jitters)) > 1 and len(sigmas) == len(set(sigmas)) > 1
+    # The masked pass changes its batch in one go: one order, one width.
+    assert all(first.sigma == second.sigma for first, second in masked)
+    assert all([name for name, _ in first.jitter] == [name for name, _ in second.jitter] for first, second in masked)
 
 
 def test_features_are_mixed_inside_the_mask_only():

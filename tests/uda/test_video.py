@@ -7,10 +7,11 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from tests.uda.small import FLOW_GUIDED, SEGMENTOR, TPS, VIDEO, batch, build, clips, data_of, video_domains
-from udass.flow.warping import warp
+from udass.flow.warping import resize_flow, warp
+from udass.models.segmentors.score_fusion import enlarge_scores
 from udass.uda.clip import IGNORE, Clip
 from udass.uda.passes import Pass
-from udass.uda.video import CentroidAlignment, CrossFramePass, CrossFramePseudoLabels, resize_clip
+from udass.uda.video import CentroidAlignment, CrossFramePass, CrossFramePseudoLabels, resize_frames
 
 RUNNING = dict(teacher_batch_statistics=False, ema=dict(type='EMA', alpha=0.9, copy_buffers=True))
 
@@ -53,39 +54,50 @@ def test_margins_have_no_weight():
     assert CrossFramePseudoLabels()(torch.randn(1, 2, 1, 2), valid=valid).weights.tolist() == [[[1, 0]]]
 
 
-class PixelTeacher:
-    """Scores are the colours of frame 0, plus the flow's dx in the third class: mirroring shows in both."""
-
-    def encode_decode(self, inputs, metas, flow):
-        return torch.cat([inputs[:, 0, :2], flow[:, :1], inputs[:, 0, 2:]], dim=1)
+def pixel_logits(inputs, flow, auxiliary):
+    """Logits are the colours of frame 0, plus the flow's dx in the third class: mirroring shows in both."""
+    return {'decode': torch.cat([inputs[:, 0, :2], flow[:, :1], inputs[:, 0, 2:]], dim=1)}, []
 
 
 def test_the_mirrored_teacher_sees_mirrored_motion():
     model, _ = build(TPS, FLOW_GUIDED)
     frames = torch.rand(2, 2, 3, 8, 8, generator=generator())
     flow = torch.rand(2, 2, 8, 8, generator=generator(1))
-    seen = []
-    model.teacher.encode_decode = lambda inputs, metas, flow: (
-        seen.append((inputs, flow)), PixelTeacher().encode_decode(inputs, metas, flow))[1]
-    mirrored = model.past_scores(frames, flow)
-    model.pseudo_labels.flip = False
-    plain = model.past_scores(frames, flow)
-    torch.testing.assert_close(seen[0][0], seen[1][0].flip(-1))
-    torch.testing.assert_close(mirrored[:, [0, 1, 3]], plain[:, [0, 1, 3]])
-    torch.testing.assert_close(mirrored[:, 2], -plain[:, 2])
+    seen, logits = [], {}
+    model.teacher.clip_logits = lambda inputs, flow, auxiliary: (seen.append(inputs),
+                                                                 pixel_logits(inputs, flow, auxiliary))[1]
+    for flip in (True, False):
+        model.pseudo_labels.draw_flip = lambda generator, flip=flip: flip
+        logits[flip] = model.past_logits(frames, flow)['decode']
+    torch.testing.assert_close(seen[0], seen[1].flip(-1))
+    torch.testing.assert_close(logits[True][:, [0, 1, 3]], logits[False][:, [0, 1, 3]])
+    torch.testing.assert_close(logits[True][:, 2], -logits[False][:, 2])
+
+
+def test_the_teacher_is_shown_a_mirrored_pair_as_often_as_asked():
+    labels, random = CrossFramePseudoLabels(flip_probability=0.5), generator()
+    drawn = [labels.draw_flip(random) for _ in range(400)]
+    assert 160 < sum(drawn) < 240
+    assert not CrossFramePseudoLabels().draw_flip(generator()) and CrossFramePseudoLabels(1.0).draw_flip(generator())
+    with pytest.raises(ValueError, match='flip_probability is in'):
+        CrossFramePseudoLabels(flip_probability=2)
 
 
 def test_a_target_clip_gets_labels_of_its_first_two_frames():
     model, _ = build(VIDEO, FLOW_GUIDED)
     loaded = clips(2, frames=4, labelled=False, seed=3)
-    past = 3 * torch.randn(2, 4, 64, 64, generator=generator())
-    model.past_scores = lambda frames, flow: past
+    main, other = (3 * torch.randn(2, 4, 16, 16, generator=generator(seed)) for seed in range(2))
+    model.past_logits = lambda frames, flow: {'decode': main, 'aux': other}
     clip = model.pseudo_labelled_clip(loaded)
     flow = torch.stack([sample.flow.data for sample in loaded['data_samples']]).unflatten(1, (3, 2))
+    past = enlarge_scores(main, (64, 64))
     assert torch.equal(clip.labels[:, 0], warp(past.softmax(1), flow[:, 1]).argmax(1))
     assert torch.equal(clip.labels[:, 1], past.argmax(1))
     assert (clip.labels[:, 2:] == IGNORE).all() and (clip.weights[:, 2:] == 0).all()
     assert torch.equal(clip.flow, flow)
+    # Of each decoder's own logits, at their size.
+    cells = [warp(logits.softmax(1), resize_flow(flow[:, 1], (16, 16))).argmax(1) for logits in (main, other)]
+    assert torch.equal(clip.cell_labels, torch.stack(cells, dim=1))
 
 
 def test_the_log_has_the_confidence_of_frame_t():
@@ -129,22 +141,24 @@ def test_a_source_with_one_label_per_clip_is_not_mixed():
         model.train_step(data, optimizer)
 
 
-def test_decoder_features_of_both_frames_are_mixed_within_their_own_masks():
+def test_decoder_features_of_frame_t_alone_are_mixed():
     model, optimizer = build(dict(VIDEO, feature_mixing=dict(type='FeatureMixing', own_share=0.0)), FLOW_GUIDED)
     model.train_step(data_of(model, 0), optimizer)
-    called = []
-    mix = model.feature_mixing.mix
+    called, pasted, fused = [], [], []
+    mix, passes = model.feature_mixing.mix, model.mixed_passes
     model.feature_mixing.mix = lambda network, others, masks: (called.append((others, masks)),
                                                                mix(network, others, masks))[1]
-    pasted = []
-    passes = model.mixed_passes
-    model.mixed_passes = lambda *args: (pasted.append(item.pasted) or item for item in passes(*args))
+    model.mixed_passes = lambda *args, **options: (pasted.append(item.pasted) or item
+                                                   for item in passes(*args, **options))
+    # After the hooks that mix.
+    fuse_layer = model.student.decode_head.fuse_layer
+    fuse_layer.register_forward_hook(lambda module, args, result: fused.append(args[0].detach()))
     model.train_step(data_of(model, 1), optimizer)
     (others, masks), = called
-    # The fusion layer is called for frame t first, then for t-1.
-    assert len(others) == len(masks) == 2 and pasted[1].shape[1] == 2
-    assert all(torch.equal(masks[frame], pasted[1][:, frame:frame + 1]) for frame in range(2))
-    assert not torch.equal(masks[0], masks[1])
+    assert len(others) == 2 and len(masks) == 1 and torch.equal(masks[0], pasted[1][:, :1])
+    # The fusion layer is called for frame t first, then for t-1: in the last two calls, those of TST.
+    inside = masks[0][..., ::4, ::4].expand_as(others[0])
+    assert torch.equal(fused[-2][inside], others[0][inside]) and not torch.equal(fused[-1], others[1])
 
 
 def test_a_batch_of_three_clips_equals_three_of_one():
@@ -165,28 +179,51 @@ def test_a_batch_of_three_clips_equals_three_of_one():
 
 # ------------------------------------------------------------------ the target pass
 
-def test_the_target_pass_changes_both_frames_alike():
-    clip = Clip(frames=torch.rand(1, 1, 3, 16, 16, generator=generator()).repeat(2, 2, 1, 1, 1) * 255,
-                labels=torch.zeros(2, 2, 16, 16, dtype=torch.long), weights=torch.ones(2, 2, 16, 16))
-    item = CrossFramePass(scale=0.2, photometric=dict(type='PhotometricChange', jitter_probability=1.0))(
-        clip, generator())
+def test_the_student_sees_both_frames_augmented_alike_and_the_template_as_it_is():
+    model, optimizer = build(dict(VIDEO, strong_augmentation=dict(type='StrongAugmentation', jitter_probability=1.0)),
+                             FLOW_GUIDED)
+    data = data_of(model, 0)
+    for name in ('source', 'target'):
+        for clip in data[name]['inputs']:
+            clip[:] = clip[:1]
+    model.keep_panels = True
+    model.train_step(data, optimizer)
+    shown, plain = model.panels['cross_frame']['frames'], model.panels['target']['frames'][:, :2]
+    assert torch.equal(shown[:, 0], shown[:, 1]) and not torch.equal(shown, plain)
+    assert torch.equal(model.mixing.bank.target.frames, plain)
+    # ClassMix, as there is no template yet: what is not of the source is of the augmented target.
+    mixed = model.panels['mix']
+    source = model.panels['source']['frames']
+    assert ((mixed['frames'] == source) | (mixed['frames'] == shown)).all()
+
+
+def cells(labels):
+    """A clip of one frame with labels at a quarter of its size."""
+    frames = torch.full((1, 2, 3, 64, 64), 7.0)
+    return Clip(frames=frames, labels=torch.full((1, 2, 64, 64), IGNORE), weights=torch.ones(1, 2, 64, 64),
+                flow=shift((64, 64), dx=4, dy=-2)[:, None], cell_labels=labels)
+
+
+def test_the_target_pass_learns_labels_at_the_size_of_the_logits():
+    labels = torch.randint(0, 4, (1, 2, 16, 16), generator=generator())
+    item = CrossFramePass(scale=0.2)(cells(labels), generator())
     assert (item.name, item.scale, item.auxiliary) == ('cross_frame', 0.2, True)
-    assert torch.equal(item.clip.frames[:, 0], item.clip.frames[:, 1])
-    assert not torch.equal(item.clip.frames, clip.frames)
+    assert item.clip.size == (64, 64) and torch.equal(item.clip.labels, labels[:, :1])
+    assert item.clip.weights.shape == (1, 1, 16, 16) and torch.equal(item.auxiliary_labels, labels[:, 1:])
+    whole = CrossFramePass(full_size=True)(cells(labels), generator())
+    assert whole.clip.labels.shape == whole.clip.weights.shape == (1, 1, 64, 64) and whole.auxiliary_labels is None
 
 
 def test_rescaling_scales_size_and_motion():
-    labels = torch.arange(4).reshape(1, 1, 2, 2).repeat_interleave(8, 2).repeat_interleave(8, 3)
-    clip = Clip(frames=torch.full((1, 2, 3, 16, 16), 7.0), labels=labels.repeat(1, 2, 1, 1),
-                weights=torch.ones(1, 2, 16, 16), flow=shift((16, 16), dx=4, dy=-2)[:, None])
-    item = CrossFramePass(rescale=(0.5, 0.5))(clip, generator())
-    assert item.clip.size == (8, 8)
-    torch.testing.assert_close(item.clip.flow[:, 0], shift((8, 8), dx=2, dy=-1))
-    assert torch.equal(item.clip.labels, clip.labels[..., ::2, ::2])
-    back = resize_clip(item.clip, (16, 24))
-    torch.testing.assert_close(back.flow[:, 0], shift((16, 24), dx=6, dy=-2))
-    sizes = {CrossFramePass(rescale=(0.8, 1.2))(clip, generator(seed)).clip.size[0] for seed in range(60)}
-    assert min(sizes) == 13 and max(sizes) == 19
+    item = CrossFramePass(rescale=(0.5, 0.5))(cells(torch.zeros(1, 1, 16, 16, dtype=torch.long)), generator())
+    assert item.clip.size == (32, 32) and item.clip.labels.shape == (1, 1, 16, 16)
+    torch.testing.assert_close(item.clip.flow[:, 0], shift((32, 32), dx=2, dy=-1))
+    back = resize_frames(item.clip, (64, 96))
+    torch.testing.assert_close(back.flow[:, 0], shift((64, 96), dx=6, dy=-2))
+    whole = cells(torch.zeros(1, 1, 16, 16, dtype=torch.long))
+    sizes = {CrossFramePass(rescale=(0.8, 1.2))(whole, generator(seed)).clip.size for seed in range(60)}
+    # Multiples of 8 from 0.8 x 64 = 51.2 to 1.2 x 64 = 76.8.
+    assert sizes == {(side, side) for side in (48, 56, 64, 72, 80)}
 
 
 @pytest.mark.parametrize('arguments', [dict(scale=0), dict(rescale=(1.2, 0.8)), dict(rescale=(0, 1))])
@@ -256,30 +293,41 @@ def test_only_the_target_pass_is_aligned_and_its_factor_is_its_own():
     assert logs[0.0]['cross_frame.loss_centroids'] == 0 < logs[1.0]['cross_frame.loss_centroids']
 
 
-def test_two_intervals_join_frame_t_with_two_frames():
-    model, optimizer = build(dict(VIDEO, centroid_alignment=dict(type='CentroidAlignment', intervals=2)), FLOW_GUIDED)
+def test_the_second_interval_is_a_pair_of_plain_frames():
+    model, optimizer = build(dict(VIDEO, centroid_alignment=dict(type='CentroidAlignment', intervals=2),
+                                  strong_augmentation=dict(type='StrongAugmentation')), FLOW_GUIDED)
     shown = []
     forward = model.student.forward
     model.student.forward = lambda inputs, *args, **options: (
-        shown.append((tuple(inputs.shape), tuple(options['flow'].shape))), forward(inputs, *args, **options))[1]
+        shown.append((inputs, options['flow'])), forward(inputs, *args, **options))[1]
     data = data_of(model, 0)
     model.train_step(data, optimizer)
-    assert shown[1] == ((2, 3, 3, 64, 64), (2, 2, 2, 64, 64))
-    assert shown[0] == shown[2] == ((2, 2, 3, 64, 64), (2, 2, 64, 64))
+    assert [tuple(inputs.shape[:2]) for inputs, _ in shown] == [(2, 2), (2, 4), (2, 2)]
+    inputs, flow = shown[1]
+    target = model.data_preprocessor.normalize(model.data_preprocessor.pixels(data['target'])[0])
+    assert torch.equal(inputs[:, 2:], target[:, [0, 3]]) and not torch.equal(inputs[:, :2], target[:, :2])
+    loaded = torch.stack([sample.flow.data for sample in data['target']['data_samples']]).unflatten(1, (3, 2))
+    assert torch.equal(flow, loaded[:, [0, 2]])
 
 
-def test_each_interval_is_joined_by_itself():
+def test_each_pair_is_segmented_by_itself():
     model, _ = build(dict(VIDEO, **RUNNING), FLOW_GUIDED)
     student = model.student.eval()
     torch.nn.init.normal_(student.fusion.weight)
     clip = model.pseudo_labelled_clip(clips(2, frames=4, labelled=False, seed=8)).select([0, 1, 3])
     frames = model.data_preprocessor.normalize(clip.frames)
     samples = Pass('cross_frame', clip).data_samples()
-    outputs = student(frames, samples, mode='outputs', flow=clip.flow)
+    outputs = student(frames[:, [0, 1, 0, 2]], samples, mode='outputs', flow=clip.flow)
     alone = [student(frames[:, [0, frame]], mode='tensor', flow=clip.flow[:, frame - 1]) for frame in (1, 2)]
     torch.testing.assert_close(outputs.scores, alone[0])
     torch.testing.assert_close(outputs.further[0], alone[1])
     assert len(outputs.further) == 1 and not torch.equal(*alone)
+
+
+def test_two_intervals_of_two_sizes_are_refused():
+    with pytest.raises(ValueError, match='set rescale=None, or intervals=1'):
+        build(dict(VIDEO, centroid_alignment=dict(type='CentroidAlignment', intervals=2),
+                   cross_frame=dict(type='CrossFramePass', rescale=(0.8, 1.2))), FLOW_GUIDED)
 
 
 # ------------------------------------------------------------------ the whole

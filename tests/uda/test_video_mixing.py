@@ -55,30 +55,66 @@ def test_clips_are_mixed_in_four_directions_with_their_motion():
 
 def test_long_tail_images_lie_under_the_template_target_in_both_mixtures():
     mixing = VideoQuadMix(source_classes=1, paste_rare_classes=False)
-    old_source, old_target = striped_clip(1, [[0] * 2 + [5] * 6] * 2), striped_clip(2, [[1] * 4 + [3] * 4] * 2, 0.95)
-    source, target = striped_clip(3, [[4] * 8] * 2), striped_clip(4, [[4] * 8] * 2, 0.5)
+    old_source = striped_clip(1, [[0] * 2 + [5] * 6] * 2, motion=1)
+    old_target = striped_clip(2, [[1] * 4 + [3] * 4] * 2, 0.95, motion=2)
+    source, target = striped_clip(3, [[4] * 8] * 2, motion=3), striped_clip(4, [[4] * 8] * 2, 0.5, motion=4)
     mixing.draw_classes = lambda *args: (one_class(0), one_class(3))
     still = striped_clip(9, [[4, 2, 2, 4, 2, 2, 4, 4]] * 2)
-    still = replace(still, unwarped=torch.ones(1, 1, 4, 8, dtype=torch.bool))
+    # It is still, and takes no part in the flow.
+    still = replace(still, flow=None)
     long_tail = LongTail(clips=[[still]], classes=[[torch.tensor([2])]])
     for item, under in zip(mix(mixing, (old_source, old_target), (source, target), long_tail), (3, 4), strict=True):
         for frame in item.clip.frames[0, :, 0, 0]:
             assert frame.tolist() == [1, 9, 9, under, 2, 2, 2, 2]
-        assert item.clip.unwarped[0, 0, 0].int().tolist() == [0, 1, 1, 0, 0, 0, 0, 0]
+        assert item.clip.flow[0, 0, 0, 0].tolist() == [1, 1, under, under, 2, 2, 2, 2]
+        # Also where the template target covers it, as published.
+        assert item.clip.unwarped[0, 0, 0].int().tolist() == [0, 1, 1, 0, 1, 1, 0, 0]
         assert item.pasted[0, 0, 0].int().tolist() == [1, 1, 1, 0, 1, 1, 1, 1]
 
 
 def test_rare_classes_are_pasted_besides_the_drawn_ones():
     mixing = VideoQuadMix(source_classes=1)
     mixing.use_metainfo(RARE)
-    source = striped_clip(1, [[0, 0, 1, 1, 2, 2, 5, 5]] * 2)
-    target = striped_clip(2, [[2, 2, 5, 5, 3, 3, 3, 3]] * 2, confidence=1.0)
-    for seed in range(10):
-        chosen, other = mixing.draw_classes(source, target, 6, generator(seed))
-        assert chosen[0, [2, 5]].all() and chosen[0].sum() in (2, 3)
-        assert other.tolist() == [[False, False, False, True, False, False]], 'no class that comes from the source'
+    mixing.draw_classes = lambda *args: (one_class(0), one_class(3))
+    old_source = striped_clip(1, [[0, 0, 1, 1, 2, 2, 5, 5]] * 2)
+    old_target = striped_clip(2, [[4] * 8] * 2, confidence=1.0)
+    source, target = striped_clip(3, [[4] * 8] * 2), striped_clip(4, [[4] * 8] * 2, 0.5)
+    for item in mix(mixing, (old_source, old_target), (source, target)):
+        assert item.pasted[0, 0, 0].int().tolist() == [1, 1, 0, 0, 1, 1, 1, 1]
     with pytest.raises(ValueError, match='has no rare_classes'):
         mixing.use_metainfo(dict(classes=list('ab')))
+
+
+def test_classes_of_the_template_target_leave_out_the_drawn_ones_only():
+    mixing = VideoQuadMix(source_classes=1, target_classes=6)
+    mixing.use_metainfo(RARE)
+    source = striped_clip(1, [[0, 0, 1, 1, 2, 2, 5, 5]] * 2)
+    target = striped_clip(2, [[0, 1, 2, 3, 4, 5, 5, 5]] * 2, confidence=1.0)
+    for seed in range(10):
+        drawn, other = mixing.draw_classes(source, target, 6, generator(seed))
+        assert drawn.sum() == 1 and torch.equal(other, ~drawn), 'rare classes may come from both'
+
+
+def test_what_is_mixed_of_a_larger_source_is_a_window_of_the_target_size():
+    mixing = VideoQuadMix(paste_rare_classes=False, window_rows=(1, 2))
+    columns, rows = torch.arange(12.0), torch.arange(6.0)[:, None]
+    wide = Clip(frames=(100 * rows + columns).expand(1, 2, 3, 6, 12), labels=torch.full((1, 2, 6, 12), 4),
+                weights=torch.ones(1, 2, 6, 12), flow=shift((6, 12), dx=1)[:, None])
+    target = striped_clip(4, [[4] * 8] * 2, 0.5)
+    seen = set()
+    for seed in range(60):
+        (row, column), = mixing.draw_windows(1, wide.size, target.size, generator(seed))
+        seen.add((row, column))
+        mixing.bank.clear()
+        mixing.draw_windows = lambda *args, corner=(row, column): [corner]
+        mixing(wide, target, 6, 0, generator())
+        del mixing.draw_windows
+        kept = mixing.bank.source
+        assert kept.size == (4, 8) and kept.frames[0, 0, 0, 0, 0] == 100 * row + column
+    assert {row for row, _ in seen} == {1, 2} and {column for _, column in seen} == set(range(5))
+    assert VideoQuadMix().draw_windows(2, (4, 8), (4, 8), generator()) == [(0, 0)] * 2
+    with pytest.raises(ValueError, match='only down to first row 0: choose other window_rows'):
+        mixing.draw_windows(1, (4, 8), (4, 8), generator())
 
 
 def street_clip(domain, seed):

@@ -2,6 +2,7 @@
 from . import transforms
 from .acdc import ACDC
 from .base import UDADataset
+from .bdd_vid import BDDVid
 from .camvid import CamVidDataset
 from .camvid_video import CamVidVideo
 from .checking import Report, check_dataset
@@ -22,8 +23,8 @@ from .synthia import Synthia
 from .synthia_seq import SynthiaSeq
 from .viper import Viper
 
-__all__ = ['ACDC', 'CamVidDataset', 'CamVidVideo', 'Cityscapes', 'CityscapesSeq', 'ClassStatistics', 'ClipDataset',
-           'DarkZurich', 'Draw', 'DrawSampler', 'DrawnDataset', 'FrameFolder', 'GTA', 'LongTailDataset',
+__all__ = ['ACDC', 'BDDVid', 'CamVidDataset', 'CamVidVideo', 'Cityscapes', 'CityscapesSeq', 'ClassStatistics',
+           'ClipDataset', 'DarkZurich', 'Draw', 'DrawSampler', 'DrawnDataset', 'FrameFolder', 'GTA', 'LongTailDataset',
            'PictureFolder', 'RareClassDataset', 'Report', 'StreetsClips', 'StreetsDataset', 'Synthia', 'SynthiaSeq',
            'UDADataset', 'VideoFile', 'Viper', 'check_dataset', 'class_probabilities', 'class_statistics',
            'isolated_randomness', 'transforms']

@@ -24,7 +24,7 @@ class UDADataset(BaseSegDataset):
     ``label_filter``, which ``LoadLabels`` reads. Metainfo by class name, beside mmseg's ``classes`` and ``palette``:
 
     - ``thing_classes``: names;
-    - ``rare_classes``: list of dict(name, weight > 0, min_pixels >= 0);
+    - ``rare_classes``: list of dict(name, weight, min_pixels); a class of weight 2 counts as two entries of the list;
     - ``pseudo_margins``: dict(size=(width, height), top, bottom, left, right) in pixels of an image of that size, where
       pseudo-labels are not to be trusted (see ``PseudoMargins``); without it every pixel is;
     - ``protocols``: what is reported beside the mean over all classes, see ``ClassIoUMetric``;
@@ -216,9 +216,10 @@ def check_metainfo(metainfo: dict, owner: str) -> None:
         raise ValueError(f'{owner}: metainfo needs `classes`, a list of different names, got {classes}')
     rare = metainfo.get('rare_classes', ())
     for entry in rare:
-        if set(entry) != {'name', 'weight', 'min_pixels'} or entry['weight'] <= 0 or entry['min_pixels'] < 0:
-            raise ValueError(f'{owner}: an entry of rare_classes is dict(name=..., weight=> 0, min_pixels=>= 0), '
-                             f'got {dict(entry)}')
+        if (set(entry) != {'name', 'weight', 'min_pixels'} or not isinstance(entry['weight'], int)
+                or entry['weight'] < 1 or entry['min_pixels'] < 0):
+            raise ValueError(f'{owner}: an entry of rare_classes is dict(name=..., weight=..., min_pixels=...) with an '
+                             f'integer weight of 1 or more and min_pixels of 0 or more, got {dict(entry)}')
     lists = dict(thing_classes=metainfo.get('thing_classes', ()), rare_classes=[entry['name'] for entry in rare])
     for name, protocol in metainfo.get('protocols', {}).items():
         if isinstance(protocol, dict) and not set(protocol) <= {'classes', 'condition'}:

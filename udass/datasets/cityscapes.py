@@ -22,7 +22,7 @@ class Cityscapes(UDADataset):
     """
     METAINFO = cityscapes_classes.metainfo(
         # What QuadMix pastes where Cityscapes is the source; the threshold is the one that it has for GTA.
-        rare_classes=[dict(name=name, weight=1.0, min_pixels=50) for name in _RARE],
+        rare_classes=[dict(name=name, weight=1, min_pixels=50) for name in _RARE],
         # The car's bonnet and star below, the border of the rectification around (HRDA). At 1024x512 these are the
         # rows that DAFormer leaves out, 15 and 120.
         pseudo_margins=dict(size=(2048, 1024), top=30, bottom=240, left=30, right=30),

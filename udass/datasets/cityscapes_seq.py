@@ -20,7 +20,8 @@ class CityscapesSeq(ClipDataset):
     Args:
         data_root: folder of the data set.
         split: 'train' or 'val'.
-        benchmark: whose classes to use, 'viper' (15) or 'synthia_seq' (12, reported as ``mIoU11`` without fence).
+        benchmark: whose classes to use, 'viper' (15; riders count as persons), 'viper_rider_ignored' (the same without
+            the pixels of riders, as UnifiedVideoDA scores) or 'synthia_seq' (12, reported as ``mIoU11`` without fence).
         every_frame: every frame whose past is there is a clip, not only the one that gtFine names; needs
             ``labelled=False``, and no gtFine.
         frame_before: for testing: the frame before each labelled one is a clip, too, without a label. It is segmented

@@ -22,7 +22,7 @@ class GTA(UDADataset):
     """
     METAINFO = cityscapes_classes.metainfo(
         # What QuadMix pastes, with its threshold.
-        rare_classes=[dict(name=name, weight=1.0, min_pixels=50) for name in _RARE])
+        rare_classes=[dict(name=name, weight=1, min_pixels=50) for name in _RARE])
     # A palette has no -1, which Cityscapes gives to license plates: GTA's coding has 34 for them.
     LABEL_TABLE = {**cityscapes_classes.LABEL_TABLE, 34: IGNORE_INDEX}
     HOW_TO_GET = ('Unpack 01_images.zip ... 10_images.zip and 01_labels.zip ... 10_labels.zip of "Playing for Data", '

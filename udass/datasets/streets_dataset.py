@@ -25,7 +25,7 @@ class StreetsDataset(UDADataset):
         thing_classes=list(cityscapes_classes.THING_CLASSES),
         # As in QuadMix for GTA; its threshold of 50 pixels is kept although the pictures are small, because a smaller
         # patch shows nothing to learn from.
-        rare_classes=[dict(name=name, weight=1.0, min_pixels=50) for name in _RARE])
+        rare_classes=[dict(name=name, weight=1, min_pixels=50) for name in _RARE])
     HOW_TO_GET = 'Generate the data set with `make data`, or set data_root in the config to the folder that holds it.'
 
     def __init__(self, *, data_root: str, domain: str, split: str, labelled: bool = True,

@@ -1,8 +1,9 @@
 """Classes of the two video benchmarks, VIPER -> Cityscapes-Seq and SYNTHIA-Seq -> Cityscapes-Seq.
 
 Both were set up by DA-VSN (Guan et al., ICCV 2021); TPS, CMOM and UDASS (arXiv 2311.13254) use them unchanged.
+UnifiedVideoDA (Kareer et al. 2024, arXiv 2402.00868) ignores riders on VIPER -> Cityscapes-Seq.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import cityscapes_classes
 from .base import IGNORE_INDEX
@@ -14,7 +15,7 @@ class VideoBenchmark:
 
     Attributes:
         classes: names, as Cityscapes has them.
-        from_cityscapes: Cityscapes label id -> train id; every label id is listed.
+        from_cityscapes: Cityscapes label id -> train id of these classes; every label id is listed.
         rare: what QuadMix pastes from the long tail: name -> pixels that an image must exceed.
         protocols: see ``ClassIoUMetric``.
     """
@@ -23,12 +24,18 @@ class VideoBenchmark:
     rare: dict[str, int]
     protocols: dict[str, list[str]]
 
+    def from_train_ids(self) -> dict[int, int]:
+        """Cityscapes train id -> train id of these classes by name; the other classes, and 255, are ignored."""
+        ids = {name: train_id for train_id, name in enumerate(self.classes)}
+        known = {train_id: ids.get(name, IGNORE_INDEX) for train_id, name in enumerate(cityscapes_classes.CLASSES)}
+        return {**known, IGNORE_INDEX: IGNORE_INDEX}
+
     def metainfo(self, **more: object) -> dict:
         """Metainfo of a data set of these classes, with what else is given."""
         colours = dict(zip(cityscapes_classes.CLASSES, cityscapes_classes.PALETTE, strict=True))
         return dict(classes=self.classes, palette=[list(colours[name]) for name in self.classes],
                     thing_classes=[name for name in cityscapes_classes.THING_CLASSES if name in self.classes],
-                    rare_classes=[dict(name=name, weight=1.0, min_pixels=pixels) for name, pixels in self.rare.items()],
+                    rare_classes=[dict(name=name, weight=1, min_pixels=pixels) for name, pixels in self.rare.items()],
                     protocols={name: list(classes) for name, classes in self.protocols.items()}, **more)
 
 
@@ -56,4 +63,9 @@ SYNTHIA_SEQ = VideoBenchmark(
     # 12 classes are trained; the literature reports the mean of 11.
     protocols={'mIoU11': [name for name in _SYNTHIA_CLASSES if name != 'fence']})
 
-BENCHMARKS = {'viper': VIPER, 'synthia_seq': SYNTHIA_SEQ}
+BENCHMARKS = {
+    'viper': VIPER,
+    # In UnifiedVideoDA, whose networks have a class for riders but no source pixel of it (ignore_index of its
+    # configs/_base_/datasets/uda_viper_CSSeq.py), what is predicted on riders is not scored.
+    'viper_rider_ignored': replace(VIPER, from_cityscapes={**VIPER.from_cityscapes, 25: IGNORE_INDEX}),
+    'synthia_seq': SYNTHIA_SEQ}

@@ -5,6 +5,7 @@ from udass.engine.hooks import PanelHook, PredictionPictureHook, ScalarLogHook
 from udass.engine.loops import UDATrainLoop
 from udass.engine.optimizers import ChildOptimWrapperConstructor
 from udass.engine.runner import UDARunner
+from udass.engine.schedulers import GroupPolyLR
 
-__all__ = ['ChildOptimWrapperConstructor', 'DamagedFileHook', 'FiniteLossHook', 'PanelHook', 'PredictionPictureHook',
-           'SafeCheckpointHook', 'ScalarLogHook', 'UDARunner', 'UDATrainLoop']
+__all__ = ['ChildOptimWrapperConstructor', 'DamagedFileHook', 'FiniteLossHook', 'GroupPolyLR', 'PanelHook',
+           'PredictionPictureHook', 'SafeCheckpointHook', 'ScalarLogHook', 'UDARunner', 'UDATrainLoop']

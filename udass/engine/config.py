@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 _BUILDER_KEYS = {'type', '_scope_', '_delete_', 'priority', 'convert_to_iter_based', 'constructor', 'paramwise_cfg'}
 # Arguments that the runner fills in.
 _FILLED_IN = {'self', 'runner', 'dataloader', 'params', 'optimizer'}
-_STREAM_KEYS = {'draws', 'mixes'}
+_STREAM_KEYS = {'mixes', 'pipeline'}
 # What mmcv's builder of normalisation layers takes out.
 _NORM_KEYS = {'requires_grad'}
 # Components that hand an argument on to another library, which has types of its own.
@@ -80,8 +80,8 @@ def _without_paths(node: object) -> object:
 def _set_num_classes(node: object, number: int) -> None:
     """Set the number of classes in heads and the heads inside them."""
     if isinstance(node, dict):
-        # The head of edges has classes of its own: edge or none.
-        if 'num_classes' in node and node.get('type') != 'STDCHead':
+        # Heads of edges and attention maps that all classes share have numbers of their own.
+        if node.get('num_classes', 1) != 1 and node.get('type') != 'STDCHead':
             if node.get('out_channels') == node['num_classes']:
                 node['out_channels'] = number
             node['num_classes'] = number

@@ -44,7 +44,8 @@ class UDATrainLoop(IterBasedTrainLoop):
             ``dict(type='RareClassDataset', temperature=0.01)``; None draws every image equally often.
         long_tail (dict | None): config of a third stream, ``long_tail``, of source images that contain a rare class:
             ``draws`` (rare classes per iteration), ``mixes`` (mixed images per target image that get a paste), 2 each
-            by default, and arguments of ``LongTailDataset``. Its batch holds draws x mixes x source batch images.
+            by default, ``pipeline`` (None takes the source's), and arguments of ``LongTailDataset``. Its batch holds
+            draws x mixes x source batch images.
 
     Raises:
         ValueError: a number of iterations is less than 1, a domain has no dataloader, a dataloader brings its own
@@ -235,11 +236,13 @@ def _stream_config(loader: Mapping, stream: str, wrapper: dict) -> dict:
 
 
 def _long_tail_config(source: Mapping, long_tail: dict) -> dict:
-    wrapper = {'type': 'LongTailDataset', **long_tail}
-    draws, mixes = wrapper.pop('draws', 2), wrapper.pop('mixes', 2)
+    wrapper = {'type': 'LongTailDataset', 'draws': 2, **long_tail}
+    mixes, pipeline = wrapper.pop('mixes', 2), wrapper.pop('pipeline', None)
     wrapper['images_per_draw'] = mixes * source['batch_size']
+    if pipeline is not None:
+        source = {**source, 'dataset': {**source['dataset'], 'pipeline': pipeline}}
     config = _stream_config(source, 'long_tail', wrapper)
-    config['batch_size'] = draws * mixes * source['batch_size']
+    config['batch_size'] = wrapper['draws'] * wrapper['images_per_draw']
     return config
 
 

@@ -17,7 +17,8 @@ class ChildOptimWrapperConstructor:
             student=dict(type='OptimWrapper', optimizer=dict(...), paramwise_cfg=dict(...)),
             alignment=dict(type='OptimWrapper', optimizer=dict(...)))
 
-    ``param_scheduler`` is then a dict of lists under the same names. States of all of them are saved and resumed.
+    ``param_scheduler`` is then a dict of lists under the same names. States of all of them are saved and resumed. The
+    parameters of an `AdversarialAlignment` with ``train_with_student`` are in the student's optimizer, too.
 
     Args:
         optim_wrapper_cfg (dict): child -> config of its optimizer wrapper.
@@ -25,7 +26,7 @@ class ChildOptimWrapperConstructor:
 
     Raises:
         ValueError: a name is no child of the model, its value no config, or a child with parameters to train has no
-            optimizer.
+            optimizer; or ``train_with_student`` in fp16, where each wrapper scales gradients by itself.
     """
 
     def __init__(self, optim_wrapper_cfg: Mapping, paramwise_cfg: None = None) -> None:
@@ -45,8 +46,15 @@ class ChildOptimWrapperConstructor:
         if unknown or missing:
             raise ValueError(f'optim_wrapper has optimizers for {", ".join(self._configs)}; the parts of '
                              f'{type(model).__name__} to be trained are {", ".join(trained)}: name each of these once')
-        return OptimWrapperDict(**{name: build_optim_wrapper(children[name], config)
-                                   for name, config in self._configs.items()})
+        wrappers = {name: build_optim_wrapper(children[name], config) for name, config in self._configs.items()}
+        alignment = children.get('alignment')
+        if getattr(alignment.module if is_model_wrapper(alignment) else alignment, 'train_with_student', False):
+            if any(hasattr(wrapper, 'loss_scaler') and wrapper.loss_scaler.is_enabled()
+                   for wrapper in wrappers.values()):
+                raise ValueError('alignment.train_with_student lets two optimizers step on the same gradients, which '
+                                 'fp16 scales for one of them alone: train in bf16 or single precision')
+            wrappers['student'].optimizer.add_param_group({'params': list(alignment.parameters())})
+        return OptimWrapperDict(**wrappers)
 
 
 @torch.no_grad()

@@ -48,8 +48,10 @@ def check_class_count(model: nn.Module, dataset: object) -> None:
     if classes is None:
         return
     for name, head in model.named_modules():
-        # The head of edges of STDC has classes of its own: edge or none.
-        if isinstance(head, BaseDecodeHead) and not isinstance(head, STDCHead) and head.num_classes != len(classes):
+        # Heads of edges and attention maps that all classes share have numbers of their own.
+        if not isinstance(head, BaseDecodeHead) or isinstance(head, STDCHead) or name.endswith('scale_attention'):
+            continue
+        if head.num_classes != len(classes):
             raise ValueError(f'{name} has num_classes={head.num_classes}, but {type(dataset).__name__} has '
                              f'{len(classes)} classes ({", ".join(classes)}). Set model.num_classes={len(classes)}, '
                              'which all heads of the network follow, or choose the dataset it was made for')

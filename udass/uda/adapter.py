@@ -21,7 +21,7 @@ from udass.uda.alignment import train_discriminator
 from udass.uda.checks import check_adapter, check_optimizers
 from udass.uda.clip import IGNORE, Clip
 from udass.uda.ema import evaluate_with_batch_statistics
-from udass.uda.inputs import flow_of, what_is_shown
+from udass.uda.inputs import flow_of, trusted_pixels, what_is_shown
 from udass.uda.mixing.long_tail import LongTail, group_long_tail
 from udass.uda.networks import build_network, load_networks, unwrap, without_decoder
 from udass.uda.passes import Kept, Pass
@@ -123,8 +123,6 @@ class DomainAdapter(BaseModel):
         """First iteration that may paste long-tail images."""
         return getattr(self.mixing, 'start_iter', 0)
 
-    # ---------------------------------------------------------------- the step
-
     def train_step(self, data: dict, optim_wrapper: OptimWrapper | OptimWrapperDict) -> dict[str, Tensor]:
         """One iteration: update the teacher, label the target, then every pass forward and backward, one step.
 
@@ -162,8 +160,9 @@ class DomainAdapter(BaseModel):
         optimizer.step()
         optimizer.zero_grad()
         if alignment_optimizer is not None:
-            log.update(train_discriminator(self.alignment, self._at_image_size(scores['source'], source),
-                                           self._at_image_size(scores['target'], target), alignment_optimizer))
+            clips = dict(source=source, target=target)
+            logits = [self._at_image_size(scores[name], clip) for name, clip in clips.items()]
+            log.update(train_discriminator(self.alignment, *logits, alignment_optimizer, optimizer))
         if self.keep_panels and target is not None:
             panels['target'] = vars(target)
         self.panels = panels
@@ -181,15 +180,24 @@ class DomainAdapter(BaseModel):
         if self.alignment is not None:
             yield Pass('target', target, labelled=False)
 
-    def mixed_passes(self, source: Clip, target: Clip, long_tail: LongTail | None) -> Iterator[Pass]:
-        """What the mixing makes of source and target, all passes with the same change of colours."""
-        mixed = self.mixing(source, target, self.student_classes, self.iteration, self.generator, long_tail)
-        change = self.photometric.draw(len(target), self.generator) if self.photometric is not None else None
+    def mixed_passes(self, source: Clip, target: Clip, long_tail: LongTail | None,
+                     template: Clip | None = None) -> Iterator[Pass]:
+        """What the mixing makes of source and target, in changed colours.
+
+        Args:
+            template: the target as the next iteration is to mix it; None takes it as it is mixed now.
+        """
+        mixed = self.mixing(source, target, self.student_classes, self.iteration, self.generator, long_tail, template)
+        # The passes share the decision, but each image has a draw of its own, as in the reference.
+        decision = self.photometric.decide(self.generator) if self.photometric is not None else None
         # Passes that mix decoder features must look at the same detail.
         shared = self.detail_box(target) if self.feature_mixing is not None else None
         for item in mixed:
-            frames = item.clip.frames if change is None else self.photometric.apply(item.clip.frames, change)
-            yield replace(item, clip=item.clip.with_frames(frames), box=shared or self.detail_box(item.clip))
+            clip = item.clip
+            if self.photometric is not None:
+                changes = [self.photometric.draw(1, self.generator, decision)[0] for _ in range(len(clip))]
+                clip = clip.with_frames(self.photometric.apply(clip.frames, changes))
+            yield replace(item, clip=clip, box=shared or self.detail_box(clip))
 
     def masked_pass(self, source: Clip, target: Clip) -> Pass:
         """Images with blocks masked out, against their labels (MIC); see `BlockMasking` for which."""
@@ -241,9 +249,12 @@ class DomainAdapter(BaseModel):
 
     def _labelled_losses(self, frames: Tensor, item: Pass) -> Outputs:
         network = unwrap(self.student)
-        frames, options = what_is_shown(network, frames, item.clip.flow, item.intervals)
+        frames, options = what_is_shown(network, frames, item.clip.flow)
         if options:
             options.update(unwarped=item.clip.unwarped, auxiliary=item.auxiliary)
+        if item.far is not None:
+            frames = torch.cat([frames, self.data_preprocessor.normalize(item.far.frames)], dim=1)
+            options['flow'] = torch.stack([options['flow'], item.far.flow[:, 0]], dim=1)
         if item.box is not None:
             options['crop_box'] = item.box
         # Without pseudo-labels all weights are 1, and losses that take none may be used.
@@ -264,8 +275,8 @@ class DomainAdapter(BaseModel):
         network = unwrap(self.student)
         if not features:
             return self.feature_mixing.keep(network, features)
-        # One mask per call of the fusion layer: frames of flow-guided networks, views of HRDA, else one image.
-        masks = [item.pasted[:, i:i + 1] for i in range(item.pasted.shape[1])]
+        # One mask per call of the fusion layer: context and detail of HRDA, else frame t alone, which comes first.
+        masks = [item.pasted[:, :1]]
         if item.box is not None:
             masks = network.views(masks[0], item.box)
         return self.feature_mixing.mix(network, features, masks)
@@ -274,8 +285,6 @@ class DomainAdapter(BaseModel):
         """A drawn detail crop for networks that look at one (HRDA), None for others."""
         network = unwrap(self.student)
         return network.draw_crop_box(clip.size, self.generator) if isinstance(network, HRDAEncoderDecoder) else None
-
-    # ------------------------------------------------------- loader batches to clips
 
     def labelled_clip(self, batch: dict) -> Clip:
         """A batch with true labels, every pixel of weight 1."""
@@ -292,37 +301,31 @@ class DomainAdapter(BaseModel):
                     flow=flow_of(samples))
 
     def pseudo_labelled_clip(self, batch: dict) -> Clip:
-        """A target batch with the teacher's labels; ``valid_pseudo_mask`` of the samples marks trusted pixels."""
+        """A target batch with the teacher's labels of frame 0; clips must have flow (ValueError)."""
         frames, samples = self.data_preprocessor.pixels(batch)
-        if frames.shape[1] > 1:
-            raise ValueError(f'pseudo-labels are made for images, the target gave clips of {frames.shape[1]} frames: '
-                             'let its pipeline load images (LoadImage ... PackUDAInputs), or use VideoAdapter')
-        valid = None
-        if 'valid_pseudo_mask' in samples[0]:
-            valid = torch.stack([sample.valid_pseudo_mask.data for sample in samples])
-        label = self.pseudo_labels(self.teacher_logits(frames[:, 0]), valid)
-        return Clip(frames=frames, labels=label.labels[:, None], weights=label.weights[:, None],
-                    confidence=label.confidence[:, None])
+        flow = flow_of(samples)
+        if frames.shape[1] > 1 and flow is None:
+            raise ValueError(f'the target gave clips of {frames.shape[1]} frames without flow: let its pipeline load '
+                             'images (LoadImage ... PackUDAInputs), or put LoadFlow into it')
+        shown, options = what_is_shown(self.teacher, frames, flow)
+        label = self.pseudo_labels(self.teacher_logits(shown, options.get('flow')), trusted_pixels(samples))
+        return label.clip(frames, flow)
 
     def long_tail(self, batch: dict, batch_size: int) -> LongTail:
         """The long-tail loader's batch, see `group_long_tail`."""
-        if self.mixing is None or self.mixing.number_of_mixes == 0:
-            kind = 'a method without mixing' if self.mixing is None else type(self.mixing).__name__
-            raise ValueError(f'{kind} pastes no long-tail images: leave train_cfg.long_tail out')
         names = [sample.metainfo['paste_class'] for sample in batch['data_samples']]
-        clip = self.labelled_clip(batch)
-        if clip.flow is not None:
-            # Stills: the frames are one and the same picture.
-            clip = replace(clip, unwarped=torch.ones_like(clip.labels[:, :1], dtype=torch.bool))
-        return group_long_tail(clip, names, self.mixing.number_of_mixes, batch_size)
+        # Stills, also where they come as clips: they take no part in the flow.
+        clip = replace(self.labelled_clip(batch), flow=None)
+        return group_long_tail(clip, names, getattr(self.mixing, 'number_of_mixes', 0), batch_size)
 
     @torch.inference_mode()
-    def teacher_logits(self, frames: Tensor) -> Tensor:
-        """Teacher scores (N, C, H, W) of pixels (N, 3, H, W), an inference tensor: autograd may save only a clone."""
+    def teacher_logits(self, frames: Tensor, flow: Tensor | None = None) -> Tensor:
+        """Teacher logits (N, C, H, W) of pixels (N, 3, H, W), or of frame 0 of clips (N, 2, 3, H, W) with their flow
+        (N, 2, H, W); an inference tensor: autograd may save only a clone."""
         meta = dict(img_shape=frames.shape[-2:], ori_shape=frames.shape[-2:], pad_shape=frames.shape[-2:])
-        return self.teacher.encode_decode(self.data_preprocessor.normalize(frames), [meta] * len(frames)).float()
-
-    # --------------------------------------------------------------- module plumbing
+        options = {} if flow is None else dict(flow=flow)
+        frames = self.data_preprocessor.normalize(frames)
+        return self.teacher.encode_decode(frames, [meta] * len(frames), **options).float()
 
     @property
     def student_classes(self) -> int:

@@ -10,6 +10,8 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from udass.uda.networks import unwrap
+
 # What the discriminator says of each domain.
 _SOURCE, _TARGET = 0.0, 1.0
 # Five convolutions of stride 2.
@@ -68,17 +70,21 @@ class AdversarialAlignment(nn.Module):
         num_classes: C; the adapter fills it in.
         weight: factor of the student's adversarial loss.
         channels: channels of the discriminator's first convolution; the next three double them.
+        train_with_student: the student's optimizer steps on the discriminator's gradients, too, before its own does, as
+            in the published code of MIC.
 
     Raises:
         ValueError: a negative weight or no channels.
     """
 
-    def __init__(self, num_classes: int, weight: float = 0.001, channels: int = 64) -> None:
+    def __init__(self, num_classes: int, weight: float = 0.001, channels: int = 64,
+                 train_with_student: bool = False) -> None:
         super().__init__()
         if weight < 0 or channels < 1:
             raise ValueError('weight is a factor of the loss, 0 or more, and channels a number, 1 or more; got '
                              f'{weight} and {channels}')
         self.weight = weight
+        self.train_with_student = train_with_student
         widths = [num_classes, channels, 2 * channels, 4 * channels, 8 * channels]
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
@@ -103,12 +109,13 @@ class AdversarialAlignment(nn.Module):
         return {'loss_adversarial': self.weight * domain_loss(answers, _SOURCE)}
 
 
-def train_discriminator(alignment: nn.Module, source: Tensor, target: Tensor,
-                        optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+def train_discriminator(alignment: nn.Module, source: Tensor, target: Tensor, optim_wrapper: OptimWrapper,
+                        student_optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
     """One step of the discriminator on logits of both domains (N, C, H, W) without graph.
 
     Args:
         alignment: an `AdversarialAlignment`, which DDP may be wrapped around.
+        student_optim_wrapper: steps on the same gradients first, if the alignment has ``train_with_student``.
 
     Returns:
         Its two losses, each already halved, for the log.
@@ -119,6 +126,9 @@ def train_discriminator(alignment: nn.Module, source: Tensor, target: Tensor,
             loss = domain_loss(alignment(logits), domain) / 2
         optim_wrapper.backward(loss)
         losses[f'discriminator.{name}'] = loss.detach()
+    if unwrap(alignment).train_with_student:
+        # The gradients of the student are gone already: only the discriminator moves.
+        student_optim_wrapper.step()
     optim_wrapper.step()
     optim_wrapper.zero_grad()
     return losses

@@ -24,6 +24,8 @@ class Clip:
         flow: motion in pixels (dx, dy) from frame 0 to each other frame, (N, T-1, 2, H, W); None for images.
         unwarped: where frame 0 shows what has no motion (a pasted still image), so that the other frames say nothing of
             it, (N, 1, H, W) bool; None has no such pixels.
+        cell_labels: pseudo-labels of frame 0 at the size of a decoder's logits, (N, D, h, w) int64, one for each of the
+            D decoders (the main one first); None for clips without labels across time.
     """
 
     frames: Tensor
@@ -32,6 +34,7 @@ class Clip:
     confidence: Tensor | None = None
     flow: Tensor | None = None
     unwarped: Tensor | None = None
+    cell_labels: Tensor | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -63,6 +66,16 @@ class Clip:
                        weights=of(self.weights, frames), confidence=of(self.confidence, frames),
                        flow=of(self.flow, [frame - 1 for frame in frames[1:]]))
 
+    def crop(self, corners: Sequence[tuple[int, int]], size: tuple[int, int]) -> 'Clip':
+        """Windows of ``size`` (H, W), one per clip, whose upper left corners are given as (row, column)."""
+        height, width = size
+
+        def cut(value: Tensor) -> Tensor:
+            return torch.stack([sample[..., row:row + height, column:column + width]
+                                for sample, (row, column) in zip(value, corners, strict=True)])
+
+        return self.map(cut)
+
     def join(self, other: 'Clip') -> 'Clip':
         """One batch of both; what only one of them has is dropped."""
         pairs = {field.name: (getattr(self, field.name), getattr(other, field.name)) for field in fields(self)}
@@ -89,7 +102,7 @@ class Clip:
 
 
 def paste(mask: Tensor, over: Clip, under: Clip) -> Clip:
-    """``mask ? over : under`` for pixels, labels and weights alike, so that each pixel keeps what belongs to it.
+    """``mask ? over : under`` for pixels, labels, weights and flow alike, so that each pixel keeps what belongs to it.
 
     Flow follows the mask of the other frame, as published (UDASS, QuadMix on clips): where the masks of the two frames
     differ, along the borders of what moves, a pixel has the motion of another clip. On the built-in streets these are
@@ -97,17 +110,14 @@ def paste(mask: Tensor, over: Clip, under: Clip) -> Clip:
 
     Args:
         mask: (N, T, H, W) bool.
-        over, under: clips of the same size; confidence is dropped, it means nothing in a mixture.
+        over, under: clips of the same size; confidence is dropped, it means nothing in a mixture. The flow stays that
+            of ``under`` where ``over`` has none (a still image).
     """
-    flow = unwarped = None
-    if under.flow is not None and over.flow is not None:
-        flow = torch.where(mask[:, 1:, None], over.flow, under.flow)
-    if under.unwarped is not None or over.unwarped is not None:
-        still = [torch.zeros_like(mask[:, :1]) if clip.unwarped is None else clip.unwarped for clip in (over, under)]
-        unwarped = torch.where(mask[:, :1], *still)
+    flow = under.flow
+    if flow is not None and over.flow is not None:
+        flow = torch.where(mask[:, 1:, None], over.flow, flow)
     return Clip(
         frames=torch.where(mask[:, :, None], over.frames, under.frames),
         labels=torch.where(mask, over.labels, under.labels),
         weights=torch.where(mask, over.weights, under.weights),
-        flow=flow,
-        unwarped=unwarped)
+        flow=flow)

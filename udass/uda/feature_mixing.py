@@ -57,17 +57,18 @@ class FeatureMixing:
 
     @contextmanager
     def mix(self, segmentor: nn.Module, others: Sequence[Tensor], masks: Sequence[Tensor]) -> Iterator[None]:
-        """Mixes the kept features into those of each call of the fusion layer inside the block.
+        """Mixes the kept features into those of the first calls of the fusion layer inside the block.
 
         Args:
             others: from `keep`, in the order of the calls.
-            masks: (N, 1, H, W) bool of each call, see `mix_features`.
+            masks: (N, 1, H, W) bool, one for each of the calls that mix, see `mix_features`; the features of later
+                calls (the frame before in video) stay as they are, as published.
         """
-        pairs = iter(zip(others, masks, strict=True))
+        pairs = iter(zip(others, masks, strict=False))
 
-        def replace(module: nn.Module, args: tuple[Tensor]) -> Tensor:
-            other, mask = next(pairs)
-            return mix_features(args[0], other, mask, self.own_share)
+        def replace(module: nn.Module, args: tuple[Tensor]) -> Tensor | None:
+            pair = next(pairs, None)
+            return None if pair is None else mix_features(args[0], *pair, self.own_share)
 
         handle = fusion_layer(segmentor).register_forward_pre_hook(replace)
         try:

@@ -16,20 +16,24 @@ def flow_of(samples: list) -> Tensor | None:
     return flow.unflatten(1, (-1, 2))
 
 
-def what_is_shown(network: nn.Module, frames: Tensor, flow: Tensor | None,
-                  intervals: int = 1) -> tuple[Tensor, dict[str, Tensor | bool | None]]:
+def trusted_pixels(samples: list) -> Tensor | None:
+    """Where pseudo-labels of loaded images are to be trusted, (N, 1, H, W); None where the loader marks no margins."""
+    if 'valid_pseudo_mask' not in samples[0]:
+        return None
+    return torch.stack([sample.valid_pseudo_mask.data for sample in samples])
+
+
+def what_is_shown(network: nn.Module, frames: Tensor,
+                  flow: Tensor | None) -> tuple[Tensor, dict[str, Tensor | bool | None]]:
     """What a network takes of normalised clips: two frames and the flow between them if it uses flow, else frame 0.
 
     Args:
         frames: (N, T, 3, H, W).
         flow: (N, T-1, 2, H, W) or None.
-        intervals: how many other frames are joined with frame 0, see `Pass`.
 
     Returns:
         Its input and keyword arguments.
     """
     if flow is None or not isinstance(network, FlowGuidedEncoderDecoder):
         return frames[:, 0], {}
-    if intervals > 1:
-        return frames[:, :1 + intervals], {'flow': flow[:, :intervals]}
     return frames[:, :2], {'flow': flow[:, 0]}

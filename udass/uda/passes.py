@@ -39,8 +39,9 @@ class Pass:
         anchored: the feature distance joins its loss.
         pasted: (N, T, H, W) bool, where mixed passes share pasted content and may mix decoder features.
         auxiliary: whether auxiliary heads of a flow-guided network learn from it.
-        intervals: how many other frames a flow-guided network joins with frame 0, each by itself; the loss is that of
-            the first, the scores of all can be aligned.
+        auxiliary_labels: what they learn, (N, D, h, w), one map for each of D heads; None gives them the clip's labels.
+        far: another pair of frames that a flow-guided network segments with the same weights, without a loss: its
+            logits can be aligned.
     """
 
     name: str
@@ -51,15 +52,19 @@ class Pass:
     anchored: bool = False
     pasted: Tensor | None = None
     auxiliary: bool = True
-    intervals: int = 1
+    auxiliary_labels: Tensor | None = None
+    far: Clip | None = None
 
     def data_samples(self, weighted: bool = True) -> list[SegDataSample]:
-        """mmseg data samples of frame 0 with ``gt_sem_seg`` and, if weighted, ``gt_pixel_weight``, both (1, H, W)."""
+        """mmseg data samples of frame 0 with ``gt_sem_seg`` and, if weighted, ``gt_pixel_weight``, both (1, H, W), and
+        ``auxiliary_sem_seg`` (D, H, W) if there are such labels."""
         samples = []
-        for labels, weights in zip(self.clip.labels[:, :1], self.clip.weights[:, :1], strict=True):
+        for index, (labels, weights) in enumerate(zip(self.clip.labels[:, :1], self.clip.weights[:, :1], strict=True)):
             sample = SegDataSample(metainfo=dict(img_shape=self.clip.size, ori_shape=self.clip.size))
             sample.gt_sem_seg = PixelData(data=labels)
             if weighted:
                 sample.gt_pixel_weight = PixelData(data=weights)
+            if self.auxiliary_labels is not None:
+                sample.auxiliary_sem_seg = PixelData(data=self.auxiliary_labels[index])
             samples.append(sample)
         return samples

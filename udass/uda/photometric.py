@@ -1,9 +1,10 @@
-"""Photometric change of mixed images: colour jitter and Gaussian blur, with torchvision's definitions.
+"""Photometric change of images: colour jitter and Gaussian blur.
 
 Shapes: N batch, T frames, H, W pixels. Pixels are RGB in [0, 255].
 """
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -11,26 +12,67 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 
-@dataclass(frozen=True)
-class PhotometricDraw:
-    """The drawn change of each clip of a batch.
+class Decision(NamedTuple):
+    """What happens to the images of an iteration.
 
     Attributes:
-        jitter: per clip, the colour operations in their order with their factors; empty = no jitter.
-        sigma: per clip, the standard deviation of the blur in pixels; None = no blur.
-        grey: whether all clips lose their colours.
+        jitter: whether their colours change.
+        blur: whether they are blurred.
     """
 
-    jitter: list[list[tuple[str, float]]]
-    sigma: list[float | None]
-    grey: bool = False
+    jitter: bool
+    blur: bool
 
 
-def adjust_color(images: Tensor, operation: str, factor: float, peak: float = 1.0) -> Tensor:
-    """One colour operation on RGB images (..., 3, H, W) in [0, peak]; the result stays in it.
+class PhotometricDraw(NamedTuple):
+    """The drawn change of one clip.
+
+    Attributes:
+        jitter: the colour operations in their order with their factors; empty = no jitter.
+        sigma: the standard deviation of the blur in pixels; None = no blur.
+    """
+
+    jitter: list[tuple[str, float]]
+    sigma: float | None
+
+
+def kornia_color(images: Tensor, operation: str, factor: float, peak: float = 1.0) -> Tensor:
+    """One colour operation as in kornia 0.5.8, which DACS, DAFormer, HRDA and MIC pin.
+
+    ``brightness`` adds (factor - 1) of the peak, ``contrast`` multiplies the values, ``saturation`` multiplies S in
+    HSV, ``hue`` adds a share of a full circle to H.
+
+    Args:
+        images: RGB (..., 3, H, W) in [0, peak]; the result stays in that range.
+
+    Raises:
+        ValueError: an unknown operation.
+    """
+    if operation == 'hue':
+        return turn_hue(images, factor)
+    if operation == 'brightness':
+        return (images + (factor - 1) * peak).clamp_(0, peak)
+    if operation == 'contrast':
+        return (images * factor).clamp_(0, peak)
+    if operation != 'saturation':
+        raise ValueError(_unknown(operation))
+    # Value and hue stay: each channel moves away from the value in proportion, at most until the smallest is 0 (S = 1).
+    value, smallest = images.amax(dim=-3, keepdim=True), images.amin(dim=-3, keepdim=True)
+    chroma = (value - smallest).clamp_(min=torch.finfo(images.dtype).tiny)
+    return torch.lerp(value, images, (value / chroma).clamp_(max=factor)).clamp_(min=0)
+
+
+def torchvision_color(images: Tensor, operation: str, factor: float, peak: float = 1.0) -> Tensor:
+    """One colour operation as in torchvision (and kornia from 0.6.12), with unrounded luma weights.
 
     ``brightness`` multiplies, ``contrast`` blends with each image's mean grey, ``saturation`` with the grey image,
-    ``hue`` turns by a share of a full circle: torchvision's definitions, with unrounded luma weights.
+    ``hue`` adds a share of a full circle to H in HSV.
+
+    Args:
+        images: RGB (..., 3, H, W) in [0, peak]; the result stays in that range.
+
+    Raises:
+        ValueError: an unknown operation.
     """
     if operation == 'hue':
         return turn_hue(images, factor)
@@ -42,8 +84,15 @@ def adjust_color(images: Tensor, operation: str, factor: float, peak: float = 1.
     if operation == 'contrast':
         grey = grey.mean(dim=(-2, -1), keepdim=True)
     elif operation != 'saturation':
-        raise ValueError(f'unknown colour operation {operation!r}; there are brightness, contrast, saturation and hue')
+        raise ValueError(_unknown(operation))
     return torch.lerp(grey, images, factor).clamp_(0, peak)
+
+
+COLOR_OPERATIONS = dict(kornia=kornia_color, torchvision=torchvision_color)
+
+
+def _unknown(operation: str) -> str:
+    return f'unknown colour operation {operation!r}; there are brightness, contrast, saturation and hue'
 
 
 def turn_hue(images: Tensor, turn: float) -> Tensor:
@@ -90,74 +139,150 @@ def gaussian_blur(images: Tensor, kernel: tuple[int, int], sigma: float) -> Tens
     return images
 
 
+def _uniform(low: float, high: float, generator: torch.Generator) -> float:
+    return low + (high - low) * torch.rand(1, generator=generator).tolist()[0]
+
+
 @MODELS.register_module()
 class PhotometricChange:
-    """Random colour jitter and blur (method of DACS; the defaults are the reference's values).
+    """Random colour jitter, then blur (method of DACS; the defaults are the reference's values).
 
     Args:
+        operations: whose definitions of the colour operations: ``kornia`` (`kornia_color`) or ``torchvision``
+            (`torchvision_color`).
         brightness, contrast, saturation: strength s, the factor is drawn from [1 - s, 1 + s].
         hue: strength s, the turn is drawn from [-s, s] (share of a full circle).
-        jitter_probability, blur_probability, grey_probability: one decision per iteration for the whole batch, as in
-            the reference.
+        jitter_probability, blur_probability: one decision per iteration for the whole batch, as in the reference.
         sigma: range of the blur's standard deviation in pixels.
 
     Raises:
-        ValueError: a strength, probability or range that makes no sense.
+        ValueError: unknown operations; a strength, probability or range that makes no sense.
     """
 
     def __init__(self,
+                 operations: str = 'kornia',
                  brightness: float = 0.2,
                  contrast: float = 0.2,
                  saturation: float = 0.2,
                  hue: float = 0.2,
                  jitter_probability: float = 0.8,
                  blur_probability: float = 0.5,
-                 sigma: tuple[float, float] = (0.15, 1.15),
-                 grey_probability: float = 0.0) -> None:
+                 sigma: tuple[float, float] = (0.15, 1.15)) -> None:
+        if operations not in COLOR_OPERATIONS:
+            raise ValueError(f'operations are those of {" or ".join(COLOR_OPERATIONS)}, got {operations!r}')
         strengths = (brightness, contrast, saturation, hue)
         if min(strengths) < 0 or max(strengths[:3]) > 1 or hue > 0.5:
             raise ValueError('brightness, contrast and saturation are strengths in [0, 1] and hue one in [0, 0.5]; got '
                              f'{strengths}')
-        if not all(0 <= probability <= 1 for probability in (jitter_probability, blur_probability, grey_probability)):
-            raise ValueError('jitter_probability, blur_probability and grey_probability are in [0, 1]; got '
-                             f'{jitter_probability}, {blur_probability} and {grey_probability}')
+        if not (0 <= jitter_probability <= 1 and 0 <= blur_probability <= 1):
+            raise ValueError('jitter_probability and blur_probability are in [0, 1]; got '
+                             f'{jitter_probability} and {blur_probability}')
         if not 0 < sigma[0] <= sigma[1]:
             raise ValueError(f'sigma is a range of blur widths in pixels, 0 < low <= high; got {tuple(sigma)}')
+        self.operations = operations
         self.strength = dict(brightness=brightness, contrast=contrast, saturation=saturation, hue=hue)
         self.jitter_probability = jitter_probability
         self.blur_probability = blur_probability
         self.sigma = sigma
+
+    def decide(self, generator: torch.Generator) -> Decision:
+        """Draw from a CPU generator whether colours change and whether images are blurred."""
+        return Decision(jitter=_uniform(0, 1, generator) < self.jitter_probability,
+                        blur=_uniform(0, 1, generator) < self.blur_probability)
+
+    def draw(self, batch: int, generator: torch.Generator, decision: Decision | None = None) -> list[PhotometricDraw]:
+        """Draw the change of ``batch`` clips from a CPU generator.
+
+        As in one call of the reference's functions, factors are drawn for each clip, the order of the operations and
+        the width of the blur for all of them.
+
+        Args:
+            decision: what passes of one iteration share; None decides anew.
+        """
+        decision = self.decide(generator) if decision is None else decision
+        order = torch.randperm(len(self.strength), generator=generator).tolist()
+        sigma = self.draw_sigma(generator)
+        changes = []
+        for _ in range(batch):
+            factors = []
+            for name, strength in self.strength.items():
+                centre = 0.0 if name == 'hue' else 1.0
+                factors.append((name, _uniform(centre - strength, centre + strength, generator)))
+            changes.append(PhotometricDraw(jitter=[factors[i] for i in order] if decision.jitter else [],
+                                           sigma=sigma if decision.blur else None))
+        return changes
+
+    def draw_sigma(self, generator: torch.Generator) -> float:
+        """Draw the blur's standard deviation in pixels."""
+        return _uniform(*self.sigma, generator)
+
+    def apply(self, frames: Tensor, changes: Sequence[PhotometricDraw]) -> Tensor:
+        """Change frames (N, T, 3, H, W) in [0, 255]; the frames of a clip change alike, clips differ."""
+        return torch.stack([self.change(clip, change) for clip, change in zip(frames, changes, strict=True)])
+
+    def change(self, clip: Tensor, change: PhotometricDraw) -> Tensor:
+        """Change frames (T, 3, H, W) of one clip."""
+        clip = self.change_colors(clip, change.jitter)
+        if change.sigma is None:
+            return clip
+        return gaussian_blur(clip, reference_blur_kernel(tuple(clip.shape[-2:])), change.sigma)
+
+    def change_colors(self, clip: Tensor, jitter: Sequence[tuple[str, float]]) -> Tensor:
+        """Apply colour operations to frames (T, 3, H, W); the mean grey of torchvision's contrast is that of all."""
+        # The frames as one image, one above the other.
+        image = clip.transpose(0, 1).flatten(1, 2)
+        for operation, factor in jitter:
+            image = COLOR_OPERATIONS[self.operations](image, operation, factor, peak=255)
+        return image.unflatten(1, (clip.shape[0], clip.shape[2])).transpose(0, 1)
+
+
+@MODELS.register_module()
+class StrongAugmentation(PhotometricChange):
+    """Random blur, then colour jitter with torchvision's operations, then grey (TPS, QuadMix on video).
+
+    The reference draws it for one clip per iteration; a larger batch shares what `PhotometricChange` shares.
+
+    Args:
+        brightness, contrast, saturation, hue, jitter_probability, blur_probability: see `PhotometricChange`.
+        sigmas: the blur's standard deviation in pixels is one of these.
+        grey_probability: how often a clip loses its colours.
+
+    Raises:
+        ValueError: a strength, probability or width that makes no sense.
+    """
+
+    def __init__(self,
+                 brightness: float = 0.8,
+                 contrast: float = 0.8,
+                 saturation: float = 0.8,
+                 hue: float = 0.2,
+                 jitter_probability: float = 0.8,
+                 blur_probability: float = 0.6,
+                 sigmas: Sequence[float] = (5, 7, 9),
+                 grey_probability: float = 0.2) -> None:
+        if not sigmas or min(sigmas) <= 0:
+            raise ValueError(f'sigmas are widths of the blur in pixels, larger than 0; got {tuple(sigmas)}')
+        if not 0 <= grey_probability <= 1:
+            raise ValueError(f'grey_probability is in [0, 1]; got {grey_probability}')
+        super().__init__(operations='torchvision', brightness=brightness, contrast=contrast, saturation=saturation,
+                         hue=hue, jitter_probability=jitter_probability, blur_probability=blur_probability,
+                         sigma=(min(sigmas), max(sigmas)))
+        self.sigmas = tuple(sigmas)
         self.grey_probability = grey_probability
 
-    def draw(self, batch: int, generator: torch.Generator) -> PhotometricDraw:
-        """Draw the change of ``batch`` clips from a CPU generator."""
-        def uniform(low: float, high: float) -> float:
-            return low + (high - low) * torch.rand(1, generator=generator).tolist()[0]
+    def draw_sigma(self, generator: torch.Generator) -> float:
+        """Draw one of the standard deviations."""
+        return float(self.sigmas[torch.randint(len(self.sigmas), (1, ), generator=generator).tolist()[0]])
 
-        with_jitter = uniform(0, 1) < self.jitter_probability
-        with_blur = uniform(0, 1) < self.blur_probability
-        jitter, sigma = [], []
-        for _ in range(batch):
-            centre = dict(brightness=1.0, contrast=1.0, saturation=1.0, hue=0.0)
-            factors = [(name, uniform(centre[name] - s, centre[name] + s)) for name, s in self.strength.items()]
-            order = torch.randperm(len(factors), generator=generator).tolist()
-            jitter.append([factors[i] for i in order] if with_jitter else [])
-            blur = uniform(*self.sigma)
-            sigma.append(blur if with_blur else None)
-        # Nothing is drawn for what never happens, so that the streams of methods without it stay as they are.
-        grey = self.grey_probability > 0 and uniform(0, 1) < self.grey_probability
-        return PhotometricDraw(jitter=jitter, sigma=sigma, grey=grey)
+    def draw(self, batch: int, generator: torch.Generator, decision: Decision | None = None) -> list[PhotometricDraw]:
+        """Draw the change of ``batch`` clips; a grey clip's last operation takes all its saturation."""
+        changes = super().draw(batch, generator, decision)
+        return [change._replace(jitter=[*change.jitter, ('saturation', 0.0)])
+                if _uniform(0, 1, generator) < self.grey_probability else change for change in changes]
 
-    def apply(self, frames: Tensor, draw: PhotometricDraw) -> Tensor:
-        """Change frames (N, T, 3, H, W) in [0, 255]; the frames of a clip change alike, clips differ."""
-        kernel = reference_blur_kernel(tuple(frames.shape[-2:]))
-        changed = []
-        for clip, jitter, sigma in zip(frames, draw.jitter, draw.sigma, strict=True):
-            if draw.grey:
-                jitter = [*jitter, ('saturation', 0.0)]
-            for operation, factor in jitter:
-                clip = adjust_color(clip, operation, factor, peak=255)
-            if sigma is not None:
-                clip = gaussian_blur(clip, kernel, sigma)
-            changed.append(clip)
-        return torch.stack(changed)
+    def change(self, clip: Tensor, change: PhotometricDraw) -> Tensor:
+        """Change frames (T, 3, H, W) of one clip."""
+        if change.sigma is not None:
+            # What lies farther away than four sigma weighs less than 0.0001, a fiftieth of a grey level.
+            clip = gaussian_blur(clip, (2 * math.ceil(4 * change.sigma) + 1, ) * 2, change.sigma)
+        return self.change_colors(clip, change.jitter)

@@ -5,10 +5,12 @@ Shapes: N batch, C classes, H, W pixels.
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from udass.models.ranks import share_over_ranks
+from udass.uda.clip import IGNORE, Clip
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,13 @@ class PseudoLabel:
     labels: Tensor
     confidence: Tensor
     weights: Tensor
+
+    def clip(self, frames: Tensor, flow: Tensor | None) -> Clip:
+        """Frames (N, T, 3, H, W) with their flow and the labels of frame 0; the other frames are ignored."""
+        others = (0, 0, 0, 0, 0, frames.shape[1] - 1)
+        return Clip(frames=frames, labels=F.pad(self.labels[:, None], others, value=IGNORE),
+                    weights=F.pad(self.weights[:, None], others), confidence=F.pad(self.confidence[:, None], others),
+                    flow=flow)
 
 
 def two_class_logits(logits: Tensor) -> Tensor:

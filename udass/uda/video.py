@@ -4,7 +4,7 @@ Shapes: N batch, C classes, H, W pixels, h, w cells of scores. A target clip has
 Source: TPS (Xing et al. 2022, arXiv 2203.12356); Unified Domain Adaptive Semantic Segmentation (TPAMI 2025, arXiv
 2311.13254), its video method.
 """
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import torch
@@ -15,11 +15,12 @@ from torch import Tensor
 
 from udass.flow.warping import flip_flow, resize_flow, warp
 from udass.models.segmentors import FlowGuidedEncoderDecoder, Outputs
+from udass.models.segmentors.score_fusion import enlarge_scores
 from udass.uda.adapter import DomainAdapter
 from udass.uda.centroids import class_centroids, maximum_mean_discrepancy
 from udass.uda.clip import IGNORE, Clip
 from udass.uda.histogram import match_histograms
-from udass.uda.inputs import flow_of, what_is_shown
+from udass.uda.inputs import flow_of, trusted_pixels, what_is_shown
 from udass.uda.mixing.long_tail import LongTail
 from udass.uda.passes import Kept, Pass
 from udass.uda.photometric import PhotometricChange
@@ -28,26 +29,37 @@ from udass.uda.pseudo_labels import PseudoLabel, two_class_logits
 
 @MODELS.register_module()
 class CrossFramePseudoLabels:
-    """Labels of frame t from the teacher's scores of the past pair, warped to t (TPS).
+    """Labels of frame t from the teacher's logits of the past pair, warped to t (TPS).
 
     Every label counts fully; margins that the loader marks (``PseudoMargins``) have weight 0.
 
     Args:
-        flip: show the teacher the past pair mirrored (TPS, whose teacher is the student itself).
+        flip_probability: of showing the teacher the past pair mirrored, drawn once per iteration; its logits are
+            mirrored back.
+
+    Raises:
+        ValueError: a probability outside [0, 1].
     """
 
-    def __init__(self, flip: bool = False) -> None:
-        self.flip = flip
+    def __init__(self, flip_probability: float = 0.0) -> None:
+        if not 0 <= flip_probability <= 1:
+            raise ValueError(f'flip_probability is in [0, 1]; got {flip_probability}')
+        self.flip_probability = flip_probability
 
-    def __call__(self, scores: Tensor, flow: Tensor | None = None, valid: Tensor | None = None) -> PseudoLabel:
+    def draw_flip(self, generator: torch.Generator) -> bool:
+        """Whether the past pair is mirrored in this iteration."""
+        # Nothing is drawn for what never happens, so that the streams of methods without it stay as they are.
+        return self.flip_probability > 0 and torch.rand(1, generator=generator).tolist()[0] < self.flip_probability
+
+    def __call__(self, logits: Tensor, flow: Tensor | None = None, valid: Tensor | None = None) -> PseudoLabel:
         """Label of a frame.
 
         Args:
-            scores: (N, C, H, W) of another frame; of the frame itself where there is no flow.
+            logits: (N, C, H, W) of another frame; of the frame itself where there is no flow.
             flow: (N, 2, H, W) from the frame to that other one.
             valid: (N, 1, H, W) bool.
         """
-        shares = two_class_logits(scores.float()).softmax(dim=1)
+        shares = two_class_logits(logits.float()).softmax(dim=1)
         confidence, labels = (shares if flow is None else warp(shares, flow)).max(dim=1)
         weights = torch.ones_like(confidence)
         if valid is not None:
@@ -61,45 +73,42 @@ class CrossFramePass:
 
     Args:
         scale: its factor in the loss (lambda_T).
-        photometric: config of a `PhotometricChange`, alike for both frames; None leaves them as they are.
-        rescale: range of a factor of the clip's size, drawn once per iteration; None leaves the size.
+        rescale: range of a factor of the clip's size, drawn once per iteration; None leaves the size. Sides become
+            multiples of 8 pixels. The student's logits are brought to the size of the labels.
+        full_size: learn labels at the size of the image; auxiliary heads then learn those of the main head. False (as
+            published) learns labels at the size of the logits, each head its own.
 
     Raises:
         ValueError: a scale or range that makes no sense.
     """
 
-    def __init__(self, scale: float = 1.0, photometric: dict | None = None,
-                 rescale: tuple[float, float] | None = None) -> None:
+    def __init__(self, scale: float = 1.0, rescale: tuple[float, float] | None = None,
+                 full_size: bool = False) -> None:
         if scale <= 0 or rescale is not None and not 0 < rescale[0] <= rescale[1]:
             raise ValueError('CrossFramePass: scale is a factor of the loss, larger than 0, and rescale a range of '
                              f'sizes, 0 < low <= high, or None; got {scale} and {rescale}')
         self.scale = scale
-        self.photometric: PhotometricChange | None = None if photometric is None else MODELS.build(photometric)
         self.rescale = rescale
+        self.full_size = full_size
 
     def __call__(self, target: Clip, generator: torch.Generator) -> Pass:
-        """The pass of a pseudo-labelled clip."""
-        clip = target
-        if self.photometric is not None:
-            draw = self.photometric.draw(len(clip), generator)
-            clip = clip.with_frames(self.photometric.apply(clip.frames, draw))
+        """The pass of a clip with ``cell_labels``."""
+        labels = target.labels[:, :1] if self.full_size else target.cell_labels
+        # Margins without trust, at the size of the labels.
+        weights = F.interpolate(target.weights[:, :1], size=tuple(labels.shape[-2:]), mode='nearest')
+        clip = replace(target, labels=labels[:, :1], weights=weights, confidence=None, cell_labels=None)
         if self.rescale is not None:
             low, high = self.rescale
             factor = low + (high - low) * torch.rand(1, generator=generator).tolist()[0]
-            clip = resize_clip(clip, tuple(round(factor * side) for side in clip.size))
-        return Pass('cross_frame', clip, scale=self.scale)
+            clip = resize_frames(clip, tuple(max(round(factor * side / 8), 1) * 8 for side in clip.size))
+        return Pass('cross_frame', clip, scale=self.scale, auxiliary_labels=None if self.full_size else labels[:, 1:])
 
 
-def resize_clip(clip: Clip, size: tuple[int, int]) -> Clip:
-    """A clip at another size (H, W): frames and motion interpolated, labels and weights those of the nearest pixel."""
-    def nearest(value: Tensor | None) -> Tensor | None:
-        return None if value is None else F.interpolate(value.float(), size=size, mode='nearest').to(value.dtype)
-
+def resize_frames(clip: Clip, size: tuple[int, int]) -> Clip:
+    """The clip with frames and flow at another size (H, W), corners aligned; labels and weights keep theirs."""
     frames = F.interpolate(clip.frames.flatten(0, 1), size=size, mode='bilinear', align_corners=True)
     flow = None if clip.flow is None else resize_flow(clip.flow.flatten(0, 1), size).unflatten(0, clip.flow.shape[:2])
-    return Clip(frames=frames.unflatten(0, clip.frames.shape[:2]), labels=nearest(clip.labels),
-                weights=nearest(clip.weights), confidence=nearest(clip.confidence), flow=flow,
-                unwarped=nearest(clip.unwarped))
+    return replace(clip, frames=frames.unflatten(0, clip.frames.shape[:2]), flow=flow)
 
 
 @MODELS.register_module()
@@ -152,6 +161,11 @@ class VideoAdapter(DomainAdapter):
         cross_frame: config of the target pass.
         mixing: config of `VideoQuadMix`; None leaves mixed passes out.
         photometric: config of the colour change of mixed clips; None leaves them as they are.
+        strong_augmentation: config of a `StrongAugmentation` of the target's frames t and t-1, both alike, as the
+            student sees them in the target pass and in mixtures; the teacher, the templates and a second interval of
+            the alignment see them as they are. None changes nothing.
+        source_size: (H, W) at which whole source frames are segmented, their logits enlarged to the labels; None keeps
+            the size of the loader. Mixing is not affected.
         feature_mixing, teacher_batch_statistics, eval_branch, seed: see `DomainAdapter`.
         centroid_alignment: config of the distance of class means; None leaves it out.
         match_histograms: give source frames the colours of the target's frame t first.
@@ -169,6 +183,8 @@ class VideoAdapter(DomainAdapter):
                  cross_frame: dict,
                  mixing: dict | None = None,
                  photometric: dict | None = None,
+                 strong_augmentation: dict | None = None,
+                 source_size: tuple[int, int] | None = None,
                  feature_mixing: dict | None = None,
                  centroid_alignment: dict | None = None,
                  match_histograms: bool = False,
@@ -188,6 +204,13 @@ class VideoAdapter(DomainAdapter):
         self.cross_frame: CrossFramePass = MODELS.build(cross_frame)
         self.centroid_alignment: CentroidAlignment | None = (None if centroid_alignment is None else
                                                              MODELS.build(centroid_alignment))
+        if (self.centroid_alignment is not None and self.centroid_alignment.intervals == 2
+                and self.cross_frame.rescale is not None):
+            raise ValueError('cross_frame.rescale changes the size of one interval of the centroid_alignment, but both '
+                             'are segmented in one batch: set rescale=None, or intervals=1')
+        self.strong_augmentation: PhotometricChange | None = (None if strong_augmentation is None else
+                                                              MODELS.build(strong_augmentation))
+        self.source_size = source_size
         self.match_histograms = match_histograms
 
     @property
@@ -202,13 +225,20 @@ class VideoAdapter(DomainAdapter):
                              'set of clips and give its pipeline LoadClip, LoadFlow and PackClip')
         if self.match_histograms:
             source = self.in_colours_of(source, target)
-        yield Pass('source', source)
-        # Frames t and t-1; for a second interval also t-k-1.
-        intervals = 1 if self.centroid_alignment is None else self.centroid_alignment.intervals
-        shown = target.select([0, 1, 3][:1 + intervals])
-        yield replace(self.cross_frame(shown, self.generator), intervals=intervals)
+        yield Pass('source', source if self.source_size is None else resize_frames(source, self.source_size))
+        plain = target.select([0, 1])
+        shown = plain
+        if self.strong_augmentation is not None:
+            changes = self.strong_augmentation.draw(len(plain), self.generator)
+            shown = plain.with_frames(self.strong_augmentation.apply(plain.frames, changes))
+        item = self.cross_frame(shown, self.generator)
+        if self.centroid_alignment is not None and self.centroid_alignment.intervals == 2:
+            # Frame t with t-k-1.
+            item = replace(item, far=target.select([0, 3]))
+        yield item
         if self.mixing is not None:
-            yield from self.mixed_passes(source, target.select([0, 1]), long_tail)
+            shown, plain = (replace(clip, cell_labels=None) for clip in (shown, plain))
+            yield from self.mixed_passes(source, shown, long_tail, template=plain)
 
     def in_colours_of(self, source: Clip, target: Clip) -> Clip:
         """The source with each channel's distribution of values as in frame t of the target clip beside it."""
@@ -253,17 +283,24 @@ class VideoAdapter(DomainAdapter):
                              f'{"no" if flow is None else "their"} flow; labels across time need frame t, t-1, a past '
                              'pair and the flow between them: give '
                              'the target data set past=1 and its pipeline LoadClip, LoadFlow and PackClip')
-        valid = None
-        if 'valid_pseudo_mask' in samples[0]:
-            valid = torch.stack([sample.valid_pseudo_mask.data for sample in samples])
+        valid = trusted_pixels(samples)
         past_flow = torch.stack([sample.past_flow.data for sample in samples])
-        past = self.past_scores(frames[:, 2:], past_flow)
+        logits = self.past_logits(frames[:, 2:], past_flow)
+        past = enlarge_scores(logits['decode'], tuple(frames.shape[-2:]))
         known = [self.pseudo_labels(past, flow[:, 1], valid), self._label_before(samples, frames[:, 1], past, valid)]
         none = torch.zeros_like(known[0].confidence)
         unknown = [PseudoLabel(labels=torch.full_like(known[0].labels, IGNORE), confidence=none, weights=none)] * 2
         labels, confidence, weights = (torch.stack([getattr(label, name) for label in (*known, *unknown)], dim=1)
                                        for name in ('labels', 'confidence', 'weights'))
-        return Clip(frames=frames, labels=labels, weights=weights, confidence=confidence, flow=flow)
+        return Clip(frames=frames, labels=labels, weights=weights, confidence=confidence, flow=flow,
+                    cell_labels=self._cell_labels(logits, flow[:, 1]))
+
+    def _cell_labels(self, logits: Mapping[str, Tensor], flow: Tensor) -> Tensor:
+        """Labels of frame t at the size of the main decoder's logits, (N, D, h, w), from each decoder's own logits."""
+        size = tuple(logits['decode'].shape[2:])
+        cell_flow = resize_flow(flow, size)
+        return torch.stack([self.pseudo_labels(enlarge_scores(values, size), cell_flow).labels
+                            for values in logits.values()], dim=1)
 
     def _label_before(self, samples: list[SegDataSample], frame: Tensor, past: Tensor,
                       valid: Tensor | None) -> PseudoLabel:
@@ -273,12 +310,15 @@ class VideoAdapter(DomainAdapter):
         return self.pseudo_labels(self.teacher_logits(frame), valid=valid)
 
     @torch.inference_mode()
-    def past_scores(self, frames: Tensor, flow: Tensor) -> Tensor:
-        """Teacher scores (N, C, H, W) of the first of two frames (N, 2, 3, H, W) and their flow (N, 2, H, W)."""
-        if self.pseudo_labels.flip:
+    def past_logits(self, frames: Tensor, flow: Tensor) -> dict[str, Tensor]:
+        """Teacher logits (N, C, h, w) of the first of two frames (N, 2, 3, H, W) with their flow (N, 2, H, W), by
+        decoder: ``decode`` and, of flow-guided networks, those of auxiliary heads."""
+        flip = self.pseudo_labels.draw_flip(self.generator)
+        if flip:
             frames, flow = frames.flip(-1), flip_flow(flow)
-        meta = dict(img_shape=frames.shape[-2:], ori_shape=frames.shape[-2:], pad_shape=frames.shape[-2:])
         shown, options = what_is_shown(self.teacher, self.data_preprocessor.normalize(frames), flow[:, None])
-        scores = self.teacher.encode_decode(shown, [meta] * len(frames), **options)
-        return scores.flip(-1) if self.pseudo_labels.flip else scores
-
+        if options:
+            logits, _ = self.teacher.clip_logits(shown, **options, auxiliary=True)
+        else:
+            logits = {'decode': self.teacher(shown, mode='tensor')}
+        return {name: values.flip(-1) for name, values in logits.items()} if flip else logits

@@ -4,6 +4,7 @@ Shapes: N batch, T frames (index 0 is the one to segment), H, W pixels.
 """
 from collections.abc import Mapping, Sequence
 
+import cv2
 import numpy as np
 from torch import Tensor
 
@@ -68,8 +69,11 @@ def panel_columns(name: str, panel: Mapping, palette: Sequence[Sequence[int]]) -
     labels = _numpy(panel['labels'][:, 0])
     columns = [(title, list(frames))]
     if name == 'source':
+        # A frame may be shown to the network at another size than that of its labels.
+        size = frames.shape[2:0:-1]
+        shown = [cv2.resize(label.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) for label in labels]
         columns.append((f'{title}: label', [overlay_labels(frame, label, palette)
-                                            for frame, label in zip(frames, labels, strict=True)]))
+                                            for frame, label in zip(frames, shown, strict=True)]))
         return columns
     if name == 'target' and panel.get('confidence') is None:
         # A method without pseudo-labels.

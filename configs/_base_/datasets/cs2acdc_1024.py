@@ -14,6 +14,14 @@ source_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackUDAInputs'),
 ]
+# What QuadMix pastes, as in its code: resized by Pillow, not flipped, and one class may fill the crop.
+long_tail_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='LoadLabels'),
+    dict(type='Resize', scale=(2048, 1024), backend='pillow'),
+    dict(type='RareClassCrop', crop_size=crop_size),
+    dict(type='PackUDAInputs'),
+]
 target_pipeline = [
     dict(type='LoadImage'),
     dict(type='Resize', scale=target_scale, keep_ratio=True),

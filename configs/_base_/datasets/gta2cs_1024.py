@@ -16,6 +16,15 @@ source_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackUDAInputs'),
 ]
+# What QuadMix pastes, as in its code: images of 2048x1024 whatever their aspect ratio, resized by Pillow. They are not
+# flipped, and one class may fill the crop.
+long_tail_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='LoadLabels', max_size_difference=16),
+    dict(type='Resize', scale=(2048, 1024), backend='pillow'),
+    dict(type='RareClassCrop', crop_size=crop_size),
+    dict(type='PackUDAInputs'),
+]
 target_pipeline = [
     dict(type='LoadImage'),
     dict(type='Resize', scale=target_scale, keep_ratio=True),

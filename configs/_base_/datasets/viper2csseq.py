@@ -4,6 +4,8 @@ source_root = 'data/viper'
 target_root = 'data/cityscapes'
 source_scale = (1280, 720)
 target_scale = (1024, 512)
+# As published: PIL's bicubic filter, which averages over what a pixel covers. The published loaders flip nothing.
+resize = dict(interpolation='bicubic', backend='pillow')
 # Flow is computed once per pair and size, by DIS (OpenCV, on the CPU), and kept; tools fill the folder beforehand. The
 # flow that the benchmarks' authors publish is read by
 # dict(type='FlowCache', folder=None, estimator=dict(type='PrecomputedFlow', folder=..., naming='viper'))
@@ -16,22 +18,28 @@ source_pipeline = [
     dict(type='LoadClip'),
     # Both frames; the car that carries the camera is ignored.
     dict(type='LoadClipLabels'),
-    dict(type='ClipResize', scale=source_scale),
+    dict(type='ClipResize', scale=source_scale, **resize),
     # At the size that is trained with, before anything is cut off.
     dict(type='LoadFlow', cache=flow_cache),
-    dict(type='ClipFlip', prob=0.5),
+    dict(type='PackClip'),
+]
+# What QuadMix pastes: a window of a frame that shows the drawn class.
+long_tail_pipeline = [
+    dict(type='LoadClip'),
+    dict(type='LoadClipLabels'),
+    dict(type='ClipResize', scale=source_scale, **resize),
+    dict(type='ClipCrop', crop_size=(512, 1024)),
     dict(type='PackClip'),
 ]
 target_pipeline = [
     dict(type='LoadClip'),
-    dict(type='ClipResize', scale=target_scale),
+    dict(type='ClipResize', scale=target_scale, **resize),
     dict(type='LoadFlow', cache=flow_cache),
-    dict(type='ClipFlip', prob=0.5),
     dict(type='PackClip'),
 ]
 test_pipeline = [
     dict(type='LoadClip'),
-    dict(type='ClipResize', scale=target_scale),
+    dict(type='ClipResize', scale=target_scale, **resize),
     dict(type='LoadFlow', cache=flow_cache),
     # After ClipResize: predictions are compared at the size of the published labels, 2048x1024.
     dict(type='LoadClipLabels'),

@@ -10,5 +10,7 @@ segmentor = dict(
     decode_head=dict(
         # VIPER's; SYNTHIA-Seq has 12.
         num_classes=15,
+        # As published: the classifier starts as PyTorch's convolutions do.
+        classifier_std=None,
         # Video methods average over labelled pixels, image methods over all.
         loss_decode=dict(type='ValidCrossEntropy')))

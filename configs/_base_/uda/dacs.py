@@ -6,6 +6,7 @@ model = dict(
     # The margins of the target (bonnet, border of the rectification) are DAFormer's idea; DACS trusts all pixels.
     pseudo_labels=dict(type='ConfidencePseudoLabels', threshold=0.968, use_margins=False),
     mixing=dict(type='ClassMix'),
-    photometric=dict(type='PhotometricChange'))
+    # The version of kornia that the published code pins adds to the values where torchvision multiplies them.
+    photometric=dict(type='PhotometricChange', operations='kornia'))
 # Draws every source image equally often; rare-class sampling came with DAFormer.
 train_cfg = dict(type='UDATrainLoop')

@@ -6,7 +6,8 @@ model = dict(
     # One weight for all pixels, the share of confident ones; 0 in the margins that the target's loader marks.
     pseudo_labels=dict(type='ConfidencePseudoLabels', threshold=0.968),
     mixing=dict(type='ClassMix'),
-    photometric=dict(type='PhotometricChange'),
+    # The version of kornia that the published code pins adds to the values where torchvision multiplies them.
+    photometric=dict(type='PhotometricChange', operations='kornia'),
     # Keeps what ImageNet taught about things; stuff looks different there. A cell counts where three quarters of its
     # pixels are of one thing class.
     feature_distance=dict(type='FeatureDistance', weight=0.005, min_ratio=0.75))

@@ -6,7 +6,8 @@ model = dict(
     # One weight for all pixels, the share of confident ones; 0 in the margins that the target's loader marks.
     pseudo_labels=dict(type='ConfidencePseudoLabels', threshold=0.968),
     mixing=dict(type='ClassMix'),
-    photometric=dict(type='PhotometricChange'),
+    # The version of kornia that the published code pins adds to the values where torchvision multiplies them.
+    photometric=dict(type='PhotometricChange', operations='kornia'),
     # Blocks of 64 pixels hide whole parts of objects, but leave enough of the context; 32 for crops of 512. With a
     # source by day and a target at night or in bad weather take mic_mixed.py.
     masking=dict(type='BlockMasking', block_size=64, ratio=0.7, mode='target'),

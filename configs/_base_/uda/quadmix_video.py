@@ -7,7 +7,8 @@
 model = dict(
     type='VideoAdapter',
     ema=dict(type='EMA', alpha=0.999),
-    pseudo_labels=dict(type='CrossFramePseudoLabels'),
+    # The teacher sees the past pair mirrored or as it is.
+    pseudo_labels=dict(type='CrossFramePseudoLabels', flip_probability=0.5),
     # lambda_T weighs what is learnt from pseudo-labels of whole target images, of the target pass and of TST alike; it
     # is a property of the benchmark and set in the experiment.
     cross_frame=dict(type='CrossFramePass', scale=1.0),

@@ -172,11 +172,12 @@ def _check_source(source: str, layout: str, weights: Mapping[str, Tensor]) -> No
     wanted = expected.get(source, trained)
     if layout not in wanted:
         raise ValueError(f'--from {source} expects: {" or ".join(wanted)}; the keys are those of: {layout}')
-    attention = any('decode_head.scale_attention.' in key for key in weights)
-    if source == 'hrda' and not attention:
-        raise ValueError('--from hrda, but the network has no scale attention: it is no HRDA; use --from daformer')
-    if source == 'daformer' and attention:
-        raise ValueError('--from daformer, but the network has a scale attention: use --from hrda or mic')
+    # A fixed attention has no weights.
+    two_scales = any('decode_head.head.' in key for key in weights)
+    if source == 'hrda' and not two_scales:
+        raise ValueError('--from hrda, but the network has no decoder of two scales: use --from daformer')
+    if source == 'daformer' and two_scales:
+        raise ValueError('--from daformer, but the network has a decoder of two scales: use --from hrda or mic')
 
 
 def _select_branch(weights: Mapping[str, Tensor],

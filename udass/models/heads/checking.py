@@ -10,8 +10,10 @@ from udass.models.losses.pixel_weight import PixelWeightMixin
 
 
 def segmentation_heads(network: nn.Module) -> dict[str, nn.Module]:
-    """Every head of a network by name: decoders, auxiliary heads, and the heads inside them."""
-    found = {name: module for name, module in network.named_modules() if isinstance(module, (BaseDecodeHead, HRDAHead))}
+    """Every head of a network by name: decoders, auxiliary heads, and the heads inside them; no attention of scales,
+    which has no loss."""
+    found = {name: module for name, module in network.named_modules()
+             if isinstance(module, (BaseDecodeHead, HRDAHead)) and not name.endswith('scale_attention')}
     for name in ('decode_head', 'auxiliary_head'):
         module = getattr(network, name, None)
         if module is not None and not isinstance(module, nn.ModuleList):

@@ -47,6 +47,7 @@ class DAFormerHead(PixelWeightMixin, BaseDecodeHead):
         fusion: ``aspp``, the context-aware fusion of DAFormer, or ``conv``, one 1x1 convolution (what HRDA's scale
             attention uses).
         dilations: branches of the ``aspp`` fusion.
+        classifier_std: standard deviation of the classifier's start weights (mmseg's value); None leaves it PyTorch's.
 
     Raises:
         ValueError: an unknown fusion.
@@ -63,12 +64,15 @@ class DAFormerHead(PixelWeightMixin, BaseDecodeHead):
                  norm_cfg: dict | None = None,
                  align_corners: bool = False,
                  ignore_index: int = 255,
+                 classifier_std: float | None = 0.01,
                  loss_decode: dict | None = None) -> None:
         super().__init__(
             in_channels=list(in_channels), channels=channels, num_classes=num_classes, dropout_ratio=dropout_ratio,
             norm_cfg=norm_cfg or dict(type='BN'), in_index=list(range(len(in_channels))),
             input_transform='multiple_select', align_corners=align_corners, ignore_index=ignore_index,
-            loss_decode=loss_decode or dict(type='CrossEntropyLoss', avg_non_ignore=False))
+            loss_decode=loss_decode or dict(type='CrossEntropyLoss', avg_non_ignore=False),
+            init_cfg=None if classifier_std is None else dict(type='Normal', std=classifier_std,
+                                                              override=dict(name='conv_seg')))
         self.embed_layers = nn.ModuleList(MLPEmbedding(stage, embed_channels) for stage in self.in_channels)
         joined = embed_channels * len(self.in_channels)
         if fusion == 'aspp':

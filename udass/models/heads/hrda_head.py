@@ -15,33 +15,50 @@ from udass.models.windows import Box
 
 @MODELS.register_module()
 class HRDAHead(BaseModule):
-    """Decodes context and detail with one head and weighs them class by class; used by `HRDAEncoderDecoder`.
+    """Decodes context and detail with one head and weighs them with an attention; used by `HRDAEncoderDecoder`.
 
     Args:
         head: config of the decoder, applied to both scales.
-        scale_attention: config of the decoder that says, from the context features, where to trust the detail; it has
-            as many output channels as ``head``.
+        scale_attention: config of the decoder that says, from the context features, where to trust the detail. Its
+            ``num_classes`` is that of ``head``, or 1 for one attention map that all classes share.
         detail_loss_weight: share of the detail's own loss; the fused scores' loss gets the rest.
+        fixed_attention: constant weight of the detail, in [0, 1], instead of a ``scale_attention``.
 
     Raises:
-        ValueError: the decoders differ in classes or channels, or the share is outside [0, 1].
+        ValueError: the attention is given twice or not at all, the decoders differ in classes or channels, or a
+            number is outside [0, 1].
         TypeError: the decoder has a loss of its own.
+
+    Source of the variants of the attention: Hoyer et al. 2022, table 7; options ``attention_classwise`` and
+    ``fixed_attention`` of the published code.
     """
 
-    def __init__(self, head: dict, scale_attention: dict, detail_loss_weight: float = 0.1) -> None:
+    def __init__(self,
+                 head: dict,
+                 scale_attention: dict | None = None,
+                 detail_loss_weight: float = 0.1,
+                 fixed_attention: float | None = None) -> None:
         super().__init__()
+        if (scale_attention is None) == (fixed_attention is None):
+            raise ValueError('HRDAHead weighs the detail either by a learned scale_attention or by a fixed_attention; '
+                             f'got scale_attention={scale_attention} and fixed_attention={fixed_attention}: set one of '
+                             'them to None')
+        if fixed_attention is not None and not 0 <= fixed_attention <= 1:
+            raise ValueError(f'fixed_attention is the weight of the detail, in [0, 1]; got {fixed_attention}')
         self.head = MODELS.build(head)
-        self.scale_attention = MODELS.build(scale_attention)
+        self.scale_attention = None if scale_attention is None else MODELS.build(scale_attention)
+        self.fixed_attention = fixed_attention
         weigh_heads(self)
         if not isinstance(self.head, PixelWeightMixin):
             raise TypeError(f'{type(self.head).__name__} computes its loss by itself, which HRDAHead cannot do for two '
                             'scales: use DAFormerHead, DLV2Head or SegFormerMLPHead')
-        if self.head.out_channels != self.scale_attention.out_channels:
+        if scale_attention is not None and self.scale_attention.out_channels not in (1, self.head.out_channels):
             raise ValueError('the scale attention weighs every channel: its out_channels must be that of the head, '
-                             f'{self.head.out_channels}; got {self.scale_attention.out_channels}')
-        if self.head.num_classes != self.scale_attention.num_classes:
+                             f'{self.head.out_channels}, or 1; got {self.scale_attention.out_channels}')
+        if scale_attention is not None and self.scale_attention.num_classes not in (1, self.head.num_classes):
             raise ValueError('the scale attention weighs every class: its num_classes must be that of the head, '
-                             f'{self.head.num_classes}; got {self.scale_attention.num_classes}')
+                             f'{self.head.num_classes}, or 1 for one map that all classes share; got '
+                             f'{self.scale_attention.num_classes}')
         if not 0 <= detail_loss_weight <= 1:
             raise ValueError(f'detail_loss_weight is a share of the loss, in [0, 1]; got {detail_loss_weight}')
         self.detail_loss_weight = detail_loss_weight
@@ -54,9 +71,10 @@ class HRDAHead(BaseModule):
         """Scores of one scale."""
         return self.head(features)
 
-    def attention(self, features: list[Tensor]) -> Tensor:
-        """How much to trust the detail, (N, C, h, w) in [0, 1], from the context features."""
-        return self.scale_attention(features).sigmoid()
+    def attention(self, features: list[Tensor]) -> Tensor | float:
+        """How much to trust the detail, from the context features: (N, C, h, w) or (N, 1, h, w) in [0, 1], or one
+        number."""
+        return self.fixed_attention if self.scale_attention is None else self.scale_attention(features).sigmoid()
 
     def pixel_loss(self,
                    fused: Tensor,
@@ -81,7 +99,7 @@ class HRDAHead(BaseModule):
 
 
 def fuse_scales(context: Tensor,
-                attention: Tensor,
+                attention: Tensor | float,
                 detail: Tensor,
                 context_box: Box,
                 detail_box: Box,
@@ -93,7 +111,7 @@ def fuse_scales(context: Tensor,
 
     Args:
         context: (N, C, h, w).
-        attention: (N, C, h, w) in [0, 1].
+        attention: (N, C, h, w) in [0, 1], (N, 1, h, w) for all classes alike, or a number for all cells alike.
         detail: scores of the box, (N, C, detail_box.size).
         context_box: where the detail lies, in cells of the context.
         detail_box: where it lies in cells of the detail.
@@ -103,6 +121,8 @@ def fuse_scales(context: Tensor,
         Tensor: (N, C, ratio * h, ratio * w).
     """
     size = (context.shape[2] * ratio, context.shape[3] * ratio)
+    if not isinstance(attention, Tensor):
+        attention = context.new_full((1, 1, *context.shape[2:]), attention)
     covers_all = detail_box.size == size
     if not covers_all:
         inside = torch.zeros_like(attention[:1, :1])

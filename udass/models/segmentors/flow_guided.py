@@ -5,6 +5,7 @@ decoder's scores. A flow holds (dx, dy) in pixels, from t to t-1.
 Source: UDASS (TPAMI 2025, arXiv 2311.13254), "flow-guided" networks, which it shares with TPS and DA-VSN.
 """
 import torch
+from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.utils import add_prefix
 from torch import Tensor, nn
@@ -56,8 +57,8 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
             inputs: normalised clips (N, T, 3, H, W), or images (N, 3, H, W).
             data_samples: of frame 0; labels and pixel weights are (1, H, W).
             flow: (N, 2, H, W) from frame 0 to frame 1; None segments frame 0 by itself. In mode ``outputs`` it may be
-                (N, K, 2, H, W), from frame 0 to each of K others: each of them is joined with frame 0 by itself, the
-                loss is that of the first.
+                (N, K, 2, H, W) for clips of K pairs of frames (N, 2K, 3, H, W), the flow within each pair: each pair is
+                segmented by itself, the loss is that of the first.
             unwarped: (N, 1, H, W) bool, pixels of frame 0 for which frame 1 says nothing; None has none.
             auxiliary: whether losses include those of auxiliary heads (mixed passes of QuadMix leave them out).
 
@@ -89,17 +90,22 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
                 flow: Tensor | None = None,
                 unwarped: Tensor | None = None,
                 auxiliary: bool = True) -> Outputs:
-        """The losses, the features of frame 0, and the fused scores: (N, C, h, w), with ``unwarped`` (N, C, H, W)."""
+        """The losses, the features of frame 0, and the fused logits: (N, C, h, w), with ``unwarped`` (N, C, H, W).
+
+        Auxiliary heads learn from ``auxiliary_sem_seg`` of the samples where they have it, (D, h, w), one map for each.
+        """
         heads = self._heads(auxiliary)
         first, *others = [flow] if flow is None or flow.dim() == 4 else flow.unbind(1)
-        scores, features, own = self._clip_scores(inputs, heads, first, unwarped)
-        further = tuple(self._join(own, inputs, flow, frame) for frame, flow in enumerate(others, start=2))
+        logits, features = self.clip_logits(inputs, first, unwarped, auxiliary)
+        further = tuple(self.clip_logits(inputs[:, 2 * pair:], flow)[0]['decode']
+                        for pair, flow in enumerate(others, start=1))
         size = tuple(data_samples[0].gt_sem_seg.shape[-2:])
         losses = {}
-        for name, head in heads.items():
-            values = head.loss_by_feat(enlarge_scores(scores[name], size), data_samples)
+        for number, (name, head) in enumerate(heads.items()):
+            samples = data_samples if number == 0 else auxiliary_samples(data_samples, number - 1)
+            values = head.loss_by_feat(enlarge_scores(logits[name], size), samples)
             losses.update(add_prefix(values, name))
-        return Outputs(losses, features, scores['decode'], further)
+        return Outputs(losses, features, logits['decode'], further)
 
     def predict(self,
                 inputs: Tensor,
@@ -146,7 +152,7 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
                  data_samples: list | None = None,
                  flow: Tensor | None = None,
                  unwarped: Tensor | None = None) -> Tensor:
-        return self._clip_scores(inputs, self._heads(auxiliary=False), flow, unwarped)[0]['decode']
+        return self.clip_logits(inputs, flow, unwarped)[0]['decode']
 
     def _heads(self, auxiliary: bool) -> dict[str, nn.Module]:
         """The decoders by the prefix of their losses."""
@@ -158,35 +164,40 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
                 heads['aux'] = self.auxiliary_head
         return heads
 
-    def _clip_scores(self,
-                     inputs: Tensor,
-                     heads: dict[str, nn.Module],
-                     flow: Tensor | None,
-                     unwarped: Tensor | None) -> tuple[dict[str, Tensor], list[Tensor], Tensor]:
-        """Fused scores of each decoder, the features of frame 0, and the main decoder's scores of it alone."""
+    def clip_logits(self,
+                    inputs: Tensor,
+                    flow: Tensor | None = None,
+                    unwarped: Tensor | None = None,
+                    auxiliary: bool = False) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """Fused logits (N, C, h, w) of each decoder by name, ``decode`` and those of auxiliary heads if asked for, and
+        the features of frame 0; arguments as in `forward`."""
+        heads = self._heads(auxiliary)
         current, previous = two_frames(inputs, flow)
         # The current frame comes first: autocast would keep weights that it converts without gradient.
         features = self.extract_feat(current)
-        scores = {name: head(features) for name, head in heads.items()}
+        logits = {name: head(features) for name, head in heads.items()}
         if previous is None:
-            return scores, features, scores['decode']
+            return logits, features
         with torch.no_grad():
             past_features = self.extract_feat(previous)
             past = {name: head(past_features) for name, head in heads.items()}
-        fused = {name: self.fusion(scores[name], past[name], flow, unwarped) for name in heads}
-        return fused, features, scores['decode']
-
-    def _join(self, own: Tensor, inputs: Tensor, flow: Tensor, frame: int) -> Tensor:
-        """The main decoder's scores (N, C, h, w) of frame 0, fused with those of another frame."""
-        other = two_frames(inputs, flow, frame)[1]
-        with torch.no_grad():
-            past = self.decode_head(self.extract_feat(other))
-        return self.fusion(own, past, flow)
+        return {name: self.fusion(logits[name], past[name], flow, unwarped) for name in heads}, features
 
 
-def two_frames(inputs: Tensor, flow: Tensor | None, frame: int = 1) -> tuple[Tensor, Tensor | None]:
-    """Frames t and t-1 (or another one by its index), (N, 3, H, W) each, of clips (N, T, 3, H, W) or images; None for
-    t-1 where there is no flow.
+def auxiliary_samples(data_samples: list, number: int) -> list:
+    """The samples as the auxiliary head of this number is to see them: with its own labels if they carry such."""
+    if 'auxiliary_sem_seg' not in data_samples[0]:
+        return data_samples
+    samples = []
+    for sample in data_samples:
+        labels = sample.auxiliary_sem_seg.data[number:number + 1]
+        samples.append(sample.new())
+        samples[-1].gt_sem_seg = PixelData(data=labels)
+    return samples
+
+
+def two_frames(inputs: Tensor, flow: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Frames t and t-1, (N, 3, H, W) each, of clips (N, T, 3, H, W) or images; None for t-1 where there is no flow.
 
     Raises:
         ValueError: there is a flow, but no such frame; or it is not (N, 2, H, W) of the frames.
@@ -195,11 +206,11 @@ def two_frames(inputs: Tensor, flow: Tensor | None, frame: int = 1) -> tuple[Ten
     if flow is None:
         return current, None
     frames = 1 if inputs.dim() == 4 else inputs.shape[1]
-    if frames <= frame:
-        raise ValueError(f'the flow leads to frame {frame}, but the inputs {tuple(inputs.shape)} have {frames} '
-                         f'frame(s): give clips (N, {frame + 1}, 3, H, W), or no flow')
+    if frames < 2:
+        raise ValueError(f'the flow leads to frame 1, but the inputs {tuple(inputs.shape)} have {frames} frame(s): '
+                         'give clips (N, 2, 3, H, W), or no flow')
     expected = (len(inputs), 2, *inputs.shape[-2:])
     if flow.shape != expected:
-        raise ValueError(f'clips {tuple(inputs.shape)} need the flow from frame 0 to frame {frame}, {expected}; got '
+        raise ValueError(f'clips {tuple(inputs.shape)} need the flow from frame 0 to frame 1, {expected}; got '
                          f'{tuple(flow.shape)}')
-    return current, inputs[:, frame]
+    return current, inputs[:, 1]

@@ -4,6 +4,7 @@ Shapes: N images, C classes, H, W pixels. Boxes are in pixels of the full-resolu
 Source: Hoyer et al. 2022 (arXiv 2204.13132).
 """
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from mmseg.models.utils import resize
@@ -17,12 +18,27 @@ from udass.models.segmentors.sliding import Outputs, SlidingEncoderDecoder
 from udass.models.windows import Box, average_windows, pad_to_multiple, window_boxes
 
 
+class TrainingLogits(NamedTuple):
+    """What one box of detail gives in training.
+
+    Attributes:
+        fused: (N, C, H, W) at image size.
+        detail: (N, C, bh, bw) of the box's pixels inside the image.
+        context: backbone features of the context.
+    """
+
+    fused: Tensor
+    detail: Tensor
+    context: list[Tensor]
+
+
 @MODELS.register_module()
 class HRDAEncoderDecoder(SlidingEncoderDecoder):
     """Context at one scale, detail at a finer one, fused by an `HRDAHead`.
 
     Training sees the detail of one box per batch: the caller gives it (``crop_box``), or it is drawn, from the caller's
-    generator or from torch's default one. Inference slides the detail over the whole image with half overlap.
+    generator or from torch's default one. Inference, which also gives the pseudo-labels, slides the detail over the
+    whole image.
 
     Images may have any size. They are padded with the mean colour to whole cells of the context (output_stride /
     context scale pixels); scores and losses leave the padding out. An image smaller than the crop is one detail window.
@@ -34,6 +50,8 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         output_stride: pixels (of what the backbone is shown) per score cell: 4 under DAFormer's head, 8 under DLV2's.
         scales: of context and detail; the second is a whole multiple of the first.
         feature_scale: of `extract_feat`, which serves the feature distance; None is the context's scale.
+        overlapping_slide: detail windows overlap by half and are averaged; False puts them side by side (Hoyer et al.
+            2022, table 7).
 
     Raises:
         ValueError: scales, output stride and crop size do not fit each other.
@@ -46,6 +64,7 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
                  output_stride: int,
                  scales: tuple[float, float] = (0.5, 1.0),
                  feature_scale: float | None = None,
+                 overlapping_slide: bool = True,
                  neck: dict | None = None,
                  train_cfg: dict | None = None,
                  test_cfg: dict | None = None,
@@ -56,6 +75,7 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         self.crop_size = tuple(crop_size)
         self.output_stride = output_stride
         self.feature_scale = self.scales[0] if feature_scale is None else feature_scale
+        self.overlapping_slide = overlapping_slide
         self.context_cell, self.detail_cell = cell_sizes(self.scales, output_stride)
         if any(side % self.context_cell or side // 2 % self.detail_cell for side in self.crop_size):
             raise ValueError(f'crop_size must be multiples of {self.context_cell} (output stride {output_stride} / '
@@ -120,27 +140,44 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
                 generator: torch.Generator | None = None) -> Outputs:
         """The losses, the features at ``feature_scale`` (of the same forward where that is the context's scale) and the
         fused scores."""
+        box = self.training_box(inputs, data_samples, crop_box, generator)
+        return self.outputs_of(self.training_logits(inputs, box), inputs, data_samples, box)
+
+    def training_box(self, images: Tensor, data_samples: list, crop_box: Sequence[int] | None,
+                     generator: torch.Generator | None) -> Box:
+        """The given or drawn box of the detail; arguments and errors as in `loss`."""
+        size, labelled = tuple(images.shape[2:]), tuple(data_samples[0].gt_sem_seg.shape[-2:])
+        if labelled != size:
+            raise ValueError(f'images of {size} pixels have labels of {labelled}; HRDA cuts both with one box and '
+                             'needs one size')
+        if crop_box is None:
+            return self.draw_crop_box(size, generator)
+        box = Box(*map(int, crop_box))
+        self._check_box(box, [length + -length % self.context_cell for length in size])
+        return box
+
+    def training_logits(self, inputs: Tensor, box: Box) -> TrainingLogits:
+        """Logits of images (N, 3, H, W), the detail inside the box only."""
         height, width = inputs.shape[2:]
-        labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
-        if labels.shape[1:] != (height, width):
-            raise ValueError(f'images of {(height, width)} pixels have labels of {tuple(labels.shape[1:])}; HRDA cuts '
-                             'both with one box and needs one size')
         images = pad_to_multiple(inputs, self.context_cell)
-        box = self.draw_crop_box((height, width), generator) if crop_box is None else Box(*map(int, crop_box))
-        self._check_box(box, images)
         context = self._features(images, self.scales[0])
-        context_scores = self.decode_head(context)
-        detail_scores = self.decode_head(self._features(box.cut(images), self.scales[1]))
-        fused = self._fuse(context, context_scores, detail_scores, box)
-        # The padding ends here: scores are enlarged with it and cut to the image before they meet the labels.
-        inside = Box(box.y1, min(box.y2, height), box.x1, min(box.x2, width))
-        fused = self._enlarge(fused, images.shape[2:])[..., :height, :width]
+        context_logits = self.decode_head(context)
+        detail = self.decode_head(self._features(box.cut(images), self.scales[1]))
+        fused = self._fuse(context, context_logits, detail, box)
+        # The padding ends here: logits are enlarged with it and cut to the image before they meet the labels.
+        inside = self._inside(box, inputs)
+        return TrainingLogits(fused=self._enlarge(fused, images.shape[2:])[..., :height, :width],
+                              detail=self._enlarge(detail, box.size)[..., :inside.size[0], :inside.size[1]],
+                              context=context)
+
+    def outputs_of(self, logits: TrainingLogits, images: Tensor, data_samples: list, box: Box) -> Outputs:
+        """The losses of logits of images (N, 3, H, W), with the features at ``feature_scale``."""
+        labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
         losses = self.decode_head.pixel_loss(
-            fused=fused,
-            detail=self._enlarge(detail_scores, box.size)[..., :inside.size[0], :inside.size[1]],
-            box=inside, labels=labels, weights=stack_pixel_weights(data_samples))
-        features = context if self.feature_scale == self.scales[0] else self._features(images, self.feature_scale)
-        return Outputs(add_prefix(losses, 'decode'), features, fused)
+            fused=logits.fused, detail=logits.detail, box=self._inside(box, images), labels=labels,
+            weights=stack_pixel_weights(data_samples))
+        features = logits.context if self.feature_scale == self.scales[0] else self.extract_feat(images)
+        return Outputs(add_prefix(losses, 'decode'), features, logits.fused)
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Scores (N, C, H, W) of normalised images (N, 3, H, W), the detail everywhere."""
@@ -148,8 +185,9 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         context = self._features(images, self.scales[0])
         context_scores = self.decode_head(context)
         size = tuple(images.shape[2:])
+        stride = tuple(side // 2 for side in self.crop_size) if self.overlapping_slide else self.crop_size
         detail_scores = average_windows(
-            images, window_boxes(size, self.crop_size, tuple(side // 2 for side in self.crop_size)),
+            images, window_boxes(size, self.crop_size, stride),
             lambda windows: self.decode_head(self._features(windows, self.scales[1])),
             stride=self.detail_cell, max_batch=self.max_batch)
         fused = self._fuse(context, context_scores, detail_scores, Box(0, size[0], 0, size[1]))
@@ -176,8 +214,14 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
     def _enlarge(self, scores: Tensor, size: tuple[int, int]) -> Tensor:
         return resize(scores, size=size, mode='bilinear', align_corners=self.align_corners)
 
-    def _check_box(self, box: Box, images: Tensor) -> None:
+    @staticmethod
+    def _inside(box: Box, images: Tensor) -> Box:
+        """The part of a box of the padded images that lies inside the images."""
         height, width = images.shape[2:]
+        return Box(box.y1, min(box.y2, height), box.x1, min(box.x2, width))
+
+    def _check_box(self, box: Box, size: Sequence[int]) -> None:
+        height, width = size
         inside = 0 <= box.y1 < box.y2 <= height and 0 <= box.x1 < box.x2 <= width
         if not inside or any(edge % self.detail_cell for edge in box):
             raise ValueError(f'the detail crop (y1, y2, x1, x2) must lie inside the (padded) image, {height} x {width} '

@@ -21,7 +21,7 @@ class Outputs(NamedTuple):
         losses: by name.
         features: of the backbone, finest first.
         scores: (N, C, h, w) of any size; None from a segmentor that does not show them.
-        further: scores like these of a flow-guided network, joined with further frames.
+        further: scores like these of the further pairs of frames that a flow-guided network was shown.
     """
 
     losses: dict[str, Tensor]

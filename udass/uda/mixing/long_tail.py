@@ -30,12 +30,14 @@ def group_long_tail(clip: Clip, names: Sequence[int], mixes: int, batch_size: in
     Args:
         clip: draws * mixes * batch_size images, ordered by draw, then mixed image, then sample.
         names: train id to paste from each image, the same for all of a draw.
-        mixes: mixed images per target image that get a paste.
+        mixes: mixed images per target image that get a paste; 0 of a method that pastes none.
         batch_size: samples of one mixed image.
 
     Raises:
-        ValueError: the images do not fit these numbers.
+        ValueError: the images do not fit these numbers, or the method pastes none.
     """
+    if mixes == 0:
+        raise ValueError('this method pastes no long-tail images: leave train_cfg.long_tail out')
     per_draw = mixes * batch_size
     if len(names) % per_draw or any(len(set(names[i:i + per_draw])) > 1 for i in range(0, len(names), per_draw)):
         raise ValueError(f'the mixing takes {per_draw} long-tail images of one class per draw ({mixes} mixes x '
@@ -49,6 +51,8 @@ def group_long_tail(clip: Clip, names: Sequence[int], mixes: int, batch_size: in
 
 def paste_long_tail(mixed: Clip, long_tail: LongTail, mix: int) -> tuple[Clip, Tensor]:
     """Paste every drawn object of the mixed image number ``mix`` over it, label and weight 1 with it.
+
+    The objects are of still images: the flow of a mixed clip stays as it is (UDASS, ``transformmasks_dsp_cd``).
 
     Returns:
         The mixed clip, and which of its pixels are pasted, (N, T, H, W) bool.

@@ -163,14 +163,18 @@ class QuadMix(nn.Module):
         self.before_start = ClassMix()
 
     def forward(self, source: Clip, target: Clip, num_classes: int, iteration: int, generator: torch.Generator,
-                long_tail: LongTail | None = None) -> list[Pass]:
-        """Mix this iteration's clips with the templates, then keep them as the next templates."""
+                long_tail: LongTail | None = None, template: Clip | None = None) -> list[Pass]:
+        """Mix this iteration's clips with the templates, then keep them as the next templates.
+
+        Args:
+            template: the target that is kept in the place of ``target`` (without the augmentation that this one has).
+        """
         source = source.fit(len(target), target.size)
         if iteration >= self.start_iter and self.bank.fits(source, target):
             passes = self._mix(source, target, num_classes, generator, long_tail)
         else:
             passes = self.before_start(source, target, num_classes, iteration, generator)
-        self.bank.store(source, target, iteration)
+        self.bank.store(source, target if template is None else template, iteration)
         return passes
 
     def _mix(self, source: Clip, target: Clip, num_classes: int, generator: torch.Generator,

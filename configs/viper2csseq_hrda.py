@@ -1,0 +1,10 @@
+# VIPER -> Cityscapes-Seq with HRDA on MiT-B5, frame by frame; see viper2csseq_mic.py.
+_base_ = [
+    '_base_/default_runtime.py',
+    '_base_/datasets/viper2csseq_frames_1024.py',
+    '_base_/models/hrda_daformer_mitb5_15.py',
+    '_base_/uda/hrda.py',
+    '_base_/schedules/adamw_40k_mit.py',
+]
+model = dict(student={{_base_.segmentor}})
+train_cfg = dict(max_iters={{_base_.max_iters}}, val_interval=4000)
