@@ -88,7 +88,7 @@ def step(name, model, optimizer):
     """One step; the gradients stay."""
     optimizer.zero_grad = lambda: None
     size = SIZES.get(name, SIZE)
-    data = dict(source=batch(2, size), target=unlabelled(2, size)) if model.needs_target else dict(source=batch(2, size))
+    data = dict(source=batch(2, size), target=unlabelled(2, size))
     return model.train_step(data, optimizer)
 
 

@@ -46,8 +46,8 @@ HEADS = {
     'DepthwiseSeparableFCNHead': dict(_ONE, dw_act_cfg=None),
     'UPerHead': dict(_TWO, pool_scales=(1, 2)),
     'IterativeDecodeHead': dict(num_stages=1, kernel_generate_head=_FCN, kernel_update_head=[dict(
-        type='KernelUpdateHead', num_classes=CLASSES, num_heads=1, num_mask_fcs=1, feedforward_channels=8, in_channels=8,
-        out_channels=8, conv_kernel_size=1, kernel_updator_cfg=dict(
+        type='KernelUpdateHead', num_classes=CLASSES, num_heads=1, num_mask_fcs=1, feedforward_channels=8,
+        in_channels=8, out_channels=8, conv_kernel_size=1, kernel_updator_cfg=dict(
             type='KernelUpdator', in_channels=8, feat_channels=8, out_channels=8, act_cfg=dict(type='ReLU'),
             norm_cfg=dict(type='LN')))]),
     'WeightedSegformerHead': _TWO,
@@ -66,7 +66,8 @@ OWN_LOSS = {
 # Heads that learn from what no data set of classes has.
 OTHER_LABELS = {
     'PIDHead': dict(in_channels=8, channels=4, num_classes=CLASSES, norm_cfg=_NORM),
-    'VPDDepthHead': dict(in_channels=[16, 16], embed_dim=16, feature_dim=16, num_deconv_layers=1, num_deconv_filters=[16]),
+    'VPDDepthHead': dict(in_channels=[16, 16], embed_dim=16, feature_dim=16, num_deconv_layers=1,
+                         num_deconv_filters=[16]),
 }
 # Heads that cannot be built here: without compiled operations, or a language model.
 NOT_BUILT = {'CCHead', 'PSAHead', 'PointHead', 'SideAdapterCLIPHead'}

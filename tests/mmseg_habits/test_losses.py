@@ -72,7 +72,7 @@ def total(losses):
 def test_the_lists_hold_every_registered_loss():
     registered = {name for name, component in MODELS.module_dict.items() if inspect.isclass(component)
                   and '.losses' in component.__module__ and component.__module__.startswith(('mmseg', 'udass'))}
-    tried = [loss for group in (WEIGHTED, UNWEIGHTED) for loss in group.values()] + [loss for loss, _ in UNUSABLE.values()]
+    tried = [*WEIGHTED.values(), *UNWEIGHTED.values(), *(loss for loss, _ in UNUSABLE.values())]
     assert registered == {one['type'] for loss in tried for one in (loss if isinstance(loss, list) else [loss])}
 
 

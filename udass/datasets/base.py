@@ -245,8 +245,8 @@ def own_transform(transform: dict | Callable) -> dict | Callable:
     kind = transform.get('type') if isinstance(transform, Mapping) else None
     if kind == 'LoadAnnotations':
         if transform.get('reduce_zero_label'):
-            raise ValueError('LoadAnnotations(reduce_zero_label=True) is not for the data sets of this project: map the '
-                             'ids with label_table instead, for example {0: 255, 1: 0, 2: 1}')
+            raise ValueError('LoadAnnotations(reduce_zero_label=True) is not for the data sets of this project: map '
+                             'the ids with label_table instead, for example {0: 255, 1: 0, 2: 1}')
         return dict(type='LoadLabels')
     if kind == 'PackSegInputs' and set(transform) == {'type'}:
         return dict(type='PackUDAInputs')

@@ -122,7 +122,8 @@ def _read(path: str | Path) -> Config:
                          f'{error.msg}: {(error.text or "").strip()}') from error
     except ImportError as error:
         raise ValueError(f'config {path} needs a Python module that cannot be imported ({_missing_module(error)}): '
-                         'install its package, put its folder on PYTHONPATH, or remove it from custom_imports') from error
+                         'install its package, put its folder on PYTHONPATH, or remove it from '
+                         'custom_imports') from error
     except Exception as error:
         raise ValueError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
 
@@ -216,7 +217,7 @@ def _own_arguments(component: Callable) -> tuple[set[str], bool]:
 
 
 def _components(node: object, path: str = '') -> Iterator[tuple[str, Mapping]]:
-    """Every dict with a ``type`` below ``node``, with its dotted path; those that another library builds are left out."""
+    """Every dict with a ``type`` below ``node``, with its dotted path, but for those that another library builds."""
     if isinstance(node, Mapping):
         foreign = None
         if 'type' in node:

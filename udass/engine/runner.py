@@ -84,10 +84,23 @@ class UDARunner(Runner):
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> 'UDARunner':
-        """mmengine's, after `prepare_config`."""
+        """mmengine's, after `prepare_config`; ``load_from`` may be dict(file=..., skip=[...]), see `load_networks`.
+
+        Raises:
+            ValueError: such a dict has other keys.
+        """
         cfg = copy.deepcopy(cfg)
         prepare_config(cfg)
-        return super().from_cfg(cfg)
+        start = cfg.get('load_from')
+        if not isinstance(start, dict):
+            return super().from_cfg(cfg)
+        if not {'file'} <= set(start) <= {'file', 'skip'} or isinstance(start.get('skip'), str):
+            raise ValueError("load_from is a file, or dict(file='FILE', skip=['decode_head.conv_seg', ...]); got "
+                             f'{dict(start)}')
+        cfg.load_from = start.file
+        runner = super().from_cfg(cfg)
+        runner.cfg.load_from, runner.skipped = start, tuple(start.get('skip', ()))
+        return runner
 
     def setup_env(self, env_cfg: dict) -> None:
         """mmengine's; ``dist_cfg`` may hold ``backend`` and ``timeout`` of `start_processes`."""
@@ -212,12 +225,16 @@ class UDARunner(Runner):
             self.load_networks(self._load_from)
         super().load_or_resume()
 
+    # Parts of the networks that keep their start weights when `load_networks` fills the rest.
+    skipped: tuple[str, ...] = ()
+
     def load_networks(self, filename: str) -> None:
         """Starts from the networks of a checkpoint: the weights only, no counter, template, optimizer or random state.
 
         The checkpoint may be of another method: student, teacher and ImageNet network are each loaded completely from
         what the file has of them. A file of one bare segmentor (as ``tools/convert_checkpoint.py`` writes it) fills the
-        student, and the teacher with it.
+        student, and the teacher with it. What ``load_from.skip`` names, for instance the classifier for other
+        classes, keeps its start weights.
 
         Raises:
             FileNotFoundError, ValueError: no such file, not a checkpoint, or one of other networks.
@@ -226,9 +243,16 @@ class UDARunner(Runner):
         if not hasattr(model, 'load_networks'):
             self.load_checkpoint(filename)
             return
-        loaded = model.load_networks(weights_of(read_checkpoint(filename), filename), filename)
+        try:
+            loaded = model.load_networks(weights_of(read_checkpoint(filename), filename), filename, self.skipped)
+        except ValueError as error:
+            if 'of another shape' not in str(error) or not isinstance(self._train_loop, BaseLoop):
+                raise
+            raise ValueError(f'{error}. To start from all but the classifier, set '
+                             f"load_from=dict(file='{filename}', skip=['decode_head.conv_seg'])") from error
         self._has_loaded = True
-        self.logger.info(f'Loaded {" and ".join(loaded)} from {filename}')
+        left = f', but for {", ".join(self.skipped)}' if self.skipped else ''
+        self.logger.info(f'Loaded {" and ".join(loaded)} from {filename}{left}')
         if model.teacher is not None and 'teacher' not in loaded:
             if model.eval_branch == 'teacher' and not isinstance(self._train_loop, BaseLoop):
                 raise ValueError(f'{filename} has no teacher to test: test its student, or give a checkpoint of a '

@@ -2,7 +2,7 @@
 
 Shapes: N batch, T frames (1 for images), C classes, H, W pixels.
 """
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -341,13 +341,13 @@ class DomainAdapter(BaseModel):
         if self.imagenet is not None:
             self.imagenet.backbone.load_state_dict(student.backbone.state_dict())
 
-    def load_networks(self, weights: Mapping[str, Tensor], origin: str | Path) -> list[str]:
+    def load_networks(self, weights: Mapping[str, Tensor], origin: str | Path, skip: Sequence[str] = ()) -> list[str]:
         """Start from the networks of a checkpoint, of this method or another; counters and templates stay as they are.
 
         See `load_networks` of `udass.uda.networks`. A teacher that was loaded is not overwritten by the student.
         """
         networks = dict(student=unwrap(self.student), teacher=self.teacher, imagenet=self.imagenet)
-        loaded = load_networks(networks, weights, origin)
+        loaded = load_networks(networks, weights, origin, skip)
         if 'teacher' in loaded:
             self.ema.keep_teacher()
         return loaded

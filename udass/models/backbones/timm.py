@@ -29,7 +29,8 @@ class TimmBackbone(BaseModule):
 
     Raises:
         FileNotFoundError: the local file is missing.
-        ValueError: timm has no such network, the file cannot be read, or a backbone key is missing in it or has another shape.
+        ValueError: timm has no such network, the file cannot be read, or a backbone key is missing in it or has another
+            shape.
         ConnectionError: the hub cannot be reached.
     """
 

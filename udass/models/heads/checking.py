@@ -44,9 +44,9 @@ def check_heads(network: nn.Module, needs_weights: bool) -> None:
 
 def _check_own_loss(label: str, head: nn.Module, needs_weights: bool) -> None:
     if needs_weights:
-        raise ValueError(f'{label} computes its loss by itself, without the weights of pseudo-labels: it can be trained '
-                         'on source labels only. Leave it out, or use a head whose loss is that of BaseDecodeHead, '
-                         'such as FCNHead, ASPPHead or SegformerHead')
+        raise ValueError(f'{label} computes its loss by itself, without the weights of pseudo-labels: it can be '
+                         'trained on source labels only. Leave it out, or use a head whose loss is that of '
+                         'BaseDecodeHead, such as FCNHead, ASPPHead or SegformerHead')
     if isinstance(head, BaseDecodeHead) and type(head)._stack_batch_gt is not BaseDecodeHead._stack_batch_gt:
         raise ValueError(f'{label} learns from maps beside the class labels (edges or depth), which the training step '
                          'does not have: use another head')
@@ -63,16 +63,16 @@ def _check_losses(label: str, head: PixelWeightMixin, needs_weights: bool) -> No
     for module in head.loss_modules:
         class_weight = getattr(module, 'class_weight', None)
         if class_weight is not None and len(class_weight) != channels:
-            raise ValueError(f'{label}: class_weight of {type(module).__name__} has {len(class_weight)} numbers, but the '
-                             f'head has {channels} channel(s) for {head.num_classes} classes: give one per channel')
+            raise ValueError(f'{label}: class_weight of {type(module).__name__} has {len(class_weight)} numbers, but '
+                             f'the head has {channels} channel(s) for {head.num_classes} classes: give one per channel')
     try:
         gradient, outside = _gradients(head, needs_weights)
     except Exception as error:  # Losses of mmseg assert, index out of range, do not know an argument, ...
         weighted = ' with a weight per pixel, as pseudo-labels need it' if needs_weights else ''
         reason = (str(error) or 'an assertion of its code').splitlines()[0]
-        raise ValueError(f'{label}: the loss ({kinds}) cannot be computed for {head.num_classes} classes in {channels} '
-                         f'channel(s){weighted} ({type(error).__name__}: {reason}). Correct loss_decode and sampler, or '
-                         'use CrossEntropyLoss') from error
+        raise ValueError(f'{label}: the loss ({kinds}) cannot be computed for {head.num_classes} classes in '
+                         f'{channels} channel(s){weighted} ({type(error).__name__}: {reason}). Correct loss_decode and '
+                         'sampler, or use CrossEntropyLoss') from error
     if not gradient:
         raise ValueError(f'{label}: nothing is learned from the loss ({kinds}) of {channels} channel(s). One channel '
                          'needs use_sigmoid=True in loss_decode, and the name of a loss must begin with loss_')

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmseg.registry import DATASETS
 
-from tests.datasets.conftest import CLASSES, PALETTE, SceneFolder, filled_scenes, mmseg_scope, scenes  # noqa: F401
+from tests.datasets.conftest import CLASSES, PALETTE, SceneFolder
 from udass.datasets import Draw, DrawnDataset, DrawSampler, LongTailDataset, RareClassDataset
 from udass.datasets.wrapping import label_statistics, locate, table_of
 
@@ -166,8 +166,8 @@ def test_load_annotations_on_our_data_sets_maps_the_ids(filled_scenes):
     np.testing.assert_array_equal(sample.gt_sem_seg.data[0].numpy(), expected)
     margins = dict(size=(30, 20), top=2, bottom=0, left=0, right=0)
     unlabelled = filled_scenes.config(
-        labelled=False, pipeline=[dict(type='LoadImageFromFile'), dict(type='PseudoMargins'), dict(type='PackSegInputs')],
-        metainfo=dict(classes=CLASSES, palette=PALETTE, pseudo_margins=margins))
+        labelled=False, metainfo=dict(classes=CLASSES, palette=PALETTE, pseudo_margins=margins),
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='PseudoMargins'), dict(type='PackSegInputs')])
     mask = DrawnDataset(unlabelled)[Draw(0, 0, 1)]['data_samples'].valid_pseudo_mask.data
     assert not mask[0, :2].any() and mask[0, 2:].all()
 
