@@ -109,7 +109,7 @@ def test_rare_class_sampling_of_a_data_set_of_mmseg(filled_scenes):
 
 
 def test_long_tail_images_of_a_data_set_of_mmseg(filled_scenes):
-    dataset = LongTailDataset(mmseg_dataset(filled_scenes), classes=[dict(name='lamp', weight=1.0, min_pixels=3)])
+    dataset = LongTailDataset(mmseg_dataset(filled_scenes), classes=[dict(name='lamp', weight=1, min_pixels=3)])
     sample = dataset[next(iter(DrawSampler(dataset, seed=0)))]['data_samples']
     assert sample.paste_class == 2 and (sample.gt_sem_seg.data == 2).sum() > 3
 
@@ -117,7 +117,7 @@ def test_long_tail_images_of_a_data_set_of_mmseg(filled_scenes):
 def test_long_tail_images_need_a_packing_that_keeps_their_class(filled_scenes):
     config = mmseg_dataset(filled_scenes, pipeline=[*MMSEG_PIPELINE[:-1], dict(type='PackSegInputs')])
     with pytest.raises(ValueError, match='PackSegInputs in the pipeline of BaseSegDataset drops the class.*PackUDAInp'):
-        LongTailDataset(config, classes=[dict(name='lamp', weight=1.0, min_pixels=3)])
+        LongTailDataset(config, classes=[dict(name='lamp', weight=1, min_pixels=3)])
     assert len(DrawnDataset(config)[Draw(0, 0, 1)]['data_samples'].gt_sem_seg.data.unique()) > 0
 
 

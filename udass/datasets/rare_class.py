@@ -86,7 +86,7 @@ class RareClassDataset(DrawnDataset):
         drawable = np.array([files.size > 0 for files in self._files_of_class])
         if not drawable.any():
             raise ValueError(f'no label in {label_folders(self.dataset)} has more than {min_pixels} pixels of any '
-                             'class: choose a smaller min_pixels, or give reference_size to scale it with the image area')
+                             'class: choose a smaller min_pixels, or give reference_size to scale it with the area')
         kept = np.where(drawable, probabilities, 0)
         if kept.sum() == 0:
             raise ValueError('the classes that have enough pixels are so frequent that their probability is 0: choose '

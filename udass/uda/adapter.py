@@ -257,16 +257,15 @@ class DomainAdapter(BaseModel):
             options['flow'] = torch.stack([options['flow'], item.far.flow[:, 0]], dim=1)
         if item.box is not None:
             options['crop_box'] = item.box
-        # Without pseudo-labels all weights are 1, and losses that take none may be used.
-        samples = item.data_samples(weighted=self.ema is not None)
+        samples = item.data_samples(weighted=self.ema is not None)  # without pseudo-labels all weights are 1
         if not self.needs_outputs:
             # Any segmentor of mmseg can do this.
             return Outputs(self.student(frames, samples, mode='loss', **options), [], None)
         return self.student(frames, samples, mode='outputs', **options)
 
     def _at_image_size(self, scores: Tensor, clip: Clip) -> Tensor:
-        scores = two_class_logits(scores)
-        return resize(scores, size=clip.size, mode='bilinear', align_corners=unwrap(self.student).align_corners)
+        return resize(two_class_logits(scores), size=clip.size, mode='bilinear',
+                      align_corners=unwrap(self.student).align_corners)
 
     def _mixed_features(self, item: Pass, features: list[Tensor]) -> AbstractContextManager:
         """The first pass with pasted content leaves its decoder features, the next one takes them."""
