@@ -18,7 +18,7 @@ NAMES = sorted(path.stem for path in FOLDER.glob('*.py'))
 # What the step is taken with; the labels of the tests have 4 classes.
 CLASSES, SIZE = 4, (64, 64)
 # Networks with a layer that wants more of an image.
-SIZES = {'lraspp_m-v3-d8': (400, 400)}
+SIZES = {'lraspp_m-v3-d8': (416, 416)}
 # Networks with a weight per class.
 OWN_CLASSES = {'cgnet': 19}
 QUICK = ('bisenetv1_r18-d32', 'bisenetv2', 'cgnet', 'erfnet_fcn', 'fast_scnn', 'segformer_mit-b0')
@@ -65,6 +65,9 @@ def student_of(name):
         stages = backbone.get('out_indices', -1)
         backbone.update(num_layers=4, img_size=SIZE,
                         out_indices=stages if isinstance(stages, int) else tuple(range(len(stages))))
+    if name == 'upernet_mae':
+        # Its configs correct what the base file says of the channels.
+        student.decode_head.in_channels, student.auxiliary_head.in_channels = [768] * 4, 768
     return student
 
 
@@ -140,9 +143,9 @@ def test_base_model_passes_the_check_of_configs(name):
 
 @pytest.mark.slow
 def test_complete_configs_of_mmseg_pass_the_check_of_configs():
-    """Every tenth of them; what is refused names a package that is not installed."""
-    paths = sorted(FOLDER.parents[1].glob('*/*.py'))[::10]
-    assert len(paths) > 50
+    """Every twentieth of them; what is refused names a package that is not installed."""
+    paths = sorted(FOLDER.parents[1].glob('*/*.py'))[::20]
+    assert len(paths) > 25
     for path in paths:
         try:
             load_config(path)

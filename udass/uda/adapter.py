@@ -18,7 +18,7 @@ from udass.models.ranks import rank, seed_of_rank
 from udass.models.segmentors import FlowGuidedEncoderDecoder, HRDAEncoderDecoder, Outputs
 from udass.models.windows import Box
 from udass.uda.alignment import train_discriminator
-from udass.uda.checks import check_adapter, check_optimizers
+from udass.uda.checks import TrainingModel, check_adapter, check_optimizers
 from udass.uda.clip import IGNORE, Clip
 from udass.uda.ema import evaluate_with_batch_statistics
 from udass.uda.inputs import flow_of, trusted_pixels, what_is_shown
@@ -29,7 +29,7 @@ from udass.uda.pseudo_labels import two_class_logits
 
 
 @MODELS.register_module()
-class DomainAdapter(BaseModel):
+class DomainAdapter(TrainingModel, BaseModel):
     """A student that learns from source labels and, as its components say, from the unlabelled target.
 
     Children are named as in checkpoints: ``student.``, ``teacher.`` and ``imagenet.`` are plain mmseg segmentors (the
@@ -258,8 +258,7 @@ class DomainAdapter(BaseModel):
         if item.box is not None:
             options['crop_box'] = item.box
         samples = item.data_samples(weighted=self.ema is not None)  # without pseudo-labels all weights are 1
-        if not self.needs_outputs:
-            # Any segmentor of mmseg can do this.
+        if not self.needs_outputs:  # any segmentor of mmseg can do this
             return Outputs(self.student(frames, samples, mode='loss', **options), [], None)
         return self.student(frames, samples, mode='outputs', **options)
 
