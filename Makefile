@@ -18,8 +18,8 @@ setup: $(STAMP)
 # opencv-python, which mmcv asks for, links libGL; where the system has none, OpenCV's headless build takes its place.
 # Not beside it: the two overwrite each other's files.
 $(STAMP): requirements.txt setup.py
-	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 10) and \
-		"UDASS needs Python 3.10 or newer, $(PYTHON) is " + v + ". Call make with PYTHON=<a newer one>")'
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and \
+		"UDASS needs Python 3.11 or newer, $(PYTHON) is " + v + ". Call make with PYTHON=<a newer one>")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo 'Installing the requirements into $(VENV) (PyTorch is large: this can take minutes)'
 	$(PIP_INSTALL) --quiet -r requirements.txt -e .

@@ -241,6 +241,9 @@ class UDARunner(Runner):
         """
         model = self.model.module if is_model_wrapper(self.model) else self.model
         if not hasattr(model, 'load_networks'):
+            if self.skipped:
+                raise ValueError(f'load_from.skip is for models of several networks; {type(model).__name__} is loaded '
+                                 'as a whole: give load_from the file alone')
             self.load_checkpoint(filename)
             return
         try:
