@@ -54,3 +54,8 @@ def test_the_lowest_versions_are_those_that_are_tested():
 def test_the_pins_keep_the_promise():
     for name, version in pins('requirements.txt').items():
         assert numbers(version) >= numbers(env.MINIMUM.get(name, '0')), name
+
+
+def test_torch_can_read_checkpoints_with_names_of_other_versions():
+    """``safe_globals`` exists since torch 2.5, and takes pairs of an object and its name since 2.6."""
+    assert numbers(env.MINIMUM['torch']) >= (2, 6)
