@@ -66,5 +66,5 @@ def test_the_runner_takes_a_file_or_a_file_with_what_to_skip(tmp_path, monkeypat
         runner.train()
     for wrong in (dict(skip=[]), dict(file='a.pth', leave=[]), dict(file='a.pth', skip=CLASSIFIER)):
         config.load_from = wrong
-        with pytest.raises(ValueError, match="load_from is a file, or dict"):
+        with pytest.raises(ValueError, match='load_from is a file, or dict'):
             UDARunner.from_cfg(config)

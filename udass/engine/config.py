@@ -54,8 +54,12 @@ def load_config(path: str | Path, options: Mapping | None = None) -> Config:
 def prepare_config(config: Config) -> None:
     """Bring a config into the form that everything else expects, in place: paths become strings, and
     ``model.num_classes`` replaces the number of classes in every head of the network."""
-    for key in config:
-        config[key] = _without_paths(config[key])
+    for key in list(config):
+        if isinstance(config[key], type):
+            # A name that the file imported, `Path` for instance.
+            config.pop(key)
+        else:
+            config[key] = _without_paths(config[key])
     model = config.get('model') or {}
     number = model.pop('num_classes', None) if 'student' in model else None
     if number is not None:
