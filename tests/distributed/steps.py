@@ -14,10 +14,10 @@ from torch import nn
 from tests.uda.small import FLOW_GUIDED, HRDA, METHODS, SEGMENTOR, batch, build, clips, unlabelled
 from udass.engine.data_parallel import PartsDataParallel
 from udass.engine.precision import checkpoint_without_reentry
-from udass.models.segmentors import HRDAEncoderDecoder
+from udass.models.segmentors import FlowGuidedHRDAEncoderDecoder, HRDAEncoderDecoder
 from udass.models.windows import Box
 from udass.uda import VideoAdapter
-from udass.uda.photometric import PhotometricChange, PhotometricDraw
+from udass.uda.photometric import PhotometricChange, PhotometricDraw, StrongAugmentation
 
 RANKS = 2
 STEPS = 3
@@ -36,6 +36,8 @@ CASES = {
     **METHODS,
     # The fusion of two frames gets no gradient from images.
     'flow_guided': (METHODS['dacs'][0], FLOW_GUIDED),
+    # Self-training on clips of two frames.
+    'hrda_clips': (METHODS['hrda'][0], _changed(HRDA, type='FlowGuidedHRDAEncoderDecoder')),
     # The ranks have different numbers of labelled pixels.
     'valid_cross_entropy': (METHODS['dacs'][0], _VALID),
     # The backbone is entered twice per pass, and recomputed twice.
@@ -43,11 +45,12 @@ CASES = {
 }
 
 
-def domains(seed: int, rank: int, video: bool = False) -> dict:
-    """One iteration's data of a rank; the last rank has more unlabelled pixels than the others."""
+def domains(seed: int, rank: int, frames: int = 1) -> dict:
+    """One iteration's data of a rank, with so many frames of the target; the last rank has more unlabelled pixels than
+    the others."""
     seed = 100 * seed + 10 * rank
-    if video:
-        data = dict(source=clips(2, seed=seed), target=clips(2, frames=4, labelled=False, seed=seed + 5),
+    if frames > 1:
+        data = dict(source=clips(2, seed=seed), target=clips(2, frames=frames, labelled=False, seed=seed + 5),
                     long_tail=clips(4, seed=seed + 7, paste_class=3))
     else:
         data = dict(source=batch(2, seed=seed), target=unlabelled(2, seed=seed + 5),
@@ -57,9 +60,9 @@ def domains(seed: int, rank: int, video: bool = False) -> dict:
     return data
 
 
-def joined_domains(seed: int, video: bool = False) -> dict:
+def joined_domains(seed: int, frames: int = 1) -> dict:
     """The same data as the batch of one process: rank r of n had the samples r, r + n, ... of it."""
-    parts = [domains(seed, rank, video) for rank in range(RANKS)]
+    parts = [domains(seed, rank, frames) for rank in range(RANKS)]
     return {name: {key: [value for samples in zip(*(part[name][key] for part in parts), strict=True)
                          for value in samples] for key in ('inputs', 'data_samples')} for name in parts[0]}
 
@@ -76,13 +79,14 @@ def _checkerboard(batch_size, size, block_size, ratio, generator):
 @contextmanager
 def fixed_choices():
     """Every random choice of a step is one that does not depend on the size of the batch."""
-    change = PhotometricDraw(jitter=[('brightness', 1.1)], sigma=0.5)
+    def draw(self, number, generator, decision=None):
+        return [PhotometricDraw(jitter=[('brightness', 1.1)], sigma=0.5)] * number
+
     with mock.patch('udass.uda.mixing.classmix.choose_classes', _first_classes), \
             mock.patch('udass.uda.mixing.quadmix.choose_classes', _first_classes), \
             mock.patch('udass.uda.masking.draw_blocks', _checkerboard), \
             mock.patch.object(HRDAEncoderDecoder, 'draw_crop_box', lambda *args: Box(16, 48, 16, 48)), \
-            mock.patch.object(PhotometricChange, 'draw',
-                              lambda self, number, generator, decision=None: [change] * number):
+            mock.patch.object(PhotometricChange, 'draw', draw), mock.patch.object(StrongAugmentation, 'draw', draw):
         yield
 
 
@@ -115,6 +119,8 @@ def build_case(name: str, **components: dict):
         components['pseudo_labels'] = {**components['pseudo_labels'], 'threshold': 0.4}
     if 'rescale' in components.get('cross_frame', {}):
         components['cross_frame'] = {**components['cross_frame'], 'rescale': (0.9, 0.9)}
+    if 'flip_probability' in components.get('pseudo_labels', {}):
+        components['pseudo_labels'] = {**components['pseudo_labels'], 'flip_probability': 1.0}
     model, _ = build(components, deterministic(segmentor))
     for network in (model.student, model.teacher, model.imagenet):
         if network is not None:
@@ -163,12 +169,14 @@ def optimizers(model):
 def run_case(name: str, wrap=lambda model: model, data=joined_domains, steps: int = STEPS, **components: dict) -> dict:
     """Trains a case for some steps; returns the state, the last gradients and all logs."""
     model = build_case(name, **components)
+    on_clips = isinstance(model.student, FlowGuidedHRDAEncoderDecoder)
     wrapped = wrap(model)
     optimizer, wrappers = optimizers(model)
+    frames = 4 if isinstance(model, VideoAdapter) else 2 if on_clips else 1
     logs = []
     with fixed_choices():
         for seed in range(steps):
-            batches = data(seed, video=isinstance(model, VideoAdapter))
+            batches = data(seed, frames=frames)
             if getattr(model.mixing, 'number_of_mixes', 0) == 0:
                 batches.pop('long_tail')
             logs.append({key: float(value) for key, value in wrapped.train_step(batches, optimizer).items()})
@@ -195,8 +203,8 @@ def rank_steps(rank: int, folder: str) -> None:
     """What each process of the comparison does; results go to ``<folder>/<case>_<rank>.pth``."""
     join(rank, folder)
 
-    def data(seed, video):
-        return domains(seed, rank, video)
+    def data(seed, frames):
+        return domains(seed, rank, frames)
 
     def unsynchronised(model):
         wrapped = several(model)

@@ -5,6 +5,7 @@ from torch import nn
 
 from tests.models.small import CLASSES, daformer_head, hrda, samples
 from udass.flow.warping import warp
+from udass.models.checkpoints import add_fusion
 from udass.models.segmentors import FlowGuidedEncoderDecoder, HRDAEncoderDecoder
 
 SIZE = (96, 128)
@@ -125,6 +126,10 @@ def test_a_single_attention_and_other_sizes(clip):
     head = dict(type='HRDAHead', head=daformer_head(), fixed_attention=0.5)
     network = mixing(decode_head=head, overlapping_slide=False).eval()
     assert network(clip[..., :59, :61], flow=torch.zeros(2, 2, 59, 61)).shape == (2, CLASSES, 59, 61)
+
+
+def test_weights_of_hrda_become_those_of_two_frames(network, alone):
+    torch.testing.assert_close(add_fusion(alone.state_dict(), 0.25), dict(network.state_dict()))
 
 
 def test_what_does_not_fit_is_named(network, clip, flow, labelled):

@@ -4,6 +4,7 @@ import torch
 from mmengine.registry import init_default_scope
 
 from tests.uda.small import DAFORMER, HRDA, build, clips
+from tests.uda.test_no_waiting import WatchReads
 from udass.uda.clip import Clip
 from udass.uda.mixing import classmix
 
@@ -62,6 +63,14 @@ def test_the_step_trains_the_fusion_too(model):
             'mix.decode.hr.loss_ce'} <= log.keys()
     assert all(torch.isfinite(value) for value in log.values())
     assert not torch.equal(adapter.student.fusion.weight, before)
+
+
+def test_no_scalar_is_read(model):
+    adapter, wrapper = model
+    data = dict(source=clips(2), target=clips(2, labelled=False, seed=100))
+    with WatchReads('cpu') as watch:
+        adapter.train_step(data, wrapper)
+    assert watch.reads == []
 
 
 def test_clips_without_flow_are_refused(model):

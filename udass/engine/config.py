@@ -11,6 +11,9 @@ from mmengine.registry import Registry
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from udass.engine.config_files import read_config
+from udass.engine.plain import plain_settings
+
 # Keys that a builder takes out before the component sees the rest.
 _BUILDER_KEYS = {'type', '_scope_', '_delete_', 'priority', 'convert_to_iter_based', 'constructor', 'paramwise_cfg'}
 # Arguments that the runner fills in.
@@ -38,12 +41,12 @@ def load_config(path: str | Path, options: Mapping | None = None) -> Config:
 
     Raises:
         FileNotFoundError: there is no such file, or a file of its ``_base_``.
-        ValueError: the file is no valid Python, an option or a component does not exist, or a component is given an
-            argument that it does not take.
+        ValueError: the file is no valid Python, or data that names code (see `read_config`), an option or a component
+            does not exist, or a component is given an argument that it does not take.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'config {path} does not exist; the configs of this project are in configs/')
-    config = _read(path)
+    config = read_config(path)
     apply_options(config, options or {})
     prepare_config(config)
     # Variables that nothing reads may hold anything, the settings of MMSegmentation 0.x for instance.
@@ -53,13 +56,16 @@ def load_config(path: str | Path, options: Mapping | None = None) -> Config:
 
 def prepare_config(config: Config) -> None:
     """Bring a config into the form that everything else expects, in place: paths become strings, and
-    ``model.num_classes`` replaces the number of classes in every head of the network."""
+    ``model.num_classes`` replaces the number of classes in every head of the network.
+
+    Raises:
+        ValueError: that number makes no sense.
+    """
+    plain_settings(config._cfg_dict if isinstance(config, Config) else config)
     for key in list(config):
         if isinstance(config[key], type):
             # A name that the file imported, `Path` for instance.
             config.pop(key)
-        else:
-            config[key] = _without_paths(config[key])
     model = config.get('model') or {}
     number = model.pop('num_classes', None) if 'student' in model else None
     if number is not None:
@@ -67,18 +73,6 @@ def prepare_config(config: Config) -> None:
             raise ValueError(f'model.num_classes is a number of classes, 2 or more; got {number!r}')
         student = model['student']
         _set_num_classes([student.get(name) for name in ('decode_head', 'auxiliary_head')], number)
-
-
-def _without_paths(node: object) -> object:
-    if isinstance(node, Path):
-        # mmengine writes configs as Python, in which a path needs an import.
-        return str(node)
-    if isinstance(node, dict):
-        for key, value in node.items():
-            node[key] = _without_paths(value)
-    elif type(node) in (list, tuple):
-        return type(node)(_without_paths(value) for value in node)
-    return node
 
 
 def _set_num_classes(node: object, number: int) -> None:
@@ -112,32 +106,6 @@ def apply_options(config: Config, options: Mapping) -> None:
                              'reads after loading; set the key that uses it, e.g. one below model or train_dataloader')
         _check_option(config.to_dict(), option)
     config.merge_from_dict(dict(options))
-
-
-def _read(path: str | Path) -> Config:
-    """The config as the file has it. A config is a program: whatever it raises is said together with its name."""
-    try:
-        return Config.fromfile(path)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f'config {path} needs {error.filename}, which does not exist; correct its _base_ '
-                                '(paths are relative to the file that names them)') from error
-    except SyntaxError as error:
-        raise ValueError(f'config {path} or a file of its _base_ is no valid Python: line {error.lineno}, '
-                         f'{error.msg}: {(error.text or "").strip()}') from error
-    except ImportError as error:
-        raise ValueError(f'config {path} needs a Python module that cannot be imported ({_missing_module(error)}): '
-                         'install its package, put its folder on PYTHONPATH, or remove it from '
-                         'custom_imports') from error
-    except Exception as error:
-        raise ValueError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
-
-
-def _missing_module(error: ImportError) -> str:
-    """The first cause of an error of importing; mmengine wraps it, with all folders of Python around it."""
-    cause: BaseException = error
-    while (cause.__cause__ or cause.__context__) is not None:
-        cause = cause.__cause__ or cause.__context__
-    return str(cause)
 
 
 def check_components(config: Mapping) -> None:

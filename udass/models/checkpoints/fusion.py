@@ -4,14 +4,15 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-# The last layer of the decoders, whose outputs are the classes.
-_CLASSIFIERS = ('decode_head.conv_seg.weight', 'decode_head.linear_pred.weight',
-                'decode_head.aspp_modules.0.conv.weight')
+# The last layer of the decoders, whose outputs are the classes; HRDA's are those of its head.
+_CLASSIFIERS = tuple(f'decode_head.{head}{layer}.weight' for head in ('', 'head.')
+                     for layer in ('conv_seg', 'linear_pred', 'aspp_modules.0.conv'))
 _FUSION = 'fusion.weight'
 
 
 def add_fusion(weights: Mapping[str, Tensor], previous_share: float) -> dict[str, Tensor]:
-    """Weights of a ``FlowGuidedEncoderDecoder`` that averages the scores of two frames, from those of one frame.
+    """Weights of a ``FlowGuidedEncoderDecoder`` or ``FlowGuidedHRDAEncoderDecoder`` that averages the scores of two
+    frames, from those of one frame.
 
     Args:
         weights: of one segmentor that knows single frames.

@@ -1,0 +1,135 @@
+"""What the optimizers of the published configs do: learning rates at given iterations, and which parameters decay."""
+import re
+
+import pytest
+from mmengine.config import Config
+from mmengine.optim import OptimWrapperDict, build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS, PARAM_SCHEDULERS
+from torch import nn
+
+import udass  # noqa: F401
+from tests.configs.recipes import NAMES, parts
+from tests.configs.small import CONFIGS, shrink_network
+
+ITERATIONS = (0, 750, 1500, 20_000, 40_000)
+# Rates as shares of the base rate at these iterations. The decay of images starts with the warm-up, that of the video
+# transformer after it: half of its way lies at 20,750.
+IMAGES = (1e-6, 0.490625490625, 0.9625, 0.5, 0)
+CLIPS = (1e-6, 0.5000005, 1, 0.5194805195, 0)
+# Power 0.9 to 250,000 and to 40,000.
+LONG = (1, 0.9972995946, 0.9945983764, 0.9277031786, 0.8547741060)
+ADAM = (1, 0.9831090700, 0.9661858312, 0.5358867313, 0)
+CONSTANT = (1, ) * 5
+# Schedule -> part of the model -> factor of the rate and its course.
+CURVES = {
+    'adamw_40k': {'backbone': (1, IMAGES), 'decode_head': (10, IMAGES)},
+    'adamw_40k_video': {'backbone': (1, CLIPS), 'decode_head': (10, CLIPS), 'fusion': (10, CLIPS)},
+    'sgd_40k': {'backbone': (1, IMAGES), 'decode_head': (1, IMAGES)},
+    'sgd_40k_adversarial': {'backbone': (1, IMAGES), 'decode_head': (1, IMAGES), 'alignment': (1, ADAM)},
+    # The published loop sets the rates of backbone and fusion only.
+    'sgd_40k_video': {'backbone': (1, LONG), 'decode_head': (10, CONSTANT), 'auxiliary_head': (10, CONSTANT),
+                      'fusion': (10, LONG)}}
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmseg')
+
+
+def schedule(name):
+    """The most special of the schedules that a config is made of and that has a curve of its own."""
+    found = [part.removeprefix('_base_/schedules/') for part in parts(name)]
+    return next(part for part in found if part in CURVES)
+
+
+def optimizers(config):
+    """Config of each optimizer with its schedules, by the child of the model that it trains."""
+    if 'student' in config.optim_wrapper:
+        return {child: (config.optim_wrapper[child], chain) for child, chain in config.param_scheduler.items()}
+    return {'student': (config.optim_wrapper, config.param_scheduler)}
+
+
+class Tiny(nn.Module):
+    """One parameter per part that has a rate of its own."""
+
+    def __init__(self, names):
+        super().__init__()
+        self.student = nn.ModuleDict({name: nn.Linear(1, 1) for name in names if name != 'alignment'})
+        if 'alignment' in names:
+            self.alignment = nn.Linear(1, 1)
+
+
+def groups_by_name(model, wrapper):
+    """Parameter group of each trained parameter."""
+    children = [child for _, child in wrapper.items()] if isinstance(wrapper, OptimWrapperDict) else [wrapper]
+    groups = {id(value): group for child in children for group in child.param_groups for value in group['params']}
+    return {name: groups[id(value)] for name, value in model.named_parameters() if value.requires_grad}
+
+
+def distinct():
+    """One config of each optimizer and schedule."""
+    found = {}
+    for name in NAMES:
+        config = Config.fromfile(CONFIGS / f'{name}.py')
+        found.setdefault(str((config.optim_wrapper, config.param_scheduler)), name)
+    return list(found.values())
+
+
+# There is nothing to optimize here.
+@pytest.mark.filterwarnings('ignore:Detected call of `scheduler.step')
+@pytest.mark.parametrize('name', distinct())
+def test_learning_rate(name):
+    config, expected = Config.fromfile(CONFIGS / f'{name}.py'), CURVES[schedule(name)]
+    model = Tiny(expected)
+    wrapper = build_optim_wrapper(model, config.optim_wrapper)
+    several = isinstance(wrapper, OptimWrapperDict)
+    schedulers = [PARAM_SCHEDULERS.build({**entry, 'optimizer': wrapper[child] if several else wrapper})
+                  for child, (_, chain) in optimizers(config).items() for entry in chain]
+    groups = groups_by_name(model, wrapper)
+    found = {part: [] for part in expected}
+    for iteration in range(ITERATIONS[-1] + 1):
+        if iteration in ITERATIONS:
+            for part, rates in found.items():
+                rates.append(next(group['lr'] for key, group in groups.items() if part in key))
+        for scheduler in schedulers:
+            scheduler.step()
+    for part, (factor, shares) in expected.items():
+        base = optimizers(config)['alignment' if part == 'alignment' else 'student'][0].optimizer.lr
+        assert found[part] == pytest.approx([factor * base * share for share in shares], rel=1e-6, abs=1e-15), part
+
+
+# Config -> decay, how many parameters do not decay and which, parts at ten times the rate. MiT-B0: a norm per patch
+# embedding (4), stage (4), two per block (16) and one per block that reduces its keys (6), a weight and a bias each.
+# ViT-S: two norms per block and the last one (50), two LayerScales per block (24), positions, class and registers (3).
+MIT_NORMS = r'backbone\.layers\.\d\.(0\.norm|1\.\d+\.(norm[12]|attn\.norm)|2)\.(weight|bias)$'
+VIT_INPUTS = r'backbone\.net\.((norm|blocks\.\d+\.norm[12])\.|pos_embed|cls_token|reg_token|blocks\.\d+\.ls[12]\.gamma)'
+DECAY = {'gta2cs_daformer': (0.01, 60, MIT_NORMS, ('decode_head', )),
+         'gta2cs_quadmix': (0.01, 60, MIT_NORMS, ('decode_head', )),
+         'gta2cs_dacs': (0.01, 0, 'nothing', ('decode_head', )),
+         'gta2cs_quadmix_cnn': (0.01, 0, 'nothing', ('decode_head', )),
+         'gta2cs_quadmix_dinov2': (0.01, 77, VIT_INPUTS, ('decode_head', 'neck')),
+         'gta2cs_minent': (5e-4, 0, 'nothing', ()),
+         'gta2cs_advseg': (5e-4, 0, 'nothing', ()),
+         'viper2csseq_quadmix': (0.01, 60, MIT_NORMS, ('decode_head', 'fusion')),
+         'synseq2csseq_tps': (5e-4, 0, 'nothing', ('decode_head', 'auxiliary_head', 'fusion')),
+         'viper2csseq_quadmix_cnn': (5e-4, 0, 'nothing', ('decode_head', 'auxiliary_head', 'fusion'))}
+
+
+@pytest.mark.parametrize('name', DECAY)
+def test_which_parameters_decay_and_learn_faster(name):
+    decay, number, pattern, fast = DECAY[name]
+    config = Config.fromfile(CONFIGS / f'{name}.py')
+    shrink_network(config.model.student)
+    if name.endswith('dinov2'):
+        # The smallest with registers and LayerScale.
+        config.model.student.backbone.name = 'vit_small_patch14_reg4_dinov2'
+    model = nn.ModuleDict({'student': MODELS.build(config.model.student)})
+    options = optimizers(config)['student'][0]
+    groups = groups_by_name(model, build_optim_wrapper(model, options))
+    exempt = {parameter for parameter in groups if re.search(pattern, parameter)}
+    assert len(exempt) == number
+    for parameter, group in groups.items():
+        assert group['weight_decay'] == (0 if parameter in exempt else decay), parameter
+        rate = options.optimizer.lr * (10 if parameter.split('.')[1] in fast else 1)
+        assert group['lr'] == pytest.approx(rate), parameter
