@@ -49,7 +49,8 @@ class UDADataset(BaseSegDataset):
         label_channel: None for single-channel and palette labels; else the channel of a colour label file that holds
             the id, counted as in the file (0 = red).
         indices: use only the first n (int) or the given samples of the sorted list.
-        pipeline, metainfo, test_mode, lazy_init: as in mmseg.
+        pipeline, metainfo, test_mode, lazy_init: as in mmseg; ``LoadAnnotations`` and ``PackSegInputs`` stand for
+            ``LoadLabels`` and ``PackUDAInputs``.
     """
     LABEL_TABLE: dict[int, int] | None = None
     # Called with the raw ids (H, W) of a label file, returns them with changes that depend on more than the single
@@ -69,7 +70,8 @@ class UDADataset(BaseSegDataset):
         self._given_table = label_table
         super().__init__(data_root=os.path.expanduser(data_root), img_suffix=image_suffix, seg_map_suffix=label_suffix,
                          data_prefix=dict(img_path=image_folder, seg_map_path=label_folder), metainfo=metainfo,
-                         indices=indices, pipeline=list(pipeline), test_mode=test_mode, ignore_index=IGNORE_INDEX,
+                         indices=indices, pipeline=[own_transform(transform) for transform in pipeline],
+                         test_mode=test_mode, ignore_index=IGNORE_INDEX,
                          lazy_init=True)
         check_metainfo(self._metainfo, type(self).__name__)
         self.label_table = self._make_label_table()
@@ -304,3 +306,21 @@ def check_metainfo(metainfo: dict, owner: str) -> None:
             raise ValueError(f'{owner}: {key} names {unknown}, which are not among the classes {classes}. Correct '
                              f'the list; if you chose other classes with metainfo, give it a matching '
                              f'{key.split(".")[0]} too')
+
+
+def own_transform(transform: dict | Callable) -> dict | Callable:
+    """The transform of this project for one of mmseg: ``LoadAnnotations`` knows no label table, and ``PackSegInputs``
+    drops what the samplings and ``PseudoMargins`` add.
+
+    Raises:
+        ValueError: ``LoadAnnotations`` with ``reduce_zero_label``.
+    """
+    kind = transform.get('type') if isinstance(transform, Mapping) else None
+    if kind == 'LoadAnnotations':
+        if transform.get('reduce_zero_label'):
+            raise ValueError('LoadAnnotations(reduce_zero_label=True) is not for the data sets of this project: map '
+                             'the ids with label_table instead, for example {0: 255, 1: 0, 2: 1}')
+        return dict(type='LoadLabels')
+    if kind == 'PackSegInputs' and set(transform) == {'type'}:
+        return dict(type='PackUDAInputs')
+    return transform

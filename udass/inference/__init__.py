@@ -6,8 +6,9 @@
 """
 from udass.inference.inputs import Frame, Recording, Stream, check_inputs, find_inputs
 from udass.inference.loading import LoadedNetwork, load_network
+from udass.inference.mmseg_api import config_for_mmseg
 from udass.inference.scaling import InputScaling
 from udass.inference.segmenter import Segmenter
 
-__all__ = ['Frame', 'InputScaling', 'LoadedNetwork', 'Recording', 'Segmenter', 'Stream', 'check_inputs', 'find_inputs',
-           'load_network']
+__all__ = ['Frame', 'InputScaling', 'LoadedNetwork', 'Recording', 'Segmenter', 'Stream', 'check_inputs',
+           'config_for_mmseg', 'find_inputs', 'load_network']

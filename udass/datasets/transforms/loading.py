@@ -375,6 +375,9 @@ class LoadLabels(BaseTransform):
 
     def read(self, path: str, results: dict) -> np.ndarray:
         """Train ids (H, W) of a label file of this sample."""
+        if 'label_table' not in results:
+            raise ValueError(f'{path} belongs to a data set without a label table: LoadLabels reads those of this '
+                             'project, LoadAnnotations the others of MMSegmentation')
         ids = read_filtered_ids(path, results.get('label_channel'), results.get('label_filter'))
         labels = map_labels(ids, results['label_table'], path)
         height, width = results['ori_shape']
