@@ -289,8 +289,8 @@ def check_metainfo(metainfo: dict, owner: str) -> None:
                          f'bits have room for beside {IGNORE_INDEX} (ignore). Join classes with label_table')
     rare = metainfo.get('rare_classes', ())
     for entry in rare:
-        if (set(entry) != {'name', 'weight', 'min_pixels'} or not isinstance(entry['weight'], int)
-                or entry['weight'] < 1 or entry['min_pixels'] < 0):
+        if (set(entry) != {'name', 'weight', 'min_pixels'} or entry['weight'] < 1
+                or int(entry['weight']) != entry['weight'] or entry['min_pixels'] < 0):
             raise ValueError(f'{owner}: an entry of rare_classes is dict(name=..., weight=..., min_pixels=...) with an '
                              f'integer weight of 1 or more and min_pixels of 0 or more, got {dict(entry)}')
     lists = dict(thing_classes=metainfo.get('thing_classes', ()), rare_classes=[entry['name'] for entry in rare])

@@ -62,7 +62,7 @@ class LongTailDataset(DrawnDataset):
             train_id = list(metainfo['classes']).index(entry['name'])
             files = np.flatnonzero(pixels[:, train_id] > entry['min_pixels'])
             if files.size:
-                self._choices += [(train_id, files, float(entry['min_pixels']))] * entry['weight']
+                self._choices += [(train_id, files, float(entry['min_pixels']))] * int(entry['weight'])
         if not self._choices:
             raise ValueError(f'{name}: no label in {label_folders(self.dataset)} has enough pixels of any of the rare '
                              f'classes {[entry["name"] for entry in classes]}: choose a smaller min_pixels')
