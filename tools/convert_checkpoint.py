@@ -13,13 +13,14 @@ from io import BytesIO
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 import udass.models  # noqa: F401  registers the networks
+from udass.checksums import add_checksum
 from udass.engine.checkpoint import atomic_target
 from udass.engine.command import run_command
+from udass.engine.config_files import read_config
 from udass.models.checkpoints import (
     SOURCES,
     add_fusion,
@@ -60,7 +61,7 @@ def check(config_file: str, weights: dict[str, torch.Tensor]) -> str:
     Returns:
         str: what was filled.
     """
-    config = Config.fromfile(config_file)
+    config = read_config(config_file)
     model = config.get('segmentor') or config.model.get('student') or config.model
     init_default_scope('mmseg')
     network = MODELS.build(model)
@@ -96,6 +97,7 @@ def run(args: argparse.Namespace) -> None:
     torch.save(content, buffer)
     with atomic_target(args.output) as temporary:
         temporary.write_bytes(buffer.getbuffer())
+        add_checksum(temporary)
     print('\n'.join([*lines, f'wrote {len(weights)} tensors to {args.output}']))
 
 

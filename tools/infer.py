@@ -31,12 +31,15 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Segment pictures and video with a trained network.',
         usage='%(prog)s [options] CHECKPOINT INPUT... --out DIR\n'
-              '       %(prog)s [options] CONFIG CHECKPOINT INPUT... --out DIR',
+              '       %(prog)s [options] CONFIG CHECKPOINT INPUT... --out DIR\n'
+              '       %(prog)s [options] --config CONFIG CHECKPOINT INPUT... --out DIR',
         epilog='example: python tools/infer.py work_dirs/streets_quadmix/iter_450.pth pictures/ --out results')
     parser.add_argument('files', nargs='+', metavar='FILE',
                         help='checkpoint of a training (it carries its config), or config and checkpoint; then inputs: '
                         'pictures, folders, patterns in quotes, video files')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder for the results')
+    parser.add_argument('--config', metavar='CONFIG', help='the same as CONFIG before CHECKPOINT: what builds the '
+                        'network in place of the config in the checkpoint, which may name registered components only')
     parser.add_argument('--frames', action='store_true', default=None,
                         help='folders hold numbered frames of videos (default: only for networks that use flow, where '
                         'all names have a number)')
@@ -55,7 +58,9 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
                         help='settings that replace those of the config')
     parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
     args = parser.parse_args(arguments)
-    models = 2 if is_config(args.files[0]) else 1
+    if args.config is not None:
+        args.files.insert(0, args.config)
+    models = 2 if args.config is not None or is_config(args.files[0]) else 1
     args.model, args.inputs = args.files[:models], args.files[models:]
     if len(args.model) < models or not args.inputs:
         parser.error(f'give {"the checkpoint" if len(args.model) < models else "inputs"} after {args.files[-1]}')

@@ -17,7 +17,7 @@ from udass.engine.precision import checkpoint_without_reentry
 from udass.models.segmentors import FlowGuidedHRDAEncoderDecoder, HRDAEncoderDecoder
 from udass.models.windows import Box
 from udass.uda import VideoAdapter
-from udass.uda.photometric import PhotometricChange, PhotometricDraw
+from udass.uda.photometric import PhotometricChange, PhotometricDraw, StrongAugmentation
 
 RANKS = 2
 STEPS = 3
@@ -79,13 +79,14 @@ def _checkerboard(batch_size, size, block_size, ratio, generator):
 @contextmanager
 def fixed_choices():
     """Every random choice of a step is one that does not depend on the size of the batch."""
-    change = PhotometricDraw(jitter=[('brightness', 1.1)], sigma=0.5)
+    def draw(self, number, generator, decision=None):
+        return [PhotometricDraw(jitter=[('brightness', 1.1)], sigma=0.5)] * number
+
     with mock.patch('udass.uda.mixing.classmix.choose_classes', _first_classes), \
             mock.patch('udass.uda.mixing.quadmix.choose_classes', _first_classes), \
             mock.patch('udass.uda.masking.draw_blocks', _checkerboard), \
             mock.patch.object(HRDAEncoderDecoder, 'draw_crop_box', lambda *args: Box(16, 48, 16, 48)), \
-            mock.patch.object(PhotometricChange, 'draw',
-                              lambda self, number, generator, decision=None: [change] * number):
+            mock.patch.object(PhotometricChange, 'draw', draw), mock.patch.object(StrongAugmentation, 'draw', draw):
         yield
 
 
@@ -118,6 +119,8 @@ def build_case(name: str, **components: dict):
         components['pseudo_labels'] = {**components['pseudo_labels'], 'threshold': 0.4}
     if 'rescale' in components.get('cross_frame', {}):
         components['cross_frame'] = {**components['cross_frame'], 'rescale': (0.9, 0.9)}
+    if 'flip_probability' in components.get('pseudo_labels', {}):
+        components['pseudo_labels'] = {**components['pseudo_labels'], 'flip_probability': 1.0}
     model, _ = build(components, deterministic(segmentor))
     for network in (model.student, model.teacher, model.imagenet):
         if network is not None:

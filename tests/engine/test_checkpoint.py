@@ -118,13 +118,13 @@ def flip(path):
 
 def test_damage_is_found_by_the_checksums(tmp_path):
     path = tmp_path / 'a.pth'
-    for damage, message in ((cut, 'not a zip file'), (flip, 'checksum of a/data/0 is wrong')):
+    for damage, message in ((cut, 'cut off, or its end is damaged'), (flip, 'checksum of a/data/0 is wrong')):
         torch.save({'weight': torch.rand(1000)}, path)
         assert damage_of(path) is None
         damage(path)
         assert message in damage_of(path)
     path.write_bytes(b'')
-    assert 'not a zip file (0 bytes)' in damage_of(path)
+    assert damage_of(path) == 'it is empty (0 bytes)'
 
 
 def test_damage_beside_the_checksums_is_found(tmp_path):

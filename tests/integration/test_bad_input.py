@@ -128,7 +128,7 @@ CASES = {
     'data: image is text': (text_as_image, ['images/a.png', '13 bytes', 'no image']),
     'data: image is empty': (empty_image, ['images/a.png is empty', 'copy or download it again']),
     'data: image vanished': (lost_image, ['images/a.png', 'does not exist']),
-    'data: label cut off': (truncated_label, ['labels/a.png', 'cannot be decoded as a label']),
+    'data: label cut off': (truncated_label, ['labels/a.png', 'cannot be decoded', 'truncated']),
     'data: label ids outside the table': (unknown_ids, ['labels/a.png', '[77]', 'label_table']),
     'data: label of another size': (other_size, ['labels/a.png', '28x20', '30x20', 'max_size_difference']),
     'data: label in colours': (coloured_label, ['labels/a.png', '(20, 30, 3)', 'label_channel']),

@@ -7,6 +7,7 @@ import logging
 import os
 import stat
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -204,20 +205,23 @@ def _accepts_files(folder: Path) -> bool:
 
 
 def _read_cache(file: Path) -> dict[str, list]:
-    """Name -> [stamp, counts]; empty if there is none or it is not one of ours."""
+    """Name -> [stamp, counts] of what is whole in the cache; empty if there is none or it is not one of ours."""
     try:
         content = json.loads(file.read_text())
-    except (OSError, ValueError):
+        return {name: entry for name, (*entry, checksum) in content.items() if checksum == _checksum(name, entry)}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
-    usable = isinstance(content, dict) and all(isinstance(entry, list) and len(entry) == 2
-                                               for entry in content.values())
-    return content if usable else {}
+
+
+def _checksum(name: str, entry: list) -> int:
+    """Of an entry of the cache: a wrong digit is not to be taken for a count."""
+    return zlib.crc32(json.dumps([name, entry]).encode())
 
 
 def _write_cache(file: Path, content: dict[str, list]) -> None:
     """Replace the cache in one step: a reader sees the old or the new one."""
     with tempfile.NamedTemporaryFile('w', dir=file.parent, prefix=file.stem, suffix='.tmp', delete=False) as temporary:
-        json.dump(content, temporary)
+        json.dump({name: [*entry, _checksum(name, entry)] for name, entry in content.items()}, temporary)
     # Temporary files are private to the user; the data set may be shared.
     os.chmod(temporary.name, 0o644)
     os.replace(temporary.name, file)

@@ -1,5 +1,6 @@
 """The training loop, the runner, the hooks and the checkpoints."""
 from udass.engine.checkpoint import SafeCheckpointHook
+from udass.engine.config_files import read_config
 from udass.engine.guards import DamagedFileHook, FiniteLossHook
 from udass.engine.hooks import PanelHook, PredictionPictureHook, ScalarLogHook
 from udass.engine.loops import UDATrainLoop
@@ -8,4 +9,4 @@ from udass.engine.runner import UDARunner
 from udass.engine.schedulers import GroupPolyLR
 
 __all__ = ['ChildOptimWrapperConstructor', 'DamagedFileHook', 'FiniteLossHook', 'GroupPolyLR', 'PanelHook',
-           'PredictionPictureHook', 'SafeCheckpointHook', 'ScalarLogHook', 'UDARunner', 'UDATrainLoop']
+           'PredictionPictureHook', 'SafeCheckpointHook', 'ScalarLogHook', 'UDARunner', 'UDATrainLoop', 'read_config']

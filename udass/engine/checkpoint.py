@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from zipfile import ZipFile
 
 import torch
 from mmengine.dist import is_main_process
@@ -16,9 +15,10 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from udass.engine.logs import file_only
+from udass.engine.plain import to_plain
 from udass.models.checkpoints import read_checkpoint
 
-_LAST = 'last_checkpoint'
+_LAST, _LONGEST_PATH = 'last_checkpoint', 4096
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -61,18 +61,16 @@ def _sync_folder(folder: Path) -> None:
 
 
 def damage_of(path: Path) -> str | None:
-    """What is wrong with a checkpoint file, None if it is whole: compares every byte with the checksums in the file,
-    and reads it. Nothing of the file is executed.
+    """What is wrong with a checkpoint file, None if it is whole: compares it with its checksums, and reads it. Nothing
+    of the file is executed.
     """
     try:
-        with ZipFile(path) as file:
-            wrong = file.testzip()
-        if wrong is None:
-            # What the checksums do not cover: the names and flags of the archive's members.
-            read_checkpoint(path)
+        read_checkpoint(path)
     except Exception as error:  # A damaged archive raises whatever its damaged bytes happen to mean.
-        return f'{str(error) or type(error).__name__} ({path.stat().st_size} bytes)'
-    return None if wrong is None else f'the checksum of {wrong} is wrong'
+        reason = error.__cause__ or error
+        size = f' ({path.stat().st_size} bytes)' if path.is_file() else ''
+        return f'{str(reason) or type(reason).__name__}{size}'
+    return None
 
 
 def has_checkpoint(work_dir: Path) -> bool:
@@ -135,21 +133,36 @@ def latest_checkpoint(work_dir: Path) -> Path | None:
     record = Path(work_dir) / _LAST
     if not record.is_file():
         return None
-    named = Path(record.read_text().strip())
+    with open(record, 'rb') as file:
+        # Whatever overwrote it: no path is longer.
+        text = os.fsdecode(file.read(_LONGEST_PATH)).strip()
+    named = Path(text)
     # The folder may have been moved or copied since: what lies beside the record is meant.
     for path in (Path(work_dir) / named.name, named):
-        if path.is_file():
+        if _is_file(path):
             return path
     found = ', '.join(sorted(path.name for path in Path(work_dir).glob('*.pth'))) or 'no *.pth file'
-    raise FileNotFoundError(f'{record} names {named}, which does not exist; the folder holds {found}. Give the '
+    shown = text if text.isprintable() and len(text) < 200 else repr(text[:200])
+    raise FileNotFoundError(f'{record} names {shown}, which does not exist; the folder holds {found}. Give the '
                             'checkpoint to resume from, or delete last_checkpoint to start again')
 
 
-class PlainHistoryHook(Hook):
-    """Keeps the histories of logged scalars in checkpoints as tensors, because mmengine's buffers do not load safely.
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; no for what cannot be a path."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
-    ``UDARunner`` has it always; a config need not name it.
+
+class PlainContentHook(Hook):
+    """Keeps everything in checkpoints as tensors and plain values, because nothing else loads safely.
+
+    Histories of logged scalars are buffers of mmengine; what data sets and optimizers hold is anything that a config
+    can hold. ``UDARunner`` has this hook always; a config need not name it. It comes last, because other hooks add to a
+    checkpoint.
     """
+    priority = 'LOWEST'
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         hub = checkpoint['message_hub']
@@ -158,12 +171,23 @@ class PlainHistoryHook(Hook):
         # mmengine keeps the names of entries that are gone, and warns about each when it resumes.
         hub['resumed_keys'] = {key: value for key, value in hub['resumed_keys'].items()
                                if key in hub['log_scalars'] or key in hub['runtime_info']}
+        checkpoint.update(to_plain(checkpoint))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         hub = checkpoint.get('message_hub')
         if hub is not None:
             hub['log_scalars'] = {key: HistoryBuffer(values.tolist(), counts.tolist())
                                   for key, (values, counts) in hub['log_scalars'].items()}
+            hub['runtime_info'] = _without_others_files(hub['runtime_info'], Path(runner.work_dir).resolve())
+
+
+def _without_others_files(runtime_info: dict, work_dir: Path) -> dict:
+    """What a run knows, without files outside its work dir: mmengine deletes the best and the outdated checkpoints."""
+    kept = {key: value for key, value in runtime_info.items()
+            if not key.startswith('best_ckpt') or Path(str(value)).resolve().is_relative_to(work_dir)}
+    if 'keep_ckpt_ids' in kept:
+        kept['keep_ckpt_ids'] = [number for number in kept['keep_ckpt_ids'] if isinstance(number, int)]
+    return kept
 
 
 @HOOKS.register_module()

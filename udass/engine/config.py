@@ -11,6 +11,8 @@ from mmengine.registry import Registry
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from udass.engine.config_files import read_config
+
 # Keys that a builder takes out before the component sees the rest.
 _BUILDER_KEYS = {'type', '_scope_', '_delete_', 'priority', 'convert_to_iter_based', 'constructor', 'paramwise_cfg'}
 # Arguments that the runner fills in.
@@ -34,12 +36,12 @@ def load_config(path: str | Path, options: Mapping | None = None) -> Config:
 
     Raises:
         FileNotFoundError: there is no such file, or a file of its ``_base_``.
-        ValueError: the file is no valid Python, an option or a component does not exist, or a component is given an
-            argument that it does not take.
+        ValueError: the file is no valid Python, or data that names code (see `read_config`), an option or a component
+            does not exist, or a component is given an argument that it does not take.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'config {path} does not exist; the configs of this project are in configs/')
-    config = _read(path)
+    config = read_config(path)
     apply_options(config, options or {})
     check_components(config.to_dict())
     return config
@@ -61,20 +63,6 @@ def apply_options(config: Config, options: Mapping) -> None:
                              'reads after loading; set the key that uses it, e.g. one below model or train_dataloader')
         _check_option(config.to_dict(), option)
     config.merge_from_dict(dict(options))
-
-
-def _read(path: str | Path) -> Config:
-    """The config as the file has it. A config is a program: whatever it raises is said together with its name."""
-    try:
-        return Config.fromfile(path)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f'config {path} needs {error.filename}, which does not exist; correct its _base_ '
-                                '(paths are relative to the file that names them)') from error
-    except SyntaxError as error:
-        raise ValueError(f'config {path} or a file of its _base_ is no valid Python: line {error.lineno}, '
-                         f'{error.msg}: {(error.text or "").strip()}') from error
-    except Exception as error:
-        raise ValueError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
 
 
 def check_components(config: Mapping) -> None:

@@ -17,7 +17,8 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import RUNNERS
 from torch import Tensor, nn
 
-from udass.engine.checkpoint import PlainHistoryHook, atomic_target, resumable_checkpoint
+from udass.checksums import add_checksum
+from udass.engine.checkpoint import PlainContentHook, atomic_target, resumable_checkpoint
 from udass.engine.data_parallel import PartsDataParallel
 from udass.engine.logs import file_only
 from udass.engine.optimizers import match_memory_layout
@@ -168,7 +169,7 @@ class UDARunner(Runner):
     def register_default_hooks(self, hooks: dict | None = None) -> None:
         """mmengine's, and what makes checkpoints load safely."""
         super().register_default_hooks(hooks)
-        self.register_hook(PlainHistoryHook())
+        self.register_hook(PlainContentHook())
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         return self._checked(super().build_train_loop(loop))
@@ -310,6 +311,7 @@ class UDARunner(Runner):
             with file_only(self.logger, logging.ERROR), atomic_target(Path(out_dir) / filename) as temporary:
                 super().save_checkpoint(str(temporary.parent), temporary.name, save_optimizer=save_optimizer,
                                         save_param_scheduler=save_param_scheduler, meta=meta, by_epoch=by_epoch)
+                add_checksum(temporary)
 
 
 def _flat(schedulers: dict | list) -> list:

@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from torch.utils.data import get_worker_info
 from torchvision.models import optical_flow
 
+from udass.checksums import check_checksum
+
 _DIS_PRESETS = {'ultrafast': cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST, 'fast': cv2.DISOPTICAL_FLOW_PRESET_FAST,
                 'medium': cv2.DISOPTICAL_FLOW_PRESET_MEDIUM}
 # Below it some shapes crash OpenCV 4.14 (a level of its pyramid gets smaller than a patch).
@@ -144,6 +146,7 @@ class RAFTFlow:
 def _load_file(network: nn.Module, path: Path) -> None:
     """Fill a network completely from a file of torch.save, without running code of the file."""
     try:
+        check_checksum(path)
         state = torch.load(path, map_location='cpu', weights_only=True)
     except OSError:
         raise

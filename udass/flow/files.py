@@ -8,6 +8,9 @@ pixels have a flow that may be used. Files appear whole or not at all.
 | .flo   | Middlebury: 202021.25, width, height, then float32 (dx, dy) row by row  | any, exact         | yes      |
 | .npy   | int16 (H, W, 2) = 10 dx, 10 dy, as `*_int16_x10.npy` are published       | +-3276.7, 1/10     | no       |
 
+A PNG is compared with the checksums in it; the other two formats have none, so that a wrong bit in one of them is a
+wrong flow.
+
 What lies beyond the range of a PNG is clipped to it and marked as not valid; beyond that of .npy it is an error.
 """
 import contextlib
@@ -19,6 +22,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from udass.checksums import is_damaged_png
 from udass.errors import DamagedFileError
 
 _KITTI_SCALE, _KITTI_ZERO = 64.0, 2.0**15
@@ -103,6 +107,9 @@ def encode_kitti(flow: np.ndarray, valid: np.ndarray) -> bytes:
 
 def decode_kitti(content: bytes, path: str | Path) -> Flow:
     """Inverse of ``encode_kitti``; ``path`` is for messages."""
+    if is_damaged_png(content):
+        raise DamagedFileError(f'{path} ({len(content)} bytes) is cut off, or differs from the checksums in it. '
+                               f'{_REPLACE}')
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
     if image is None or image.dtype != np.uint16 or image.ndim != 3 or image.shape[2] != 3:
         found = 'no picture' if image is None else f'{image.dtype} of shape {image.shape}'
@@ -147,7 +154,7 @@ def _encode_npy(flow: np.ndarray, valid: np.ndarray) -> bytes:
 def _decode_npy(content: bytes, path: Path) -> Flow:
     try:
         coded = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-    except ValueError as error:
+    except Exception as error:  # a damaged head makes the reader fail in any way
         raise DamagedFileError(f'{path} ({len(content)} bytes) cannot be read as an array: {error}. '
                                f'{_REPLACE}') from error
     if coded.dtype != np.int16 or coded.ndim != 3 or coded.shape[2] != 2:

@@ -12,13 +12,11 @@ from torch import Tensor, nn
 
 from udass.engine.config import apply_options, check_components, load_config
 from udass.engine.runner import check_class_count
-from udass.inference.stored_config import stored_config
+from udass.engine.stored_config import inference_config
 from udass.models.checkpoints import convert, load_strictly, read_checkpoint, weights_of
 from udass.uda.networks import split_networks
 
 CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
-# What is read of a config.
-_KEYS = ('model', 'test_dataloader', 'val_dataloader', 'train_dataloader', 'default_scope', 'custom_imports')
 _PUBLISHED = ('model.backbone.', 'ema_model.backbone.')
 
 
@@ -78,8 +76,8 @@ def load_network(config_or_checkpoint: str | Path,
         raise ValueError(f'branch is student or teacher, got {chosen!r}')
     place = find_device(device)
     init_default_scope(config.get('default_scope', 'mmseg'))
-    network = _build(model.get('student', model), str(config_or_checkpoint), config)
-    classes, palette = _classes(config, content, path)
+    network = _build(model.get('student', model), str(config_or_checkpoint))
+    classes, palette = _classes(config, content, path, is_stored=checkpoint is None)
     check_class_count(network, _Classes(classes))
     load_strictly(network, _weights(content, path, chosen, network), f'{chosen} of {path}')
     return LoadedNetwork(network.eval().to(place), classes, palette, _test_pipeline(config), chosen, str(path))
@@ -114,36 +112,20 @@ def _read(first: str | Path, checkpoint: str | Path | None,
         raise ValueError(f'{first} is no config ({", ".join(CONFIG_SUFFIXES)}): give either a checkpoint alone, or '
                          f'the config first and then the checkpoint; got {first} and {checkpoint}')
     content = read_checkpoint(first)
-    config = stored_config(content, first, _KEYS)
+    config = inference_config(content, first)
     if options:
-        _apply(options, config, first)
+        apply_options(config, options)
+        check_components(config.to_dict())
     return first, config, content
 
 
-def _apply(options: Mapping, config: Config, path: str | Path) -> None:
-    """Changes the config from a checkpoint, and checks the parts that change: others may need what is not imported."""
-    changed = {option.split('.')[0] for option in options}
-    try:
-        apply_options(config, options)
-        check_components({key: value for key, value in config.to_dict().items() if key in changed})
-    except ValueError as error:
-        raise ValueError(f'{path}: {error} {_not_imported(config)}'.rstrip()) from error
-
-
-def _not_imported(config: Config) -> str:
-    """What to do about components of the user's own; empty if the config in a checkpoint names no module for any."""
-    names = [name for name in config.get('custom_imports', {}).get('imports', []) if name != 'udass']
-    return (f'Modules that the config in a checkpoint names ({", ".join(names)}) are not imported: import them before, '
-            'or give the config file first, then the checkpoint') if names else ''
-
-
-def _build(settings: Mapping, origin: str, config: Config) -> BaseSegmentor:
+def _build(settings: Mapping, origin: str) -> BaseSegmentor:
     """The network without start weights: these are replaced anyway."""
     try:
         network = MODELS.build(dict(settings))
     except KeyError as error:
         said = error.args[0] if error.args else error
-        raise ValueError(f'{origin}: {said}. {_not_imported(config)}'.rstrip()) from error
+        raise ValueError(f'{origin}: {said}') from error
     if not isinstance(network, BaseSegmentor):
         raise ValueError(f'{origin}: {type(network).__name__} is no segmentor of MMSegmentation')
     return network
@@ -177,17 +159,21 @@ class _Classes:
         return {'classes': self.classes}
 
 
-def _classes(config: Config, content: Mapping,
-             path: str | Path) -> tuple[tuple[str, ...], tuple[tuple[int, int, int], ...]]:
-    """Names and colours, from the data set that the network is tested on, or else from the checkpoint."""
-    meta = {}
-    for node in _dataset_configs(config):
-        if DATASETS.get(node['type']) is not None:
-            # Looks for no file.
-            meta = DATASETS.build({**node, 'pipeline': [], 'lazy_init': True}).metainfo
-            break
-    if 'classes' not in meta:
-        meta = (content.get('meta') or {}).get('dataset_meta') or {}
+def _classes(config: Config, content: Mapping, path: str | Path,
+             is_stored: bool) -> tuple[tuple[str, ...], tuple[tuple[int, int, int], ...]]:
+    """Names and colours, from the data set that the network is tested on, or else from the checkpoint.
+
+    Of a config that is stored in the checkpoint no data set is built.
+    """
+    trained_on = (content.get('meta') or {}).get('dataset_meta') or {}
+    if is_stored:
+        tested_on = [node.get('metainfo', {}) for node in _dataset_configs(config)]
+        meta = {**(tested_on[0] if tested_on else {}), **trained_on}
+    else:
+        # Looks for no file.
+        tested_on = [DATASETS.build({**node, 'pipeline': [], 'lazy_init': True}).metainfo
+                     for node in _dataset_configs(config)[:1]]
+        meta = tested_on[0] if tested_on and 'classes' in tested_on[0] else trained_on
     if 'classes' not in meta or meta.get('palette') is None:
         raise ValueError(f'neither the config nor {path} says which classes and colours (classes, palette) the '
                          'network has: give a config with a test_dataloader')

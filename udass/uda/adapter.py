@@ -186,7 +186,8 @@ class DomainAdapter(BaseModel):
         Args:
             template: the target as the next iteration is to mix it; None takes it as it is mixed now.
         """
-        mixed = self.mixing(source, target, self.student_classes, self.iteration, self.generator, long_tail, template)
+        kept = {} if template is None else {'template': template}
+        mixed = self.mixing(source, target, self.student_classes, self.iteration, self.generator, long_tail, **kept)
         # The passes share the decision, but each image has a draw of its own, as in the reference.
         decision = self.photometric.decide(self.generator) if self.photometric is not None else None
         # Passes that mix decoder features must look at the same detail.

@@ -238,7 +238,8 @@ class VideoAdapter(DomainAdapter):
         yield item
         if self.mixing is not None:
             shown, plain = (replace(clip, cell_labels=None) for clip in (shown, plain))
-            yield from self.mixed_passes(source, shown, long_tail, template=plain)
+            template = None if self.strong_augmentation is None else plain
+            yield from self.mixed_passes(source, shown, long_tail, template)
 
     def in_colours_of(self, source: Clip, target: Clip) -> Clip:
         """The source with each channel's distribution of values as in frame t of the target clip beside it."""

@@ -12,6 +12,7 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from PIL import Image, UnidentifiedImageError
 
+from udass.checksums import is_damaged_png
 from udass.errors import DamagedFileError
 
 from ..archives import read_file
@@ -23,11 +24,11 @@ _NOT_LISTED = -1
 
 
 def _read_bytes(path: str) -> bytes:
-    """Content of a file.
+    """Content of a file; that of a PNG file is compared with the checksums in it.
 
     Raises:
         FileNotFoundError: there is no such file.
-        DamagedFileError: the file is empty.
+        DamagedFileError: the file is empty, or a damaged PNG file.
     """
     try:
         content = read_file(path)
@@ -36,6 +37,9 @@ def _read_bytes(path: str) -> bytes:
                                 'from a wrong list') from error
     if not content:
         raise DamagedFileError(f'{path} is empty. {_REPLACE}')
+    if is_damaged_png(content):
+        raise DamagedFileError(f'{path} ({len(content)} bytes) cannot be decoded: it is truncated, or differs from the '
+                               f'checksums in it. {_REPLACE}')
     return content
 
 

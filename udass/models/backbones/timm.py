@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 
 import timm
-import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
+
+from udass.models.checkpoints import read_checkpoint, weights_of
 
 
 @MODELS.register_module()
@@ -81,15 +83,10 @@ def read_weights(path: str) -> dict[str, Tensor]:
         raise FileNotFoundError(f'backbone weights {path} do not exist; set `checkpoint` of the backbone to a local '
                                 'file, or to None to let timm fetch its own')
     try:
-        if path.endswith('.safetensors'):
-            return load_file(path)
-        weights = torch.load(path, map_location='cpu', weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # bytes that are no weights make the readers fail in any way
-        raise ValueError(f'{path} cannot be read as a weight file ({type(error).__name__}); it is damaged, or holds '
-                         'more than tensors. Fetch it again, or save its state dict with torch.save') from error
-    return weights.get('state_dict', weights)
+        return load_file(path) if path.endswith('.safetensors') else weights_of(read_checkpoint(path), path)
+    except (ValueError, SafetensorError) as error:
+        raise ValueError(f'{path} cannot be read as a weight file: {error}. It is damaged, or holds more than tensors: '
+                         'fetch it again, or save its state dict with torch.save') from error
 
 
 def fetch_weights(name: str) -> dict[str, Tensor]:

@@ -10,6 +10,8 @@ import torch
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
+from udass.checksums import check_checksum
+
 # Metrics in the records of training code are NumPy numbers; building one runs no code.
 _number = np.float64().__reduce__()[0]
 _HARMLESS = [_number, (_number, 'numpy.core.multiarray.scalar'),  # the second is its name in files of NumPy 1
@@ -17,10 +19,11 @@ _HARMLESS = [_number, (_number, 'numpy.core.multiarray.scalar'),  # the second i
 
 
 def read_checkpoint(path: str | Path, map_location: str | torch.device = 'cpu') -> dict:
-    """The content of a file of torch.save, read with ``weights_only=True``.
+    """The content of a file of torch.save, read with ``weights_only=True`` after its checksums are compared.
 
     Returns:
-        dict: with ``state_dict``; a file that is a bare state dict is put under that name.
+        dict: with ``state_dict``; a file that is a bare state dict is put under that name. A config under
+        ``meta['config']`` is left out, because mmengine runs it as Python when it resumes.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -30,6 +33,7 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = 'cpu') 
     if not path.is_file():
         raise FileNotFoundError(f'checkpoint {path} does not exist')
     try:
+        check_checksum(path)
         with torch.serialization.safe_globals(_HARMLESS):
             content = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
@@ -42,6 +46,8 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = 'cpu') 
     if not isinstance(content, Mapping):
         raise ValueError(f'{path} holds a {type(content).__name__}, not a state dict or a checkpoint with one')
     content = dict(content)
+    if isinstance(content.get('meta'), Mapping):
+        content['meta'] = {key: value for key, value in content['meta'].items() if key != 'config'}
     if 'state_dict' not in content:
         # Classification code bases, the DINO family among them, say `model`.
         nested = content.get('model')
@@ -93,14 +99,14 @@ def local_file(source: str | Path) -> Path:
 
 
 # mmengine and mmseg read files by this loader (`Pretrained`, `pretrained=...`); its own readers run code from them.
-@CheckpointLoader.register_scheme(prefixes='', force=True)
-def _load_local(filename: str, map_location: str | torch.device = 'cpu') -> dict:
-    return read_checkpoint(filename, map_location)
-
-
-@CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), force=True)
-def _load_url(filename: str, map_location: str | torch.device = 'cpu') -> dict:
-    return read_checkpoint(local_file(filename), map_location)
+@CheckpointLoader.register_scheme(prefixes=('', 'http://', 'https://'), force=True)
+def _load_for_mmengine(filename: str, map_location: str | torch.device = 'cpu') -> dict:
+    """A checkpoint without the configs in it, which mmengine's inferencers would run."""
+    checkpoint = read_checkpoint(local_file(filename), map_location)
+    for settings in (checkpoint.get('meta'), (checkpoint.get('message_hub') or {}).get('runtime_info')):
+        if isinstance(settings, dict):
+            settings.pop('cfg', None)
+    return checkpoint
 
 
 @CheckpointLoader.register_scheme(prefixes=tuple(scheme for scheme in CheckpointLoader._schemes if '://' in scheme

@@ -11,6 +11,7 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 from udass.datasets.transforms.loading import read_image
+from udass.engine.stored_config import dataset_settings
 from udass.visualization.canvas import colour_labels
 from udass.visualization.report.reading import Run
 from udass.visualization.report.scores import Choice
@@ -70,16 +71,17 @@ class TestImages:
         config (dict): the run's config, with ``test_dataloader``.
 
     Raises:
-        ValueError, OSError: the data set is not there, or the config has none.
+        ValueError, OSError: the data set is not there, the config has none, or one that a stored config may not name.
     """
     __test__ = False  # not a test of pytest
 
     def __init__(self, config: dict) -> None:
-        if not config.get('test_dataloader'):
-            raise ValueError('the config that was kept has no test_dataloader')
+        loader = config.get('test_dataloader')
+        if not isinstance(loader, dict) or not isinstance(loader.get('dataset'), dict):
+            raise ValueError('the config that was kept has no test_dataloader that can be read without running it')
         import udass  # noqa: F401, PLC0415  registers the data sets
-        init_default_scope(config.get('default_scope', 'mmseg'))
-        self.dataset = DATASETS.build(config['test_dataloader']['dataset'])
+        init_default_scope('mmseg')
+        self.dataset = DATASETS.build(dataset_settings(loader['dataset']))
         self.dataset.full_init()
         infos = [self.dataset.get_data_info(index) for index in range(len(self.dataset))]
         self.infos = {str(info['img_path']): info for info in infos if 'img_path' in info}

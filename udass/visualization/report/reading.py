@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmengine.config import Config
+from udass.engine.stored_config import parse_settings
 
 _SEED = re.compile(r'seed_\d+')
 _LOGS = '*/vis_data/scalars.json'
@@ -210,8 +210,7 @@ def _read_json(file: Path) -> dict:
 
 
 def _read_config(file: Path) -> dict:
-    # Nothing is built: what a config imports may not be installed here.
-    return Config.fromfile(file, import_custom_modules=False).to_dict()
+    return parse_settings(file.read_text(encoding='utf-8', errors='replace'), file)
 
 
 def read_environment(logs: Sequence[Path]) -> dict[str, str]:
