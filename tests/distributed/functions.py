@@ -72,7 +72,7 @@ def rank_functions(rank: int, ranks: int) -> dict:
     exchange = HostExchange()
     return {'squared_mean': squared_mean(rank), 'plain_mean': plain_mean(rank),
             'nothing': mean_over_ranks(torch.zeros(()), torch.tensor(0)).item(),
-            'share': share_over_ranks(VALUES[rank] > 3).item(),
+            'share': share_over_ranks(VALUES[rank] > 3, torch.float32).item(),
             'averaged': averaged, 'any': [exchange.any(rank == 1), exchange.any(False)],
             'gathered': exchange.gather(f'rank {rank}'), 'everywhere': exchange.gather_everywhere(rank),
             'same': refusal(exchange, {'a': 1, 'b': 2}),
