@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 
 from tests.engine.toys import build_runner, same_weights, toy_config
 from udass.engine.checkpoint import latest_checkpoint
-from udass.engine.resume import changed_settings, settings_of
+from udass.engine.resume import changed_settings, check_changes, settings_of
 
 DONE, LENGTH = 4, 8
 
@@ -239,6 +239,13 @@ def test_settings_are_compared_one_by_one_and_never_executed(tmp_path):
     assert changed_settings(code, 'a = 1\n', '').keys() == {'a', 'b'}
     assert changed_settings("work_dir = 'a'\nx = 1", "work_dir = 'b'\nx = 2", '') == {'x': ('1', '2')}
     assert not hidden.exists()
+
+
+def test_start_weights_that_have_only_moved_are_no_other_ones():
+    moved = {'model.student.backbone.checkpoint': ("'/here/a.pth'", "'/there/a.pth'")}
+    check_changes(moved, 'iter_4.pth')
+    with pytest.raises(ValueError, match="was '/here/a.pth' and is now '/here/b.pth', but the weights are those"):
+        check_changes({'model.student.backbone.checkpoint': ("'/here/a.pth'", "'/here/b.pth'")}, 'iter_4.pth')
 
 
 def test_start_weights_are_not_read_again(toy_root, begun, tmp_path, monkeypatch):

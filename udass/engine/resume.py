@@ -57,8 +57,10 @@ def check_changes(changes: dict[str, tuple[str, str]], filename: str) -> None:
     Raises:
         ValueError: naming each such setting with the old and the new value.
     """
+    # A file that has only moved is the same.
     refused = [f'{key} was {old} and is now {new}, but {reason}' for key, (old, new) in changes.items()
-               for pattern, reason in _REFUSED if re.fullmatch(pattern, key)]
+               for pattern, reason in _REFUSED
+               if re.fullmatch(pattern, key) and old.split('/')[-1] != new.split('/')[-1]]
     if refused:
         raise ValueError(f'{filename} cannot be resumed with these settings: {"; ".join(refused)}. Set them back, or '
                          f'start a new training from these networks in another work dir with load_from={filename}')
