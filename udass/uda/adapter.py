@@ -161,8 +161,7 @@ class DomainAdapter(TrainingModel, BaseModel):
         optimizer.step()
         optimizer.zero_grad()
         if alignment_optimizer is not None:
-            clips = dict(source=source, target=target)
-            logits = [self._at_image_size(scores[name], clip) for name, clip in clips.items()]
+            logits = [self._at_image_size(scores[key], clip) for key, clip in (('source', source), ('target', target))]
             log.update(train_discriminator(self.alignment, *logits, alignment_optimizer, optimizer))
         if self.keep_panels and target is not None:
             panels['target'] = vars(target)
@@ -183,14 +182,13 @@ class DomainAdapter(TrainingModel, BaseModel):
 
     def mixed_passes(self, source: Clip, target: Clip, long_tail: LongTail | None,
                      template: Clip | None = None) -> Iterator[Pass]:
-        """What the mixing makes of source and target, in changed colours.
+        """What the mixing makes of source and target, in changed colours: one decision for all, a draw per image.
 
         Args:
             template: the target as the next iteration is to mix it; None takes it as it is mixed now.
         """
         kept = {} if template is None else {'template': template}
         mixed = self.mixing(source, target, self.student_classes, self.iteration, self.generator, long_tail, **kept)
-        # The passes share the decision, but each image has a draw of its own, as in the reference.
         decision = self.photometric.decide(self.generator) if self.photometric is not None else None
         # Passes that mix decoder features must look at the same detail.
         shared = self.detail_box(target) if self.feature_mixing is not None else None
