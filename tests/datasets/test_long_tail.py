@@ -42,7 +42,7 @@ def test_an_iteration_draws_without_replacement(filled_scenes):
 
 
 def test_more_draws_than_entries_start_the_list_again(filled_scenes):
-    dataset = LongTailDataset(filled_scenes.config(transforms=CROP), classes=[dict(TREE, weight=1), LAMP], draws=3)
+    dataset = LongTailDataset(filled_scenes.config(transforms=CROP), classes=[dict(TREE, weight=1.0), LAMP], draws=3)
     drawn = [info['paste_class'] for info in describe(dataset, 60)]
     assert all(set(drawn[start:start + 2]) == {1, 2} and drawn[start + 2] == drawn[start]
                for start in range(0, 60, 3))

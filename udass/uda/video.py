@@ -25,7 +25,7 @@ from udass.uda.inputs import flow_of, trusted_pixels, what_is_shown
 from udass.uda.mixing.long_tail import LongTail
 from udass.uda.passes import Kept, Pass
 from udass.uda.photometric import PhotometricChange
-from udass.uda.pseudo_labels import PseudoLabel
+from udass.uda.pseudo_labels import PseudoLabel, two_class_logits
 
 
 @MODELS.register_module()
@@ -60,7 +60,7 @@ class CrossFramePseudoLabels:
             flow: (N, 2, H, W) from the frame to that other one.
             valid: (N, 1, H, W) bool.
         """
-        shares = at_least_float32(logits).softmax(dim=1)
+        shares = two_class_logits(at_least_float32(logits)).softmax(dim=1)
         confidence, labels = (shares if flow is None else warp(shares, flow)).max(dim=1)
         weights = torch.ones_like(confidence)
         if valid is not None:
@@ -239,7 +239,8 @@ class VideoAdapter(DomainAdapter):
         yield item
         if self.mixing is not None:
             shown, plain = (replace(clip, cell_labels=None) for clip in (shown, plain))
-            yield from self.mixed_passes(source, shown, long_tail, template=plain)
+            template = None if self.strong_augmentation is None else plain
+            yield from self.mixed_passes(source, shown, long_tail, template)
 
     def in_colours_of(self, source: Clip, target: Clip) -> Clip:
         """The source with each channel's distribution of values as in frame t of the target clip beside it."""
