@@ -1,4 +1,4 @@
-"""Package metadata; requirements.txt pins the versions that the tests run with."""
+"""Package metadata; requirements.txt pins the versions that the tests run with, requirements-lowest.txt the lowest."""
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -12,23 +12,25 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=['udass', 'udass.*']),
     package_data={'udass.visualization.report': ['templates/*']},
-    python_requires='>=3.10',
+    python_requires='>=3.11',
     install_requires=[
-        'torch>=2.4',
-        'torchvision>=0.19',
+        'torch>=2.6',
+        'torchvision>=0.21',
         # The maintained OpenMMLab distribution (import names mmcv, mmengine, mmseg).
         'onedl-mmcv>=2.3',
         'onedl-mmengine>=0.10.12',
         'onedl-mmsegmentation>=1.4.2',
-        'timm>=1.0',
-        'opencv-python>=4.8',
-        'numpy>=1.24',
-        'pillow>=9',
+        'timm>=1.0.7',
+        'opencv-python>=4.10',
+        # FFmpeg with an encoder of H.264, which the wheels of OpenCV lack.
+        'av>=14',
+        'numpy>=2.0.1',
+        'pillow>=10',
         'prettytable>=3',
-        'safetensors>=0.4',
+        'safetensors>=0.4.3',
         'tqdm>=4.60',
         'jinja2>=3.1',
-        'matplotlib>=3.6',
+        'matplotlib>=3.9',
     ],
     extras_require={
         'dev': ['pytest>=8', 'pytest-xdist>=3', 'ruff>=0.6'],

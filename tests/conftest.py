@@ -1,4 +1,4 @@
-"""Shared data, threads, and a check that nothing is skipped by mistake where the data is there."""
+"""Data outside the repository, threads, and a check that nothing is skipped by mistake where the data is there."""
 import os
 from pathlib import Path
 
@@ -7,8 +7,7 @@ import torch
 
 PROJECT = Path(__file__).resolve().parents[1]
 # Environment variable -> where its files are by default, relative to the project.
-SHARED = {'UDASS_GOLDEN': '../shared/golden',
-          'UDASS_CAMVID': '../shared/data/camvid',
+SHARED = {'UDASS_CAMVID': '../shared/data/camvid',
           'UDASS_WEIGHTS': '../shared/weights/tf_efficientnet_lite0_imagenet.pth'}
 
 
@@ -22,12 +21,6 @@ def _require(variable: str) -> Path:
     if not path.exists():
         pytest.skip(f'no shared data at {path}: set {variable}')
     return path
-
-
-@pytest.fixture(scope='session')
-def golden_dir() -> Path:
-    """Folder of the reference values."""
-    return _require('UDASS_GOLDEN')
 
 
 @pytest.fixture(scope='session')

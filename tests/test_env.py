@@ -10,8 +10,9 @@ from udass import env
 
 PROJECT = Path(__file__).parents[1]
 RIGHT = {'torch': '2.6.0+cu124', 'torchvision': '0.21', 'onedl-mmcv': '2.3.0', 'onedl-mmengine': '0.10.12',
-         'onedl-mmsegmentation': '1.4.2', 'timm': '1.0.31', 'opencv-python': '4.14.0.94', 'numpy': '2.1',
-         'pillow': '11.0', 'prettytable': '3.18', 'safetensors': '0.5', 'tqdm': '4.70', 'jinja2': '3.1.6',
+         'onedl-mmsegmentation': '1.4.2', 'timm': '1.0.31', 'opencv-python': '4.14.0.94', 'av': '18.1.0',
+         'numpy': '2.1', 'pillow': '11.0', 'prettytable': '3.18',
+         'safetensors': '0.5', 'tqdm': '4.70', 'jinja2': '3.1.6',
          'matplotlib': '3.10', 'pytest': '9.0', 'ruff': '0.17'}
 
 
@@ -51,15 +52,15 @@ def test_two_distributions_of_one_module_are_a_conflict(installed, added, module
 
 def test_what_is_missing_or_too_old_is_named_with_the_remedy(installed):
     del installed['timm'], installed['onedl-mmcv'], installed['opencv-python']
-    installed.update({'mmcv': '2.2.0', 'torch': '2.3.1', 'opencv-python-headless': '4.9', 'onedl-mmengine': '0.10.9'})
+    installed.update({'mmcv': '2.2.0', 'torch': '2.3.1', 'opencv-python-headless': '4.10', 'onedl-mmengine': '0.10.9'})
     findings = env.examine(python=(3, 9))
     assert findings.conflicts == []
     assert findings.missing == [
-        'Python 3.10 or newer; this is 3.9',
-        "torch 2.4 or newer; 2.3.1 is installed: pip install 'torch>=2.4'",
+        'Python 3.11 or newer; this is 3.9',
+        "torch 2.6 or newer; 2.3.1 is installed: pip install 'torch>=2.6'",
         "onedl-mmcv (mmcv 2.2.0 does not serve: pip uninstall -y mmcv): pip install 'onedl-mmcv>=2.3'",
         "onedl-mmengine 0.10.12 or newer; 0.10.9 is installed: pip install 'onedl-mmengine>=0.10.12'",
-        "timm: pip install 'timm>=1.0'"]
+        "timm: pip install 'timm>=1.0.7'"]
 
 
 def test_packages_that_do_not_import_are_broken():
@@ -105,7 +106,7 @@ sys.argv = ['udass.env']
 runpy.run_module('udass.env', run_name='__main__')
 """], capture_output=True, text=True)
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
-    assert "missing:\n  torch: pip install 'torch>=2.4'" in done.stdout
+    assert "missing:\n  torch: pip install 'torch>=2.6'" in done.stdout
 
 
 def test_help_has_a_sentence_and_an_example(capsys):

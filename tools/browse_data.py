@@ -19,10 +19,12 @@ from mmengine.config import DictAction
 from udass.engine.command import run_command
 from udass.engine.config import load_config
 from udass.engine.preview import Preview
+from udass.errors import printable
 from udass.visualization import save_picture
 from udass.visualization.canvas import legend, scale_bar
 from udass.visualization.pages import PAGE_WIDTH, Section, Tile, draw_page, html_page
 from udass.visualization.samples import flow_key, panel_tiles, sample_tiles
+from udass.writing import write_whole
 
 _TITLES = {'source': ('Source', 'labelled; after the augmentation of the config, before normalisation'),
            'target': ('Target', 'its labels are never read'),
@@ -95,10 +97,10 @@ def write_page(args: argparse.Namespace, sections: list[Section], metainfo: Mapp
     classes, palette = metainfo['classes'], metainfo['palette']
     captions = [tile.caption for section in sections for group in section.groups for tile in group]
     if args.out.suffix.lower() == '.html':
-        args.out.parent.mkdir(parents=True, exist_ok=True)
         intro = f'What the networks of {args.config} are shown. Confidence: dark violet is 0, yellow is 1. Flow: the ' \
                 'colour is the direction of motion, pale is slow.'
-        args.out.write_text(html_page(Path(args.config).stem, intro, sections, classes, palette), encoding='utf-8')
+        page = html_page(Path(args.config).stem, intro, sections, classes, palette)
+        write_whole(args.out, printable(page).encode())
         return
     keys: list[np.ndarray] = [legend(classes, palette, PAGE_WIDTH)]
     if any('confidence' in caption for caption in captions):

@@ -2,12 +2,14 @@
 
     python tools/check_dataset.py configs/gta2cs_quadmix.py
 
-Ends with status 1 if there are problems. The counted classes are kept for rare-class sampling.
+The pipelines of the config are run on an image of every size that there is. Ends with status 1 if there are problems.
+The counted classes are kept for rare-class sampling.
 """
 import argparse
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
@@ -15,6 +17,7 @@ from mmseg.registry import DATASETS
 from prettytable import PrettyTable
 
 from udass.datasets import Report, UDADataset, check_dataset
+from udass.datasets.checking import check_pipeline
 from udass.engine.command import run_command
 from udass.engine.config import load_config
 
@@ -48,16 +51,17 @@ def dataset_configs(node: object, path: str) -> Iterator[tuple[str, Mapping]]:
             yield from dataset_configs(value, f'{path}.{number}')
 
 
-def different_datasets(config: Mapping) -> dict[str, Mapping]:
-    """Names of where it is used -> config of each data set; one that is used twice is listed once."""
-    found: dict[str, tuple[list[str], Mapping]] = {}
+def different_datasets(config: Mapping) -> list[dict[str, Mapping]]:
+    """The data sets of a config: for each, name of where it is used -> its config there. Those that differ in nothing
+    but how their files are used are one."""
+    found: dict[str, dict[str, Mapping]] = {}
     for loader in _LOADERS:
         for path, node in dataset_configs(config.get(loader), loader):
             key = repr(sorted((name, value) for name, value in node.items() if name not in _NOT_FILES))
-            found.setdefault(key, ([], node))[0].append(path.removesuffix('.dataset'))
+            found.setdefault(key, {})[path.removesuffix('.dataset')] = node
     if not found:
         raise ValueError('the config has no data set of files (UDADataset) to check')
-    return {', '.join(paths): node for paths, node in found.values()}
+    return list(found.values())
 
 
 def report_text(report: Report, classes: Sequence[str], max_problems: int) -> str:
@@ -72,6 +76,7 @@ def report_text(report: Report, classes: Sequence[str], max_problems: int) -> st
             table.add_row([name, f'{100 * pixels / report.pixels.sum():.3f}', files])
         everything = report.pixels.sum() + report.ignored
         lines += [table.get_string(), f'{100 * report.ignored / everything:.2f} % of all pixels have no class']
+    lines += [f'  warning: {warning}' for warning in report.warnings]
     lines += [f'  {problem}' for problem in report.problems[:max_problems]]
     hidden = len(report.problems) - max_problems
     if hidden > 0:
@@ -84,14 +89,30 @@ def check(args: argparse.Namespace) -> None:
     config = load_config(args.config, args.cfg_options)
     init_default_scope(config.get('default_scope', 'mmseg'))
     problems = 0
-    for name, node in different_datasets(config.to_dict()).items():
-        dataset = DATASETS.build({**node, 'lazy_init': True})
+    for uses in different_datasets(config.to_dict()):
+        dataset = DATASETS.build({**next(iter(uses.values())), 'lazy_init': True})
         report = check_dataset(dataset)
+        report = replace(report, problems=report.problems + tuple(pipeline_problems(uses, report)))
         problems += len(report.problems)
-        print(f'{name}: {type(dataset).__name__} in {dataset.data_root}')
+        print(f'{", ".join(uses)}: {type(dataset).__name__} in {dataset.data_root}')
         print(report_text(report, dataset.metainfo['classes'], args.max_problems), end='\n\n')
     if problems:
         sys.exit(1)
+
+
+def pipeline_problems(uses: Mapping[str, Mapping], report: Report) -> Iterator[str]:
+    """What fails in the different pipelines that use one data set."""
+    if not report.examples:
+        return
+    pipelines: dict[str, list[str]] = {}
+    for name, node in uses.items():
+        pipelines.setdefault(repr(node.get('pipeline')), []).append(name)
+    for names in pipelines.values():
+        dataset = DATASETS.build({**uses[names[0]], 'lazy_init': True})
+        if dataset.pipeline.transforms:
+            trains = any(name.startswith('train_dataloader') for name in names)
+            yield from (f'{", ".join(names)}: {problem}'
+                        for problem in check_pipeline(dataset, report.examples, one_size=trains))
 
 
 def main() -> None:

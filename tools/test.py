@@ -5,20 +5,23 @@
 With --submission it writes what the server of the benchmark takes instead, by default for the split `test`.
 """
 import argparse
-import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
 from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmseg.registry import RUNNERS
+from mmseg.registry import DATASETS, RUNNERS
+from tqdm import tqdm
 
-from udass.engine.checkpoint import atomic_target
 from udass.engine.command import run_command
 from udass.engine.config import explain_type_error, load_config
 from udass.engine.processes import processes_ended
-from udass.evaluation import ClassIoUMetric, IoUTable, use_for_submission
+from udass.evaluation import use_for_submission
+from udass.evaluation.iou import find_metric, further_scores, write_scores
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -65,9 +68,16 @@ def build_config(args: argparse.Namespace) -> Config:
         use_for_submission(config, args.submission, args.submission_split)
     elif args.predictions is not None:
         write_predictions(config, args.predictions)
+    name_predictions(config)
     if args.show_dir is not None:
         config.custom_hooks = [{'type': 'PredictionPictureHook', 'folder': args.show_dir}]
     return config
+
+
+def iou_metrics(config: Config) -> list[dict]:
+    """Configs of the IoU metrics of the test."""
+    evaluators = config.test_evaluator if isinstance(config.test_evaluator, list) else [config.test_evaluator]
+    return [evaluator for evaluator in evaluators if evaluator.get('type') == 'ClassIoUMetric']
 
 
 def write_predictions(config: Config, folder: str) -> None:
@@ -76,36 +86,52 @@ def write_predictions(config: Config, folder: str) -> None:
     Raises:
         ValueError: the config does not test with ClassIoUMetric.
     """
-    evaluators = config.test_evaluator if isinstance(config.test_evaluator, list) else [config.test_evaluator]
-    for evaluator in evaluators:
-        if evaluator.get('type') == 'ClassIoUMetric':
-            evaluator['output_dir'] = folder
-            return
-    raise ValueError('--predictions needs a ClassIoUMetric in test_evaluator, which has '
-                     f'{", ".join(str(evaluator.get("type")) for evaluator in evaluators)}')
+    metrics = iou_metrics(config)
+    if not metrics:
+        evaluators = config.test_evaluator if isinstance(config.test_evaluator, list) else [config.test_evaluator]
+        raise ValueError('--predictions needs a ClassIoUMetric in test_evaluator, which has '
+                         f'{", ".join(str(evaluator.get("type")) for evaluator in evaluators)}')
+    metrics[0]['output_dir'] = folder
 
 
-def result_metric(runner: Runner) -> ClassIoUMetric | None:
-    """The runner's IoU metric, None where the config measures something else."""
-    return next((metric for metric in runner.test_evaluator.metrics if isinstance(metric, ClassIoUMetric)), None)
+def name_predictions(config: Config) -> None:
+    """Tells the IoU metrics that write predictions where the images are: predictions are named by the path below."""
+    for metric in iou_metrics(config):
+        if metric.get('output_dir') is not None and metric.get('image_root') is None:
+            folders = image_folders(config.test_dataloader.dataset, config.get('default_scope', 'mmseg'))
+            metric['image_root'] = os.path.commonpath(folders) if folders else None
 
 
-def write_json(path: Path, content: dict, indent: int | None = None) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_target(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=indent) + '\n')
+def image_folders(node: Mapping, scope: str) -> list[str]:
+    """Absolute paths of the folders of images of a data set, or of those that it joins."""
+    parts = node.get('datasets', [node['dataset']] if 'dataset' in node else [])
+    if parts:
+        return [folder for part in parts for folder in image_folders(part, scope)]
+    init_default_scope(scope)
+    dataset = DATASETS.build({**node, 'pipeline': [], 'lazy_init': True})
+    folder = getattr(dataset, 'data_prefix', {}).get('img_path')
+    return [] if folder is None else [os.path.abspath(folder)]
 
 
-def further_scores(metrics: dict[str, float], table: IoUTable | None) -> dict[str, float]:
-    """What the evaluators measured besides the IoU, e.g. temporal consistency; all of it without a table."""
-    known = () if table is None else ('mIoU', 'mAcc', 'aAcc', *table.protocols)
-    return {name: value for name, value in metrics.items() if name not in known}
+class ProgressBar(Hook):
+    """Shows how far the test is."""
+
+    def before_test(self, runner: Runner) -> None:
+        self.bar = tqdm(total=len(runner.test_dataloader), desc='test', unit='batch', disable=not is_main_process())
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
+                        outputs: Sequence | None = None) -> None:
+        self.bar.update()
+
+    def after_test(self, runner: Runner) -> None:
+        self.bar.close()
 
 
 def test(args: argparse.Namespace) -> None:
     config = build_config(args)
     try:
         runner = RUNNERS.build(config)
+        runner.register_hook(ProgressBar())
         metrics = {name: float(value) for name, value in runner.test().items()}
     except TypeError as error:
         explanation = explain_type_error(error, config.to_dict())
@@ -117,20 +143,16 @@ def test(args: argparse.Namespace) -> None:
     if args.submission is not None:
         print(f'{metrics["images"]:.0f} predictions in {args.submission}')
         return
-    metric = result_metric(runner)
+    evaluators = runner.test_evaluator.metrics
+    metric = find_metric(evaluators)
     table = None if metric is None else metric.table
     further = further_scores(metrics, table)
     print(further if table is None else table.to_text())
     if table is not None and further:
         print(', '.join(f'{name} {value:.2f}' for name, value in further.items()))
     if args.json is not None:
-        result = {'config': args.config, 'checkpoint': args.checkpoint,
-                  'branch': config.model.get('eval_branch', 'student'), 'images': len(runner.test_dataloader.dataset),
-                  **({} if table is None else table.to_dict()), **further}
-        write_json(Path(args.json), result, indent=1)
-        if metric is not None:
-            # The result has a line per number, this a matrix and a row per image.
-            write_json(Path(args.json).with_suffix('.details.json'), metric.details)
+        write_scores(Path(args.json), evaluators, metrics, config=args.config, checkpoint=args.checkpoint,
+                     branch=config.model.get('eval_branch', 'student'), images=len(runner.test_dataloader.dataset))
 
 
 def main() -> None:

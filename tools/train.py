@@ -31,7 +31,8 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
                         help='settings that replace those of the config, e.g. train_cfg.max_iters=100')
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm'), default='none', help='how processes start')
-    parser.add_argument('--amp', choices=('bf16', 'fp16'), help='mixed precision (default: as in the config)')
+    parser.add_argument('--amp', nargs='?', const='bf16', choices=('bf16', 'fp16'),
+                        help='mixed precision, bf16 if no kind is given (without --amp: as in the config)')
     parser.add_argument('--deterministic', action='store_true', help='deterministic algorithms on the GPU (slower)')
     parser.add_argument('--seed', type=int, help='seed of every random stream (default: that of the config)')
     parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')

@@ -22,6 +22,7 @@ PROVIDERS: Mapping[str, tuple[str, ...]] = {
     'mmseg': ('onedl-mmsegmentation', 'mmsegmentation'),
     'timm': ('timm', ),
     'cv2': ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python', 'opencv-contrib-python-headless'),
+    'av': ('av', ),
     'numpy': ('numpy', ),
     'PIL': ('pillow', ),
     'prettytable': ('prettytable', ),
@@ -33,13 +34,13 @@ PROVIDERS: Mapping[str, tuple[str, ...]] = {
 # Every build of OpenCV serves; of the others only the first.
 _ANY_SERVES = ('cv2', )
 MINIMUM: Mapping[str, str] = {
-    'torch': '2.4', 'torchvision': '0.19', 'onedl-mmcv': '2.3', 'onedl-mmengine': '0.10.12',
-    'onedl-mmsegmentation': '1.4.2', 'timm': '1.0', 'opencv-python': '4.8', 'numpy': '1.24', 'pillow': '9',
-    'prettytable': '3', 'safetensors': '0.4', 'tqdm': '4.60', 'jinja2': '3.1', 'matplotlib': '3.6',
+    'torch': '2.6', 'torchvision': '0.21', 'onedl-mmcv': '2.3', 'onedl-mmengine': '0.10.12',
+    'onedl-mmsegmentation': '1.4.2', 'timm': '1.0.7', 'opencv-python': '4.10', 'av': '14', 'numpy': '2.0.1',
+    'pillow': '10', 'prettytable': '3', 'safetensors': '0.4.3', 'tqdm': '4.60', 'jinja2': '3.1', 'matplotlib': '3.9',
 }
 OPTIONAL: Mapping[str, str] = {'tensorboard': 'curves of the losses in TensorBoard', 'pytest': 'make test',
                                'ruff': 'make lint'}
-PYTHON = (3, 10)
+PYTHON = (3, 11)
 
 
 @dataclass

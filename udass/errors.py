@@ -7,3 +7,11 @@ class DamagedFileError(ValueError):
     What is wrong with how a data set is described (label ids outside the table, other sizes) is a plain ValueError: it
     concerns every file, and training must not go on around it.
     """
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
+
+def printable(text: str) -> str:
+    """A text with the names of files that are not UTF-8 in a form that terminals and logs take."""
+    return text.encode(errors='backslashreplace').decode()

@@ -1,4 +1,5 @@
 """Data sets that are still in the zip files of their publishers."""
+import os
 import shutil
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
@@ -16,6 +17,7 @@ from tests.datasets.published import write_cityscapes, write_gta
 from udass.datasets.archives import files_below, read_file
 from udass.datasets.checking import check_dataset
 from udass.datasets.statistics import class_statistics
+from udass.errors import DamagedFileError
 
 PIPELINE = [dict(type='LoadImage'), dict(type='LoadLabels', max_size_difference=4), dict(type='PackUDAInputs')]
 GTA = dict(type='GTA', pipeline=PIPELINE)
@@ -114,3 +116,78 @@ def test_what_is_missing_or_damaged_is_named(tmp_path):
     (broken / 'gtFine.zip').write_bytes(b'half a downl')
     with pytest.raises(ValueError, match=r'gtFine.zip is no readable zip file .*download it again, or move it away'):
         read_file(str(broken / 'gtFine/a.png'))
+
+
+HIDDEN = ('._a.png', '.DS_Store', '.ipynb_checkpoints/a-checkpoint.png', '__MACOSX/images/._a.png',
+          'town/.thumbnails/a.png', 'town/@eaDir/a.png', 'lost+found/a.png')
+
+
+@pytest.mark.parametrize('hidden', HIDDEN)
+def test_hidden_files_are_no_part_of_a_data_set(hidden, tmp_path):
+    for name in ('a.png', 'town/b.png', hidden):
+        path = tmp_path / 'unpacked' / 'images' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b'content')
+    assert files_below(str(tmp_path / 'unpacked/images')) == ['a.png', 'town/b.png']
+    (tmp_path / 'packed').mkdir()
+    with ZipFile(tmp_path / 'packed' / 'data.zip', 'w') as file:
+        for name in ('images/a.png', 'images/town/b.png', f'images/{hidden}', hidden):
+            file.writestr(name, b'content')
+    # The file that macOS writes beside data.zip is no zip file.
+    (tmp_path / 'packed' / '._data.zip').write_bytes(b'\0\5\x16\7')
+    assert files_below(str(tmp_path / 'packed/images')) == ['a.png', 'town/b.png']
+
+
+def test_loops_of_links_end_and_pipes_are_no_images(tmp_path):
+    images = tmp_path / 'images'
+    (images / 'town').mkdir(parents=True)
+    (images / 'town' / 'a.png').write_bytes(b'content')
+    (images / 'town' / 'up').symlink_to(images, target_is_directory=True)
+    (tmp_path / 'elsewhere').mkdir()
+    (tmp_path / 'elsewhere' / 'b.png').write_bytes(b'content')
+    # Linked twice, for two splits: no loop.
+    for name in ('train', 'val'):
+        (images / name).symlink_to(tmp_path / 'elsewhere', target_is_directory=True)
+    os.mkfifo(images / 'pipe.png')
+    os.mkfifo(tmp_path / 'pipe.zip')
+    (images / 'lost.png').symlink_to(tmp_path / 'nowhere.png')
+    assert files_below(str(images)) == ['lost.png', 'town/a.png', 'train/b.png', 'val/b.png']
+    for name in ('pipe.png', 'lost.png'):
+        with pytest.raises(FileNotFoundError, match=f'{name} does not exist'):
+            read_file(str(images / name))
+
+
+def member(tmp_path, content=bytes(1000), change=None, **options) -> str:
+    """A file in a zip file, of which one byte is changed: (offset from the start or the end, xor)."""
+    path = tmp_path / 'images.zip'
+    with ZipFile(path, 'w', **options) as file:
+        file.writestr('images/a.png', content)
+    if change is not None:
+        damaged = bytearray(path.read_bytes())
+        damaged[change[0]] ^= change[1]
+        path.write_bytes(damaged)
+    return str(tmp_path / 'images' / 'a.png')
+
+
+# ZIP_STORED, ZIP_DEFLATED, ZIP_BZIP2, ZIP_LZMA: the start of the data, which follows a head of 30 + 12 bytes.
+@pytest.mark.parametrize('compression', [0, 8, 12, 14])
+@pytest.mark.parametrize('offset', range(42, 52))
+def test_damaged_members_are_damaged_files(compression, offset, tmp_path):
+    content = np.random.default_rng(0).integers(0, 4, 1000, np.uint8).tobytes()
+    path = member(tmp_path, content, change=(offset, 0xff), compression=compression)
+    try:
+        assert read_file(path) == content
+    except DamagedFileError as error:
+        assert 'images/a.png in ' in str(error) and 'images.zip is damaged' in str(error)
+
+
+def test_encrypted_and_oversized_members_are_damaged_files(tmp_path, monkeypatch):
+    # The central directory, 46 + 12 bytes long, stands before the last 22 bytes; bit 0 of its flags: encrypted.
+    path = member(tmp_path, change=(-22 - 58 + 8, 1))
+    with pytest.raises(DamagedFileError, match=r'images/a\.png in .*images\.zip is encrypted: unpack the zip file'):
+        read_file(path)
+    monkeypatch.setattr('udass.datasets.archives.MAX_MEMBER_MIB', 1)
+    (tmp_path / 'large').mkdir()
+    path = member(tmp_path / 'large', bytes(2**20 + 1), compression=ZIP_DEFLATED)
+    with pytest.raises(DamagedFileError, match=r'is 1 MiB large, more than the 1 MiB .*UDASS_MAX_MEMBER_MIB'):
+        read_file(path)

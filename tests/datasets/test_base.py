@@ -145,3 +145,60 @@ def test_two_classes_with_labels_0_and_255(scenes):
     dataset = build(scenes, metainfo=dict(classes=('off', 'on'), palette=[[0, 0, 0], [9, 9, 9]]),
                     label_table={0: 0, 255: 1})
     assert dataset[0]['data_samples'].gt_sem_seg.data[0].tolist() == [[1] * 4] + [[0] * 4] * 3
+
+
+def test_suffixes_are_found_in_either_case(filled_scenes):
+    root = filled_scenes.root
+    (root / 'images' / '03.png').rename(root / 'images' / '03.PNG')
+    (root / 'labels' / '05.png').rename(root / 'labels' / '05.Png')
+    dataset = build(filled_scenes)
+    assert len(dataset) == 12
+    assert dataset.get_data_info(3)['img_path'] == str(root / 'images' / '03.PNG')
+    assert dataset.get_data_info(3)['seg_map_path'] == str(root / 'labels' / '03.png')
+    assert dataset.get_data_info(5)['seg_map_path'] == str(root / 'labels' / '05.Png')
+    assert all(sample['data_samples'].gt_sem_seg.data.shape == (1, 20, 30) for sample in dataset)
+    shutil.copy(root / 'images' / '03.PNG', root / 'images' / '03.png')
+    with pytest.raises(ValueError, match=r'images holds both 03\.P?p?.*Rename or remove one'):
+        build(filled_scenes)
+
+
+@pytest.mark.parametrize('labelled', [True, False])
+def test_images_of_other_kinds_are_named(filled_scenes, labelled, monkeypatch):
+    root = filled_scenes.root
+    (root / 'images' / '03.png').rename(root / 'images' / '03.jpg')
+    # Not images, not of the data set, or there anyway.
+    for name in ('notes.txt', '04.jpg'):
+        (root / 'images' / name).touch()
+    said = []
+    monkeypatch.setattr('udass.datasets.base.print_log', lambda text, **_: said.append(text))
+    dataset = build(filled_scenes, labelled=labelled)
+    assert len(dataset) == 11 and len(said) == 1
+    assert 'UDADataset: 1 images in ' in said[0] and 'do not end in .png and are left out: 03.jpg.' in said[0]
+
+
+def table_of(scenes, table):
+    return build(scenes, label_table=table).label_table
+
+
+def test_ids_of_label_tables_may_be_strings(filled_scenes):
+    assert table_of(filled_scenes, {'0': 0, '7': 1, '255': 255}) == {0: 0, 7: 1, 255: 255}
+    # What an option of the command line adds stands last, and counts.
+    assert table_of(filled_scenes, {0: 0, 1: 1, '1': 2}) == {0: 0, 1: 2}
+    assert table_of(filled_scenes, {0: 0, 70000: 2}) == {0: 0, 70000: 2}
+
+
+@pytest.mark.parametrize('table', [[0, 1, 2], 'identity', {}, {'ground': 0}, {0: 'ground'}, {0.5: 0}, {0: 1.0},
+                                   {0: None}, {-1: 0}, {'-1': 0}, {0: 3}, {0: 254}, {0: True}])
+def test_wrong_label_tables_are_named(filled_scenes, table):
+    with pytest.raises(ValueError, match='UDADataset: label_table'):
+        table_of(filled_scenes, table)
+
+
+def test_up_to_255_classes_fit_into_a_label(filled_scenes):
+    def classes(number):
+        return dict(classes=tuple(map(str, range(number))), palette=[[0, 0, 0]] * number)
+
+    assert build(filled_scenes, metainfo=classes(255)).label_table[254] == 254
+    for number in (256, 300):
+        with pytest.raises(ValueError, match=f'{number} classes are more than 255'):
+            build(filled_scenes, metainfo=classes(number))

@@ -1,10 +1,12 @@
 """Walking a data set: what is reported, and what the counts are good for afterwards."""
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.datasets.published import write_gta, write_png
 from udass.datasets import GTA, check_dataset, class_statistics
 from udass.datasets import statistics as statistics_module
+from udass.datasets.checking import check_pipeline
 
 
 def build(root, tolerance=0, **more):
@@ -66,3 +68,52 @@ def test_no_labels_at_all(root):
         path.unlink()
     report = check_dataset(build(root))
     assert report.images == 2 and len(report.problems) == 1 and 'no labels *.png' in report.problems[0]
+
+
+def test_equal_findings_are_one_line(root):
+    for number in range(3, 8):
+        write_gta(root, f'{number:05d}', ids=(7, 77) if number < 6 else (7, 78), size=(20 + number, 10))
+        (root / f'images/{number}.png').write_bytes(b'x' * number)
+        (root / f'labels/{number}.png').write_bytes(b'x' * number)
+    problems = check_dataset(build(root)).problems
+    assert len(problems) == 4
+    found = {text: next(problem for problem in problems if text in problem)
+             for text in ('ids [77]', 'ids [78]', 'cannot be decoded: ', 'decoded as a label')}
+    assert found['ids [77]'].endswith(f'(and 2 more like this: {root}/images/00004.png, {root}/images/00005.png)')
+    assert found['ids [78]'].endswith(f'(and 1 more like this: {root}/images/00007.png)')
+    assert found['cannot be decoded: '].endswith('(and 4 more like this: ' + ', '.join(
+        f'{root}/images/{number}.png' for number in (4, 5, 6)) + ', ...)')
+
+
+def test_what_is_unusual_is_a_warning(root):
+    upright = Image.open(root / 'images/00001.png')
+    upright.save(root / 'images/00001.png', exif=b'Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\1\0\6\0\0\0\0\0\0')
+    write_gta(root, '00003', size=(20, 10))
+    (root / 'images/00003.png').rename(root / 'images/00003.jpg')
+    report = check_dataset(build(root))
+    turned, left_out, unseen = report.warnings
+    assert turned.startswith('1 images have an orientation tag (EXIF)') and f'{root}/images/00001.png.' in turned
+    assert left_out.startswith('1 images do not end in .png and are left out: 00003.jpg')
+    assert unseen.startswith('no label shows building, wall')
+
+
+def steps(scale, crop=(32, 32), **more):
+    return [dict(type='LoadImage'), dict(type='RandomResize', scale=scale, keep_ratio=True, **more),
+            dict(type='RareClassCrop', crop_size=crop), dict(type='PackUDAInputs')]
+
+
+@pytest.mark.parametrize('pipeline, found', [
+    (steps((64, 32), ratio_range=(1.0, 2.0)), []),
+    # One draw in a hundred is too small.
+    (steps((64, 32), ratio_range=(0.99, 2.0)), ['fails on images of 20x10 pixels']),
+    (steps((64, 32), ratio_range=(1.0, 2.0))[:2] + steps((64, 32))[3:], ['sizes, which make no batch'])])
+def test_pipelines_are_run_on_every_size(root, pipeline, found):
+    write_gta(root, '00003', size=(40, 20))
+    report = check_dataset(build(root, labelled=False))
+    assert report.examples.keys() == {(20, 10), (40, 20)}
+    problems = check_pipeline(GTA(data_root=str(root), labelled=False, pipeline=pipeline, lazy_init=True),
+                              report.examples, one_size=True)
+    assert len(problems) == len(found)
+    for text, problem in zip(found, problems, strict=True):
+        assert text in problem
+        assert 'fails' not in text or 'and 1 more like this' in problem

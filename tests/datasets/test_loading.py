@@ -1,11 +1,18 @@
 """Reading files: exact values, and one clear message for each way in which a file can be wrong."""
+import os
+import struct
+import zlib
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from udass.datasets.transforms import LoadImage, LoadLabels
+from udass.datasets.archives import files_below
+from udass.datasets.transforms import LoadImage, LoadLabels, loading
 from udass.datasets.transforms.loading import map_labels, read_image, read_label_ids
+from udass.errors import DamagedFileError
 
 IDENTITY = {0: 0, 1: 1, 2: 2, 255: 255}
 
@@ -203,3 +210,113 @@ def test_a_data_set_without_labels_cannot_load_them():
     with pytest.raises(ValueError, match=r'image\.png comes from a data set without labels \(labelled=False\): remove '
                                          'LoadLabels from its pipeline'):
         LoadLabels()(dict(img_path='image.png', ori_shape=(2, 2)))
+
+
+def test_large_ids_are_mapped():
+    ids = np.array([[0, 70000], [2**31 - 1, 7]], np.int32)
+    assert map_labels(ids, {0: 0, 7: 255, 70000: 1, 2**31 - 1: 2}, 'x').tolist() == [[0, 1], [2, 255]]
+    assert map_labels(np.array([[65535, 0]], np.uint16), {0: 0, 65535: 1, 70000: 2}, 'x').tolist() == [[1, 0]]
+
+
+def tiff(pixels: np.ndarray) -> bytes:
+    """An uncompressed TIFF of any number of channels, which neither OpenCV nor Pillow writes."""
+    height, width, channels = pixels.shape
+    data, kind = pixels.tobytes(), {'u': 1, 'f': 3}[pixels.dtype.kind]
+    start = 8 + len(data)
+    bits = struct.pack(f'<{channels}H', *[8 * pixels.itemsize] * channels)
+    extra = start + 2 + 9 * 12 + 4
+    entries = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, channels, extra), (259, 3, 1, 1), (262, 3, 1, 2),
+               (273, 4, 1, 8), (277, 3, 1, channels), (279, 4, 1, len(data)), (339, 3, 1, kind)]
+    return (b'II*\0' + struct.pack('<I', start) + data + struct.pack('<H', len(entries))
+            + b''.join(struct.pack('<HHII', *entry) for entry in entries) + bytes(4) + bits)
+
+
+@pytest.mark.parametrize('channels', [5, 8, 13])
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize('read', [read_image, read_label_ids])
+def test_images_of_many_channels_are_not_called_damaged(channels, dtype, read, tmp_path):
+    path = tmp_path / 'bands.tif'
+    path.write_bytes(tiff(np.full((8, 8, channels), 100, dtype)))
+    with pytest.raises(ValueError, match=rf'bands\.tif has {channels} channels; an image has 1, 3 or 4') as caught:
+        read(str(path))
+    assert not isinstance(caught.value, DamagedFileError)
+
+
+@pytest.mark.parametrize('shape', [(8, 8), (8, 8, 3)])
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+def test_images_of_fractions_are_not_called_damaged(shape, dtype, tmp_path):
+    path = str(tmp_path / 'a.tif')
+    assert cv2.imwrite(path, np.full(shape, 0.5, dtype))
+    with pytest.raises(ValueError, match=r'a\.tif holds float.* values.*Convert the images') as caught:
+        read_image(path)
+    assert not isinstance(caught.value, DamagedFileError)
+
+
+@pytest.mark.parametrize('bits', [10, 12, 14, 16])
+@pytest.mark.parametrize('suffix', ['.png', '.tif'])
+@pytest.mark.parametrize('shape', [(2, 3), (2, 3, 3), (2, 3, 4)])
+def test_bits_of_16_bit_files(bits, suffix, shape, tmp_path, recwarn):
+    """White is white, whatever the bits of the camera."""
+    path = str(tmp_path / f'{bits}{suffix}')
+    values = np.zeros(shape, np.uint16)
+    values[0], values[1, 0] = 2**bits - 1, 2**(bits - 1)
+    assert cv2.imwrite(path, values)
+    image = read_image(path)
+    assert image.dtype == np.uint8 and image[:, :, 0].tolist() == [[255] * 3, [128, 0, 0]]
+    assert [str(warning.message).split('largest value has ')[1][:7] for warning in recwarn] == (
+        [] if bits == 16 else [f'{bits} bits'])
+    assert (read_image(path, bit_depth=16)[0] == round((2**bits - 1) / 257)).all()
+    if bits > 12:
+        with pytest.raises(ValueError, match='which are more than 12 bits: correct bit_depth of LoadImage'):
+            LoadImage(bit_depth=12)(dict(img_path=path))
+
+
+def test_other_images_read_as_before(tmp_path):
+    grey, alpha = np.array([[3, 200]], np.uint8), np.array([[[1, 2, 3, 0], [4, 5, 6, 255]]], np.uint8)
+    for name, pixels in (('grey', grey), ('alpha', alpha)):
+        assert cv2.imwrite(str(tmp_path / f'{name}.png'), pixels)
+    assert read_image(str(tmp_path / 'grey.png')).tolist() == [[[3] * 3, [200] * 3]]
+    assert read_image(str(tmp_path / 'alpha.png')).tolist() == [[[1, 2, 3], [4, 5, 6]]]
+
+
+@pytest.mark.parametrize('read', [read_image, read_label_ids])
+@pytest.mark.parametrize('size', [(1000, 1001), (40000, 40000)])
+def test_large_images_are_refused_before_they_are_decoded(read, size, tmp_path, monkeypatch):
+    monkeypatch.setattr(loading, 'MAX_PIXELS', 10**6)
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 10**6)
+    path = tmp_path / 'bomb.png'
+    chunks = [b'IHDR' + struct.pack('>IIBBBBB', *size, 8, 0, 0, 0, 0), b'IDAT' + zlib.compress(b''), b'IEND']
+    path.write_bytes(b'\x89PNG\r\n\x1a\n' + b''.join(
+        struct.pack('>I', len(chunk) - 4) + chunk + struct.pack('>I', zlib.crc32(chunk)) for chunk in chunks))
+    with pytest.raises(DamagedFileError, match=r'bomb\.png says that it .* pixels.*UDASS_MAX_PIXELS'):
+        read(str(path))
+
+
+@pytest.mark.filterwarnings('ignore')
+@pytest.mark.parametrize('suffix', ['.png', '.jpg', '.tif', '.bmp', '.webp'])
+def test_flipped_bytes_are_read_or_refused_by_name(suffix, tmp_path):
+    rng = np.random.default_rng(0)
+    whole = cv2.imencode(suffix, rng.integers(0, 255, (24, 24, 3), np.uint8))[1].tobytes()
+    path = tmp_path / f'a{suffix}'
+    for _ in range(120):
+        content = bytearray(whole)
+        for place in rng.integers(0, len(whole), 3):
+            content[place] = rng.integers(256)
+        path.write_bytes(content)
+        for read in (read_image, read_label_ids):
+            try:
+                read(str(path))
+            except ValueError as error:
+                assert path.name in str(error)
+
+
+def test_names_that_are_not_utf_8(tmp_path):
+    folder = os.fsdecode(os.fsencode(tmp_path) + b'/f\xfc\xdf')
+    os.mkdir(folder)
+    path = f'{folder}/{os.fsdecode(bytes([0xe9]))}.png'
+    Path(path).write_bytes(cv2.imencode('.png', np.full((4, 5), 2, np.uint8))[1].tobytes())
+    assert files_below(folder) == [os.path.basename(path)]
+    assert read_image(path).shape == (4, 5, 3) and read_label_ids(path).tolist() == [[2] * 5] * 4
+    Path(path).write_bytes(b'')
+    with pytest.raises(DamagedFileError, match='is empty'):
+        read_image(path)

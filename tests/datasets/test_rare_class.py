@@ -3,6 +3,7 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from mmengine.dataset import BaseDataset
 
 from udass.datasets import Draw, DrawnDataset, DrawSampler, RareClassDataset, class_probabilities
 from udass.datasets.transforms import loading
@@ -118,13 +119,18 @@ def test_a_pipeline_that_would_not_search_is_refused(filled_scenes):
     assert len(DrawnDataset(config)) == 12
 
 
-def test_it_needs_labels_and_a_label_table(filled_scenes):
+class NoSegmentation(BaseDataset):
+    """A data set of mmengine whose samples have no label per pixel."""
+
+    def load_data_list(self):
+        return [dict(img_path='a.png')]
+
+
+def test_it_needs_labels_of_classes(filled_scenes):
     with pytest.raises(ValueError, match='without labels'):
         RareClassDataset(filled_scenes.config(labelled=False))
-    plain = dict(type='BaseSegDataset', data_root=str(filled_scenes.root), img_suffix='.png',
-                 data_prefix=dict(img_path='images', seg_map_path='labels'), metainfo=dict(classes=('a', 'b')))
-    with pytest.raises(TypeError, match='RareClassDataset needs a data set with a label table .*, got BaseSegDataset'):
-        RareClassDataset(plain)
+    with pytest.raises(TypeError, match='RareClassDataset needs a data set with labels of classes .*NoSegmentation'):
+        RareClassDataset(NoSegmentation())
 
 
 def test_camvid_statistics(camvid_root, tmp_path):

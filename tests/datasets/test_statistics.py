@@ -1,14 +1,20 @@
 """Class statistics: exact counts, kept, refreshed, shared."""
+import errno
 import json
 import os
+import socket
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from udass.datasets import UDADataset, class_statistics, statistics
+from tests.datasets.conftest import SceneFolder
+from udass.datasets import UDADataset, check_dataset, class_statistics, statistics
+from udass.writing import temporary_path
 
 
 def build(scenes, **changes):
@@ -173,3 +179,118 @@ def test_data_without_a_single_labelled_pixel(scenes):
     scenes.add('a', np.full((4, 4), 255, np.uint8))
     with pytest.raises(ValueError, match='no pixel of the data set has a class: check that label_table'):
         class_statistics(build(scenes)).frequencies()
+
+
+def test_a_changed_digit_is_noticed(filled_scenes, counted):
+    expected = class_statistics(build(filled_scenes)).pixels
+    path = caches(filled_scenes.root)[0]
+    content = path.read_bytes()
+    assert content.count(b'550, 16, 4') == 2
+    path.write_bytes(content.replace(b'550, 16, 4', b'950, 16, 4', 1))
+    np.testing.assert_array_equal(class_statistics(build(filled_scenes)).pixels, expected)
+    assert len(counted) == 13
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What is logged."""
+    texts = []
+    monkeypatch.setattr(statistics, 'print_log', lambda text, **_: texts.append(text))
+    return texts
+
+
+def test_classes_that_no_label_shows_are_named(filled_scenes, said):
+    class_statistics(build(filled_scenes))
+    assert said == []
+    # As a binary mask of 0 and 255, where 255 was meant as a class.
+    class_statistics(build(filled_scenes, label_table={0: 0, 1: 255, 2: 255, 255: 255}))
+    assert len(said) == 1 and 'shows tree, lamp (2 of 3 classes)' in said[0] and 'label_table' in said[0]
+
+
+def test_a_full_disk_stops_no_statistics(filled_scenes, counted, said, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    monkeypatch.setattr('os.replace', full)
+    found = class_statistics(build(filled_scenes))
+    assert found.pixels[0].tolist() == [550, 16, 4] and len(counted) == 12
+    assert len(said) == 1 and said[0].count('No space left on device') == 2
+    assert check_dataset(build(filled_scenes)).pixels.tolist() == [6732, 96, 12]
+    assert not list(tmp_path.rglob('*.part')) and not list(tmp_path.rglob('*.tmp'))
+
+
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason='only root can act as other users')
+
+
+@pytest.fixture
+def shared_scenes():
+    """As `filled_scenes`, in a folder that everybody may read and write; those of pytest are private."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        scenes = SceneFolder(Path(folder, 'scenes'))
+        for number in range(3):
+            scenes.add(f'{number:02d}', np.full((20, 30), number, np.uint8))
+        scenes.root.chmod(0o777)
+        yield scenes
+
+
+def as_user(number: int, home: Path, call) -> str:
+    """What ``call`` returns or raises in a process of another user, as text."""
+    home.mkdir(exist_ok=True)
+    os.chown(home, number, number)
+    reading, writing = os.pipe()
+    process = os.fork()
+    if process == 0:
+        try:
+            os.setgid(number)
+            os.setuid(number)
+            os.umask(0o022)
+            os.environ['XDG_CACHE_HOME'] = str(home)
+            answer = repr(call())
+        except BaseException as error:
+            answer = f'{type(error).__name__}: {error}'
+        os.write(writing, answer.encode())
+        os._exit(0)
+    os.close(writing)
+    os.waitpid(process, 0)
+    with open(reading, encoding='utf-8') as file:
+        return file.read()
+
+
+@needs_root
+@pytest.mark.parametrize('mode', [0o777, 0o1777, 0o555])
+def test_users_share_a_folder(shared_scenes, mode):
+    """Also a sticky one, in which nobody replaces the files of others, and one that is read-only for all."""
+    root, homes = shared_scenes.root, shared_scenes.root.parent
+    root.chmod(mode)
+
+    def count():
+        return class_statistics(build(shared_scenes)).pixels.sum(axis=0).tolist()
+
+    def check():
+        return check_dataset(build(shared_scenes)).problems, count()
+
+    assert as_user(1001, homes / 'first', count) == '[600, 600, 600]'
+    assert as_user(1002, homes / 'second', check) == '((), [600, 600, 600])'
+    shared_scenes.add('02', np.full((20, 30), 1, np.uint8))
+    assert as_user(1002, homes / 'second', count) == '[600, 1200, 0]'
+    assert as_user(1001, homes / 'first', check) == '((), [600, 1200, 0])'
+    assert not [path for path in homes.rglob('.*') if path.is_file()]
+
+
+def test_what_a_killed_process_left_is_removed(filled_scenes):
+    process = os.fork()
+    if process == 0:
+        os._exit(0)
+    os.waitpid(process, 0)
+    mine = temporary_path(filled_scenes.root)
+    orphan, running = (mine.with_name(mine.name.replace(f'-{os.getpid()}-', f'-{number}-'))
+                       for number in (process, os.getppid()))
+    elsewhere = mine.with_name(mine.name.replace(socket.gethostname(), 'another-machine'))
+    old = elsewhere.with_name(elsewhere.name.replace('another', 'forgotten'))
+    for path in (orphan, running, elsewhere, old):
+        path.touch()
+    os.utime(old, (0, 0))
+    class_statistics(build(filled_scenes))
+    assert sorted(filled_scenes.root.glob('.*.part')) == sorted([running, elsewhere])

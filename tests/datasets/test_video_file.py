@@ -1,11 +1,19 @@
 """Video files: frames by number, decoded when asked for."""
+import os
+import re
+import shutil
+
 import numpy as np
 import pytest
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
 
+from tests.datasets.conftest import PROJECT
 from tests.datasets.video import MeanDifference, write_video
 from udass.datasets import VideoFile, check_dataset
 from udass.datasets.transforms.loading import read_image
 from udass.datasets.transforms.video import count_video_frames, frame_path, read_video_frame, split_frame_path
+from udass.engine.config import load_config
 
 
 @pytest.fixture(scope='module')
@@ -58,3 +66,28 @@ def test_what_is_no_video_is_named(tmp_path, video):
     assert grey(read_video_frame(video, 3)) == 3
     with pytest.raises(ValueError, match='every is 1 or larger, got 0'):
         VideoFile(path=video, every=0, classes_from='Viper')
+
+
+def test_names_that_are_not_utf_8(video, tmp_path):
+    path = str(tmp_path / os.fsdecode(b'\xe9.avi'))
+    shutil.copy(video, path)
+    assert count_video_frames(path) == 40 and grey(read_image(frame_path(path, 12))) == 12
+    assert len(VideoFile(path=path, classes_from='SynthiaSeq', test_mode=True)) == 40
+
+
+def test_the_video_of_the_documentation(video, tmp_path, monkeypatch):
+    """Its config builds, and gives samples of the size of the crop."""
+    text = (PROJECT / 'docs' / 'add_a_dataset.md').read_text()
+    blocks = [block for block in re.findall(r'```python\n(.*?)```', text, re.DOTALL) if "type='VideoFile'" in block]
+    assert len(blocks) == 1
+    (tmp_path / 'data').mkdir()
+    shutil.copy(video, tmp_path / 'data' / 'drive.mp4')
+    path = tmp_path / 'config.py'
+    path.write_text(blocks[0].replace("'streets_video", f"'{PROJECT}/configs/streets_video"))
+    config = load_config(path)
+    monkeypatch.chdir(tmp_path)
+    init_default_scope('mmseg')
+    dataset = DATASETS.build(config.train_dataloader.target.dataset)
+    assert len(dataset) == 7
+    sample = dataset[0]
+    assert sample['inputs'].shape == (2, 3, 128, 192) and sample['data_samples'].flow.data.shape == (2, 128, 192)

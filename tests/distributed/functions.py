@@ -63,7 +63,7 @@ def rank_functions(rank: int, ranks: int) -> dict:
     exchange = HostExchange()
     return {'squared_mean': squared_mean(rank), 'plain_mean': plain_mean(rank),
             'nothing': mean_over_ranks(torch.zeros(()), torch.tensor(0)).item(),
-            'share': share_over_ranks(VALUES[rank] > 3).item(),
+            'share': share_over_ranks(VALUES[rank] > 3, torch.float32).item(),
             'averaged': averaged, 'any': [exchange.any(rank == 1), exchange.any(False)],
             'gathered': exchange.gather(f'rank {rank}'),
             'log': _read_means({'loss': [torch.tensor(1.0 + rank), torch.tensor(3.0 + rank)], 'host': [2.0, 4.0]}),

@@ -1,4 +1,8 @@
-"""Training steps of tiny networks on one process or several, on data and choices that are the same for both."""
+"""Training steps of tiny networks on one process or several, on data and choices that are the same for both.
+
+Everything is float64. The order of a sum depends on the processor and on the number of processes and threads, and three
+steps at a high learning rate enlarge its rounding.
+"""
 import copy
 import logging
 from contextlib import contextmanager
@@ -57,6 +61,12 @@ def domains(seed: int, rank: int, frames: int = 1) -> dict:
                     long_tail=batch(8, seed=seed + 7, paste_class=3))
     for sample in data['source']['data_samples']:
         sample.gt_sem_seg.data[:, :16 * (rank + 1)] = 255
+    for part in data.values():
+        part['inputs'] = [frames.double() for frames in part['inputs']]
+        for sample in part['data_samples']:
+            for flow in (sample.get('flow'), sample.get('past_flow')):
+                if flow is not None:
+                    flow.data = flow.data.double()
     return data
 
 
@@ -128,9 +138,11 @@ def build_case(name: str, **components: dict):
             if network is not model.student:
                 network.requires_grad_(False)
             prepare(network)
+            if model.masking is not None:
+                move_first_bias(network)
     if model.imagenet is not None:
         move_anchors(model.imagenet)
-    return model
+    return model.double()
 
 
 def prepare(network: nn.Module) -> None:
@@ -138,6 +150,13 @@ def prepare(network: nn.Module) -> None:
     for name, value in network.named_parameters():
         if name.endswith('conv_seg.weight'):
             value.data.mul_(60)
+
+
+def move_first_bias(network: nn.Module) -> None:
+    """Masked pixels are zero. With a bias of zero, the norm behind it would divide by nothing but its eps, and the
+    first step would make the bias a hundred times as large as anything that the images add to it."""
+    bias = network.backbone.layers[0][0].projection.bias
+    bias.data.copy_(torch.linspace(-1, 1, len(bias)))
 
 
 def move_anchors(imagenet: nn.Module) -> None:

@@ -69,6 +69,30 @@ def test_a_run_trains_tests_and_keeps_what_it_measured(tools, config, tmp_path):
     assert read_result(folder) == json.loads(json.dumps(result))
 
 
+def test_what_was_just_validated_is_not_tested_again(tools, config, tmp_path):
+    folder = tmp_path / 'run'
+    folder.mkdir()
+    scores = {'iteration': 10, 'is_test': True, 'images': 8, 'branch': 'student', 'mIoU': 29.0, 'IoU': {'a': 29.0}}
+    (folder / 'validation.json').write_text(json.dumps(scores))
+    (folder / 'validation.details.json').write_text(json.dumps({'images': []}))
+    result = run_experiment(config, 3, folder, tools)
+    assert 'arguments' not in result and result['mIoU'] == 29.0 and result['IoU'] == {'a': 29.0}
+    assert result['checkpoint'] == 'iter_10.pth' and result['images'] == 8 and 'is_test' not in result
+    assert json.loads((folder / 'test.json').read_text())['config'] == config
+    assert json.loads((folder / 'test.details.json').read_text()) == {'images': []}
+    # Predictions are made by a test only.
+    assert run_experiment(config, 3, folder, tools, predictions=True)['mIoU'] == 41.0
+
+
+@pytest.mark.parametrize('scores', [{'iteration': 5, 'is_test': True, 'mIoU': 29.0}, '{"iteration"',
+                                    {'iteration': 10, 'is_test': False, 'mIoU': 29.0}])
+def test_another_validation_is_no_test(tools, config, tmp_path, scores):
+    folder = tmp_path / 'run'
+    folder.mkdir()
+    (folder / 'validation.json').write_text(scores if isinstance(scores, str) else json.dumps(scores))
+    assert run_experiment(config, 3, folder, tools)['mIoU'] == 41.0
+
+
 def test_a_finished_run_is_not_repeated_and_other_settings_are_refused(tools, config, tmp_path):
     folder = tmp_path / 'run'
     first = run_experiment(config, 0, folder, tools)

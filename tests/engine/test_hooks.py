@@ -1,6 +1,10 @@
+import json
+
 import cv2
 import pytest
 import torch
+from mmengine.hooks import Hook
+from mmengine.visualization import BaseVisBackend
 
 from tests.engine.toys import PALETTE, build_runner, toy_config, train
 from udass.engine.hooks import PanelHook, ScalarLogHook
@@ -66,6 +70,73 @@ def test_the_interval_is_that_of_the_logger(toy_root, tmp_path):
     runner = train(toy_config(toy_root, tmp_path, max_iters=5), **{'default_hooks.logger.interval': 3})
     assert next(hook for hook in runner.hooks if isinstance(hook, ScalarLogHook)).interval == 3
     assert runner.message_hub.get_scalar('train/count').data[0].tolist() == [2.0, 4.5]
+
+
+def logged(folder):
+    lines = (next(folder.glob('*/vis_data/scalars.json'))).read_text().splitlines()
+    return {record['step']: record for record in map(json.loads, lines) if 'count' in record}
+
+
+def test_what_comes_after_the_last_full_interval_is_logged(toy_root, tmp_path):
+    train(toy_config(toy_root, tmp_path / 'five', max_iters=5), **{'default_hooks.logger.interval': 3})
+    assert {step: record['count'] for step, record in logged(tmp_path / 'five').items()} == {3: 2.0, 5: 4.5}
+    # Shorter than an interval.
+    train(toy_config(toy_root, tmp_path / 'two', max_iters=2), **{'default_hooks.logger.interval': 50})
+    assert {step: record['count'] for step, record in logged(tmp_path / 'two').items()} == {2: 1.5}
+
+
+class RenamedLosses(Hook):
+    """The loss has a name of its own in each pair of iterations."""
+
+    priority = 'HIGHEST'
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        outputs[f'loss_{batch_idx // 2}'] = torch.tensor(float(batch_idx))
+
+
+@pytest.mark.parametrize('read_every', [1, 2, 6, None])
+def test_losses_that_change_names_are_all_in_the_log(toy_root, tmp_path, read_every):
+    """However often they are read from the device."""
+    runner = build_runner(toy_config(toy_root, tmp_path, max_iters=12), **{
+        'default_hooks.logger.interval': 6, 'default_hooks.runtime_info.interval': read_every})
+    runner.register_hook(RenamedLosses())
+    runner.train()
+    names = {step: sorted(name for name in record if name.startswith('loss_')) for step, record
+             in logged(tmp_path).items()}
+    assert names == {6: ['loss_0', 'loss_1', 'loss_2'], 12: ['loss_3', 'loss_4', 'loss_5']}
+
+
+def test_the_scores_of_a_validation_are_those_of_a_test(toy_root, tmp_path):
+    runner = train(toy_config(toy_root, tmp_path, max_iters=3))
+    scores = json.loads((tmp_path / 'validation.json').read_text())
+    assert (scores['iteration'], scores['is_test'], scores['images'], scores['branch']) == (3, True, 8, 'student')
+    tested = runner.test()
+    assert scores['mIoU'] == tested['mIoU'] and scores['pixel_accuracy'] == tested['aAcc']
+    details = json.loads((tmp_path / 'validation.details.json').read_text())
+    assert details == runner.test_evaluator.metrics[0].details
+    train(toy_config(toy_root, tmp_path / 'other', max_iters=3), **{'test_dataloader.batch_size': 2})
+    assert not json.loads((tmp_path / 'other' / 'validation.json').read_text())['is_test']
+
+
+def test_panels_go_to_every_backend(toy_root, tmp_path):
+    shown = []
+
+    class Tracker(BaseVisBackend):
+        experiment = None
+
+        def _init_env(self):
+            pass
+
+        def add_image(self, name, image, step=0, **kwargs):
+            shown.append((name, image.shape, step))
+
+    runner = build_runner(toy_config(toy_root, tmp_path, max_iters=4),
+                          custom_hooks=[dict(type='PanelHook', interval=2)])
+    runner.visualizer._vis_backends['tracker'] = Tracker(str(tmp_path))
+    runner.train()
+    picture = cv2.imread(str(tmp_path / 'panels' / 'iter_000004.png'))
+    assert shown == [('panel', picture.shape, 2), ('panel', picture.shape, 4)]
+    assert not list(tmp_path.glob('*/vis_data/vis_image/*'))
 
 
 def test_panels_are_kept_and_drawn_every_so_many_iterations_and_at_the_end(toy_root, tmp_path):

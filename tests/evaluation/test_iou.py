@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from mmseg.evaluation import IoUMetric
+from PIL import Image
 
 from udass.evaluation.iou import ClassIoUMetric, iou_table
 
@@ -77,7 +78,6 @@ def test_nothing_to_evaluate_is_an_error():
 
 
 def test_predictions_are_written_as_class_ids(tmp_path):
-    from PIL import Image
     metric = ClassIoUMetric(output_dir=str(tmp_path))
     metric.dataset_meta = {'classes': 'ab'}
     metric.process({}, [{**sample([[0, 1], [1, 1]], [[0, 1], [0, 1]]), 'img_path': 'x/street.jpg'}])
@@ -140,3 +140,44 @@ def test_an_image_without_labels_has_no_score():
     metric, _ = evaluated([sample([[0, 1]], [[255, 255]]), sample([[0, 1]], [[0, 1]])], 'ab')
     assert metric.details['images'][0] == {'image': None, 'mIoU': None, 'IoU': [None, None]}
     assert metric.details['confusion'] == [[1, 0], [0, 1]]
+
+
+def written(folder, root, images):
+    metric = ClassIoUMetric(output_dir=str(folder), image_root=root)
+    metric.dataset_meta = {'classes': ('a', 'b')}
+    for image, prediction in images.items():
+        metric.process({}, [{**sample([prediction], [[0, 1]]), 'img_path': image}])
+    metric.evaluate(len(images))
+    return metric.details['images'], {path.relative_to(folder).as_posix(): np.array(Image.open(path)).tolist()
+                                      for path in folder.rglob('*.png')}
+
+
+def test_predictions_of_equal_names_keep_their_folders(tmp_path):
+    images = {'data/images/day/000.jpg': [0, 0], 'data/images/night/000.jpg': [1, 1], 'data/images/a.b.jpg': [0, 1],
+              'elsewhere/001.jpg': [1, 0]}
+    details, files = written(tmp_path / 'ids', 'data/images', images)
+    assert files == {'day/000.png': [[0, 0]], 'night/000.png': [[1, 1]], 'a.b.png': [[0, 1]], '001.png': [[1, 0]]}
+    assert [item['prediction'] for item in details] == ['day/000.png', 'night/000.png', 'a.b.png', '001.png']
+
+
+def test_no_prediction_is_overwritten_in_silence(tmp_path):
+    with pytest.raises(ValueError, match=r'day/000\.jpg and night/000\.jpg would both be named 000\.png: set image'):
+        written(tmp_path / 'ids', None, {'day/000.jpg': [0, 0], 'night/000.jpg': [1, 1]})
+    # Each from another process.
+    metric = ClassIoUMetric(output_dir=str(tmp_path / 'others'))
+    metric.dataset_meta = {'classes': ('a', 'b')}
+    results = []
+    for image in ('day/000.jpg', 'night/000.jpg'):
+        other = ClassIoUMetric(output_dir=str(tmp_path / 'others'))
+        other.dataset_meta = metric.dataset_meta
+        other.process({}, [{**sample([[0, 1]], [[0, 1]]), 'img_path': image}])
+        results += other.results
+    with pytest.raises(ValueError, match='would both be named'):
+        metric.compute_metrics(results)
+
+
+def test_ids_of_more_than_8_bits_are_not_written(tmp_path):
+    metric = ClassIoUMetric(output_dir=str(tmp_path))
+    metric.dataset_meta = {'classes': tuple(map(str, range(300)))}
+    with pytest.raises(ValueError, match='too few for 300 classes'):
+        metric.process({}, [{**sample([[299]], [[299]]), 'img_path': 'a.png'}])

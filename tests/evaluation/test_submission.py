@@ -84,3 +84,22 @@ def test_the_config_is_changed_to_the_unlabelled_split(tmp_path):
     assert (dataset.split, dataset.labelled) == ('test', False)
     assert [step['type'] for step in dataset.pipeline] == ['LoadImage', 'PackUDAInputs']
     assert config.test_evaluator.type == 'SubmissionFiles' and (tmp_path / 'new').is_dir()
+
+
+def test_two_tests_write_one_zip_file(tmp_path):
+    metrics = [SubmissionFiles(str(tmp_path / 'out.zip')) for _ in range(2)]
+    for number, metric in enumerate(metrics):
+        metric.dataset_meta = ACDC.METAINFO
+        metric.process({}, [sample('a_rgb_anon.png', [[number]])])
+    for number, metric in enumerate(metrics):
+        assert metric.evaluate(1) == {'images': 1}
+        assert unpacked(tmp_path / 'out.zip')['a_gt_labelTrainIds.png'].tolist() == [[number]]
+    assert [path.name for path in tmp_path.iterdir()] == ['out.zip']
+
+
+def test_ids_of_more_than_8_bits_are_refused(tmp_path):
+    metric = SubmissionFiles(str(tmp_path / 'out.zip'))
+    metric.dataset_meta = dict(classes=('a', 'b'), submission=dict(image_suffix='.png', file_suffix='.png',
+                                                                   ids=dict(a=0, b=300)))
+    with pytest.raises(ValueError, match=r"written as 8 bits, 0 to 255, got \{'b': 300\}"):
+        metric.process({}, [sample('a.png', [[1]])])

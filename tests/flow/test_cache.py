@@ -1,4 +1,5 @@
 """The cache of computed flow: one file per pair, size and estimator; complete or absent."""
+import os
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -6,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from udass.flow import DISFlow, FlowCache, read_flow
+from udass.flow import DISFlow, FlowCache, read_flow, write_flow
+from udass.flow.filling import numbered_pairs
 
 
 class Counted:
@@ -121,3 +123,42 @@ def test_processes_share_a_folder(frames, tmp_path):
         sums = list(pool.map(_fill, [cache] * 6, [frames] * 6))
     assert len(set(sums)) == 1
     assert [file.name for file in cache.path(*frames).parent.iterdir()] == [cache.path(*frames).name]
+
+
+@pytest.mark.parametrize('size', [None, (20, 32)])
+def test_a_file_of_another_size_is_refused(cache, frames, size):
+    flow = cache(*frames, size)
+    path = cache.path(*frames, size)
+    write_flow(path, np.ones((flow.shape[0] + 4, flow.shape[1], 2), np.float32))
+    with pytest.warns(UserWarning, match=f'computing the flow again: .*{path.name} has .* pixels, its frames'):
+        assert np.array_equal(cache(*frames, size), flow)
+    assert np.array_equal(cache(*frames, size), flow)
+
+
+def test_a_full_disk_stops_no_flow(cache, frames, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, 'No space left on device')
+
+    expected = cache(*frames)
+    cache.path(*frames).unlink()
+    monkeypatch.setattr('os.replace', full)
+    with pytest.warns(UserWarning, match='computed flow cannot be kept .*No space left'):
+        assert np.array_equal(cache(*frames), expected)
+    assert list(cache.path(*frames).parent.iterdir()) == []
+
+
+def test_a_pipe_is_no_frame(cache, frames, tmp_path):
+    os.mkfifo(tmp_path / 'data/seq/00002.png')
+    with pytest.raises(FileNotFoundError, match='frame .*00002.png does not exist'):
+        cache(tmp_path / 'data/seq/00002.png', frames[0])
+    pairs = numbered_pairs(tmp_path / 'data')
+    assert [[path.rsplit('/', 1)[1] for path in pair] for pair in pairs] == [['00001.png', '00000.png']]
+
+
+def test_frames_with_names_that_are_not_utf_8(cache, tmp_path):
+    folder = tmp_path / 'data' / os.fsdecode(b'f\xfc\xdf')
+    folder.mkdir(parents=True)
+    frames = [folder / os.fsdecode(b'\xe9%d.png' % number) for number in (1, 0)]
+    for number, path in enumerate(frames):
+        path.write_bytes(cv2.imencode('.png', np.full((40, 64, 3), number, np.uint8))[1].tobytes())
+    assert np.array_equal(cache(*frames), cache(*frames)) and cache.estimator.calls == 1

@@ -3,7 +3,7 @@ import cv2
 import numpy as np
 import pytest
 
-from udass.flow import files, read_flow, write_flow
+from udass.flow import read_flow, write_flow
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, flow, monkeyp
     def full(*arguments):
         raise OSError('disk full')
 
-    monkeypatch.setattr(files.os, 'replace', full)
+    monkeypatch.setattr('os.replace', full)
     with pytest.raises(OSError, match='disk full'):
         write_flow(path, 0 * flow)
     assert np.array_equal(read_flow(path)[0], flow)

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from udass.inference import Frame, Recording, find_inputs
+from udass.inference import Frame, Recording, Stream, find_inputs
 
 
 @pytest.fixture
@@ -75,3 +75,38 @@ def test_bad_inputs_are_refused_by_name(folder):
     (folder / 'broken.mp4').write_text('no video')
     with pytest.raises(ValueError, match='broken.mp4 cannot be opened as a video'):
         find_inputs([folder / 'broken.mp4'])
+
+
+def test_hidden_files_are_no_inputs(folder):
+    for name in ('pictures/._a.png', 'pictures/__MACOSX/a.png', 'pictures/.ipynb_checkpoints/a-checkpoint.png'):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b'junk')
+    assert names(find_inputs([folder / 'pictures'])[0]) == ['a', 'b', 'sub/a']
+
+
+def test_names_that_differ_in_the_kind_of_picture_alone_keep_it(folder):
+    for name in ('a.jpg', 'sub/a.JPG'):
+        cv2.imwrite(str(folder / 'pictures' / name), np.zeros((32, 48, 3), np.uint8))
+    assert names(find_inputs([folder / 'pictures'])[0]) == ['a.jpg', 'a.png', 'b', 'sub/a.JPG', 'sub/a.png']
+
+
+def test_streams_are_inputs(folder, monkeypatch):
+    address = 'rtsp://user:secret@camera.local:554/front door?token=1'
+    camera, stream = find_inputs(['0', address])
+    assert camera == Recording('camera_0', (), stream=0)
+    assert stream == Recording('camera.local_front_door', (), stream=address)
+    with pytest.raises(ValueError, match='would both be named host_a.mp4'):
+        find_inputs(['rtsp://host/a', 'http://host/a.mp4'])
+    # An existing file is no camera.
+    monkeypatch.chdir(folder)
+    (folder / '0').mkdir()
+    cv2.imwrite('0/x.png', np.zeros((32, 48, 3), np.uint8))
+    assert names(find_inputs(['0'])[0]) == ['x']
+
+
+def test_streams_that_cannot_be_opened_are_named(folder):
+    with pytest.raises(OSError, match='camera 97 cannot be opened: there is none of this number'):
+        Stream(97)
+    with pytest.raises(OSError, match='nothing can be read from localhost_none: ') as caught:
+        Stream('http://user:secret@localhost:9/none.mp4')
+    assert 'secret' not in str(caught.value)

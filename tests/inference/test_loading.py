@@ -19,7 +19,8 @@ def test_a_checkpoint_alone_is_its_config_and_itself(image_run):
     alone, both = load_network(checkpoint), load_network(config, checkpoint)
     assert same(alone.network, both.network) and not alone.network.training
     assert alone.classes == both.classes and len(alone.classes) == 19 and alone.palette[0] == (128, 64, 128)
-    assert [node['type'] for node in alone.test_pipeline] == ['LoadImage', 'Resize', 'LoadLabels', 'PackUDAInputs']
+    assert [node['type'] for node in alone.test_pipeline] == ['LoadImage', 'ResizeToCover', 'LoadLabels',
+                                                              'PackUDAInputs']
     assert alone.branch == 'student' and alone.origin == str(checkpoint)
     stored = torch.load(checkpoint, weights_only=True)['state_dict']
     assert torch.equal(alone.network.decode_head.conv_seg.weight, stored['student.decode_head.conv_seg.weight'])

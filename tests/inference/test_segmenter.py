@@ -5,10 +5,13 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.structures import PixelData
 from mmseg.registry import DATASETS, MODELS
+from mmseg.structures import SegDataSample
 from PIL import Image
 
 from udass.inference import InputScaling, Segmenter
+from udass.inference.segmenter import _probabilities
 
 RESIZE = dict(type='Resize', scale=(64, 32))
 
@@ -98,10 +101,12 @@ def test_the_network_sees_the_tested_size_or_the_own_one(image_run, segment):
             lambda module, inputs: seen.append(tuple(inputs[0].shape)))
         assert one(picture).shape == (70, 50)
         handle.remove()
-    assert seen == [(1, 3, 128, 256), (1, 3, 70, 50)]
-    assert segment.scaling.describe() == ('Pictures are resized to 256x128, whatever their aspect ratio, as the '
+    # A portrait is not squashed.
+    assert seen == [(1, 3, 358, 256), (1, 3, 70, 50)]
+    assert segment.scaling.describe() == ('Pictures are resized to cover 256x128 at their aspect ratio, as the '
                                           'network was tested, and the results back (--native: neither)')
-    assert 'at their own size (native); the network was tested at 256x128' in native.scaling.describe()
+    assert native.scaling.describe() == ('Pictures are segmented at their own size (native); the network was tested '
+                                         'with pictures resized to cover 256x128 at their aspect ratio')
 
 
 def test_an_aspect_ratio_is_kept_where_the_config_keeps_it():
@@ -136,12 +141,50 @@ def test_what_is_no_picture_is_refused(segment, video_run, pictures, tmp_path):
     (tmp_path / 'text.png').write_text('no picture')
     with pytest.raises(ValueError, match='text.png .* cannot be decoded'):
         segment(tmp_path / 'text.png')
-    with pytest.raises(ValueError, match=r'array \(H, W, 3\) uint8 RGB, got float64 \(4, 4, 3\)'):
+    with pytest.raises(ValueError, match=r'array \(H, W, 3\) uint8 RGB .*, got float64 \(4, 4, 3\)'):
         segment(np.zeros((4, 4, 3)))
-    with pytest.raises(ValueError, match='uint8 RGB, got list'):
+    with pytest.raises(ValueError, match='uint8 RGB .*, got list'):
         segment([1])
     with pytest.raises(ValueError, match='2 pictures and 1 previous frames'):
         segment.batch(pictures[:2], pictures[:1])
     with pytest.raises(ValueError, match=rf'{Path(pictures[0]).name} is 192x96 pixels, the frame before it, an array, '
                                          '40x40'):
         Segmenter(*video_run, device='cpu')(pictures[0], np.zeros((40, 40, 3), np.uint8))
+
+
+def test_images_of_pillow_and_arrays_are_pictures(segment, pictures):
+    expected = segment(pictures[0])
+    with Image.open(pictures[0]) as file:
+        image = file.convert('RGB')
+    array = np.array(image)
+    alpha = np.dstack([array, np.zeros(array.shape[:2], np.uint8)])
+    for picture in (image, image.convert('RGBA'), image.convert('CMYK').convert('RGB'), array, alpha, array[:, ::1]):
+        assert np.array_equal(segment(picture), expected)
+    grey = image.convert('L')
+    assert np.array_equal(segment(grey), segment(np.array(grey)))
+    assert np.array_equal(segment(grey), segment(np.repeat(np.array(grey)[..., None], 3, axis=2)))
+    turned = image.transpose(Image.Transpose.ROTATE_90)
+    turned.getexif()[274] = 6
+    assert np.array_equal(segment(turned), expected)
+
+
+@pytest.mark.parametrize('picture', [
+    Image.new('I;16', (4, 4)), Image.new('F', (4, 4)), np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4, 3), np.uint8),
+    np.zeros((4, 4, 3), np.uint16), np.zeros((3, 4, 5), np.uint8), np.zeros(4, np.uint8), None, [1, 2]])
+def test_other_arrays_and_images_are_refused(segment, picture):
+    with pytest.raises(ValueError, match=r'0\.\.255'):
+        segment(picture)
+
+
+def test_probabilities_belong_to_the_ids(segment, pictures, video_run):
+    found = segment.probabilities(pictures[0])
+    assert found.dtype == np.float32 and found.shape == (19, 96, 192)
+    assert np.allclose(found.sum(axis=0), 1, atol=1e-5) and found.min() >= 0
+    assert np.array_equal(found.argmax(axis=0), segment(pictures[0]))
+    two = Segmenter(*video_run, device='cpu')
+    assert np.array_equal(two.probabilities(pictures[0], pictures[1]).argmax(axis=0), two(pictures[0], pictures[1]))
+
+
+def test_probabilities_of_one_sigmoid():
+    result = SegDataSample(seg_logits=PixelData(data=torch.tensor([[[0.25, 1.0]]])))
+    assert _probabilities(result).tolist() == [[[0.75, 0.0]], [[0.25, 1.0]]]

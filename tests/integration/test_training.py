@@ -42,7 +42,7 @@ def make_config(name, streets, work_dir, max_iters=20):
         for transform in loader.dataset.pipeline:
             if transform['type'] in ('RareClassCrop', 'ClipCrop'):
                 transform['crop_size'] = small['crop_size']
-            elif transform['type'] == 'ClipResize':
+            elif transform['type'] == 'ResizeToCover':
                 transform['scale'] = (144, 72)
     for key in ('val_dataloader', 'test_dataloader'):
         config[key].dataset.data_root = small['data_root']

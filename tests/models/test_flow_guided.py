@@ -1,4 +1,7 @@
-"""The segmentor of two frames: what the previous frame does to the scores, and what it must not do."""
+"""The segmentor of two frames: what the previous frame does to the scores, and what it must not do.
+
+Networks are float64: what two ways of computing give is equal but for 1e-9, and rounding decides nothing.
+"""
 import pytest
 import torch
 from mmengine.structures import PixelData
@@ -23,17 +26,17 @@ def mixing(network):
 
 @pytest.fixture(scope='module')
 def network():
-    return mixing(video()).eval()
+    return mixing(video()).double().eval()
 
 
 @pytest.fixture
 def clip():
-    return torch.randn(3, 2, 3, *SIZE, generator=torch.Generator().manual_seed(1))
+    return torch.randn(3, 2, 3, *SIZE, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
 
 @pytest.fixture
 def flow():
-    return 8 * torch.randn(3, 2, *SIZE, generator=torch.Generator().manual_seed(2))
+    return 8 * torch.randn(3, 2, *SIZE, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 
 
 def labelled(clip):
@@ -43,33 +46,33 @@ def labelled(clip):
 
 @torch.no_grad()
 def test_fusion_starts_as_the_current_frame(clip, flow):
-    network = video().eval()
+    network = video().double().eval()
     network.init_weights()
     assert torch.equal(network(clip, flow=flow), network(clip))
     assert network.fusion.weight.shape == (CLASSES, 2 * CLASSES, 1, 1) and network.fusion.bias is None
 
 
 @torch.no_grad()
-def test_no_motion_joins_the_two_frames_where_they_are(network, clip):
-    fused = network(clip, flow=torch.zeros(3, 2, *SIZE))
-    torch.testing.assert_close(fused, (network(clip[:, 0]) + network(clip[:, 1])) / 2, atol=1e-5, rtol=1e-5)
+def test_no_motion_joins_the_two_frames_where_they_are(network, clip, flow):
+    fused = network(clip, flow=torch.zeros_like(flow))
+    torch.testing.assert_close(fused, (network(clip[:, 0]) + network(clip[:, 1])) / 2, atol=1e-9, rtol=1e-9)
 
 
 @torch.no_grad()
 def test_the_previous_frame_is_seen_where_the_flow_points():
     """Four pixels right and eight down are one cell and two at a quarter of the size."""
-    fusion = ScoreFusion(1)
+    fusion = ScoreFusion(1).double()
     fusion.weight.copy_(torch.tensor([0.0, 1.0]).view(1, 2, 1, 1))
-    previous = torch.randn(1, 1, 6, 8)
-    flow = torch.tensor([4.0, 8.0]).view(1, 2, 1, 1).expand(1, 2, 24, 32)
+    previous = torch.randn(1, 1, 6, 8, dtype=torch.float64)
+    flow = torch.tensor([4.0, 8.0], dtype=torch.float64).view(1, 2, 1, 1).expand(1, 2, 24, 32)
     warped = fusion(torch.zeros_like(previous), previous, flow)
-    torch.testing.assert_close(warped[..., :4, :7], previous[..., 2:, 1:], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(warped[..., :4, :7], previous[..., 2:, 1:], atol=1e-9, rtol=1e-9)
     stretched = fusion(torch.zeros_like(previous), previous, flow, ratio=(0.5, 0.25))
-    torch.testing.assert_close(stretched[..., :4, :6], previous[..., 2:, 2:], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(stretched[..., :4, :6], previous[..., 2:, 2:], atol=1e-9, rtol=1e-9)
 
 
 def test_no_gradient_goes_through_the_previous_frame(clip, flow):
-    network = mixing(video()).eval()
+    network = mixing(video()).double().eval()
     clip.requires_grad_()
     network(clip, flow=flow).square().sum().backward()
     assert clip.grad[:, 0].abs().sum() > 0 and clip.grad[:, 1].abs().sum() == 0
@@ -89,7 +92,7 @@ def test_layers_meet_the_current_frame_first(network, clip, flow):
 
 @torch.no_grad()
 def test_images_and_clips_without_flow_are_single_frames(network, clip):
-    alone = plain().eval()
+    alone = plain().double().eval()
     alone.load_state_dict({key: value for key, value in network.state_dict().items() if key != 'fusion.weight'})
     expected = alone(clip[:, 0])
     for inputs in (clip, clip[:, :1], clip[:, 0]):
@@ -101,30 +104,30 @@ def test_images_and_clips_without_flow_are_single_frames(network, clip):
 def test_unwarped_pixels_use_the_current_score_instead(network, clip, flow):
     everywhere = torch.ones(3, 1, *SIZE, dtype=torch.bool)
     current = network.encode_decode(clip[:, 0], [])
-    assert torch.allclose(network(clip, flow=flow, unwarped=everywhere), current, atol=1e-6)
+    assert torch.allclose(network(clip, flow=flow, unwarped=everywhere), current, rtol=1e-9, atol=1e-9)
     left = everywhere.clone()
     left[..., SIZE[1] // 2:] = False
     half = network(clip, flow=flow, unwarped=left)
     nowhere = network(clip, flow=flow, unwarped=torch.zeros_like(left))
     assert torch.equal(half[..., SIZE[1] // 2:], nowhere[..., SIZE[1] // 2:])
-    assert torch.allclose(half[..., :SIZE[1] // 2], current[..., :SIZE[1] // 2], atol=1e-6)
+    assert torch.allclose(half[..., :SIZE[1] // 2], current[..., :SIZE[1] // 2], rtol=1e-9, atol=1e-9)
     assert not torch.allclose(nowhere, current, atol=1e-2)
 
 
 @pytest.mark.parametrize('make', [video, accel])
 @torch.no_grad()
 def test_a_batch_of_three_is_three_batches_of_one(make, clip, flow):
-    network = mixing(make()).eval()
+    network = mixing(make()).double().eval()
     unwarped = flow[:, :1] > 0
     for options in (dict(flow=flow), dict(flow=flow, unwarped=unwarped)):
         together = network(clip, **options)
         apart = torch.cat([network(clip[n:n + 1], **{name: value[n:n + 1] for name, value in options.items()})
                            for n in range(3)])
-        torch.testing.assert_close(together, apart, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(together, apart, atol=1e-9, rtol=1e-9)
 
 
 def test_losses_features_and_scores_of_one_forward(clip, flow):
-    network = mixing(accel()).train()
+    network = mixing(accel()).double().train()
     clip, flow = clip[:2], flow[:2]
     losses, features, scores, further = network(clip, labelled(clip), mode='outputs', flow=flow)
     assert losses.keys() == {'decode.loss_ce', 'aux.loss_ce'}
@@ -160,12 +163,13 @@ def test_predictions_have_the_original_size(network, clip, flow):
 @torch.no_grad()
 def test_motion_crosses_windows(clip):
     """Frames are joined after their windows: each pixel sees what lies a whole window further left."""
-    network = mixing(video(test_cfg=dict(mode='slide', crop_size=(64, 48), stride=(64, 48), max_batch=2))).eval()
-    flow = torch.zeros(3, 2, *SIZE)
+    slide = dict(mode='slide', crop_size=(64, 48), stride=(64, 48), max_batch=2)
+    network = mixing(video(test_cfg=slide)).double().eval()
+    flow = torch.zeros(3, 2, *SIZE, dtype=torch.float64)
     flow[:, 0, :, 48:] = -48
     fused = network.inference(clip, [], flow)
     current, previous = (network.inference(clip[:, frame], []) for frame in (0, 1))
-    torch.testing.assert_close(fused[..., 48:], (current[..., 48:] + previous[..., :48]) / 2, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(fused[..., 48:], (current[..., 48:] + previous[..., :48]) / 2, atol=1e-9, rtol=1e-9)
 
 
 def test_what_does_not_fit_is_named(network, clip, flow):

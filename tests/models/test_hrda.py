@@ -1,4 +1,7 @@
-"""HRDA beyond the goldens: boxes as values, any image size, bounded batches, errors that say what is needed."""
+"""HRDA beyond the goldens: boxes as values, any image size, bounded batches, errors that say what is needed.
+
+Networks are float64: what two ways of computing give is equal but for 1e-9, and rounding decides nothing.
+"""
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
@@ -16,15 +19,15 @@ SIZES = [(96, 128), (97, 131), (59, 61)]
 
 @pytest.fixture(scope='module')
 def network():
-    return hrda()
+    return hrda().double()
 
 
 def batch(size, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    images = torch.randn(2, 3, *size, generator=generator)
+    images = torch.randn(2, 3, *size, generator=generator, dtype=torch.float64)
     labels = torch.randint(CLASSES, (2, *size), generator=generator)
     labels[:, :3] = 255
-    return images, labels, torch.rand(2, *size, generator=generator)
+    return images, labels, torch.rand(2, *size, generator=generator, dtype=torch.float64)
 
 
 def test_fusion_by_hand():
@@ -128,7 +131,7 @@ def test_losses_of_any_size(network, size):
     network.zero_grad()
     ignored = torch.full((2, height, width), 255)
     ignored[:, :size[0], :size[1]] = labels
-    zeros = torch.zeros(2, height, width)
+    zeros = torch.zeros(2, height, width, dtype=torch.float64)
     zeros[:, :size[0], :size[1]] = weights
     whole = network(padded, samples(ignored, zeros), mode='loss', crop_box=box)
     inside = (min(box.y2, size[0]) - box.y1) * (min(box.x2, size[1]) - box.x1)
@@ -204,7 +207,7 @@ def test_labels_of_another_size_are_refused(network):
 @torch.no_grad()
 def test_windows_in_batches_equal_one_at_a_time():
     """Both slides, that of the image and that of the detail inside each of its windows."""
-    network, images = hrda().eval(), batch((97, 130))[0][:1]
+    network, images = hrda().double().eval(), batch((97, 130))[0][:1]
     meta = dict(ori_shape=(97, 130), img_shape=(97, 130))
     sizes = []
     network.backbone.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
@@ -215,13 +218,13 @@ def test_windows_in_batches_equal_one_at_a_time():
         results.append(network.slide_inference(images, [meta]))
         assert max(sizes) <= (max_batch or 1000)
     for other in results[1:]:
-        torch.testing.assert_close(other, results[0], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(other, results[0], atol=1e-9, rtol=1e-9)
 
 
 @torch.no_grad()
 def test_detail_windows_share_batch_statistics():
     """A teacher on batch statistics normalises with all windows, as in the reference: a bound must not split them."""
-    network, images = hrda().eval(), batch((96, 128))[0]
+    network, images = hrda().double().eval(), batch((96, 128))[0]
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.train()
@@ -240,9 +243,9 @@ def test_prediction_in_the_image_s_own_size(network):
 
 
 def test_features_at_a_scale_of_their_own():
-    network, (images, labels, _) = hrda(feature_scale=1.0).eval(), batch((97, 131))
+    network, (images, labels, _) = hrda(feature_scale=1.0).double().eval(), batch((97, 131))
     features = network.extract_feat(images)
-    assert features[0].shape[2:] == (26, 34) and hrda().extract_feat(images)[0].shape[2:] == (13, 17)
+    assert features[0].shape[2:] == (26, 34) and hrda().double().extract_feat(images)[0].shape[2:] == (13, 17)
     of_step = network(images, samples(labels), mode='outputs', crop_box=(0, 64, 0, 64))[1]
     torch.testing.assert_close(of_step[3], features[3])
 
@@ -250,7 +253,7 @@ def test_features_at_a_scale_of_their_own():
 @torch.no_grad()
 def test_other_scales():
     """Context at a quarter, detail at half: cells of 16 and 8 pixels, boxes still in pixels of the image."""
-    network = hrda(scales=(0.25, 0.5), crop_size=(128, 128)).eval()
+    network = hrda(scales=(0.25, 0.5), crop_size=(128, 128)).double().eval()
     images, labels, _ = batch((150, 200))
     assert network.encode_decode(images, []).shape == (2, CLASSES, 150, 200)
     assert network(images, samples(labels), mode='loss', crop_box=(16, 144, 64, 192)).keys() == {
@@ -291,7 +294,7 @@ def test_settings_that_do_not_fit():
 
 @pytest.mark.parametrize('mode', ['loss', 'tensor'])
 def test_a_wrong_output_stride_is_explained(mode):
-    network = hrda(output_stride=8).eval()
+    network = hrda(output_stride=8).double().eval()
     images, labels, _ = batch((96, 128))
     with pytest.raises(ValueError, match='set output_stride to what the network has'):
         network(images, samples(labels), mode=mode)

@@ -38,18 +38,18 @@ def test_mit_drops_paths_linearly_up_to_the_reference_s_rate():
 
 @torch.no_grad()
 def test_mit_is_mmseg_s_apart_from_the_norms():
-    ours = MODELS.build(dict(type='MiT', variant='b0')).eval()
+    ours = MODELS.build(dict(type='MiT', variant='b0')).double().eval()
     dims, layers = VARIANTS['b0']
-    theirs = MixVisionTransformer(embed_dims=dims, num_layers=layers, num_heads=[1, 2, 5, 8]).eval()
+    theirs = MixVisionTransformer(embed_dims=dims, num_layers=layers, num_heads=[1, 2, 5, 8]).double().eval()
     theirs.load_state_dict(ours.state_dict(), strict=True)
     for patch_embed, blocks, _ in theirs.layers:
         patch_embed.norm.eps = 1e-5
         for block in blocks:
             if block.attn.sr_ratio > 1:
                 block.attn.norm.eps = 1e-5
-    images = torch.randn(1, 3, 75, 96)
+    images = torch.randn(1, 3, 75, 96, dtype=torch.float64)
     for actual, expected in zip(ours(images), theirs(images), strict=True):
-        torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(actual, expected, atol=1e-9, rtol=1e-9)
 
 
 def test_unknown_choices_are_named():

@@ -42,7 +42,7 @@ def test_average_of_windows_by_hand():
 
 @pytest.mark.parametrize('max_batch', [1, 2, 5, 100, None])
 def test_no_more_windows_at_once_than_allowed(max_batch):
-    images, seen = torch.randn(3, 3, 16, 16), []
+    images, seen = torch.randn(3, 3, 16, 16, dtype=torch.float64), []
 
     def predict(windows):
         seen.append(len(windows))
@@ -73,20 +73,20 @@ def test_padding_is_at_the_right_and_bottom():
 def test_batched_windows_equal_one_at_a_time(size):
     """And mmseg's own loop over windows, which takes one after the other."""
     slide = dict(mode='slide', crop_size=(64, 80), stride=(40, 32))
-    network = plain().eval()
-    images, meta = torch.randn(2, 3, *size), dict(ori_shape=size, img_shape=size)
+    network = plain().double().eval()
+    images, meta = torch.randn(2, 3, *size, dtype=torch.float64), dict(ori_shape=size, img_shape=size)
     results = []
     for max_batch in (1, 3, None):
         network.test_cfg = {**slide, 'max_batch': max_batch}
         results.append(network.slide_inference(images, [meta] * 2))
     mmseg = build(dict(type='EncoderDecoder', backbone=dict(type='MiT', variant='b0'), decode_head=daformer_head(),
-                       test_cfg=slide)).eval()
+                       test_cfg=slide)).double().eval()
     mmseg.load_state_dict(network.state_dict())
     mmseg.test_cfg = ConfigDict(slide)
     results.append(mmseg.slide_inference(images, [dict(meta), dict(meta)]))
     assert results[0].shape == (2, CLASSES, *size)
     for other in results[1:]:
-        torch.testing.assert_close(other, results[0], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(other, results[0], atol=1e-9, rtol=1e-9)
 
 
 @torch.no_grad()

@@ -3,7 +3,6 @@ import json
 import os
 from pathlib import Path
 
-import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -25,10 +24,15 @@ NETWORKS = tuple(name for name in _BASE if not name.startswith('video_'))
 
 
 def golden_directory() -> Path:
-    """The golden files' directory; the test is skipped where there is none."""
-    directory = Path(os.environ.get('UDASS_GOLDEN', ROOT.parent / 'shared' / 'golden'))
-    if not directory.is_dir():
-        pytest.skip(f'no golden files at {directory}; UDASS_GOLDEN names their directory')
+    """The directory of the golden files: that of the repository, or the one that ``UDASS_GOLDEN`` names.
+
+    Raises:
+        FileNotFoundError: it holds no golden files.
+    """
+    directory = ROOT / os.environ.get('UDASS_GOLDEN', 'tests/reference/golden')
+    if not (directory / 'meta.json').is_file():
+        raise FileNotFoundError(f'{directory} has no meta.json, so it is no directory of golden files; correct '
+                                'UDASS_GOLDEN, or unset it to use those of the repository')
     return directory
 
 

@@ -18,6 +18,7 @@ import udass  # noqa: F401
 from tests.reference.golden import Golden, assert_close
 from tests.reference.networks import golden_directory, reference_segmentor, reference_weights
 from udass.models.checkpoints import convert, load_strictly, to_reference
+from udass.uda.centroids import class_centroids
 from udass.uda.clip import Clip
 
 STEPS = {'daformer': ('video_step_daformer_mitb0', 'video_daformer_mitb0', 'apart_scaled'),
@@ -236,6 +237,9 @@ def test_logits(step):
 
 def test_class_means(step):
     close(step.centroids, step.expected('centroids/source'), 1e-6)
+    outputs = step.outputs['cross_frame']
+    for scores, name in zip((outputs.scores, *outputs.further), ('target', 'target_far'), strict=False):
+        close(class_centroids(scores, over_ranks=False), step.expected(f'centroids/{name}'), 1e-6)
 
 
 def test_losses(step):

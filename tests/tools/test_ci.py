@@ -9,11 +9,11 @@ import pytest
 TEST = """
 import pytest
 
-def test_golden(golden_dir):
+def test_camvid(camvid_root):
     pass
 
 def test_by_another_way():
-    pytest.skip('the golden files are not here')
+    pytest.skip('CamVid is not here')
 
 def test_unrelated():
     pytest.skip('needs a GPU')
@@ -27,12 +27,12 @@ def test_skipping_what_is_there_fails(tmp_path, there, ci, passed, failed, skipp
     (tmp_path / 'conftest.py').write_text((Path(__file__).parents[1] / 'conftest.py').read_text())
     (tmp_path / 'test_it.py').write_text(TEST)
     if there:
-        (tmp_path / 'golden').mkdir()
-    environment = {**os.environ, 'UDASS_GOLDEN': str(tmp_path / 'golden'), 'CI': ci}
+        (tmp_path / 'camvid').mkdir()
+    environment = {**os.environ, 'UDASS_CAMVID': str(tmp_path / 'camvid'), 'CI': ci}
     result = subprocess.run([sys.executable, '-m', 'pytest', '-q', '-c', os.devnull, '--rootdir', tmp_path, tmp_path],
                             env=environment, capture_output=True, text=True)
     last = result.stdout.splitlines()[-1]
     for count, word in ((passed, 'passed'), (failed, 'failed'), (skipped, 'skipped')):
         assert (f'{count} {word}' in last) == (count > 0), result.stdout
     if failed:
-        assert f'although {tmp_path / "golden"} exists' in result.stdout
+        assert f'although {tmp_path / "camvid"} exists' in result.stdout

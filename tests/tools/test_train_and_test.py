@@ -13,6 +13,7 @@ from mmseg.registry import METRICS
 from tests.engine.toys import toy_config, train, write_toy_data
 from tools import test as test_tool
 from tools import train as train_tool
+from udass.engine.config import load_config
 
 PROJECT = Path(__file__).parents[2]
 
@@ -119,7 +120,8 @@ def test_the_test_tool_prints_the_table_and_writes_json_and_pictures(toy, tmp_pa
                                  '--json', str(tmp_path / 'new' / 'a.json'), '--show-dir', str(tmp_path / 'pictures'),
                                  '--predictions', str(tmp_path / 'ids')])
     test_tool.test(args)
-    printed = capsys.readouterr().out
+    printed, progress = capsys.readouterr()
+    assert 'test: 100%' in progress and '8/8' in progress
     result = json.loads((tmp_path / 'new' / 'a.json').read_text())
     assert result['images'] == 8 and result['branch'] == 'student'
     assert set(result['IoU']) == {'dark', 'middle', 'bright'}
@@ -130,6 +132,19 @@ def test_the_test_tool_prints_the_table_and_writes_json_and_pictures(toy, tmp_pa
     assert details['classes'] == ['dark', 'middle', 'bright'] and len(details['images']) == 8
     found = sum(details['confusion'][number][number] for number in range(3))
     assert 100 * found / sum(map(sum, details['confusion'])) == pytest.approx(result['pixel_accuracy'], abs=1e-3)
+
+
+def test_predictions_are_named_by_their_place_below_the_folder_of_images(toy, tmp_path):
+    images = Path(load_config(toy / 'toy.py').test_dataloader.dataset.data_root) / 'images'
+    arguments = [str(toy / 'toy.py'), 'any.pth', '--predictions', 'ids']
+    config = test_tool.build_config(test_tool.parse_args(arguments))
+    assert config.test_evaluator == dict(type='ClassIoUMetric', output_dir='ids', image_root=str(images))
+    # Of data sets that are joined, below what they have in common.
+    first, second = (dict(config.test_dataloader.dataset, data_prefix=dict(img_path=f'images/{part}'))
+                     for part in ('day', 'night'))
+    joined = dict(type='ConcatDataset', datasets=[first, dict(type='RepeatDataset', dataset=second, times=2)])
+    folders = test_tool.image_folders(joined, 'mmseg')
+    assert folders == [f'{images}/day', f'{images}/night']
 
 
 def test_predictions_need_the_metric_that_writes_them(toy):

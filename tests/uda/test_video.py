@@ -163,7 +163,7 @@ def test_decoder_features_of_frame_t_alone_are_mixed():
 
 def test_a_batch_of_three_clips_equals_three_of_one():
     model, _ = build(dict(VIDEO, **RUNNING), FLOW_GUIDED)
-    model.eval()
+    model.double().eval()
     whole = clips(3, frames=4, labelled=False, seed=8)
     together = model.pseudo_labelled_clip(whole)
     for i in range(3):
@@ -174,7 +174,7 @@ def test_a_batch_of_three_clips_equals_three_of_one():
     scores = model.student(frames, mode='tensor', flow=together.flow[:, 0])
     for i in range(3):
         torch.testing.assert_close(model.student(frames[i:i + 1], mode='tensor', flow=together.flow[i:i + 1, 0])[0],
-                                   scores[i], rtol=1e-4, atol=1e-5)
+                                   scores[i], rtol=1e-9, atol=1e-9)
 
 
 # ------------------------------------------------------------------ the target pass
@@ -312,7 +312,7 @@ def test_the_second_interval_is_a_pair_of_plain_frames():
 
 def test_each_pair_is_segmented_by_itself():
     model, _ = build(dict(VIDEO, **RUNNING), FLOW_GUIDED)
-    student = model.student.eval()
+    student = model.double().student.eval()
     torch.nn.init.normal_(student.fusion.weight)
     clip = model.pseudo_labelled_clip(clips(2, frames=4, labelled=False, seed=8)).select([0, 1, 3])
     frames = model.data_preprocessor.normalize(clip.frames)

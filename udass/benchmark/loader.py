@@ -20,7 +20,8 @@ from udass.datasets.streams import Draw, DrawnDataset, DrawSampler, isolated_ran
 from udass.engine.memory import keep_freed_memory
 
 # What must be done for any crop: both files are read and brought to the size of the training.
-_NEEDED = ('LoadImage', 'LoadLabels', 'LoadClip', 'LoadClipLabels', 'Resize', 'RandomResize', 'ClipResize')
+_NEEDED = ('LoadImage', 'LoadLabels', 'LoadClip', 'LoadClipLabels', 'Resize', 'RandomResize', 'ClipResize',
+           'ResizeToCover')
 _CPU = torch.device('cpu')
 
 

@@ -4,14 +4,22 @@ A path below the data root names the unpacked file. Where there is none, it name
 the nearest existing folder above: ``data/gta/images/00001.png`` may be ``images/00001.png`` of
 ``data/gta/01_images.zip``. A folder at the top of a zip file may be left out of the path. Unpacked files go before
 packed ones.
+
+Hidden files are no part of a data set, as for mmengine: names that start with a dot (``._x.png`` of macOS,
+``.ipynb_checkpoints``) and the folders that archivers, file servers and file systems add (``__MACOSX``, ``@eaDir``,
+``lost+found``).
 """
 import os
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 from udass.errors import DamagedFileError
+
+_HIDDEN_FOLDERS = ('__MACOSX', '@eaDir', 'lost+found')
+# Larger members of zip files are refused before they are unpacked: a few bytes can stand for terabytes of zeros.
+MAX_MEMBER_MIB = int(os.environ.get('UDASS_MAX_MEMBER_MIB', '1024'))
 
 
 def read_file(path: str) -> bytes:
@@ -19,14 +27,26 @@ def read_file(path: str) -> bytes:
 
     Raises:
         FileNotFoundError: it is neither unpacked nor in a zip file.
-        DamagedFileError: its zip file is damaged.
+        DamagedFileError: its zip file is damaged or encrypted, or the file is larger than ``UDASS_MAX_MEMBER_MIB``.
     """
     if Path(path).is_file():
         return Path(path).read_bytes()
     archive, member = _find(path)
     try:
-        return _opened(archive, os.getpid()).read(member)
-    except BadZipFile as error:
+        info = _opened(archive, os.getpid()).getinfo(member)
+    except Exception as error:
+        raise DamagedFileError(f'{member} in {archive} cannot be found any more ({error}): the zip file has changed. '
+                               'Start again') from error
+    if info.file_size > MAX_MEMBER_MIB * 2**20:
+        raise DamagedFileError(f'{member} in {archive} says that it is {info.file_size / 2**20:.0f} MiB large, more '
+                               f'than the {MAX_MEMBER_MIB} MiB that are unpacked. If that is right, raise the limit '
+                               'with the environment variable UDASS_MAX_MEMBER_MIB')
+    if info.flag_bits & 1:
+        raise DamagedFileError(f'{member} in {archive} is encrypted: unpack the zip file with its password')
+    try:
+        return _opened(archive, os.getpid()).read(info)
+    # Each kind of compression has errors of its own for damaged content (zlib.error, lzma.LZMAError, EOFError, ...).
+    except Exception as error:
         raise DamagedFileError(f'{member} in {archive} is damaged ({error}): download the zip file again') from error
 
 
@@ -40,14 +60,39 @@ def file_stamp(path: str) -> list[int]:
 
 
 def files_below(folder: str) -> list[str] | None:
-    """Paths of all files below a folder, relative to it and with '/'; None if it is neither there nor in a zip file."""
+    """Paths of all files below a folder, relative to it and with '/'; None if it is neither there nor in a zip file.
+
+    Hidden files are left out, and so are pipes, sockets and devices. A link to a folder is followed unless it leads
+    back to a folder that it lies in.
+    """
     if Path(folder).is_dir():
-        return [Path(parent, file).relative_to(folder).as_posix()
-                for parent, _, files in os.walk(folder, followlinks=True) for file in files]
+        return list(_walk(folder, '', ()))
     root, below = _nearest_folder(folder)
     prefix = below + '/'
     found = [name.removeprefix(prefix) for name in _members(root) if name.startswith(prefix)]
     return found or None
+
+
+def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
+    """The files of a folder and of those below; ``above`` are the identities of the folders that it lies in."""
+    status = os.stat(folder)
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:
+        return
+    with os.scandir(folder) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    for entry in ordered:
+        if _is_hidden(entry.name):
+            continue
+        if entry.is_dir():
+            yield from _walk(entry.path, f'{prefix}{entry.name}/', (*above, identity))
+        # A link that leads nowhere is a file that is missing: reading it will say so.
+        elif entry.is_file() or entry.is_symlink() and not os.path.exists(entry.path):
+            yield prefix + entry.name
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith('.') or name in _HIDDEN_FOLDERS
 
 
 def _find(path: str) -> tuple[str, str]:
@@ -74,6 +119,8 @@ def _members(folder: str) -> Mapping[str, tuple[str, str]]:
     """
     found: dict[str, tuple[str, str]] = {}
     for archive in sorted(Path(folder).glob('*.zip')):
+        if _is_hidden(archive.name) or not archive.is_file():
+            continue
         for name in _names(archive):
             found.setdefault(name, (str(archive), name))
             _, _, below = name.partition('/')
@@ -82,12 +129,16 @@ def _members(folder: str) -> Mapping[str, tuple[str, str]]:
     return found
 
 
-def _names(archive: Path) -> Iterator[str]:
+def _names(archive: Path) -> list[str]:
+    """Paths of the files in a zip file."""
     try:
         with ZipFile(archive) as file:
-            yield from (name for name in file.namelist() if not name.endswith('/'))
-    except BadZipFile as error:
+            names = file.namelist()
+    except OSError:
+        raise
+    except Exception as error:
         raise ValueError(f'{archive} is no readable zip file ({error}): download it again, or move it away') from error
+    return [name for name in names if not name.endswith('/') and not any(map(_is_hidden, name.split('/')))]
 
 
 @lru_cache(maxsize=64)

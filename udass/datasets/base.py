@@ -1,16 +1,21 @@
 """What every data set of this project has in common: finding its files, checking them early, naming what is wrong."""
+import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
+
+from udass.errors import printable
 
 from .archives import files_below
 
 IGNORE_INDEX = 255
+IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 
 
 @DATASETS.register_module()
@@ -19,7 +24,8 @@ class UDADataset(BaseSegDataset):
 
     Both may still be packed: where a folder is missing, the zip files in the data root are looked through for it.
 
-    An image ``<image_folder>/<name><image_suffix>`` belongs to the label ``<label_folder>/<name><label_suffix>``.
+    An image ``<image_folder>/<name><image_suffix>`` belongs to the label ``<label_folder>/<name><label_suffix>``;
+    suffixes are found in either case (``.PNG``). Images of other kinds that are left out are named in a warning.
     Each sample's info holds ``img_path``, ``seg_map_path`` (labelled only), ``label_table``, ``label_channel`` and
     ``label_filter``, which ``LoadLabels`` reads. Metainfo by class name, beside mmseg's ``classes`` and ``palette``:
 
@@ -37,12 +43,14 @@ class UDADataset(BaseSegDataset):
         image_folder, label_folder: relative to ``data_root``.
         image_suffix, label_suffix: ends of the file names, e.g. '_leftImg8bit.png'.
         labelled: False for a target domain: label files are neither looked for nor needed.
-        label_table: raw id -> train id, 255 = ignore. An id that is not listed is an error when met.
-            None = the table of the class, or the identity over the classes plus 255.
+        label_table: raw id -> train id, 255 = ignore. An id that is not listed is an error when met. Ids written as
+            strings, which is all that JSON has for keys, count as numbers. None = the table of the class, or the
+            identity over the classes plus 255.
         label_channel: None for single-channel and palette labels; else the channel of a colour label file that holds
             the id, counted as in the file (0 = red).
         indices: use only the first n (int) or the given samples of the sorted list.
-        pipeline, metainfo, test_mode, lazy_init: as in mmseg.
+        pipeline, metainfo, test_mode, lazy_init: as in mmseg; ``LoadAnnotations`` and ``PackSegInputs`` stand for
+            ``LoadLabels`` and ``PackUDAInputs``.
     """
     LABEL_TABLE: dict[int, int] | None = None
     # Called with the raw ids (H, W) of a label file, returns them with changes that depend on more than the single
@@ -57,10 +65,13 @@ class UDADataset(BaseSegDataset):
                  metainfo: dict | None = None, test_mode: bool = False, lazy_init: bool = False) -> None:
         self.labelled = labelled
         self.label_channel = label_channel
+        # Path as the suffix says it -> path as it is written, where the two differ in case; made when listed.
+        self._spellings: dict[str, str] = {}
         self._given_table = label_table
         super().__init__(data_root=os.path.expanduser(data_root), img_suffix=image_suffix, seg_map_suffix=label_suffix,
                          data_prefix=dict(img_path=image_folder, seg_map_path=label_folder), metainfo=metainfo,
-                         indices=indices, pipeline=list(pipeline), test_mode=test_mode, ignore_index=IGNORE_INDEX,
+                         indices=indices, pipeline=[own_transform(transform) for transform in pipeline],
+                         test_mode=test_mode, ignore_index=IGNORE_INDEX,
                          lazy_init=True)
         check_metainfo(self._metainfo, type(self).__name__)
         self.label_table = self._make_label_table()
@@ -97,6 +108,12 @@ class UDADataset(BaseSegDataset):
             missing = self.names_without_label(names)
             if missing:
                 raise FileNotFoundError(self._explain_missing(missing, len(names)))
+        left_out = self.images_left_out(names)
+        if left_out:
+            print_log(printable(f'{type(self).__name__}: {len(left_out)} images in {self.image_folder} do not end in '
+                                f'{self.img_suffix} and are left out: {", ".join(left_out[:3])}'
+                                f'{", ..." if len(left_out) > 3 else ""}. Convert or rename them to use them'),
+                      logger='current', level=logging.WARNING)
         return [self.make_sample(name) for name in names]
 
     def filter_data(self) -> list[dict]:
@@ -137,6 +154,23 @@ class UDADataset(BaseSegDataset):
         labels = set(self.label_names())
         return [name for name in names if name not in labels]
 
+    def images_left_out(self, names: Sequence[str]) -> list[str]:
+        """Images of other kinds (``IMAGE_SUFFIXES``) beside those of the data set, sorted; with labels, only those
+        that have one."""
+        stem, dot, kind = self.img_suffix.lower().rpartition('.')
+        if dot + kind not in IMAGE_SUFFIXES:
+            return []
+        known = set(names)
+        labels = set(self.label_names()) if self.labelled else None
+        found = []
+        for file in files_below(self.image_folder) or ():
+            rest, other = os.path.splitext(file)
+            name = rest[:len(rest) - len(stem)]
+            if (other.lower() in IMAGE_SUFFIXES and other.lower() != dot + kind and rest.lower().endswith(stem)
+                    and name not in known and self.keep(name) and (labels is None or name in labels)):
+                found.append(file)
+        return sorted(found)
+
     def make_sample(self, name: str) -> dict:
         """Info of the sample ``name``, with the paths of its files."""
         sample = dict(img_path=self.image_path(name), seg_fields=[])
@@ -146,19 +180,24 @@ class UDADataset(BaseSegDataset):
 
     def image_path(self, name: str) -> str:
         """Path of the image ``name``."""
-        return os.path.join(self.image_folder, name + self.img_suffix)
+        path = os.path.join(self.image_folder, name + self.img_suffix)
+        return self._spellings.get(path, path)
 
     def label_path(self, name: str) -> str:
         """Path of the label of the image ``name``."""
-        return os.path.join(self.label_folder, name + self.seg_map_suffix)
+        path = os.path.join(self.label_folder, name + self.seg_map_suffix)
+        return self._spellings.get(path, path)
 
     def explain_filter(self, names: Collection[str]) -> str:
         """One sentence on what could have been asked for instead, given the names that exist."""
         return f'Found for example {sorted(names)[0]}.'
 
     def get_data_info(self, idx: int) -> dict:
-        """Info of one sample. The label table is shared, not copied per sample."""
-        info = super().get_data_info(idx)
+        """Info of one sample."""
+        return self.complete_info(super().get_data_info(idx))
+
+    def complete_info(self, info: dict) -> dict:
+        """Info of a sample with what is the same for all samples, which is shared and not copied."""
         info['label_table'] = self.label_table
         info['label_channel'] = self.label_channel
         info['label_filter'] = self.LABEL_FILTER
@@ -171,13 +210,24 @@ class UDADataset(BaseSegDataset):
         if files is None:
             raise FileNotFoundError(f'{type(self).__name__}: the folder {folder} does not exist; it should hold the '
                                     f'{what} (*{suffix}). {self.HOW_TO_GET}')
-        names = [file[:len(file) - len(suffix)] for file in files if file.endswith(suffix)]
-        others = Counter(Path(file).suffix or Path(file).name for file in files if not file.endswith(suffix))
-        if not names:
+        found: dict[str, str] = {}
+        others: Counter[str] = Counter()
+        for file in files:
+            if not file.lower().endswith(suffix.lower()):
+                others[Path(file).suffix or Path(file).name] += 1
+                continue
+            name = file[:len(file) - len(suffix)]
+            other = found.setdefault(name, file)
+            if other != file:
+                raise ValueError(f'{type(self).__name__}: {folder} holds both {other} and {file}, which are the '
+                                 f'{what} of one sample. Rename or remove one of them')
+            if file != name + suffix:
+                self._spellings[os.path.join(folder, name + suffix)] = os.path.join(folder, file)
+        if not found:
             content = ', '.join(f'{count} {kind}' for kind, count in others.most_common(3)) or 'no files at all'
             raise FileNotFoundError(f'{type(self).__name__}: no {what} *{suffix} in {folder} (it holds {content}). '
                                     f'{self.HOW_TO_GET}')
-        return sorted(names)
+        return sorted(found)
 
     def _explain_missing(self, missing: Sequence[str], total: int) -> str:
         """What to say about images without a label."""
@@ -189,29 +239,54 @@ class UDADataset(BaseSegDataset):
 
     def _make_label_table(self) -> dict[int, int]:
         """The table of the config or of the class, followed by mmseg's mapping to a chosen subset of the classes."""
+        owner = type(self).__name__
         table = self._given_table if self._given_table is not None else self.LABEL_TABLE
         number = len((type(self).METAINFO or self._metainfo)['classes'])
         if table is None:
             table = {**{train_id: train_id for train_id in range(number)}, IGNORE_INDEX: IGNORE_INDEX}
+        table = _whole_numbers(table, owner)
         wrong = {raw: new for raw, new in table.items() if raw < 0 or not (0 <= new < number or new == IGNORE_INDEX)}
         if wrong:
-            raise ValueError(f'{type(self).__name__}: label_table maps {wrong}; raw ids must be 0 or larger and train '
+            raise ValueError(f'{owner}: label_table maps {wrong}; raw ids must be 0 or larger and train '
                              f'ids in 0..{number - 1} or {IGNORE_INDEX} (ignore)')
         if self.label_map is not None:
             table = {raw: self.label_map.get(new, IGNORE_INDEX) for raw, new in table.items()}
         return dict(table)
 
 
+def _whole_numbers(table: Mapping, owner: str) -> dict[int, int]:
+    """A label table with numbers for keys, which JSON and options of the command line write as strings.
+
+    Raises:
+        ValueError: it is no dict, is empty, or holds something that is no whole number.
+    """
+    if not isinstance(table, Mapping) or not table:
+        raise ValueError(f'{owner}: label_table is a dict raw id -> train id, such as {{0: 0, 7: 1, 255: 255}}, got '
+                         f'{table!r}')
+    numbers = {}
+    for raw, new in table.items():
+        if isinstance(raw, str) and raw.isdecimal():
+            raw = int(raw)
+        if any(isinstance(value, bool) or not isinstance(value, int | np.integer) for value in (raw, new)):
+            raise ValueError(f'{owner}: label_table maps {raw!r} to {new!r}; both must be whole numbers, a raw id and '
+                             'a train id')
+        numbers[int(raw)] = int(new)
+    return numbers
+
+
 def check_metainfo(metainfo: dict, owner: str) -> None:
     """Check the lists by class name.
 
     Raises:
-        ValueError: classes are missing or doubled, a list names something that is not a class, a rare class has an
-            impossible weight or threshold, or a protocol an unknown key.
+        ValueError: classes are missing, doubled or more than 255, a list names something that is not a class, a rare
+            class has an impossible weight or threshold, or a protocol an unknown key.
     """
     classes = list(metainfo.get('classes') or ())
     if not classes or len(set(classes)) != len(classes):
         raise ValueError(f'{owner}: metainfo needs `classes`, a list of different names, got {classes}')
+    if len(classes) > IGNORE_INDEX:
+        raise ValueError(f'{owner}: {len(classes)} classes are more than {IGNORE_INDEX}, the number that labels of 8 '
+                         f'bits have room for beside {IGNORE_INDEX} (ignore). Join classes with label_table')
     rare = metainfo.get('rare_classes', ())
     for entry in rare:
         if (set(entry) != {'name', 'weight', 'min_pixels'} or entry['weight'] < 1
@@ -231,3 +306,21 @@ def check_metainfo(metainfo: dict, owner: str) -> None:
             raise ValueError(f'{owner}: {key} names {unknown}, which are not among the classes {classes}. Correct '
                              f'the list; if you chose other classes with metainfo, give it a matching '
                              f'{key.split(".")[0]} too')
+
+
+def own_transform(transform: dict | Callable) -> dict | Callable:
+    """The transform of this project for one of mmseg: ``LoadAnnotations`` knows no label table, and ``PackSegInputs``
+    drops what the samplings and ``PseudoMargins`` add.
+
+    Raises:
+        ValueError: ``LoadAnnotations`` with ``reduce_zero_label``.
+    """
+    kind = transform.get('type') if isinstance(transform, Mapping) else None
+    if kind == 'LoadAnnotations':
+        if transform.get('reduce_zero_label'):
+            raise ValueError('LoadAnnotations(reduce_zero_label=True) is not for the data sets of this project: map '
+                             'the ids with label_table instead, for example {0: 255, 1: 0, 2: 1}')
+        return dict(type='LoadLabels')
+    if kind == 'PackSegInputs' and set(transform) == {'type'}:
+        return dict(type='PackUDAInputs')
+    return transform

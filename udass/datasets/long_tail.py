@@ -2,13 +2,14 @@
 from collections.abc import Sequence
 
 import numpy as np
-from mmengine.dataset import BaseDataset
+from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import DATASETS
+from torch.utils.data import Dataset
 
 from .base import check_metainfo
 from .rare_class import require_crop_search
-from .statistics import class_statistics
 from .streams import Draw, DrawnDataset
+from .wrapping import label_folders, label_statistics, plain_datasets
 
 
 @DATASETS.register_module()
@@ -25,7 +26,7 @@ class LongTailDataset(DrawnDataset):
     frame t.
 
     Args:
-        dataset: config of the labelled source data set, or the data set.
+        dataset: config of the labelled source data set, or the data set; see ``RareClassDataset``.
         classes: list of dict(name, weight, min_pixels). None = the ``rare_classes`` of the data set.
         draws: rare classes per iteration, >= 1.
         images_per_draw: >= 1.
@@ -35,11 +36,15 @@ class LongTailDataset(DrawnDataset):
         ValueError: no list of rare classes, a name that is no class, or not one image with enough of any of them.
     """
 
-    def __init__(self, dataset: dict | BaseDataset, classes: Sequence[dict] | None = None, draws: int = 1,
+    def __init__(self, dataset: dict | Dataset, classes: Sequence[dict] | None = None, draws: int = 1,
                  images_per_draw: int = 1, cache_folder: str | None = None) -> None:
         super().__init__(dataset)
         name = type(self).__name__
         require_crop_search(self.dataset, name)
+        for inner in plain_datasets(self.dataset, name):
+            if any(isinstance(transform, PackSegInputs) for transform in inner.pipeline.transforms):
+                raise ValueError(f'{name}: PackSegInputs in the pipeline of {type(inner).__name__} drops the class to '
+                                 'paste: use PackUDAInputs')
         if draws < 1 or images_per_draw < 1:
             raise ValueError(f'{name}: draws and images_per_draw must be 1 or larger, got {draws} and '
                              f'{images_per_draw}')
@@ -50,7 +55,7 @@ class LongTailDataset(DrawnDataset):
                              'it as list of dict(name=..., weight=..., min_pixels=...), or give `classes`')
         check_metainfo(dict(metainfo, rare_classes=classes), name)
         self.draws, self.images_per_draw = draws, images_per_draw
-        pixels = class_statistics(self.dataset, cache_folder=cache_folder).pixels
+        pixels = label_statistics(self.dataset, cache_folder).pixels
         # Train id, files that show it, and the pixels that they exceed; as often as the weight says.
         self._choices: list[tuple[int, np.ndarray, float]] = []
         for entry in classes:
@@ -59,7 +64,7 @@ class LongTailDataset(DrawnDataset):
             if files.size:
                 self._choices += [(train_id, files, float(entry['min_pixels']))] * int(entry['weight'])
         if not self._choices:
-            raise ValueError(f'{name}: no label in {self.dataset.label_folder} has enough pixels of any of the rare '
+            raise ValueError(f'{name}: no label in {label_folders(self.dataset)} has enough pixels of any of the rare '
                              f'classes {[entry["name"] for entry in classes]}: choose a smaller min_pixels')
 
     def describe(self, draw: Draw) -> dict:
@@ -67,7 +72,7 @@ class LongTailDataset(DrawnDataset):
         order = draw.group_generator(self.draws * self.images_per_draw).permutation(len(self._choices))
         number = draw.number // self.images_per_draw % self.draws
         train_id, files, min_pixels = self._choices[order[number % len(order)]]
-        info = self.dataset.get_data_info(int(draw.generator().choice(files)))
+        info = self.info_at(int(draw.generator().choice(files)))
         if 'frame_paths' in info:
             # Pasted without motion: frames of a clip that are one and the same file are read once and have no flow.
             for key in ('frame_paths', 'label_paths'):

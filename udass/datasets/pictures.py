@@ -3,9 +3,8 @@ from collections.abc import Callable, Sequence
 
 from mmseg.registry import DATASETS
 
+from .base import IMAGE_SUFFIXES as SUFFIXES
 from .base import UDADataset
-
-SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 
 
 @DATASETS.register_module()

@@ -1,13 +1,13 @@
 """Rare-class sampling of the source domain (DAFormer, arXiv 2111.14887, section 3.2)."""
 import numpy as np
-from mmengine.dataset import BaseDataset
+from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import RandomCrop
 from mmseg.registry import DATASETS
+from torch.utils.data import Dataset
 
-from .base import UDADataset
-from .statistics import class_statistics
 from .streams import Draw, DrawnDataset
 from .transforms import RareClassCrop
+from .wrapping import label_folders, label_statistics, plain_datasets
 
 
 def class_probabilities(frequencies: np.ndarray, temperature: float) -> np.ndarray:
@@ -27,19 +27,22 @@ def class_probabilities(frequencies: np.ndarray, temperature: float) -> np.ndarr
     return shifted / shifted.sum()
 
 
-def require_crop_search(dataset: BaseDataset, owner: str) -> None:
+def require_crop_search(dataset: Dataset, owner: str) -> None:
     """Check that a wrapper that wants a class in the crop can have its wish.
 
     Raises:
-        TypeError: the data set has no label table.
+        TypeError: the data set is none of mmseg.
         ValueError: its pipeline crops without looking for the class.
     """
-    if not isinstance(dataset, UDADataset):
-        raise TypeError(f'{owner} needs a data set with a label table (a UDADataset), got {type(dataset).__name__}')
-    for transform in dataset.pipeline.transforms:
-        if isinstance(transform, RandomCrop) and not isinstance(transform, RareClassCrop):
-            raise ValueError(f'{owner}: the pipeline of {type(dataset).__name__} crops with '
-                             f'{type(transform).__name__}, which does not look for the drawn class: use RareClassCrop')
+    for inner in plain_datasets(dataset, owner):
+        if not isinstance(inner, BaseSegDataset):
+            raise TypeError(f'{owner} needs a data set with labels of classes (a UDADataset or one of mmseg), got '
+                            f'{type(inner).__name__}')
+        for transform in inner.pipeline.transforms:
+            if isinstance(transform, RandomCrop) and not isinstance(transform, RareClassCrop):
+                raise ValueError(f'{owner}: the pipeline of {type(inner).__name__} crops with '
+                                 f'{type(transform).__name__}, which does not look for the drawn class: use '
+                                 'RareClassCrop')
 
 
 @DATASETS.register_module()
@@ -51,7 +54,7 @@ class RareClassDataset(DrawnDataset):
     the other probabilities grow in proportion.
 
     Args:
-        dataset: config of a labelled data set, or the data set.
+        dataset: config of a labelled data set of this project or of mmseg, or the data set; see ``DrawnDataset``.
         temperature: see ``class_probabilities``.
         min_pixels: pixels of the class that a file must exceed. An absolute number in the reference, made for
             1914x1052; see ``reference_size``.
@@ -62,12 +65,12 @@ class RareClassDataset(DrawnDataset):
         cache_folder: see ``class_statistics``.
     """
 
-    def __init__(self, dataset: dict | BaseDataset, temperature: float = 0.01, min_pixels: int = 3000,
+    def __init__(self, dataset: dict | Dataset, temperature: float = 0.01, min_pixels: int = 3000,
                  crop_fraction: float = 0.5, reference_size: tuple[int, int] | None = None,
                  cache_folder: str | None = None) -> None:
         super().__init__(dataset)
         require_crop_search(self.dataset, type(self).__name__)
-        statistics = class_statistics(self.dataset, cache_folder=cache_folder)
+        statistics = label_statistics(self.dataset, cache_folder)
         scales = np.ones(len(self.dataset))
         if reference_size is not None:
             scales = statistics.areas() / (reference_size[0] * reference_size[1])
@@ -82,8 +85,8 @@ class RareClassDataset(DrawnDataset):
         """(C,) probabilities of the classes that can be drawn."""
         drawable = np.array([files.size > 0 for files in self._files_of_class])
         if not drawable.any():
-            raise ValueError(f'no label in {self.dataset.label_folder} has more than {min_pixels} pixels of any class: '
-                             'choose a smaller min_pixels, or give reference_size to scale it with the image area')
+            raise ValueError(f'no label in {label_folders(self.dataset)} has more than {min_pixels} pixels of any '
+                             'class: choose a smaller min_pixels, or give reference_size to scale it with the area')
         kept = np.where(drawable, probabilities, 0)
         if kept.sum() == 0:
             raise ValueError('the classes that have enough pixels are so frequent that their probability is 0: choose '
@@ -95,7 +98,7 @@ class RareClassDataset(DrawnDataset):
         generator = draw.generator()
         rare_class = int(generator.choice(len(self.probabilities), p=self.probabilities))
         index = int(generator.choice(self._files_of_class[rare_class]))
-        info = self.dataset.get_data_info(index)
+        info = self.info_at(index)
         info['rare_class'] = rare_class
         info['rare_class_min_pixels'] = float(self._crop_fraction * self._thresholds[index])
         return info

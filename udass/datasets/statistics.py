@@ -1,12 +1,12 @@
 """How many pixels of each class each label file holds: computed on first use, kept in a file, refreshed by itself."""
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import logging
 import os
 import stat
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +17,13 @@ import numpy as np
 from mmengine.logging import print_log
 from tqdm import tqdm
 
+from udass.writing import write_whole
+
 from .archives import file_stamp
 from .base import IGNORE_INDEX, UDADataset
 from .transforms.loading import raise_unknown_ids, read_filtered_ids
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -82,9 +84,11 @@ def count_ids(ids: np.ndarray, path: str, table: Mapping[int, int], num_classes:
 def class_statistics(dataset: UDADataset, cache_folder: str | None = None) -> ClassStatistics:
     """Statistics of a labelled data set, from the cache as far as its files have not changed.
 
-    The cache is one JSON file per label folder and label table, shared by all subsets of the folder. A file is counted
-    again when its size or time of change differs. Processes that need the same statistics at once (ranks, seeds) wait
-    for the first one; the file is replaced in one step, so that none ever reads half of it.
+    The cache is one JSON file per label folder and label table, shared by all subsets of the folder and by all users.
+    A file is counted again when its size or time of change differs. Processes that need the same statistics at once
+    (ranks, seeds) wait for the first one; the file is replaced in one step, so that none ever reads half of it. Where
+    it cannot be replaced (another user's in a sticky folder, a read-only or full disk), a cache of one's own is kept
+    besides. Classes that no label shows are named in a warning.
 
     Args:
         dataset: with labels.
@@ -99,23 +103,19 @@ def class_statistics(dataset: UDADataset, cache_folder: str | None = None) -> Cl
                          'count. Rare-class sampling and long-tail paste need a labelled (source) data set')
     paths = [dataset.get_data_info(index)['seg_map_path'] for index in range(len(dataset))]
     stamps = {os.path.relpath(path, dataset.label_folder): file_stamp(path) for path in paths}
-    folder = _cache_folder(dataset, cache_folder)
+    files = _cache_files(dataset, cache_folder)
     with contextlib.ExitStack() as stack:
-        cached: dict[str, list] = {}
-        file = None if folder is None else folder / _cache_name(dataset)
-        if file is not None:
-            cached = _read_cache(file)
-            if any(cached.get(name, [None])[0] != stamp for name, stamp in stamps.items()):
-                # Somebody else may be counting: wait, and look again at what is left to do.
-                stack.enter_context(_locked(file))
-                cached = _read_cache(file)
-        changed = [name for name, stamp in stamps.items() if cached.get(name, [None])[0] != stamp]
+        known = _known_counts(files, stamps)
+        if len(known) < len(stamps):
+            # Somebody else may be counting: wait, and look again at what is left to do.
+            stack.enter_context(_locked(files))
+            known = _known_counts(files, stamps)
+        changed = [name for name in stamps if name not in known]
         if changed:
-            for name, counts in zip(changed, _count(dataset, changed), strict=True):
-                cached[name] = [stamps[name], counts]
-            if file is not None:
-                _write_cache(file, cached)
-    table = np.array([cached[name][1] for name in stamps], dtype=np.int64)
+            known.update(zip(changed, _count(dataset, changed), strict=True))
+            _keep(files, {name: [stamps[name], known[name]] for name in changed})
+    table = np.array([known[name] for name in stamps], dtype=np.int64)
+    _warn_of_unseen_classes(dataset, table[:, :-1].sum(axis=0))
     return ClassStatistics(pixels=table[:, :-1], ignored=table[:, -1])
 
 
@@ -130,16 +130,19 @@ def store_counts(dataset: UDADataset, counts: Mapping[str, list[int]], cache_fol
     Returns:
         The cache file, or None where none can be written.
     """
-    folder = _cache_folder(dataset, cache_folder)
-    if folder is None:
-        return None
-    file = folder / _cache_name(dataset)
-    with _locked(file):
-        cached = _read_cache(file)
-        for path, numbers in counts.items():
-            cached[os.path.relpath(path, dataset.label_folder)] = [file_stamp(path), numbers]
-        _write_cache(file, cached)
-    return file
+    files = _cache_files(dataset, cache_folder)
+    with _locked(files):
+        return _keep(files, {os.path.relpath(path, dataset.label_folder): [file_stamp(path), numbers]
+                             for path, numbers in counts.items()})
+
+
+def _warn_of_unseen_classes(dataset: UDADataset, pixels: np.ndarray) -> None:
+    unseen = [name for name, count in zip(dataset.metainfo['classes'], pixels, strict=True) if count == 0]
+    if unseen and pixels.any():
+        print_log(f'no label of {type(dataset).__name__} in {dataset.label_folder} shows {", ".join(unseen)} '
+                  f'({len(unseen)} of {len(pixels)} classes): nothing can be learnt of them from it. If the files '
+                  'should show them, correct label_table (for example, 255 may be a class and not ignored pixels)',
+                  logger='current', level=logging.WARNING)
 
 
 def _count(dataset: UDADataset, names: Sequence[str]) -> list[list[int]]:
@@ -174,40 +177,30 @@ def _cache_name(dataset: UDADataset) -> str:
     return f'class_statistics_{digest[:12]}.json'
 
 
-def _cache_folder(dataset: UDADataset, given: str | None) -> Path | None:
-    """The first folder of those asked for that can be written, or None."""
+def _cache_files(dataset: UDADataset, given: str | None) -> list[Path]:
+    """Where the cache may be, the places for all users first."""
     root = os.path.abspath(dataset.data_root)
     # Outside the data root its path tells two copies of a data set apart.
-    copy = hashlib.sha256(root.encode()).hexdigest()[:12]
+    copy = hashlib.sha256(os.fsencode(root)).hexdigest()[:12]
     caches = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
-    choices = [Path(root), Path(caches, 'udass', copy)] if given is None else [Path(given, copy)]
-    for folder in choices:
-        if _accepts_files(folder):
-            return folder
-    print_log(f'The class statistics of {root} cannot be kept (none of {[str(folder) for folder in choices]} can be '
-              'written) and will be counted again in the next run; give cache_folder', logger='current',
-              level=logging.WARNING)
-    return None
+    folders = [Path(root), Path(caches, 'udass', copy)] if given is None else [Path(given, copy)]
+    return [folder / _cache_name(dataset) for folder in folders]
 
 
-def _accepts_files(folder: Path) -> bool:
-    """Whether files can be made in the folder (which is made if need be)."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # Root could write into a folder that is marked read-only, but should not.
-        if not folder.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
-            return False
-        # A read-only mount shows only when one tries.
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
+def _known_counts(files: Sequence[Path], stamps: Mapping[str, list[int]]) -> dict[str, list[int]]:
+    """Name -> counts of the label files that have not changed since they were counted."""
+    known: dict[str, list[int]] = {}
+    for file in files:
+        for name, (stamp, counts) in _read_cache(file).items():
+            if stamps.get(name) == stamp:
+                known.setdefault(name, counts)
+    return known
 
 
 def _read_cache(file: Path) -> dict[str, list]:
     """Name -> [stamp, counts] of what is whole in the cache; empty if there is none or it is not one of ours."""
     try:
-        content = json.loads(file.read_text())
+        content = json.loads(file.read_bytes())
         return {name: entry for name, (*entry, checksum) in content.items() if checksum == _checksum(name, entry)}
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
@@ -218,19 +211,50 @@ def _checksum(name: str, entry: list) -> int:
     return zlib.crc32(json.dumps([name, entry]).encode())
 
 
-def _write_cache(file: Path, content: dict[str, list]) -> None:
-    """Replace the cache in one step: a reader sees the old or the new one."""
-    with tempfile.NamedTemporaryFile('w', dir=file.parent, prefix=file.stem, suffix='.tmp', delete=False) as temporary:
-        json.dump({name: [*entry, _checksum(name, entry)] for name, entry in content.items()}, temporary)
-    # Temporary files are private to the user; the data set may be shared.
-    os.chmod(temporary.name, 0o644)
-    os.replace(temporary.name, file)
+def _keep(files: Sequence[Path], entries: Mapping[str, list]) -> Path | None:
+    """Add entries to the first of the cache files that can be replaced; returns it, or None if none can."""
+    reasons = []
+    for file in files:
+        try:
+            _refuse_read_only(file.parent)
+            merged = {**_read_cache(file), **entries}
+            content = {name: [*entry, _checksum(name, entry)] for name, entry in merged.items()}
+            write_whole(file, json.dumps(content).encode())
+            return file
+        except OSError as error:
+            reasons.append(f'{file.parent}: {error.strerror or error}')
+    print_log(f'The class statistics cannot be kept ({"; ".join(reasons)}) and will be counted again in the next run; '
+              'make room there, or give cache_folder', logger='current', level=logging.WARNING)
+    return None
+
+
+def _refuse_read_only(folder: Path) -> None:
+    """Root could write into a folder that is marked read-only, but should not."""
+    if folder.is_dir() and not folder.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(errno.EROFS, os.strerror(errno.EROFS), str(folder))
 
 
 @contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Hold a lock beside ``file``; without one where the file system has no locks (the work is then done twice)."""
-    with open(file.with_suffix('.lock'), 'a') as lock:
-        with contextlib.suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX)
+def _locked(files: Sequence[Path]) -> Iterator[None]:
+    """Hold a lock beside the first of the cache files where there can be one; without any (read-only folders, file
+    systems without locks) the work is done twice."""
+    with contextlib.ExitStack() as stack:
+        for file in files:
+            try:
+                descriptor = _open_lock(file.with_suffix('.lock'))
+                stack.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                break
+            except OSError:
+                continue
         yield
+
+
+def _open_lock(path: Path) -> int:
+    """Descriptor of a lock file, which may be another user's: to lock it, one need only be able to read it."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _refuse_read_only(path.parent)
+        return os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -15,12 +15,13 @@ from zlib import crc32
 
 import numpy as np
 import torch
-from mmengine.dataset import BaseDataset
 from mmengine.dist import get_dist_info, sync_random_seed
 from mmseg.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import Dataset, Sampler
 
 from udass.errors import DamagedFileError
+
+from .wrapping import locate, plain_datasets
 
 # Purposes of random numbers that are derived from one stream. Part of the reproducibility of runs: never renumber.
 _ORDER, _STREAM, _CHOICE, _GROUP, _PIPELINE, _REPLACEMENT = range(1, 7)
@@ -170,15 +171,14 @@ class DrawnDataset(Dataset):
     messages about the files it stands in for, which `DamagedFileHook` counts.
 
     Args:
-        dataset: config of an mmseg dataset, or the dataset.
+        dataset: config of an mmseg dataset, or the dataset; also a ``ConcatDataset`` or ``RepeatDataset`` of some.
         max_replacements: how often one draw is replaced before the error is raised; 0 = never. Only files that cannot
             be read or decoded are replaced, not labels with ids outside the table or of other sizes than their images.
     """
 
-    def __init__(self, dataset: dict | BaseDataset, max_replacements: int = 0) -> None:
+    def __init__(self, dataset: dict | Dataset, max_replacements: int = 0) -> None:
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
-        if not isinstance(self.dataset, BaseDataset):
-            raise TypeError(f'{type(self).__name__} wraps a dataset or its config, got {type(dataset).__name__}')
+        list(plain_datasets(self.dataset, type(self).__name__))
         self.max_replacements = max_replacements
         self.full_init()
 
@@ -195,8 +195,14 @@ class DrawnDataset(Dataset):
         return len(self.dataset)
 
     def describe(self, draw: Draw) -> dict:
-        """What the pipeline starts from: the data info of the drawn sample. Subclasses choose another one."""
-        return self.dataset.get_data_info(draw.index)
+        """What the pipeline starts from: the data info of the drawn sample, see `info_at`. Subclasses choose another
+        one."""
+        return self.info_at(draw.index)
+
+    def info_at(self, index: int) -> dict:
+        """The data info of a sample, with the ``pipeline`` of the data set that it belongs to."""
+        dataset, place = locate(self.dataset, index)
+        return {**dataset.get_data_info(place), 'pipeline': dataset.pipeline}
 
     def __getitem__(self, draw: Draw) -> dict:
         """Run the pipeline on the drawn sample, or on its replacement.
@@ -226,8 +232,9 @@ class DrawnDataset(Dataset):
 
     def _load(self, draw: Draw) -> dict:
         info = self.describe(draw)
+        pipeline = info.pop('pipeline')
         with isolated_randomness(draw.pipeline_seed()):
-            sample = self.dataset.pipeline(info)
+            sample = pipeline(info)
         if sample is None:
             raise ValueError(f'the pipeline of {type(self.dataset).__name__} returned nothing for '
                              f"{info.get('img_path', 'sample ' + str(draw.index))}: a transform rejects this sample")

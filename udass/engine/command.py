@@ -1,4 +1,5 @@
 """What the command-line tools share: short error messages, and an orderly end on a signal."""
+import io
 import os
 import re
 import signal
@@ -13,9 +14,12 @@ _USER_ERRORS = (ValueError, TypeError, KeyError, OSError, NotImplementedError, F
 def run_command(main: Callable[[], None]) -> None:
     """Runs a tool; an error ends it with one message and status 1, Ctrl-C with status 130, SIGTERM with 143.
 
-    With UDASS_DEBUG=1 in the environment errors keep their traceback.
+    With UDASS_DEBUG=1 in the environment, which --debug sets, errors keep their traceback.
     """
     process = os.getpid()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of files need not be UTF-8; stderr is forgiving by itself.
+        sys.stdout.reconfigure(errors='backslashreplace')
 
     def terminate(signum: int, frame: FrameType | None) -> None:
         if os.getpid() != process:
@@ -33,10 +37,12 @@ def run_command(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         sys.stderr.write('\nAborted.\n')
         sys.exit(130)
-    except _USER_ERRORS as error:
+    except Exception as error:
         if os.environ.get('UDASS_DEBUG') == '1':
             raise
-        sys.exit(f'error: {short_message(error)}\n(UDASS_DEBUG=1 shows where it happened)')
+        # Those of other kinds are seldom written for people: the kind says something, too.
+        kind = '' if isinstance(error, _USER_ERRORS) else f'{type(error).__name__}: '
+        sys.exit(f'error: {kind}{short_message(error)}\n(--debug or UDASS_DEBUG=1 shows where it happened)')
     finally:
         if in_main_thread:
             signal.signal(signal.SIGTERM, previous)

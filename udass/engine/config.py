@@ -12,18 +12,23 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from udass.engine.config_files import read_config
+from udass.engine.plain import plain_settings
 
 # Keys that a builder takes out before the component sees the rest.
 _BUILDER_KEYS = {'type', '_scope_', '_delete_', 'priority', 'convert_to_iter_based', 'constructor', 'paramwise_cfg'}
 # Arguments that the runner fills in.
 _FILLED_IN = {'self', 'runner', 'dataloader', 'params', 'optimizer'}
 _STREAM_KEYS = {'mixes', 'pipeline'}
+# What mmcv's builder of normalisation layers takes out.
+_NORM_KEYS = {'requires_grad'}
+# Components that hand an argument on to another library, which has types of its own.
+_FOREIGN = {'Albu': 'transforms'}
 # Keys of a config beside the runner's arguments that mmengine reads.
 _CONFIG_KEYS = {'runner_type', 'custom_imports', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'compile',
                 'amp', 'channels_last', 'activation_checkpointing', 'efficient_conv_bn_eval'}
 # Dicts without a type whose keys depend on what reads them.
 _FREE_FORM = {'test_cfg', 'train_cfg', 'metainfo', 'data_prefix', 'paramwise_cfg', 'custom_keys', 'clip_grad',
-              'env_cfg', 'mp_cfg', 'dist_cfg', 'model_wrapper_cfg'}
+              'env_cfg', 'mp_cfg', 'dist_cfg', 'model_wrapper_cfg', 'label_table'}
 _LOADER_KEYS = {'dataset', 'sampler', 'batch_sampler', 'collate_fn', 'worker_init_fn', 'num_batch_per_epoch'}
 
 
@@ -43,8 +48,46 @@ def load_config(path: str | Path, options: Mapping | None = None) -> Config:
         raise FileNotFoundError(f'config {path} does not exist; the configs of this project are in configs/')
     config = read_config(path)
     apply_options(config, options or {})
-    check_components(config.to_dict())
+    prepare_config(config)
+    # Variables that nothing reads may hold anything, the settings of MMSegmentation 0.x for instance.
+    check_components({key: value for key, value in config.to_dict().items() if key in top_level_keys()})
     return config
+
+
+def prepare_config(config: Config) -> None:
+    """Bring a config into the form that everything else expects, in place: paths become strings, and
+    ``model.num_classes`` replaces the number of classes in every head of the network.
+
+    Raises:
+        ValueError: that number makes no sense.
+    """
+    plain_settings(config._cfg_dict if isinstance(config, Config) else config)
+    for key in list(config):
+        if isinstance(config[key], type):
+            # A name that the file imported, `Path` for instance.
+            config.pop(key)
+    model = config.get('model') or {}
+    number = model.pop('num_classes', None) if 'student' in model else None
+    if number is not None:
+        if not isinstance(number, int) or number < 2:
+            raise ValueError(f'model.num_classes is a number of classes, 2 or more; got {number!r}')
+        student = model['student']
+        _set_num_classes([student.get(name) for name in ('decode_head', 'auxiliary_head')], number)
+
+
+def _set_num_classes(node: object, number: int) -> None:
+    """Set the number of classes in heads and the heads inside them."""
+    if isinstance(node, dict):
+        # Heads of edges and attention maps that all classes share have numbers of their own.
+        if node.get('num_classes', 1) != 1 and node.get('type') != 'STDCHead':
+            if node.get('out_channels') == node['num_classes']:
+                node['out_channels'] = number
+            node['num_classes'] = number
+        for value in node.values():
+            _set_num_classes(value, number)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            _set_num_classes(value, number)
 
 
 def apply_options(config: Config, options: Mapping) -> None:
@@ -86,6 +129,9 @@ def _unknown_component(path: str, kind: str) -> str:
     known = {name for registry in _registries() for name in registry.module_dict}
     close = difflib.get_close_matches(kind, known, n=3)
     hint = f' Did you mean {" or ".join(close)}?' if close else ''
+    package, _, name = kind.rpartition('.')
+    if package in ('mmpretrain', 'mmdet'):
+        hint = f' {name} is a component of {package}: install it and add {package}.models to custom_imports.'
     return (f'{path}.type'.lstrip('.') + f' is {kind}, and no component of this name is registered; a module of your '
             f'own must be named in custom_imports.{hint}')
 
@@ -143,20 +189,28 @@ def _own_arguments(component: Callable) -> tuple[set[str], bool]:
 
 
 def _components(node: object, path: str = '') -> Iterator[tuple[str, Mapping]]:
-    """Every dict with a ``type`` below ``node``, with its dotted path."""
+    """Every dict with a ``type`` below ``node``, with its dotted path, but for those that another library builds."""
     if isinstance(node, Mapping):
+        foreign = None
         if 'type' in node:
             yield path, node
+            foreign = _FOREIGN.get(node['type']) if isinstance(node['type'], str) else None
         for key, value in node.items():
-            yield from _components(value, f'{path}.{key}'.lstrip('.'))
+            if key != foreign:
+                yield from _components(value, f'{path}.{key}'.lstrip('.'))
     elif isinstance(node, Sequence) and not isinstance(node, str):
         for number, value in enumerate(node):
             yield from _components(value, f'{path}.{number}')
 
 
 def _extra_keys(path: str) -> set[str]:
-    """Keys of a component that the training loop reads itself."""
-    return _STREAM_KEYS if path == 'train_cfg.long_tail' else set()
+    """Keys that the training loop reads itself, or a builder that the path tells."""
+    if path == 'train_cfg.long_tail':
+        return _STREAM_KEYS
+    if path == 'model':
+        # Read by `prepare_config`.
+        return {'num_classes'}
+    return _NORM_KEYS if path.endswith('norm_cfg') else set()
 
 
 def _check_option(config: Mapping, option: str) -> None:

@@ -74,6 +74,10 @@ def read_config(path: str | Path) -> Config:
     except SyntaxError as error:
         raise ValueError(f'config {path} or a file of its _base_ is no valid Python: line {error.lineno}, '
                          f'{error.msg}: {(error.text or "").strip()}') from error
+    except ImportError as error:
+        raise ValueError(f'config {path} needs a Python module that cannot be imported ({_missing_module(error)}): '
+                         'install its package, put its folder on PYTHONPATH, or remove it from '
+                         'custom_imports') from error
     except Exception as error:
         raise ValueError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
     if is_data:
@@ -85,6 +89,14 @@ def read_config(path: str | Path) -> Config:
                              'is run') from error
     plain_settings(config._cfg_dict)
     return config
+
+
+def _missing_module(error: ImportError) -> str:
+    """The first cause of an error of importing; mmengine wraps it, with all folders of Python around it."""
+    cause: BaseException = error
+    while (cause.__cause__ or cause.__context__) is not None:
+        cause = cause.__cause__ or cause.__context__
+    return str(cause)
 
 
 def registered_names() -> set[str]:

@@ -26,6 +26,9 @@ def run_experiment(config: str, seed: int, folder: Path, tools: Path, options: S
                    predictions: bool = False) -> dict:
     """Trains a config with a seed and tests the last iterate, unless that was done before.
 
+    Where the config validates as it tests, and validated the last iterate, the scores of this validation are those of
+    the test.
+
     Args:
         config (str): config file.
         seed (int): seed of every random stream.
@@ -51,9 +54,11 @@ def run_experiment(config: str, seed: int, folder: Path, tools: Path, options: S
     chosen = ['--cfg-options', *options] if options else []
     if not progress['trained']:
         _train(config, seed, folder, tools / 'train.py', chosen, progress)
-    extra = ['--predictions', str(folder / 'predictions')] if predictions else []
-    run_tool(tools / 'test.py', [config, str(latest_checkpoint(folder)), '--work-dir', str(folder / 'test'), '--json',
-                                 str(folder / 'test.json'), *extra, *chosen])
+    checkpoint = str(latest_checkpoint(folder))
+    if predictions or not _take_validation(config, folder, checkpoint):
+        extra = ['--predictions', str(folder / 'predictions')] if predictions else []
+        run_tool(tools / 'test.py', [config, checkpoint, '--work-dir', str(folder / 'test'), '--json',
+                                     str(folder / 'test.json'), *extra, *chosen])
     scores = json.loads((folder / 'test.json').read_text())
     result = {'config': config, 'seed': seed, 'options': list(options), **scores,
               'train_seconds': round(progress['train_seconds'], 2), 'train_sessions': progress['train_sessions'],
@@ -61,6 +66,26 @@ def run_experiment(config: str, seed: int, folder: Path, tools: Path, options: S
     result['checkpoint'] = Path(result['checkpoint']).name
     _write_json(folder / RESULT, result)
     return result
+
+
+def _take_validation(config: str, folder: Path, checkpoint: str) -> bool:
+    """Makes the scores of the last validation (``ScalarLogHook``) those of the test, if they are; returns whether it
+    did."""
+    validation = _read_json(folder / 'validation.json')
+    iteration, is_test = validation.pop('iteration', None), validation.pop('is_test', False)
+    if not is_test or Path(checkpoint).name != f'iter_{iteration}.pth':
+        return False
+    _write_json(folder / 'test.json', {'config': config, 'checkpoint': checkpoint, **validation})
+    _write_json(folder / 'test.details.json', _read_json(folder / 'validation.details.json'))
+    return True
+
+
+def _read_json(path: Path) -> dict:
+    """Content of a JSON file; empty if there is none that can be read."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
 
 
 def _train(config: str, seed: int, folder: Path, script: Path, chosen: list[str], progress: dict) -> None:

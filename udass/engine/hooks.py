@@ -6,10 +6,12 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook, LoggerHook, RuntimeInfoHook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from mmengine.visualization import LocalVisBackend
 from mmseg.registry import HOOKS
 from torch import Tensor
 
 from udass.datasets.transforms.loading import read_image
+from udass.evaluation.iou import write_scores
 from udass.models.ranks import average_over_ranks_
 from udass.visualization.panels import draw_comparison, draw_training_panel, save_picture
 
@@ -19,7 +21,10 @@ class ScalarLogHook(RuntimeInfoHook):
     """mmengine's RuntimeInfoHook without a device synchronisation per scalar and iteration.
 
     The scalars that ``train_step`` returns stay on the device and are read as one tensor at the end of each interval;
-    the log gets their mean over the interval and over all processes.
+    the log gets their mean over the interval and over all processes. What was measured since the last line of the log
+    is in the next one, also if its name does not come any more (losses change their names where a method does
+    something new), and so is what comes after the last full interval. After a validation, ``validation.json`` in the
+    work dir has its scores, as ``tools/test.py --json`` writes them, and whether the config tests in the same way.
 
     Args:
         interval (int | None): iterations between two readings; None takes that of the LoggerHook.
@@ -31,12 +36,13 @@ class ScalarLogHook(RuntimeInfoHook):
             raise ValueError(f'interval must be at least 1 iteration, got {interval}')
         self.interval = interval
         self._pending: dict[str, list[Tensor | float]] = {}
+        self._logger: LoggerHook | None = None
 
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
+        self._logger = next((hook for hook in runner.hooks if isinstance(hook, LoggerHook)), None)
         if self.interval is None:
-            loggers = [hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)]
-            self.interval = loggers[0] if loggers else 50
+            self.interval = 50 if self._logger is None else self._logger.interval
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         if self._reads_after(runner):
@@ -51,16 +57,35 @@ class ScalarLogHook(RuntimeInfoHook):
         if self._reads_after(runner):
             self._record(runner, _read_means(self._pending))
             self._pending = {}
+        if self._logger is not None and self.is_last_train_iter(runner) and not self.every_n_train_iters(
+                runner, self._logger.interval):
+            # LoggerHook leaves out what comes after the last full interval.
+            scalars, text = runner.log_processor.get_log_after_iter(runner, batch_idx, 'train')
+            runner.logger.info(text)
+            runner.visualizer.add_scalars(scalars, step=runner.iter + 1, file_path=self._logger.json_log_path)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        super().after_val_epoch(runner, metrics)
+        if is_main_process():
+            is_test = all(runner.cfg.get(f'val_{part}') == runner.cfg.get(f'test_{part}')
+                          for part in ('dataloader', 'evaluator'))
+            write_scores(Path(runner.work_dir) / 'validation.json', runner.val_evaluator.metrics, metrics or {},
+                         iteration=runner.iter, is_test=is_test, images=len(runner.val_dataloader.dataset),
+                         branch=getattr(_unwrapped(runner), 'eval_branch', 'student'))
 
     def _record(self, runner: Runner, means: dict[str, float]) -> None:
-        """Hands the means to the log, and takes out what was not measured any more: it would be repeated for ever."""
-        hub = runner.message_hub
-        for name in hub.get_info('logged_scalars', []):
-            if name not in means:
-                hub.log_scalars.pop(f'train/{name}', None)
+        """Hands the means to the log, and takes out what was logged and not measured since: it would be repeated for
+        ever."""
+        hub, iteration = runner.message_hub, runner.iter + 1
+        interval = self.interval if self._logger is None else self._logger.interval
+        last_logged = (iteration - 1) // interval * interval
+        read_at = dict(hub.get_info('scalars_read_at', {}))
+        for name in [name for name, read in read_at.items() if read <= last_logged and name not in means]:
+            hub.log_scalars.pop(f'train/{name}', None)
+            del read_at[name]
         for name, mean in means.items():
             hub.update_scalar(f'train/{name}', mean)
-        hub.update_info('logged_scalars', list(means))
+        hub.update_info('scalars_read_at', {**read_at, **dict.fromkeys(means, iteration)})
 
     def _reads_after(self, runner: Runner) -> bool:
         return self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)
@@ -81,7 +106,8 @@ def _read_means(pending: dict[str, list[Tensor | float]]) -> dict[str, float]:
 
 @HOOKS.register_module()
 class PanelHook(Hook):
-    """Draws what the networks are trained on: ``<work_dir>/panels/iter_<iteration>.png``.
+    """Draws what the networks are trained on: ``<work_dir>/panels/iter_<iteration>.png``, and ``panel`` in TensorBoard,
+    W&B and other backends of the visualizer.
 
     Before the iteration it sets ``model.keep_panels``, afterwards it draws ``model.panels``.
 
@@ -108,6 +134,10 @@ class PanelHook(Hook):
         model, meta = _unwrapped(runner), runner.train_dataloader.dataset.metainfo
         picture = draw_training_panel(model.panels, meta['classes'], meta['palette'], self.max_images)
         save_picture(Path(runner.work_dir) / 'panels' / f'iter_{runner.iter + 1:06d}.png', picture)
+        for backend in runner.visualizer._vis_backends.values():
+            # The local one would write the same file once more.
+            if not isinstance(backend, LocalVisBackend):
+                backend.add_image('panel', picture, step=runner.iter + 1)
         model.keep_panels, model.panels = False, {}
 
     def _draws(self, runner: Runner) -> bool:

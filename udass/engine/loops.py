@@ -55,6 +55,10 @@ class UDATrainLoop(IterBasedTrainLoop):
     def __init__(self, runner: Runner, dataloader: dict, max_iters: int, val_begin: int = 1, val_interval: int = 1000,
                  domains: Sequence[str] = ('source', 'target'), source_sampling: dict | None = None,
                  long_tail: dict | None = None) -> None:
+        if not hasattr(runner, 'host_exchange'):
+            raise ValueError(f'UDATrainLoop needs the runner of this project, not a {type(runner).__name__}: call '
+                             'UDARunner.from_cfg(cfg).train(), after `from udass.engine import UDARunner`, or '
+                             'tools/train.py')
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if getattr(model, 'needs_target', False) and len(domains) < 2:
             raise ValueError(f'{type(model).__name__} with these components also learns from the target, but '

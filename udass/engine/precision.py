@@ -79,6 +79,19 @@ def check_type(dtype: str) -> None:
         raise ValueError(f"mixed precision is 'bf16' or 'fp16'; got {dtype!r}")
 
 
+def check_wrappers(optim_wrapper: Mapping) -> None:
+    """Whether the optimizer wrappers of a config can be built here.
+
+    Raises:
+        ValueError: mmengine's ``AmpOptimWrapper``, which wants a GPU, without one.
+    """
+    wrappers = [optim_wrapper] if 'optimizer' in optim_wrapper else list(optim_wrapper.values())
+    kinds = [wrapper.get('type') for wrapper in wrappers if isinstance(wrapper, Mapping)]
+    if 'AmpOptimWrapper' in kinds and not torch.cuda.is_available():
+        raise ValueError("optim_wrapper.type='AmpOptimWrapper' works on GPUs only, and there is none: take "
+                         "optim_wrapper.type='OptimWrapper', and amp='bf16' for mixed precision on a CPU")
+
+
 def with_mixed_precision(optim_wrapper: Mapping, dtype: str) -> dict:
     """The config of an optimizer wrapper, or of one per part of the model, for mixed precision.
 

@@ -1,4 +1,5 @@
 """The runner: mmengine's, with strict loading, atomic saving, random states in checkpoints and class counts checked."""
+import copy
 import logging
 import os
 import re
@@ -8,21 +9,25 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import torch
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import broadcast, is_main_process
 from mmengine.model import convert_sync_batchnorm, is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop, Runner
+from mmseg.models.decode_heads import STDCHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import RUNNERS
 from torch import Tensor, nn
 
 from udass.checksums import add_checksum
 from udass.engine.checkpoint import PlainContentHook, atomic_target, resumable_checkpoint
+from udass.engine.config import prepare_config
 from udass.engine.data_parallel import PartsDataParallel
 from udass.engine.logs import file_only
 from udass.engine.optimizers import match_memory_layout
 from udass.engine.precision import (
+    check_wrappers,
     checkpoint_without_reentry,
     compile_networks,
     use_channels_last,
@@ -44,10 +49,13 @@ def check_class_count(model: nn.Module, dataset: object) -> None:
     if classes is None:
         return
     for name, head in model.named_modules():
-        if isinstance(head, BaseDecodeHead) and head.num_classes != len(classes):
+        # Heads of edges and attention maps that all classes share have numbers of their own.
+        if not isinstance(head, BaseDecodeHead) or isinstance(head, STDCHead) or name.endswith('scale_attention'):
+            continue
+        if head.num_classes != len(classes):
             raise ValueError(f'{name} has num_classes={head.num_classes}, but {type(dataset).__name__} has '
-                             f'{len(classes)} classes ({", ".join(classes)}). Set num_classes={len(classes)} in the '
-                             'decode head, or choose the dataset it was made for')
+                             f'{len(classes)} classes ({", ".join(classes)}). Set model.num_classes={len(classes)}, '
+                             'which all heads of the network follow, or choose the dataset it was made for')
 
 
 def check_sync_bn(kind: str | None) -> None:
@@ -74,6 +82,26 @@ class UDARunner(Runner):
     * Heads and datasets must agree on the number of classes.
     * The environment, the config and the options per parameter (1000 lines) go to the log file, not to the terminal.
     """
+
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> 'UDARunner':
+        """mmengine's, after `prepare_config`; ``load_from`` may be dict(file=..., skip=[...]), see `load_networks`.
+
+        Raises:
+            ValueError: such a dict has other keys.
+        """
+        cfg = copy.deepcopy(cfg)
+        prepare_config(cfg)
+        start = cfg.get('load_from')
+        if not isinstance(start, dict):
+            return super().from_cfg(cfg)
+        if not {'file'} <= set(start) <= {'file', 'skip'} or isinstance(start.get('skip'), str):
+            raise ValueError("load_from is a file, or dict(file='FILE', skip=['decode_head.conv_seg', ...]); got "
+                             f'{dict(start)}')
+        cfg.load_from = start.file
+        runner = super().from_cfg(cfg)
+        runner.cfg.load_from, runner.skipped = start, tuple(start.get('skip', ()))
+        return runner
 
     def setup_env(self, env_cfg: dict) -> None:
         """mmengine's; ``dist_cfg`` may hold ``backend`` and ``timeout`` of `start_processes`."""
@@ -145,6 +173,7 @@ class UDARunner(Runner):
         """mmengine's, in the precision that ``amp`` of the config says."""
         if isinstance(optim_wrapper, OptimWrapper):
             return optim_wrapper
+        check_wrappers(optim_wrapper)
         if self.cfg.get('amp') is not None:
             optim_wrapper = with_mixed_precision(optim_wrapper, self.cfg.amp)
         # Options per parameter go by its name, which is not to depend on the number of processes.
@@ -197,23 +226,37 @@ class UDARunner(Runner):
             self.load_networks(self._load_from)
         super().load_or_resume()
 
+    # Parts of the networks that keep their start weights when `load_networks` fills the rest.
+    skipped: tuple[str, ...] = ()
+
     def load_networks(self, filename: str) -> None:
         """Starts from the networks of a checkpoint: the weights only, no counter, template, optimizer or random state.
 
         The checkpoint may be of another method: student, teacher and ImageNet network are each loaded completely from
         what the file has of them. A file of one bare segmentor (as ``tools/convert_checkpoint.py`` writes it) fills the
-        student, and the teacher with it.
+        student, and the teacher with it. What ``load_from.skip`` names, for instance the classifier for other
+        classes, keeps its start weights.
 
         Raises:
             FileNotFoundError, ValueError: no such file, not a checkpoint, or one of other networks.
         """
         model = self.model.module if is_model_wrapper(self.model) else self.model
         if not hasattr(model, 'load_networks'):
+            if self.skipped:
+                raise ValueError(f'load_from.skip is for models of several networks; {type(model).__name__} is loaded '
+                                 'as a whole: give load_from the file alone')
             self.load_checkpoint(filename)
             return
-        loaded = model.load_networks(weights_of(read_checkpoint(filename), filename), filename)
+        try:
+            loaded = model.load_networks(weights_of(read_checkpoint(filename), filename), filename, self.skipped)
+        except ValueError as error:
+            if 'of another shape' not in str(error) or not isinstance(self._train_loop, BaseLoop):
+                raise
+            raise ValueError(f'{error}. To start from all but the classifier, set '
+                             f"load_from=dict(file='{filename}', skip=['decode_head.conv_seg'])") from error
         self._has_loaded = True
-        self.logger.info(f'Loaded {" and ".join(loaded)} from {filename}')
+        left = f', but for {", ".join(self.skipped)}' if self.skipped else ''
+        self.logger.info(f'Loaded {" and ".join(loaded)} from {filename}{left}')
         if model.teacher is not None and 'teacher' not in loaded:
             if model.eval_branch == 'teacher' and not isinstance(self._train_loop, BaseLoop):
                 raise ValueError(f'{filename} has no teacher to test: test its student, or give a checkpoint of a '

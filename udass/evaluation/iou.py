@@ -1,16 +1,22 @@
 """Intersection over union per class, over the classes that occur in the truth."""
+import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
+from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import METRICS
 from prettytable import PrettyTable
 from torch import Tensor
 from torch.nn.functional import interpolate
+
+from udass.writing import write_image, write_whole
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,8 @@ class ClassIoUMetric(IoUMetric):
     result is in percent. ``table`` holds the full result of the last evaluation (on the main process), ``details`` its
     confusion matrix and the scores of every image, ready for JSON: ``classes``; ``confusion`` (C, C), pixels by true
     class (rows) and predicted class; ``images``, a list of ``image`` (path), ``mIoU`` and ``IoU`` by class in percent,
-    None for classes that the truth of the image does not contain.
+    None for classes that the truth of the image does not contain, and ``prediction``, the file that was written for it
+    (below ``output_dir``), if any.
 
     ``protocols`` in the metainfo of the data set are further means to report, each under its name: a list of class
     names, e.g. ``mIoU16=['road', ...]``, or ``dict(condition='fog', classes=[...])``: only the images whose metainfo
@@ -128,7 +135,10 @@ class ClassIoUMetric(IoUMetric):
 
     Args:
         ignore_index (int): label of pixels that do not count.
-        output_dir (str | None): folder for the predictions as PNG files of class ids; None writes none.
+        output_dir (str | None): folder for the predictions as PNG files of class ids; None writes none. Files may be
+            written by several processes.
+        image_root (str | None): folder of the images. A prediction is named by the path of its image below it; None
+            takes the name of the image alone. ``tools/test.py`` sets it.
         collect_device (str): how the results of several processes come together: ``gpu`` through their connection
             (which may be one of CPUs), ``cpu`` through files in the working folder.
         prefix (str | None): put before the names of the results.
@@ -137,8 +147,12 @@ class ClassIoUMetric(IoUMetric):
     default_prefix = ''
 
     def __init__(self, ignore_index: int = 255, output_dir: str | None = None, collect_device: str = 'gpu',
-                 prefix: str | None = None) -> None:
-        super().__init__(ignore_index=ignore_index, output_dir=output_dir, collect_device=collect_device, prefix=prefix)
+                 prefix: str | None = None, image_root: str | None = None) -> None:
+        super().__init__(ignore_index=ignore_index, collect_device=collect_device, prefix=prefix)
+        self.predictions = None if output_dir is None else Path(output_dir)
+        self.image_root = image_root
+        # Name of a prediction -> its image.
+        self._images: dict[str, str] = {}
         self.table: IoUTable | None = None
         self.details: dict | None = None
 
@@ -153,20 +167,44 @@ class ClassIoUMetric(IoUMetric):
         # Dicts: mmengine hands on tuples with names as plain ones.
         self.results[first:] = [
             {'counts': counts, 'condition': sample.get('condition'), 'path': sample.get('img_path'),
+             'prediction': self._write(sample),
              'confusion': confusion_matrix(sample['pred_sem_seg']['data'], sample['gt_sem_seg']['data'],
                                            len(self.dataset_meta['classes']))}
             for counts, sample in zip(self.results[first:], scored, strict=True)]
 
+    def _write(self, sample: dict) -> str | None:
+        """Name of the file of a sample's prediction, which is written; None if none is asked for."""
+        if self.predictions is None:
+            return None
+        if len(self.dataset_meta['classes']) > 256:
+            raise ValueError(f'ClassIoUMetric writes class ids of 8 bits, too few for '
+                             f'{len(self.dataset_meta["classes"])} classes: leave output_dir out')
+        name = prediction_name(sample['img_path'], self.image_root)
+        self._claim(name, sample['img_path'])
+        write_image(self.predictions / name, sample['pred_sem_seg']['data'][0].cpu().numpy().astype(np.uint8))
+        return name
+
+    def _claim(self, name: str, image: str) -> None:
+        """Refuse a second image whose prediction would take the file of the first."""
+        other = self._images.setdefault(name, image)
+        if other != image:
+            raise ValueError(f'the predictions of {other} and {image} would both be named {name}: set image_root of '
+                             'ClassIoUMetric to the folder that holds both images, as tools/test.py does')
+
     def compute_metrics(self, results: list) -> dict[str, float]:
         if not results:
             raise ValueError('the test set is empty: nothing can be evaluated')
+        for result in results:
+            # Those of the other processes, too.
+            if result['prediction'] is not None:
+                self._claim(result['prediction'], result['path'])
         # (images, 4, C): intersection, union, prediction, label.
         counts = torch.stack([torch.stack(result['counts']) for result in results]).double()
         table = iou_table(*counts.sum(0)[[0, 2, 3]], self.dataset_meta['classes'])
         conditions = [result['condition'] for result in results]
         self.details = {'classes': list(table.classes),
                         'confusion': torch.stack([result['confusion'] for result in results]).sum(0).tolist(),
-                        'images': [image_scores(result['path'], part) for result, part
+                        'images': [image_scores(result['path'], part, result['prediction']) for result, part
                                    in zip(results, counts, strict=True)]}
         self.table = replace(table, protocols=protocol_means(self.dataset_meta.get('protocols', {}), table, counts,
                                                              conditions))
@@ -176,19 +214,60 @@ class ClassIoUMetric(IoUMetric):
                 **{name: _rounded(value) for name, value in self.table.protocols.items()}}
 
 
-def image_scores(path: str | None, counts: Tensor) -> dict:
+def prediction_name(image: str, root: str | None) -> str:
+    """Name of the PNG file for the prediction of an image: its path below ``root``, with '/' between folders; its name
+    alone without a root, or outside of it."""
+    path = Path(os.path.abspath(image))
+    inside = root is not None and path.is_relative_to(os.path.abspath(root))
+    below = path.relative_to(os.path.abspath(root)) if inside else Path(path.name)
+    return below.with_suffix('.png').as_posix()
+
+
+def find_metric(metrics: Sequence[BaseMetric]) -> ClassIoUMetric | None:
+    """The IoU metric among those of an evaluator, None where something else is measured."""
+    return next((metric for metric in metrics if isinstance(metric, ClassIoUMetric)), None)
+
+
+def further_scores(scores: Mapping[str, float], table: IoUTable | None) -> dict[str, float]:
+    """What the evaluators measured besides the IoU, e.g. temporal consistency; all of it without a table."""
+    known = () if table is None else ('mIoU', 'mAcc', 'aAcc', *table.protocols)
+    return {name: float(value) for name, value in scores.items() if name not in known}
+
+
+def write_scores(path: Path, metrics: Sequence[BaseMetric], scores: Mapping[str, float], **about: object) -> None:
+    """Write the scores of an evaluation as JSON and, of ``ClassIoUMetric``, the confusion matrix and the scores of
+    every image to ``<path>.details.json``.
+
+    Args:
+        path (Path): ``*.json``.
+        metrics (Sequence[BaseMetric]): of the evaluator.
+        scores (Mapping[str, float]): what it returned.
+        about: further entries, such as the checkpoint.
+    """
+    metric = find_metric(metrics)
+    table = None if metric is None else metric.table
+    content = {**about, **({} if table is None else table.to_dict()), **further_scores(scores, table)}
+    write_whole(path, (json.dumps(content, indent=1) + '\n').encode())
+    if metric is not None:
+        # The scores have a line per number, these a matrix and a row per image.
+        write_whole(path.with_suffix('.details.json'), (json.dumps(metric.details) + '\n').encode())
+
+
+def image_scores(path: str | None, counts: Tensor, prediction: str | None = None) -> dict:
     """Scores of one image in percent, rounded to hundredths, by class and their mean; None where the truth has none.
 
     Args:
         path (str | None): of the image.
         counts (Tensor): (4, C) pixels: intersection, union, prediction, label.
+        prediction (str | None): file of its prediction.
     """
     intersection, union, _, labelled = counts.tolist()
     iou = [100 * right / both if true > 0 else None
            for right, both, true in zip(intersection, union, labelled, strict=True)]
     present = [value for value in iou if value is not None]
-    return {'image': path, 'mIoU': round(sum(present) / len(present), 2) if present else None,
-            'IoU': [None if value is None else round(value, 2) for value in iou]}
+    scores = {'image': path, 'mIoU': round(sum(present) / len(present), 2) if present else None,
+              'IoU': [None if value is None else round(value, 2) for value in iou]}
+    return scores if prediction is None else {**scores, 'prediction': prediction}
 
 
 def protocol_means(protocols: Mapping[str, Sequence[str] | Mapping], table: IoUTable, counts: Tensor,

@@ -5,14 +5,14 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from mmengine.config import Config
-from mmengine.dist import is_main_process
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.evaluator import BaseMetric
 from mmseg.registry import METRICS
 
 from udass.evaluation.iou import prediction_at
+from udass.writing import remove_orphans, temporary_path, write_image
 
 _LABEL_LOADERS = ('LoadLabels', 'LoadAnnotations')
 
@@ -44,19 +44,22 @@ class SubmissionFiles(BaseMetric):
         if not path.endswith('.zip'):
             raise ValueError(f'a submission is a zip file: its name must end in .zip, got {path}')
         self.path = Path(path)
-        # Beside the zip file, where every process can write: only names travel between processes.
-        self._folder = self.path.with_name(f'{self.path.name}.files')
+        # Beside the zip file, where every process can write: only names travel between processes. The name is that of
+        # this test alone, as another one may be writing the same zip file.
+        folder = [temporary_path(self.path.parent)]
+        broadcast_object_list(folder)
+        self._folder: Path = folder[0]
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Write the files of a batch."""
         rules = submission_rules(self.dataset_meta)
         ids = ids_to_write(rules, self.dataset_meta['classes'])
         self._folder.mkdir(parents=True, exist_ok=True)
+        remove_orphans(self.path.parent, os.getpid())
         for sample in data_samples:
             labels = prediction_at(sample, tuple(sample['ori_shape'][:2]))[0].cpu().numpy()
             name = file_name(sample['img_path'], rules)
-            if not cv2.imwrite(str(self._folder / name), ids[labels]):
-                raise OSError(f'{self._folder / name} could not be written: is the disk full?')
+            write_image(self._folder / name, ids[labels])
             self.results.append(name)
 
     def compute_metrics(self, results: list[str]) -> dict[str, float]:
@@ -68,6 +71,7 @@ class SubmissionFiles(BaseMetric):
         names = sorted(results)
         double = next((name for name, following in zip(names, names[1:], strict=False) if name == following), None)
         if double is not None:
+            shutil.rmtree(self._folder)
             raise ValueError(f'two images would be written as {double}: the server could not tell them apart')
         temporary = self._folder / 'submission.tmp'
         with zipfile.ZipFile(temporary, 'w') as archive:
@@ -95,13 +99,20 @@ def submission_rules(metainfo: Mapping) -> Mapping:
 
 
 def ids_to_write(rules: Mapping, classes: Sequence[str]) -> np.ndarray:
-    """(C,) uint8: the id to write for each class."""
+    """(C,) uint8: the id to write for each class.
+
+    Raises:
+        ValueError: a class has no id, or one that is not of 8 bits.
+    """
     ids = rules.get('ids')
     if ids is None:
         return np.arange(len(classes), dtype=np.uint8)
     missing = [name for name in classes if name not in ids]
     if missing:
         raise ValueError(f'submission.ids of the data set has no id for {missing}')
+    wrong = {name: ids[name] for name in classes if not 0 <= ids[name] <= 255}
+    if wrong:
+        raise ValueError(f'submission.ids of the data set are written as 8 bits, 0 to 255, got {wrong}')
     return np.array([ids[name] for name in classes], dtype=np.uint8)
 
 

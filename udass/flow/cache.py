@@ -8,11 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 from mmseg.registry import MODELS
+from PIL import Image
 
 from udass.errors import DamagedFileError
 from udass.flow.estimators import DISFlow, RAFTFlow
-from udass.flow.files import decode_kitti, encode_kitti, write_whole
+from udass.flow.files import decode_kitti, encode_kitti
 from udass.flow.precomputed import PrecomputedFlow
+from udass.writing import write_whole
 
 # Raise it whenever the same frames and settings give another flow.
 _VERSION = 1
@@ -63,8 +65,10 @@ class FlowCache:
         path = self.path(current, other, size)
         if path is not None and path.is_file():
             try:
-                return decode_kitti(path.read_bytes(), path)[0]
-            except ValueError as error:
+                flow = decode_kitti(path.read_bytes(), path)[0]
+                _check_size(flow, path, current, size)
+                return flow
+            except (OSError, ValueError) as error:
                 warnings.warn(f'computing the flow again: {error}', stacklevel=2)
         content = self._compute(current, other, size)
         if path is not None:
@@ -107,10 +111,10 @@ class FlowCache:
     def _identity(self, path: str | Path) -> tuple[Path, int]:
         """Path of a frame below the root, and its length in bytes."""
         absolute = Path(os.path.abspath(path))
-        try:
-            length = absolute.stat().st_size
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f'frame {path} does not exist; its flow cannot be computed') from error
+        if not absolute.is_file():
+            # Nor a pipe or a device, at which reading would wait for ever.
+            raise FileNotFoundError(f'frame {path} does not exist; its flow cannot be computed')
+        length = absolute.stat().st_size
         if self.root is not None and absolute.is_relative_to(self.root):
             return absolute.relative_to(self.root), length
         return absolute.relative_to(absolute.anchor), length
@@ -138,7 +142,10 @@ def _read_frame(path: str | Path, size: tuple[int, int] | None) -> np.ndarray:
     """A picture (H, W, 3) uint8 RGB, resized to (height, width)."""
     content = np.fromfile(path, np.uint8)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    picture = cv2.imdecode(content, flags) if content.size else None
+    try:
+        picture = cv2.imdecode(content, flags) if content.size else None
+    except cv2.error:
+        picture = None
     if picture is None:
         raise DamagedFileError(f'{path} ({content.size} bytes) cannot be decoded: it is truncated or no image. Copy or '
                                'download it again, or remove it from the data set')
@@ -146,3 +153,18 @@ def _read_frame(path: str | Path, size: tuple[int, int] | None) -> np.ndarray:
         shrinks = size[0] < picture.shape[0]
         picture = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def _check_size(flow: np.ndarray, path: Path, current: str | Path, size: tuple[int, int] | None) -> None:
+    """Refuse a file whose flow has not the size that was asked for.
+
+    Raises:
+        DamagedFileError: it is that of other frames.
+    """
+    if size is None:
+        # The head of the frame says it, without decoding.
+        with Image.open(current) as frame:
+            size = frame.size[::-1]
+    if flow.shape[:2] != tuple(size):
+        raise DamagedFileError(f'{path} has {flow.shape[1]}x{flow.shape[0]} pixels, its frames '
+                               f'{size[1]}x{size[0]} (width x height): it belongs to others')

@@ -13,10 +13,7 @@ wrong flow.
 
 What lies beyond the range of a PNG is clipped to it and marked as not valid; beyond that of .npy it is an error.
 """
-import contextlib
 import io
-import os
-import uuid
 from pathlib import Path
 
 import cv2
@@ -24,6 +21,7 @@ import numpy as np
 
 from udass.checksums import is_damaged_png
 from udass.errors import DamagedFileError
+from udass.writing import write_whole
 
 _KITTI_SCALE, _KITTI_ZERO = 64.0, 2.0**15
 _FLO_MAGIC, _FLO_UNKNOWN, _FLO_HEADER = 202021.25, 1e9, 12
@@ -76,19 +74,6 @@ def write_flow(path: str | Path, flow: np.ndarray, valid: np.ndarray | None = No
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
     write_whole(path, content)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under another name and then rename it, so that readers and other writers never meet half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Unique, because several processes, on several machines too, may write the same file.
-    temporary = path.with_name(f'.{path.name}.{uuid.uuid4().hex}.part')
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def encode_kitti(flow: np.ndarray, valid: np.ndarray) -> bytes:

@@ -69,7 +69,8 @@ def numbered_pairs(folder: str | Path, steps: Sequence[int] = (1,)) -> list[tupl
     sequences: dict[tuple, list[tuple[int, str]]] = {}
     for path in folder.rglob('*'):
         match = _NUMBERED.fullmatch(path.stem)
-        if path.suffix.lower() in _SUFFIXES and match is not None and not path.name.startswith('.'):
+        hidden = any(part.startswith('.') for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in _SUFFIXES and match is not None and not hidden and path.is_file():
             key = (path.parent, match[1], match[3], path.suffix)
             sequences.setdefault(key, []).append((int(match[2]), str(path)))
     pairs = []

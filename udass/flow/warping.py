@@ -51,9 +51,9 @@ def warp_labels(labels: Tensor, flow: Tensor, ignore: int = 255) -> Tensor:
     """
     _check(flow, labels.shape, 'labels (N, H, W)', labels.dim() == 3)
     # Shifted, so that the zeros outside mean `ignore`. float32 holds such integers exactly.
-    shifted = (labels.long() - ignore).float().unsqueeze(1)
-    sampled = F.grid_sample(shifted, _sampling_grid(flow.float()), mode='nearest', padding_mode='zeros',
-                            align_corners=True)
+    grid = _sampling_grid(flow.to(torch.promote_types(flow.dtype, torch.float32)))
+    shifted = (labels.long() - ignore).to(grid.dtype).unsqueeze(1)
+    sampled = F.grid_sample(shifted, grid, mode='nearest', padding_mode='zeros', align_corners=True)
     return (sampled.squeeze(1).round().long() + ignore).to(labels.dtype)
 
 

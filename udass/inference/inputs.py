@@ -1,15 +1,20 @@
-"""What a user names as input: pictures, folders, patterns, video files, folders of numbered frames."""
+"""What a user names as input: pictures, folders, patterns, video files, folders of numbered frames, live streams."""
 import glob
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import cv2
+import numpy as np
 
+from udass.datasets.archives import files_below
 from udass.datasets.pictures import SUFFIXES
 from udass.datasets.recordings import FrameFolder
-from udass.datasets.transforms.video import VIDEO_SUFFIXES, count_video_frames, frame_path
+from udass.datasets.transforms.video import VIDEO_SUFFIXES, count_video_frames, frame_path, open_capture
 
 # Of videos that do not say it.
 DEFAULT_RATE = 25.0
@@ -36,13 +41,51 @@ class Recording:
 
     Attributes:
         name: of the video; None for single pictures.
-        frames: the pictures.
+        frames: the pictures; none of a stream, whose frames are not known before they come.
         rate: frames per second of the video.
+        stream: number of a camera, or address of a stream; None for files.
     """
 
     name: str | None
     frames: tuple[Frame, ...]
     rate: float = DEFAULT_RATE
+    stream: int | str | None = None
+
+
+class Stream:
+    """The frames of a camera or of a network stream as they come, (H, W, 3) uint8 RGB; a context.
+
+    Args:
+        source: number of a camera, or an address such as ``rtsp://host/name``.
+
+    Attributes:
+        rate: frames per second.
+
+    Raises:
+        OSError: there is no such camera, or nothing comes from the address.
+    """
+
+    def __init__(self, source: int | str) -> None:
+        self._capture = cv2.VideoCapture(source)
+        if not self._capture.isOpened():
+            raise OSError(f'camera {source} cannot be opened: there is none of this number, or it is in use'
+                          if isinstance(source, int) else f'nothing can be read from {stream_name(source)}: the '
+                          'address is wrong, or OpenCV does not know this kind of stream')
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.rate = rate if 0 < rate < 1000 else DEFAULT_RATE
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        while True:
+            found, frame = self._capture.read()
+            if not found:
+                return
+            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+
+    def __enter__(self) -> 'Stream':
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._capture.release()
 
 
 def find_inputs(inputs: Iterable[str | Path],
@@ -51,8 +94,8 @@ def find_inputs(inputs: Iterable[str | Path],
     """All pictures, as one recording without name that comes first, and the videos.
 
     Args:
-        inputs: pictures, video files, folders (with those below), and patterns as of a shell (``**`` is any
-            folders).
+        inputs: pictures, video files, folders (with those below), patterns as of a shell (``**`` is any folders),
+            numbers of cameras, and addresses of streams (``scheme://...``).
         numbered: whether folders hold numbered frames of videos. False: pictures and video files. None: frames if every
             name in the folder has a number.
         rate: frames per second of numbered frames; None is `DEFAULT_RATE`.
@@ -82,6 +125,10 @@ def _collect(inputs: Iterable[str | Path], numbered: bool | None, rate: float | 
     pictures: list[Frame] = []
     videos: list[Recording] = []
     for given in inputs:
+        source = stream_source(str(given))
+        if source is not None:
+            videos.append(Recording(stream_name(source), (), stream=source))
+            continue
         for path in _paths(str(given)):
             if path.is_dir():
                 _add_folder(path, numbered, rate, pictures, videos)
@@ -93,6 +140,22 @@ def _collect(inputs: Iterable[str | Path], numbered: bool | None, rate: float | 
                 raise ValueError(f'{path} is neither a picture ({", ".join(SUFFIXES)}) nor a video '
                                  f'({", ".join(VIDEO_SUFFIXES)})')
     return [Recording(None, tuple(pictures))] * bool(pictures) + videos
+
+
+def stream_source(given: str) -> int | str | None:
+    """The camera or the stream that an input stands for; None for files."""
+    if given.isdecimal() and not Path(given).exists():
+        return int(given)
+    return given if re.match(r'[a-z][a-z0-9+.-]+://', given, re.IGNORECASE) else None
+
+
+def stream_name(source: int | str) -> str:
+    """For the results of a stream: without user, password and what no file can be named."""
+    if isinstance(source, int):
+        return f'camera_{source}'
+    parts = urlsplit(source)
+    name = f'{parts.hostname or ""}{os.path.splitext(parts.path)[0]}'
+    return re.sub(r'[^\w.-]+', '_', name).strip('_.') or 'stream'
 
 
 def _paths(given: str) -> list[Path]:
@@ -112,7 +175,7 @@ def _paths(given: str) -> list[Path]:
 
 def _add_folder(folder: Path, numbered: bool | None, rate: float | None, pictures: list[Frame],
                 videos: list[Recording]) -> None:
-    files = sorted(path for path in folder.rglob('*') if path.is_file())
+    files = sorted(folder / name for name in files_below(str(folder)))
     images = [path for path in files if path.suffix.lower() in SUFFIXES]
     films = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
     if not images and not films:
@@ -123,7 +186,11 @@ def _add_folder(folder: Path, numbered: bool | None, rate: float | None, picture
     if numbered and images:
         videos += _sequences(folder, rate or DEFAULT_RATE)
     else:
-        pictures += [Frame(str(path), path.relative_to(folder).with_suffix('').as_posix()) for path in images]
+        names = [path.relative_to(folder).with_suffix('').as_posix() for path in images]
+        counts = Counter(names)
+        # a.jpg beside a.png: only the whole name tells them apart.
+        pictures += [Frame(str(path), name if counts[name] == 1 else path.relative_to(folder).as_posix())
+                     for path, name in zip(images, names, strict=True)]
     videos += [_video(path) for path in films]
 
 
@@ -155,7 +222,7 @@ def _video(path: Path) -> Recording:
     paths = [frame_path(str(path), number) for number in range(count)]
     frames = [Frame(one, f'{path.stem}/{number:06d}', previous)
               for number, (one, previous) in enumerate(zip(paths, [paths[0], *paths[:-1]], strict=True))]
-    capture = cv2.VideoCapture(str(path))
+    capture = open_capture(str(path))
     rate = capture.get(cv2.CAP_PROP_FPS)
     capture.release()
     return Recording(path.stem, tuple(frames), rate if 0 < rate < 1000 else DEFAULT_RATE)
@@ -164,7 +231,8 @@ def _video(path: Path) -> Recording:
 def _check_names(recordings: Sequence[Recording]) -> None:
     named: dict[str, str] = {}
     results = [(frame.name, frame.path) for recording in recordings for frame in recording.frames]
-    results += [(f'{recording.name}.mp4', recording.frames[0].path) for recording in recordings if recording.name]
+    results += [(f'{recording.name}.mp4', recording.frames[0].path if recording.frames else str(recording.stream))
+                for recording in recordings if recording.name]
     for name, path in results:
         other = named.setdefault(name, path)
         if other != path:

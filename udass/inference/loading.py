@@ -183,12 +183,19 @@ def _classes(config: Config, content: Mapping, path: str | Path,
 def _dataset_configs(config: Config) -> list[Mapping]:
     loaders = [config.get('test_dataloader'), config.get('val_dataloader'),
                (config.get('train_dataloader') or {}).get('source')]
-    return [loader['dataset'] for loader in loaders if loader is not None and 'dataset' in loader]
+    return [_unwrapped(loader['dataset']) for loader in loaders if loader is not None and 'dataset' in loader]
+
+
+def _unwrapped(dataset: Mapping) -> Mapping:
+    """The first data set inside a ``ConcatDataset`` or ``RepeatDataset``."""
+    while 'datasets' in dataset or 'dataset' in dataset:
+        dataset = dataset['datasets'][0] if 'datasets' in dataset else dataset['dataset']
+    return dataset
 
 
 def _test_pipeline(config: Config) -> tuple[Mapping, ...]:
     for name in ('test_dataloader', 'val_dataloader'):
         loader = config.get(name)
         if loader is not None:
-            return tuple(loader['dataset'].get('pipeline', ()))
+            return tuple(_unwrapped(loader['dataset']).get('pipeline', ()))
     return ()

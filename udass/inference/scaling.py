@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from mmseg.registry import TRANSFORMS
 
-from udass.datasets.transforms import ClipResize
+from udass.datasets.transforms import ClipResize, ResizeToCover
 
-_RESIZES = ('Resize', 'ClipResize')
+# As for clips, which carry the flow along.
+_RESIZES = {'Resize': 'ClipResize', 'ClipResize': 'ClipResize', 'ResizeToCover': 'ResizeToCover'}
 # Reading, labels and packing, which inference does in its own way.
 _NOT_SIZES = ('LoadImage', 'LoadImageFromFile', 'LoadLabels', 'LoadAnnotations', 'LoadClip', 'LoadClipLabels',
               'PackUDAInputs', 'PackSegInputs', 'PackClip')
@@ -35,7 +36,7 @@ class InputScaling:
             raise ValueError(f'the test pipeline of the config holds {", ".join(strange)}: only resizes can be undone '
                              'after the prediction. Take pictures at their own size (native, --native), or give a '
                              'config whose test pipeline has only resizes')
-        self.resizes: list[ClipResize] = [TRANSFORMS.build({**transform, 'type': 'ClipResize'})
+        self.resizes: list[ClipResize] = [TRANSFORMS.build({**transform, 'type': _RESIZES[transform['type']]})
                                           for transform in pipeline if transform['type'] in _RESIZES]
         # As in the config: flow of the files, resized, or flow of the resized frames.
         self.flow_after = len([name for name in names[:names.index('LoadFlow')] if name in _RESIZES]) \
@@ -70,7 +71,8 @@ class InputScaling:
             return 'Pictures are segmented at their own size: the test pipeline of the config has no resize'
         steps = ', then '.join(_target(resize) for resize in self.resizes)
         if self.native:
-            return f'Pictures are segmented at their own size (native); the network was tested at {steps}'
+            return ('Pictures are segmented at their own size (native); the network was tested with pictures resized '
+                    f'to {steps}')
         return f'Pictures are resized to {steps}, as the network was tested, and the results back (--native: neither)'
 
 
@@ -85,4 +87,6 @@ def _target(resize: ClipResize) -> str:
     if resize.scale is None:
         return f'{resize.scale_factor} times their size'
     size = 'x'.join(str(side) for side in resize.scale)
+    if isinstance(resize, ResizeToCover):
+        return f'cover {size} at their aspect ratio'
     return f'fit {size} at their aspect ratio' if resize.keep_ratio else f'{size}, whatever their aspect ratio'

@@ -1,13 +1,15 @@
-"""A trained network as a function from pictures to class ids.
+"""A trained network as a function from pictures to class ids or probabilities.
 
 Shapes: N pictures, C classes, H, W pixels of a picture, h, w those that the network sees.
 """
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from mmseg.structures import SegDataSample
+from PIL import Image, ImageOps
+from torch import Tensor
 
 from udass.datasets.transforms.loading import read_image
 from udass.flow import DISFlow
@@ -15,7 +17,9 @@ from udass.inference.loading import load_network
 from udass.inference.scaling import Estimator, InputScaling
 from udass.models.segmentors import FlowGuidedEncoderDecoder
 
-Picture = str | Path | np.ndarray
+Picture = str | Path | np.ndarray | Image.Image
+# Modes of Pillow whose values are no colours of 8 bits.
+_NOT_COLOURS = ('I', 'F', 'I;16', 'I;16L', 'I;16B', 'I;16N')
 
 
 class Segmenter:
@@ -60,7 +64,11 @@ class Segmenter:
         loaded = load_network(config_or_checkpoint, checkpoint, branch, device, options)
         self.network, self.classes, self.palette = loaded.network, loaded.classes, loaded.palette
         self.branch, self.origin = loaded.branch, loaded.origin
+        if len(self.classes) > 256:
+            raise ValueError(f'{self.origin} has {len(self.classes)} classes; class ids of 8 bits have room for 256')
         self.scaling = InputScaling(loaded.test_pipeline, native)
+        self._bit_depth = next((step.get('bit_depth') for step in loaded.test_pipeline if step['type'] == 'LoadImage'),
+                               None)
         self.uses_flow = isinstance(self.network, FlowGuidedEncoderDecoder)
         self.flow = flow or DISFlow()
 
@@ -68,8 +76,9 @@ class Segmenter:
         """Class ids (H, W) uint8 of a picture: indices into ``classes``.
 
         Args:
-            picture: image file, a frame of a video file (``video.mp4#000012``), or an array (H, W, 3) uint8 RGB. A file
-                with an orientation tag is turned upright.
+            picture: image file, a frame of a video file (``video.mp4#000012``), an image of Pillow, or an array of
+                uint8: (H, W, 3) RGB, (H, W, 4) with alpha, which is dropped, or (H, W) grey. Files and images of Pillow
+                with an orientation tag are turned upright.
             previous: the frame before, of the same size, for networks that use flow (others ignore it). None segments
                 the picture by itself; the picture itself, for the first frame of a video, is a frame without motion.
 
@@ -77,6 +86,18 @@ class Segmenter:
             FileNotFoundError, ValueError: a file cannot be read, or an array is no picture or of another size.
         """
         return self.batch([picture], None if previous is None else [previous])[0]
+
+    def probabilities(self, picture: Picture, previous: Picture | None = None) -> np.ndarray:
+        """Probabilities (C, H, W) float32 of the classes; they sum to 1 in every pixel. Arguments as of `__call__`.
+
+        They are the softmax of the network's logits at the size of the picture (of a network with one sigmoid: 1 - p
+        and p); nothing makes sure that they are calibrated.
+        """
+        return self._segment([picture], None if previous is None else [previous], _probabilities)[0]
+
+    def read(self, picture: str | Path) -> np.ndarray:
+        """A file as an array (H, W, 3) uint8 RGB, as `__call__` reads it."""
+        return np.ascontiguousarray(self._as_bgr(picture)[..., ::-1])
 
     def batch(self, pictures: Sequence[Picture], previous: Sequence[Picture] | None = None) -> list[np.ndarray]:
         """Class ids of several pictures at once; see `__call__`.
@@ -86,28 +107,33 @@ class Segmenter:
         Args:
             previous: the frame before each picture; None segments all by themselves.
         """
+        return self._segment(pictures, previous, _ids)
+
+    def _segment(self, pictures: Sequence[Picture], previous: Sequence[Picture] | None,
+                 result_of: Callable[[SegDataSample], Tensor]) -> list[np.ndarray]:
+        """What ``result_of`` takes from the network's result for each picture, at the size of the picture."""
         if previous is not None and len(previous) != len(pictures):
             raise ValueError(f'{len(pictures)} pictures and {len(previous)} previous frames: give one per picture')
         clips = []
         for number, picture in enumerate(pictures):
-            frames = [as_bgr(picture)]
+            frames = [self._as_bgr(picture)]
             if previous is not None and self.uses_flow:
-                frames.append(frames[0] if previous[number] is picture else as_bgr(previous[number]))
+                frames.append(frames[0] if previous[number] is picture else self._as_bgr(previous[number]))
                 _check_size(frames, picture, previous[number])
             clips.append(frames)
-        ids: list[np.ndarray | None] = [None] * len(clips)
+        found: list[np.ndarray | None] = [None] * len(clips)
         prepared = [self.scaling(frames, self.flow if len(frames) > 1 else None) for frames in clips]
         for places in _of_one_size(prepared):
             results = self._predict([prepared[place] for place in places],
                                     [clips[place][0].shape[:2] for place in places])
             for place, result in zip(places, results, strict=True):
-                ids[place] = result
-        return ids
+                found[place] = result_of(result).cpu().numpy()
+        return found
 
     @torch.no_grad()
     def _predict(self, clips: list[tuple[list[np.ndarray], np.ndarray | None]],
-                 sizes: list[tuple[int, int]]) -> list[np.ndarray]:
-        """Ids (H, W) uint8 of clips of one size (h, w), at the sizes of the pictures."""
+                 sizes: list[tuple[int, int]]) -> list[SegDataSample]:
+        """Results of the network for clips of one size (h, w), at the sizes of the pictures."""
         device = next(self.network.parameters()).device
         inputs, samples = [], []
         for (frames, _), size in zip(clips, sizes, strict=True):
@@ -120,22 +146,41 @@ class Segmenter:
         if clips[0][1] is not None:
             flow = np.stack([flow.transpose(2, 0, 1) for _, flow in clips])
             options['flow'] = torch.from_numpy(flow).to(device)
-        results = self.network(data['inputs'], data['data_samples'], mode='predict', **options)
-        return [result.pred_sem_seg.data[0].to(torch.uint8).cpu().numpy() for result in results]
+        return self.network(data['inputs'], data['data_samples'], mode='predict', **options)
+
+    def _as_bgr(self, picture: Picture) -> np.ndarray:
+        """A picture (H, W, 3) uint8 BGR.
+
+        Raises:
+            FileNotFoundError, ValueError: the file cannot be read, or the array or the image of Pillow is no picture.
+        """
+        if isinstance(picture, str | Path):
+            return read_image(str(picture), upright=True, bit_depth=self._bit_depth)
+        if isinstance(picture, Image.Image):
+            if picture.mode in _NOT_COLOURS:
+                raise ValueError(f'an image of Pillow of mode {picture.mode} has no colours of 8 bits: scale its '
+                                 'values to 0..255 and convert it to RGB')
+            picture = np.asarray(ImageOps.exif_transpose(picture).convert('RGB'))
+        if isinstance(picture, np.ndarray) and picture.ndim == 2:
+            picture = np.repeat(picture[..., None], 3, axis=2)
+        if (not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 3
+                or picture.shape[2] not in (3, 4) or picture.size == 0):
+            found = f'{picture.dtype} {picture.shape}' if isinstance(picture, np.ndarray) else type(picture).__name__
+            raise ValueError('a picture is a file name, an image of Pillow or an array (H, W, 3) uint8 RGB with values '
+                             f'in 0..255, got {found}')
+        return np.ascontiguousarray(picture[..., 2::-1])
 
 
-def as_bgr(picture: Picture) -> np.ndarray:
-    """A picture (H, W, 3) uint8 BGR.
+def _ids(result: SegDataSample) -> Tensor:
+    """Class ids (H, W) uint8."""
+    return result.pred_sem_seg.data[0].to(torch.uint8)
 
-    Raises:
-        FileNotFoundError, ValueError: the file cannot be read, or the array is no picture.
-    """
-    if isinstance(picture, str | Path):
-        return read_image(str(picture), upright=True)
-    if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        found = f'{picture.dtype} {picture.shape}' if isinstance(picture, np.ndarray) else type(picture).__name__
-        raise ValueError(f'a picture is a file name or an array (H, W, 3) uint8 RGB, got {found}')
-    return np.ascontiguousarray(picture[..., ::-1])
+
+def _probabilities(result: SegDataSample) -> Tensor:
+    """Probabilities (C, H, W) float32."""
+    logits = result.seg_logits.data.float()
+    # Of a single channel mmseg keeps the sigmoid.
+    return logits.softmax(dim=0) if len(logits) > 1 else torch.cat([1 - logits, logits])
 
 
 def _check_size(frames: list[np.ndarray], picture: Picture, previous: Picture) -> None:

@@ -9,6 +9,8 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from udass.models.precision import at_least_float32
+
 
 @MODELS.register_module()
 class PixelPreprocessor(SegDataPreProcessor):
@@ -28,17 +30,12 @@ class PixelPreprocessor(SegDataPreProcessor):
         Raises:
             ValueError: the images of the batch differ in size.
         """
+        check_one_size(data, 'end the pipeline with a crop of fixed size, or use batch_size=1')
         data = self.cast_data(data)
-        inputs = [image if image.dim() == 4 else image[None] for image in data['inputs']]
-        sizes = sorted({tuple(image.shape[-2:]) for image in inputs})
-        if len(sizes) > 1:
-            names = [sample.metainfo.get('img_path') for sample in data['data_samples']]
-            raise ValueError(f'images of one batch differ in size (H, W): {sizes}, files {names}; end the pipeline '
-                             'with a crop of fixed size, or use batch_size=1')
-        frames = torch.stack(inputs)
+        frames = torch.stack([image if image.dim() == 4 else image[None] for image in data['inputs']])
         if self._channel_conversion and frames.shape[-3] == 3:
             frames = frames.flip(-3)
-        return frames.float(), data['data_samples']
+        return at_least_float32(frames), data['data_samples']
 
     def cast_data(self, data: CastData) -> CastData:
         """A loader batch on the device, with labels of int64; loaders send bytes, see ``PackUDAInputs``."""
@@ -53,6 +50,8 @@ class PixelPreprocessor(SegDataPreProcessor):
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """As mmseg's, which takes images only; a batch of clips becomes normalised frames (N, T, 3, H, W)."""
+        if not training:
+            check_one_size(data, 'set batch_size=1 in test_dataloader and val_dataloader')
         if data['inputs'][0].dim() == 3:
             return super().forward(data, training)
         frames, samples = self.pixels(data)
@@ -68,3 +67,15 @@ class PixelPreprocessor(SegDataPreProcessor):
         if not self._enable_normalize:
             return frames
         return (frames - self.mean).div_(self.std)
+
+
+def check_one_size(data: dict, advice: str) -> None:
+    """Whether all images of a loader batch have one size.
+
+    Raises:
+        ValueError: they differ; the message names sizes and files, and ends with the advice.
+    """
+    sizes = sorted({tuple(image.shape[-2:]) for image in data['inputs']})
+    if len(sizes) > 1:
+        names = [sample.metainfo.get('img_path') for sample in data['data_samples']]
+        raise ValueError(f'images of one batch differ in size (H, W): {sizes}, files {names}; {advice}')

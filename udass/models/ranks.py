@@ -66,15 +66,15 @@ def mean_over_ranks(total: Tensor, number: Tensor) -> Tensor:
     return total * ranks / _summed(number).clamp(min=1)
 
 
-def share_over_ranks(mask: Tensor) -> Tensor:
-    """Share of True in the masks of all ranks together, a scalar in [0, 1], equal on all ranks; masks may differ in
-    size. It has no gradient."""
+def share_over_ranks(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """Share of True in the masks of all ranks together, a scalar of ``dtype`` in [0, 1], equal on all ranks; masks may
+    differ in size. It has no gradient."""
     if world_size() == 1:
-        return mask.float().mean()
+        return mask.to(dtype).mean()
     # Counts of a batch can exceed what float32 holds exactly.
     counts = torch.stack([mask.sum(), torch.full((), mask.numel(), device=mask.device)]).double()
     counts = _summed(counts)
-    return (counts[0] / counts[1]).float()
+    return (counts[0] / counts[1]).to(dtype)
 
 
 def running_statistics(module: nn.Module) -> list[Tensor]:

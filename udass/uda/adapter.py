@@ -2,7 +2,7 @@
 
 Shapes: N batch, T frames (1 for images), C classes, H, W pixels.
 """
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -14,21 +14,23 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from udass.models.precision import at_least_float32
 from udass.models.ranks import rank, seed_of_rank
 from udass.models.segmentors import FlowGuidedEncoderDecoder, HRDAEncoderDecoder, Outputs
 from udass.models.windows import Box
 from udass.uda.alignment import train_discriminator
-from udass.uda.checks import check_adapter, check_optimizers
+from udass.uda.checks import TrainingModel, check_adapter, check_optimizers
 from udass.uda.clip import IGNORE, Clip
 from udass.uda.ema import evaluate_with_batch_statistics
 from udass.uda.inputs import flow_of, trusted_pixels, what_is_shown
 from udass.uda.mixing.long_tail import LongTail, group_long_tail
-from udass.uda.networks import load_networks, unwrap, without_decoder
+from udass.uda.networks import build_network, load_networks, unwrap, without_decoder
 from udass.uda.passes import Kept, Pass
+from udass.uda.pseudo_labels import two_class_logits
 
 
 @MODELS.register_module()
-class DomainAdapter(BaseModel):
+class DomainAdapter(TrainingModel, BaseModel):
     """A student that learns from source labels and, as its components say, from the unlabelled target.
 
     Children are named as in checkpoints: ``student.``, ``teacher.`` and ``imagenet.`` are plain mmseg segmentors (the
@@ -80,9 +82,9 @@ class DomainAdapter(BaseModel):
         if ema is None and not (pseudo_labels is mixing is photometric is masking is feature_mixing is None):
             raise ValueError('pseudo_labels, mixing, photometric, masking and feature_mixing work on pseudo-labels of '
                              'the target: give ema too')
-        self.student = MODELS.build(student)
-        self.teacher = None if ema is None else MODELS.build(student).requires_grad_(False)
-        self.imagenet = None if feature_distance is None else without_decoder(MODELS.build(student))
+        self.student = build_network(student)
+        self.teacher = None if ema is None else build_network(student).requires_grad_(False)
+        self.imagenet = None if feature_distance is None else without_decoder(build_network(student))
         self.ema = _build(ema)
         self.pseudo_labels = _build(pseudo_labels)
         self.mixing = _build(mixing)
@@ -151,7 +153,7 @@ class DomainAdapter(BaseModel):
                                  'each other in the log')
             names.add(item.name)
             loss, logits = self.run_pass(item, optimizer, log, kept)
-            total += loss
+            total = total + loss
             if alignment_optimizer is not None:
                 scores[item.name] = logits
             if self.keep_panels:
@@ -186,7 +188,8 @@ class DomainAdapter(BaseModel):
         Args:
             template: the target as the next iteration is to mix it; None takes it as it is mixed now.
         """
-        mixed = self.mixing(source, target, self.student_classes, self.iteration, self.generator, long_tail, template)
+        kept = {} if template is None else {'template': template}
+        mixed = self.mixing(source, target, self.student_classes, self.iteration, self.generator, long_tail, **kept)
         # The passes share the decision, but each image has a draw of its own, as in the reference.
         decision = self.photometric.decide(self.generator) if self.photometric is not None else None
         # Passes that mix decoder features must look at the same detail.
@@ -256,13 +259,14 @@ class DomainAdapter(BaseModel):
             options['flow'] = torch.stack([options['flow'], item.far.flow[:, 0]], dim=1)
         if item.box is not None:
             options['crop_box'] = item.box
-        if not self.needs_outputs:
-            # Any segmentor of mmseg can do this.
-            return Outputs(self.student(frames, item.data_samples(), mode='loss', **options), [], None)
-        return self.student(frames, item.data_samples(), mode='outputs', **options)
+        samples = item.data_samples(weighted=self.ema is not None)  # without pseudo-labels all weights are 1
+        if not self.needs_outputs:  # any segmentor of mmseg can do this
+            return Outputs(self.student(frames, samples, mode='loss', **options), [], None)
+        return self.student(frames, samples, mode='outputs', **options)
 
     def _at_image_size(self, scores: Tensor, clip: Clip) -> Tensor:
-        return resize(scores, size=clip.size, mode='bilinear', align_corners=unwrap(self.student).align_corners)
+        return resize(two_class_logits(scores), size=clip.size, mode='bilinear',
+                      align_corners=unwrap(self.student).align_corners)
 
     def _mixed_features(self, item: Pass, features: list[Tensor]) -> AbstractContextManager:
         """The first pass with pasted content leaves its decoder features, the next one takes them."""
@@ -321,7 +325,7 @@ class DomainAdapter(BaseModel):
         meta = dict(img_shape=frames.shape[-2:], ori_shape=frames.shape[-2:], pad_shape=frames.shape[-2:])
         options = {} if flow is None else dict(flow=flow)
         frames = self.data_preprocessor.normalize(frames)
-        return self.teacher.encode_decode(frames, [meta] * len(frames), **options).float()
+        return at_least_float32(self.teacher.encode_decode(frames, [meta] * len(frames), **options))
 
     @property
     def student_classes(self) -> int:
@@ -337,13 +341,13 @@ class DomainAdapter(BaseModel):
         if self.imagenet is not None:
             self.imagenet.backbone.load_state_dict(student.backbone.state_dict())
 
-    def load_networks(self, weights: Mapping[str, Tensor], origin: str | Path) -> list[str]:
+    def load_networks(self, weights: Mapping[str, Tensor], origin: str | Path, skip: Sequence[str] = ()) -> list[str]:
         """Start from the networks of a checkpoint, of this method or another; counters and templates stay as they are.
 
         See `load_networks` of `udass.uda.networks`. A teacher that was loaded is not overwritten by the student.
         """
         networks = dict(student=unwrap(self.student), teacher=self.teacher, imagenet=self.imagenet)
-        loaded = load_networks(networks, weights, origin)
+        loaded = load_networks(networks, weights, origin, skip)
         if 'teacher' in loaded:
             self.ema.keep_teacher()
         return loaded

@@ -10,6 +10,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from udass.models.precision import at_least_float32
 from udass.uda.networks import unwrap
 
 # What the discriminator says of each domain.
@@ -23,14 +24,14 @@ def normalized_entropy(logits: Tensor) -> Tensor:
 
     Source: ADVENT (Vu et al. 2019, arXiv 1811.12833), equations 2 and 3.
     """
-    log_scores = logits.float().log_softmax(dim=1)
+    log_scores = at_least_float32(logits).log_softmax(dim=1)
     entropy = -(log_scores.exp() * log_scores).sum(dim=1)
     return entropy.mean() / math.log(logits.shape[1])
 
 
 def domain_loss(answers: Tensor, domain: float) -> Tensor:
     """Least squares: the mean squared distance of a discriminator's answers (N, 1, h, w) to a domain's number."""
-    return (answers.float() - domain).square().mean()
+    return (at_least_float32(answers) - domain).square().mean()
 
 
 @MODELS.register_module()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from udass.models.ranks import sum_over_ranks
+from udass.uda.pseudo_labels import two_class_logits
 
 _KERNELS = 5
 _FACTOR = 2.0
@@ -24,6 +25,7 @@ def class_centroids(scores: Tensor, labels: Tensor | None = None, min_pixels: in
         min_pixels: over the whole batch.
         over_ranks: the batches of all processes count as one, see `sum_over_ranks`.
     """
+    scores = two_class_logits(scores)
     predicted = scores.argmax(dim=1)
     number = scores.shape[1]
     counted = torch.ones_like(predicted, dtype=torch.bool) if labels is None else predicted == labels

@@ -1,11 +1,24 @@
 """Whether the components of an adapter fit each other, before a run does something else than it seems to."""
 from mmengine.optim import OptimWrapper, OptimWrapperDict
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import nn
 
-from udass.models.losses.pixel_weight import PixelWeightMixin
+from udass.models.data_preprocessor import PixelPreprocessor
+from udass.models.heads.checking import check_heads
 from udass.models.segmentors import HRDAEncoderDecoder, SlidingEncoderDecoder
 from udass.uda.feature_mixing import fusion_layer
+
+
+class TrainingModel:
+    """Base of models that hold several networks: says what to do where mmseg's API would build one as a segmentor."""
+
+    def __new__(cls, *args: object, **kwargs: object) -> 'TrainingModel':
+        # mmseg.apis.init_model adds these two to the arguments of any model.
+        if {'pretrained', 'train_cfg'} <= set(kwargs):
+            raise ValueError(f'mmseg.apis.init_model takes bare segmentors, and {cls.__name__} holds those of a '
+                             'training: use udass.inference.Segmenter(CHECKPOINT), or give init_model the config that '
+                             'udass.inference.config_for_mmseg makes and the file that tools/convert_checkpoint.py '
+                             'writes')
+        return super().__new__(cls)
 
 
 def check_adapter(adapter: nn.Module) -> None:
@@ -15,6 +28,10 @@ def check_adapter(adapter: nn.Module) -> None:
         ValueError: some of them would silently do something else than they seem to.
     """
     student = adapter.student
+    if not isinstance(student.data_preprocessor, PixelPreprocessor):
+        raise ValueError(f'the data_preprocessor of the student is a {type(student.data_preprocessor).__name__}: the '
+                         'training step needs a PixelPreprocessor, which takes the arguments of SegDataPreProcessor')
+    check_heads(student, needs_weights=adapter.ema is not None)
     if adapter.eval_branch not in ('student', 'teacher'):
         raise ValueError(f"eval_branch is 'student' or 'teacher'; got {adapter.eval_branch!r}")
     if adapter.ema is not None:
@@ -66,11 +83,6 @@ def check_accumulation(counts: int) -> None:
 
 
 def _check_teacher(adapter: nn.Module) -> None:
-    heads = [(name, head) for name, head in adapter.student.named_modules() if isinstance(head, BaseDecodeHead)]
-    plain = [f'{name} ({type(head).__name__})' for name, head in heads if not isinstance(head, PixelWeightMixin)]
-    if plain:
-        raise ValueError(f'{", ".join(plain)} would ignore the weights of the pseudo-labels: use a head with '
-                         'PixelWeightMixin, such as WeightedSegformerHead')
     if not adapter.teacher_batch_statistics and not adapter.ema.copy_buffers:
         raise ValueError('teacher_batch_statistics=False uses running statistics that nothing would ever update: '
                          'set ema.copy_buffers=True too')

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from udass.models.precision import at_least_float32
 from udass.models.ranks import mean_over_ranks
 
 
@@ -37,7 +38,7 @@ def feature_distance(features: Tensor, anchors: Tensor, cells: Tensor, over_rank
         cells: (N, h, w) bool.
         over_ranks: the mean is over the cells of all processes, see `mean_over_ranks`.
     """
-    distance = torch.linalg.vector_norm(features.float() - anchors.float(), dim=1)
+    distance = torch.linalg.vector_norm(at_least_float32(features) - at_least_float32(anchors), dim=1)
     total, number = (distance * cells).sum(), cells.sum()
     return mean_over_ranks(total, number) if over_ranks else total / number.clamp(min=1)
 

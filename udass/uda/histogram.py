@@ -28,8 +28,8 @@ def _match_channel(values: Tensor, reference: Tensor) -> Tensor:
     """(P,) values with the distribution of (Q,) reference values, without loops or waiting."""
     order, known = values.sort().values, reference.sort().values
     # Quantile of a value: share of values that are not larger. Equal reference values keep their last quantile only.
-    quantiles = torch.searchsorted(order, values, right=True) / len(order)
-    ends = torch.searchsorted(known, known, right=True)
+    quantiles = torch.searchsorted(order, values, right=True).to(values.dtype) / len(order)
+    ends = torch.searchsorted(known, known, right=True).to(values.dtype)
     return _interpolate(quantiles, ends / len(known), known)
 
 

@@ -1,14 +1,44 @@
-"""An adapter's networks: their start weights, from a checkpoint of the same or of another method, and their parts."""
-from collections.abc import Mapping
+"""An adapter's networks: building them, their start weights from a checkpoint of any method, and their parts."""
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 
+from mmengine.config import ConfigDict
 from mmengine.model import is_model_wrapper
+from mmseg.models import BaseSegmentor
+from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from udass.models.checkpoints import load_strictly
+from udass.models.losses.pixel_weight import weigh_heads
 
 # The networks of an adapter, and the prefixes of their keys in checkpoints.
 NETWORKS = ('student', 'teacher', 'imagenet')
+
+
+def build_network(config: Mapping) -> BaseSegmentor:
+    """A segmentor from its config, as MMSegmentation writes it or of this project, ready for the training step.
+
+    Heads of mmseg get the pixel-weighted loss, and mmseg's ``SegDataPreProcessor`` becomes a `PixelPreprocessor`.
+
+    Raises:
+        ValueError: the network needs a package or an operation that is not there, or its parts do not fit.
+    """
+    # Segmentors of mmseg write into their config (``pretrained``), and several networks are built from one.
+    config = ConfigDict(deepcopy(dict(config)))
+    preprocessor = config.get('data_preprocessor')
+    if isinstance(preprocessor, dict) and preprocessor.get('type') == 'SegDataPreProcessor':
+        preprocessor.type = 'PixelPreprocessor'
+    try:
+        network = MODELS.build(config)
+    except (ImportError, AssertionError, AttributeError, IndexError, RuntimeError, TypeError) as error:
+        if isinstance(error, TypeError) and 'missing' not in str(error):
+            # An argument that a component does not take: `explain_type_error` names its key.
+            raise
+        raise ValueError(f'the network ({config.get("type")}) cannot be built: {type(error).__name__}: '
+                         f'{str(error) or "an assertion of its code"}') from error
+    weigh_heads(network)
+    return network
 
 
 def split_networks(weights: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
@@ -23,8 +53,8 @@ def split_networks(weights: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]
     return found
 
 
-def load_networks(networks: Mapping[str, nn.Module | None], weights: Mapping[str, Tensor],
-                  origin: str | Path) -> list[str]:
+def load_networks(networks: Mapping[str, nn.Module | None], weights: Mapping[str, Tensor], origin: str | Path,
+                  skip: Sequence[str] = ()) -> list[str]:
     """Fill an adapter's networks, each completely or not at all.
 
     A teacher that the file does not have starts as the file's student; an ImageNet network that it does not have stays
@@ -34,21 +64,38 @@ def load_networks(networks: Mapping[str, nn.Module | None], weights: Mapping[str
         networks: by name, None for one that the method does not have.
         weights: under a checkpoint's keys (``student.``, ``teacher.``, ``imagenet.``), or of one bare segmentor.
         origin: where they come from, for the message.
+        skip: modules or tensors of a network that keep their start weights, for instance ``decode_head.conv_seg``.
 
     Returns:
         Names of the networks that were filled from weights of their own.
 
     Raises:
-        ValueError: the file has no student, or weights do not fit their network.
+        ValueError: the file has no student, weights do not fit their network, or the student has nothing of the name
+            that is to be skipped.
     """
     found = split_networks(weights)
     if 'student' not in found:
         raise ValueError(f'{origin} holds no student (no key student.*): it has {", ".join(found)}')
+    student = networks['student'].state_dict()
+    unknown = [name for name in skip if not any(_belongs(key, [name]) for key in student)]
+    if unknown:
+        raise ValueError(f'load_from.skip names {", ".join(unknown)}, which the student does not have; it has for '
+                         f'example {", ".join(list(student)[-4:])}')
     for name, network in networks.items():
         own = found.get(name, found['student'] if name == 'teacher' else None)
         if network is not None and own is not None:
-            load_strictly(network, own, f'{name} of {origin}')
+            load_strictly(network, _skipping(network, own, skip), f'{name} of {origin}')
     return [name for name, network in networks.items() if network is not None and name in found]
+
+
+def _skipping(network: nn.Module, weights: Mapping[str, Tensor], skip: Sequence[str]) -> dict[str, Tensor]:
+    """The weights, with the network's own ones for what is skipped."""
+    taken = {key: value for key, value in weights.items() if not _belongs(key, skip)}
+    return {**taken, **{key: value for key, value in network.state_dict().items() if _belongs(key, skip)}}
+
+
+def _belongs(key: str, names: Sequence[str]) -> bool:
+    return any(key == name or key.startswith(f'{name}.') for name in names)
 
 
 def without_decoder(segmentor: nn.Module) -> nn.Module:

@@ -55,14 +55,15 @@ class Pass:
     auxiliary_labels: Tensor | None = None
     far: Clip | None = None
 
-    def data_samples(self) -> list[SegDataSample]:
-        """mmseg data samples of frame 0 with ``gt_sem_seg`` and ``gt_pixel_weight``, both (1, H, W), and
+    def data_samples(self, weighted: bool = True) -> list[SegDataSample]:
+        """mmseg data samples of frame 0 with ``gt_sem_seg`` and, if weighted, ``gt_pixel_weight``, both (1, H, W), and
         ``auxiliary_sem_seg`` (D, H, W) if there are such labels."""
         samples = []
         for index, (labels, weights) in enumerate(zip(self.clip.labels[:, :1], self.clip.weights[:, :1], strict=True)):
             sample = SegDataSample(metainfo=dict(img_shape=self.clip.size, ori_shape=self.clip.size))
             sample.gt_sem_seg = PixelData(data=labels)
-            sample.gt_pixel_weight = PixelData(data=weights)
+            if weighted:
+                sample.gt_pixel_weight = PixelData(data=weights)
             if self.auxiliary_labels is not None:
                 sample.auxiliary_sem_seg = PixelData(data=self.auxiliary_labels[index])
             samples.append(sample)

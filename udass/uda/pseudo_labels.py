@@ -4,10 +4,12 @@ Shapes: N batch, C classes, H, W pixels.
 """
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from udass.models.precision import at_least_float32
 from udass.models.ranks import share_over_ranks
 from udass.uda.clip import IGNORE, Clip
 
@@ -28,11 +30,19 @@ class PseudoLabel:
                     flow=flow)
 
 
+def two_class_logits(logits: Tensor) -> Tensor:
+    """Logits (N, 2, H, W) whose softmax is the sigmoid of logits (N, 1, H, W) of a binary head; others as they are.
+
+    Softmax of (0, z) gives the second class 1 / (1 + exp(-z)).
+    """
+    return logits if logits.shape[1] != 1 else torch.cat([torch.zeros_like(logits), logits], dim=1)
+
+
 def pseudo_label(logits: Tensor, threshold: float, valid: Tensor | None = None, over_ranks: bool = True) -> PseudoLabel:
     """Argmax labels; every pixel weighs the share of pixels of the whole batch whose confidence reaches the threshold.
 
     Args:
-        logits: scores (N, C, H, W).
+        logits: (N, C, H, W), or (N, 1, H, W) of a binary head with sigmoid: class 1 where the logit is above 0.
         threshold: smallest confidence that counts into the share, in [0, 1] (reference: 0.968).
         valid: (N, H, W) or (N, 1, H, W) bool or float; pixels that are not trusted (image margins) get weight 0. They
             still count in the share, as in the reference.
@@ -42,11 +52,11 @@ def pseudo_label(logits: Tensor, threshold: float, valid: Tensor | None = None, 
     """
     # max(softmax) = 1 / sum(exp(logit - max)): no full softmax map is kept.
     # In mixed precision a half-precision sum would be coarser than the threshold.
-    logits = logits.float()
+    logits = two_class_logits(at_least_float32(logits))
     best, labels = logits.max(dim=1)
     confidence = (logits - best[:, None]).exp_().sum(dim=1).reciprocal_()
     confident = confidence >= threshold
-    share = share_over_ranks(confident) if over_ranks else confident.float().mean()
+    share = share_over_ranks(confident, logits.dtype) if over_ranks else confident.to(logits.dtype).mean()
     weights = share.expand_as(confidence)
     if valid is not None:
         weights = weights * valid.reshape(confidence.shape).to(weights.dtype)

@@ -14,6 +14,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from udass.flow.warping import flip_flow, resize_flow, warp
+from udass.models.precision import at_least_float32
 from udass.models.segmentors import FlowGuidedEncoderDecoder, Outputs
 from udass.models.segmentors.score_fusion import enlarge_scores
 from udass.uda.adapter import DomainAdapter
@@ -24,7 +25,7 @@ from udass.uda.inputs import flow_of, trusted_pixels, what_is_shown
 from udass.uda.mixing.long_tail import LongTail
 from udass.uda.passes import Kept, Pass
 from udass.uda.photometric import PhotometricChange
-from udass.uda.pseudo_labels import PseudoLabel
+from udass.uda.pseudo_labels import PseudoLabel, two_class_logits
 
 
 @MODELS.register_module()
@@ -59,7 +60,7 @@ class CrossFramePseudoLabels:
             flow: (N, 2, H, W) from the frame to that other one.
             valid: (N, 1, H, W) bool.
         """
-        shares = logits.float().softmax(dim=1)
+        shares = two_class_logits(at_least_float32(logits)).softmax(dim=1)
         confidence, labels = (shares if flow is None else warp(shares, flow)).max(dim=1)
         weights = torch.ones_like(confidence)
         if valid is not None:
@@ -138,11 +139,11 @@ class CentroidAlignment:
         """(C, C), of scores (N, C, h, w) and labels (N, H, W): of cells that are classified rightly."""
         size = tuple(scores.shape[2:])
         labels = F.interpolate(labels[:, None].float(), size=size, mode='nearest')[:, 0].long()
-        return class_centroids(scores.detach().float(), labels, over_ranks=self.over_ranks)
+        return class_centroids(at_least_float32(scores.detach()), labels, over_ranks=self.over_ranks)
 
     def loss(self, source: Tensor, scores: list[Tensor]) -> Tensor:
         """The weighted distance of the target's scores (N, C, h, w), for each interval, to source means (C, C)."""
-        means = [class_centroids(values.float(), over_ranks=self.over_ranks) for values in scores]
+        means = [class_centroids(at_least_float32(values), over_ranks=self.over_ranks) for values in scores]
         target = torch.stack(means).mean(dim=0)
         return self.weight * maximum_mean_discrepancy(source, target)
 
@@ -238,7 +239,8 @@ class VideoAdapter(DomainAdapter):
         yield item
         if self.mixing is not None:
             shown, plain = (replace(clip, cell_labels=None) for clip in (shown, plain))
-            yield from self.mixed_passes(source, shown, long_tail, template=plain)
+            template = None if self.strong_augmentation is None else plain
+            yield from self.mixed_passes(source, shown, long_tail, template)
 
     def in_colours_of(self, source: Clip, target: Clip) -> Clip:
         """The source with each channel's distribution of values as in frame t of the target clip beside it."""

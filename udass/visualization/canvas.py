@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from udass.writing import write_image
+
 INK = (30, 30, 30)
 PAPER = (255, 255, 255)
 IGNORED = (0, 0, 0)
@@ -124,6 +126,4 @@ def save_picture(path: Path, picture: np.ndarray) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), picture[..., ::-1]):
-        raise OSError(f'cannot write the picture {path}')
+    write_image(path, picture[..., ::-1])

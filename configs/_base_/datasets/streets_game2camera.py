@@ -2,28 +2,29 @@
 # `make data` or tools/make_streets.py writes them.
 data_root = 'data/streets'
 # Two thirds of the written 384x192: what two CPU cores train in minutes. Testing is at the full size of the labels.
+# Pictures of other proportions, as of one's own target, keep theirs and cover this size, so that the crop fits.
 scale = (256, 128)
 crop_size = (128, 192)
 
 source_pipeline = [
     dict(type='LoadImage'),
     dict(type='LoadLabels'),
-    dict(type='Resize', scale=scale),
+    dict(type='ResizeToCover', scale=scale),
     dict(type='RareClassCrop', crop_size=crop_size, cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackUDAInputs'),
 ]
 target_pipeline = [
     dict(type='LoadImage'),
-    dict(type='Resize', scale=scale),
+    dict(type='ResizeToCover', scale=scale),
     dict(type='RareClassCrop', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackUDAInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImage'),
-    dict(type='Resize', scale=scale),
-    # After Resize: predictions are compared at the size of the written labels.
+    dict(type='ResizeToCover', scale=scale),
+    # After the resize: predictions are compared at the size of the written labels.
     dict(type='LoadLabels'),
     dict(type='PackUDAInputs'),
 ]

@@ -13,7 +13,7 @@ source_pipeline = [
     dict(type='LoadClipLabels'),
     # At the size of the files, before anything is resized or cut off.
     dict(type='LoadFlow', cache=flow_cache),
-    dict(type='ClipResize', scale=scale),
+    dict(type='ResizeToCover', scale=scale),
     dict(type='ClipCrop', crop_size=crop_size, cat_max_ratio=0.75),
     dict(type='ClipFlip', prob=0.5),
     dict(type='PackClip'),
@@ -21,7 +21,7 @@ source_pipeline = [
 target_pipeline = [
     dict(type='LoadClip'),
     dict(type='LoadFlow', cache=flow_cache),
-    dict(type='ClipResize', scale=scale),
+    dict(type='ResizeToCover', scale=scale),
     dict(type='ClipCrop', crop_size=crop_size),
     dict(type='ClipFlip', prob=0.5),
     dict(type='PackClip'),
@@ -29,8 +29,8 @@ target_pipeline = [
 test_pipeline = [
     dict(type='LoadClip'),
     dict(type='LoadFlow', cache=flow_cache),
-    dict(type='ClipResize', scale=scale),
-    # After ClipResize: predictions are compared at the size of the written labels.
+    dict(type='ResizeToCover', scale=scale),
+    # After the resize: predictions are compared at the size of the written labels.
     dict(type='LoadClipLabels'),
     dict(type='PackClip'),
 ]

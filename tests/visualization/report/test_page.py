@@ -12,7 +12,8 @@ import pytest
 
 from tests.visualization.report.runs import losses, write_log, write_two_runs
 from tools import report as report_tool
-from udass.visualization.report import read_methods, render_report
+from udass.visualization.report import Run, read_methods, render_report
+from udass.visualization.report.pictures import prediction_file
 
 PROJECT = Path(__file__).parents[3]
 SECTIONS = ['summary', 'curves', 'classes', 'confusion', 'examples', 'panels', 'config', 'environment']
@@ -168,3 +169,18 @@ def test_an_installed_package_has_the_templates(tmp_path):
                    capture_output=True)
     templates = tmp_path / 'built' / 'udass' / 'visualization' / 'report' / 'templates'
     assert {path.name for path in templates.iterdir()} == {'page.html', 'style.css'}
+
+
+def test_the_picture_is_that_of_its_image(tmp_path):
+    images = [tmp_path / 'images' / part / '000.png' for part in ('day', 'night')]
+    (tmp_path / 'run').mkdir()
+    items = [dict(image=str(image), mIoU=1.0, IoU=[1.0], prediction=f'{image.parent.name}/000.png')
+             for image in images]
+    run = Run(folder=tmp_path, details=dict(images=items), predictions=tmp_path / 'predictions')
+    assert [prediction_file(run, str(image)) for image in images] == ['day/000.png', 'night/000.png']
+    # As tests wrote them before, by the name alone.
+    for item in items:
+        del item['prediction']
+    with pytest.raises(ValueError, match='several test images have the name 000'):
+        prediction_file(run, str(images[0]))
+    assert prediction_file(Run(folder=tmp_path, details=dict(images=items[:1])), str(images[0])) == '000.png'

@@ -63,6 +63,10 @@ def test_curves_of_seeds_are_averaged_where_all_have_values():
     assert (steps.tolist(), mean.tolist()) == ([1, 2], [2.0, 2.0])
     assert deviation == pytest.approx([math.sqrt(2), 0.0])
     assert mean_over_seeds([{5: 1.0}])[2] is None
+    # A loss that one of the seeds does not have at first, and no seed has at the end.
+    steps, mean, deviation = mean_over_seeds([{1: 1.0, 2: 2.0, 3: None}, {1: None, 2: 4.0, 3: None}])
+    assert steps.tolist() == [1, 2] and mean.tolist() == [1.0, 3.0]
+    assert deviation[1] == 2**0.5 and math.isnan(deviation[0])
     assert len(mean_over_seeds([{}])[0]) == 0
 
 

@@ -5,6 +5,7 @@ from .cropping import RareClassCrop
 from .loading import LoadImage, LoadLabels
 from .margins import PseudoMargins
 from .packing import META_KEYS, PackClip, PackUDAInputs
+from .resizing import ResizeToCover
 
 __all__ = ['META_KEYS', 'ClipCrop', 'ClipFlip', 'ClipResize', 'CutBottomRows', 'LoadClip', 'LoadClipLabels', 'LoadFlow',
-           'LoadImage', 'LoadLabels', 'PackClip', 'PackUDAInputs', 'PseudoMargins', 'RareClassCrop']
+           'LoadImage', 'LoadLabels', 'PackClip', 'PackUDAInputs', 'PseudoMargins', 'RareClassCrop', 'ResizeToCover']

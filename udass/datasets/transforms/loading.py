@@ -2,6 +2,8 @@
 
 Shapes: an image is (H, W, 3) uint8 BGR, a label (H, W) with train ids 0..C-1 and 255 = ignore.
 """
+import os
+import warnings
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from io import BytesIO
@@ -11,6 +13,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from udass.checksums import is_damaged_png
 from udass.errors import DamagedFileError
@@ -20,7 +23,17 @@ from .video import read_video_frame, split_frame_path
 
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
 _REPLACE = 'The file is damaged: copy or download it again, or remove it (and its label) from the data set'
+_WHOLE_NUMBERS = 'an image holds integers of 8 or 16 bits. Convert the images to 8 bits'
 _NOT_LISTED = -1
+# Larger images are refused before they are decoded: a few bytes of file can stand for gigabytes of pixels.
+MAX_PIXELS = int(os.environ.get('UDASS_MAX_PIXELS', str(2**28)))
+# Pillow has a limit of its own, at twice this number.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+# Of sensors whose values are stored in files of 16 bits, where they fill the lower bits.
+_BIT_DEPTHS = (10, 12, 14, 16)
+_TIFF_STARTS = (b'II*\0', b'MM\0*')
+_TIFF_BITS, _TIFF_CHANNELS, _TIFF_KIND = 258, 277, 339
+_ORIENTATION = 274
 
 
 def _read_bytes(path: str) -> bytes:
@@ -53,27 +66,135 @@ def _is_cut_jpeg(content: bytes) -> bool:
     return content.rfind(_JPEG_END) < content.rfind(_JPEG_SCAN)
 
 
-def read_image(path: str, upright: bool = False) -> np.ndarray:
+def read_image(path: str, upright: bool = False, bit_depth: int | None = None) -> np.ndarray:
     """Read an image file as (H, W, 3) uint8 BGR. An orientation tag is ignored, as labels carry none.
+
+    Files have 8 or 16 bits and 1, 3 or 4 channels (alpha is dropped). Values of 16-bit files are scaled to 0..255.
 
     Args:
         path: an image file, or a frame of a video file as ``frame_path`` names it.
         upright: turn the picture as its orientation tag says.
+        bit_depth: bits that the values of 16-bit files have, such as 12 for many industrial cameras. None = the
+            smallest of 10, 12, 14 and 16 that holds the largest value of the file, with a warning if it is not 16: a
+            dark image may then be scaled otherwise than the rest.
 
     Raises:
         FileNotFoundError: there is no such file.
-        DamagedFileError: it is no image, or a truncated one.
+        DamagedFileError: it is no image, or a truncated one, or larger than ``UDASS_MAX_PIXELS``.
+        ValueError: it has more than 4 channels, floating-point values, or values of more than ``bit_depth`` bits.
     """
     frame = split_frame_path(path)
     if frame is not None:
         return read_video_frame(*frame)
     content = _read_bytes(path)
-    flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = None if _is_cut_jpeg(content) else cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    # The file's own depth: OpenCV would cut 16 bits to 8, and does not read floating point as 8 bits at all.
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
+    image = None if _is_cut_jpeg(content) else _decode(path, content, flags)
     if image is None:
+        _raise_if_not_whole_numbers(path, content)
         raise DamagedFileError(f'{path} ({len(content)} bytes) cannot be decoded: it is truncated or no image. '
                                f'{_REPLACE}')
+    if image.dtype == np.uint16:
+        return _to_eight_bits(path, image, bit_depth)
+    if image.dtype != np.uint8:
+        raise ValueError(f'{path} holds {image.dtype} values; {_WHOLE_NUMBERS}')
     return image
+
+
+def _decode(path: str, content: bytes, flags: int) -> np.ndarray | None:
+    """What OpenCV makes of the content of an image file; None if nothing."""
+    _check_header(path, content)
+    try:
+        return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error as error:
+        raise DamagedFileError(f'{path} ({len(content)} bytes) cannot be decoded: {error.err}. {_REPLACE}') from error
+
+
+def _check_header(path: str, content: bytes) -> None:
+    """Refuse by what the head of a file says, which costs little, what must not or cannot be decoded.
+
+    Raises:
+        DamagedFileError: the file says that it has more pixels than ``UDASS_MAX_PIXELS``.
+        ValueError: a TIFF of more than 4 channels, for example of a satellite.
+    """
+    tags = _tiff_tags(content)
+    channels = max(int(tags.get(_TIFF_CHANNELS, 1)), np.size(tags.get(_TIFF_BITS, 8)))
+    if channels > 4:
+        raise ValueError(f'{path} has {channels} channels; an image has 1, 3 or 4. Write the three channels that the '
+                         'network is to see to files of their own')
+    try:
+        with Image.open(BytesIO(content)) as file:
+            width, height = file.size
+    except Image.DecompressionBombError:
+        raise DamagedFileError(f'{path} says that it has more than {2 * MAX_PIXELS} pixels. {_explain_limit()}') \
+            from None
+    except Exception:
+        # Not a file that Pillow knows; the decoder will say what is wrong with it, if anything is.
+        return
+    if width * height > MAX_PIXELS:
+        raise DamagedFileError(f'{path} says that it is {width}x{height} pixels large. {_explain_limit()}')
+
+
+def _explain_limit() -> str:
+    return (f'Images of up to {MAX_PIXELS} pixels are decoded; if it is right, raise the limit with the environment '
+            'variable UDASS_MAX_PIXELS')
+
+
+def _tiff_tags(content: bytes) -> dict[int, int | tuple[int, ...]]:
+    """Tags of a TIFF file; empty for any other file, or one whose head cannot be read."""
+    if not content.startswith(_TIFF_STARTS):
+        return {}
+    try:
+        tags = ImageFileDirectory_v2(content[:8])
+        file = BytesIO(content)
+        file.seek(tags.next)
+        tags.load(file)
+        return dict(tags)
+    except Exception:
+        # Damaged in one of many ways; the decoder will say so.
+        return {}
+
+
+def _raise_if_not_whole_numbers(path: str, content: bytes) -> None:
+    """The error for a TIFF image that OpenCV does not decode because of its kind of values."""
+    tags = _tiff_tags(content)
+    kinds, bits = (np.atleast_1d(tags.get(tag, default)) for tag, default in ((_TIFF_KIND, 1), (_TIFF_BITS, 8)))
+    if (kinds != 1).any() or (bits > 16).any():
+        raise ValueError(f'{path} holds floating-point values, signed values or values of more than 16 bits; '
+                         f'{_WHOLE_NUMBERS}')
+
+
+def _to_eight_bits(path: str, image: np.ndarray, bit_depth: int | None) -> np.ndarray:
+    """Values of a 16-bit image, of which ``bit_depth`` bits are used, scaled to 0..255; see ``read_image``."""
+    largest = int(image.max())
+    if bit_depth is None:
+        bit_depth = next(bits for bits in _BIT_DEPTHS if largest < 2**bits)
+        if bit_depth < 16 and largest > 0:
+            _warn_of_depth(os.path.dirname(path), bit_depth)
+    elif largest >= 2**bit_depth:
+        raise ValueError(f'{path} has values up to {largest}, which are more than {bit_depth} bits: correct bit_depth '
+                         'of LoadImage')
+    return cv2.convertScaleAbs(image, alpha=255 / (2**bit_depth - 1))
+
+
+@lru_cache(maxsize=256)
+def _warn_of_depth(folder: str, bit_depth: int) -> None:
+    """Once per folder and depth."""
+    warnings.warn(f'{folder} holds 16-bit images whose largest value has {bit_depth} bits; they are read as images of '
+                  f'{bit_depth} bits. Give LoadImage bit_depth={bit_depth} (or the number of the camera) to scale all '
+                  'images alike', stacklevel=4)
+
+
+def is_turned(path: str) -> bool:
+    """Whether a readable image file has an orientation tag by which viewers turn it, and training does not."""
+    if split_frame_path(path) is not None:
+        return False
+    try:
+        with Image.open(BytesIO(_read_bytes(path))) as file:
+            return file.getexif().get(_ORIENTATION, 1) != 1
+    except Exception:
+        # A format or a tag that Pillow does not know turns nothing.
+        return False
 
 
 def read_label_ids(path: str, channel: int | None = None) -> np.ndarray:
@@ -88,18 +209,21 @@ def read_label_ids(path: str, channel: int | None = None) -> np.ndarray:
 
     Raises:
         FileNotFoundError: there is no such file.
-        DamagedFileError: it is unreadable or truncated.
+        DamagedFileError: it is unreadable or truncated, or larger than ``UDASS_MAX_PIXELS``.
         ValueError: it has other channels than expected.
     """
     content = _read_bytes(path)
     if channel is not None:
         return _read_label_channel(path, content, channel)
+    _check_header(path, content)
     # Not OpenCV: it turns palette indices into colours.
     try:
         with Image.open(BytesIO(content)) as file:
             ids = np.array(file)
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
-        raise DamagedFileError(f'{path} ({len(content)} bytes) cannot be decoded as a label: {error}. '
+    # Damaged files make Pillow's decoders fail in many ways (OSError, SyntaxError, zlib.error, struct.error, ...).
+    except Exception as error:
+        reason = 'it is no image' if isinstance(error, UnidentifiedImageError) else error
+        raise DamagedFileError(f'{path} ({len(content)} bytes) cannot be decoded as a label: {reason}. '
                                f'{_REPLACE}') from error
     if ids.ndim != 2:
         raise ValueError(f'{path} has shape {ids.shape}; a label has one channel. If it holds the ids in one channel, '
@@ -118,7 +242,7 @@ def read_filtered_ids(path: str, channel: int | None = None,
 
 def _read_label_channel(path: str, content: bytes, channel: int) -> np.ndarray:
     """One channel of a colour label. Not Pillow: it cuts 16-bit colour files to 8 bits."""
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    pixels = _decode(path, content, cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise DamagedFileError(f'{path} ({len(content)} bytes) cannot be decoded as a label. {_REPLACE}')
     if pixels.ndim != 3 or not 0 <= channel < 3:
@@ -130,10 +254,11 @@ def _read_label_channel(path: str, content: bytes, channel: int) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _lookup(table: tuple[tuple[int, int], ...]) -> np.ndarray:
-    """Array over raw ids: the train id, or ``_NOT_LISTED``. It covers 16 bits, so that any id of a file is inside."""
+    """Array over raw ids of up to 16 bits: the train id, or ``_NOT_LISTED``."""
     lookup = np.full(2**16, _NOT_LISTED, dtype=np.int16)
-    raw, new = np.array(table).T
-    lookup[raw] = new
+    for raw, new in table:
+        if raw < lookup.size:
+            lookup[raw] = new
     return lookup
 
 
@@ -181,7 +306,10 @@ def map_labels(ids: np.ndarray, table: Mapping[int, int], path: str) -> np.ndarr
     lookup = _lookup(entries)
     # Only 32-bit files can hold an id beyond the lookup table.
     if ids.dtype.itemsize > 2 and (ids.min() < 0 or largest >= lookup.size):
-        raise_unknown_ids(path, np.unique(ids), table)
+        found, places = np.unique(ids, return_inverse=True)
+        if any(raw not in table for raw in found.tolist()):
+            raise_unknown_ids(path, found, table)
+        return np.array([table[raw] for raw in found.tolist()], np.uint8)[places.reshape(ids.shape)]
     labels = lookup.take(ids)
     if labels.min() == _NOT_LISTED:
         raise_unknown_ids(path, np.unique(ids), table)
@@ -194,13 +322,22 @@ class LoadImage(BaseTransform):
 
     Adds ``img`` (H, W, 3) uint8 BGR (the data preprocessor makes it RGB), ``img_shape`` and ``ori_shape`` (H, W).
 
+    Args:
+        bit_depth: of 16-bit files, see ``read_image``.
+
     Raises:
         FileNotFoundError, ValueError: see ``read_image``.
     """
 
+    def __init__(self, bit_depth: int | None = None) -> None:
+        super().__init__()
+        if bit_depth is not None and not 8 <= bit_depth <= 16:
+            raise ValueError(f'LoadImage: bit_depth is 8 to 16, got {bit_depth}')
+        self.bit_depth = bit_depth
+
     def transform(self, results: dict) -> dict:
         """Add the image to the results."""
-        image = read_image(results['img_path'])
+        image = read_image(results['img_path'], bit_depth=self.bit_depth)
         results['img'] = image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
@@ -238,6 +375,9 @@ class LoadLabels(BaseTransform):
 
     def read(self, path: str, results: dict) -> np.ndarray:
         """Train ids (H, W) of a label file of this sample."""
+        if 'label_table' not in results:
+            raise ValueError(f'{path} belongs to a data set without a label table: LoadLabels reads those of this '
+                             'project, LoadAnnotations the others of MMSegmentation')
         ids = read_filtered_ids(path, results.get('label_channel'), results.get('label_filter'))
         labels = map_labels(ids, results['label_table'], path)
         height, width = results['ori_shape']

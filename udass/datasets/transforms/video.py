@@ -31,6 +31,17 @@ def split_frame_path(path: str) -> tuple[str, int] | None:
     return None if match is None else (match['video'], int(match['number']))
 
 
+def open_capture(path: str) -> cv2.VideoCapture:
+    """OpenCV's reader of a video file, of which the caller finds out whether it is open."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        # OpenCV takes names in UTF-8 only (and crashes on others): name the open file instead.
+        with open(path, 'rb') as file:
+            return cv2.VideoCapture(f'/dev/fd/{file.fileno()}')
+    return cv2.VideoCapture(path)
+
+
 class _Reader:
     """An open video file that knows which frame it would decode next. May be shared by threads, not by processes."""
 
@@ -40,7 +51,7 @@ class _Reader:
         self._open()
 
     def _open(self) -> None:
-        self._capture, self._next = cv2.VideoCapture(self.path), 0
+        self._capture, self._next = open_capture(self.path), 0
         if not self._capture.isOpened():
             raise ValueError(f'{self.path} cannot be opened as a video: it is damaged, or OpenCV lacks its codec. '
                              'Convert it, e.g. with `ffmpeg -i <file> <file>.mp4`, or extract its frames to a folder')

@@ -2,6 +2,7 @@
 
 Shapes: a stage's feature map is (N, C_i, H/r_i, W/r_i), r_i its reduction.
 """
+import difflib
 import re
 from pathlib import Path
 
@@ -30,7 +31,8 @@ class TimmBackbone(BaseModule):
 
     Raises:
         FileNotFoundError: the local file is missing.
-        ValueError: the file cannot be read, or a backbone key is missing in it or has another shape.
+        ValueError: timm has no such network, the file cannot be read, or a backbone key is missing in it or has another
+            shape.
         ConnectionError: the hub cannot be reached.
     """
 
@@ -44,6 +46,7 @@ class TimmBackbone(BaseModule):
         self.name = name
         self.checkpoint = checkpoint
         self.pretrained = pretrained
+        check_name(name)
         self.net = timm.create_model(name, features_only=True, pretrained=False, out_indices=out_indices,
                                      drop_path_rate=drop_path_rate)
         self.channels = self.net.feature_info.channels()
@@ -75,6 +78,15 @@ class TimmBackbone(BaseModule):
         unused = sorted(set(weights) - set(own) - set(plain.values()))
         self.net.load_state_dict({key: weights[key] for key in own})
         print_log(f'Loaded {len(own)} backbone tensors from {origin}; not used: {unused or "none"}', logger='current')
+
+
+def check_name(name: str) -> None:
+    """Raises ValueError if timm has no network of this name."""
+    # Names with a colon are looked up elsewhere, for instance on a hub.
+    if ':' not in name and not timm.is_model(name):
+        close = difflib.get_close_matches(name, timm.list_models(), n=3)
+        raise ValueError(f'timm {timm.__version__} has no network {name!r}'
+                         + (f'. Did you mean {" or ".join(close)}?' if close else '; see timm.list_models()'))
 
 
 def read_weights(path: str) -> dict[str, Tensor]:

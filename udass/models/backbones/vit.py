@@ -14,7 +14,7 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from udass.models.backbones.timm import fetch_weights
+from udass.models.backbones.timm import check_name, fetch_weights
 from udass.models.checkpoints import load_strictly, local_file, read_checkpoint, weights_of
 
 
@@ -36,7 +36,7 @@ class TimmViT(BaseModule):
 
     Raises:
         FileNotFoundError: the file is missing.
-        ValueError: it does not fill the network.
+        ValueError: timm has no such network, or the file does not fill it.
     """
 
     def __init__(self,
@@ -52,6 +52,7 @@ class TimmViT(BaseModule):
         self.stride = stride
         self.checkpoint = checkpoint
         self.pretrained = pretrained
+        check_name(name)
         self.net = timm.create_model(name, pretrained=False, num_classes=0, global_pool='', dynamic_img_size=True,
                                      drop_path_rate=drop_path_rate)
         self.patch_size = self.net.patch_embed.patch_size

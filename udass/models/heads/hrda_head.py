@@ -9,7 +9,7 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from udass.models.losses.pixel_weight import PixelWeightMixin
+from udass.models.losses.pixel_weight import PixelWeightMixin, weigh_heads
 from udass.models.windows import Box
 
 
@@ -25,9 +25,9 @@ class HRDAHead(BaseModule):
         fixed_attention: constant weight of the detail, in [0, 1], instead of a ``scale_attention``.
 
     Raises:
-        ValueError: the attention is given twice or not at all, the decoders differ in classes, or a number is outside
-            [0, 1].
-        TypeError: the decoder has no pixel-weighted loss.
+        ValueError: the attention is given twice or not at all, the decoders differ in classes or channels, or a
+            number is outside [0, 1].
+        TypeError: the decoder has a loss of its own.
 
     Source of the variants of the attention: Hoyer et al. 2022, table 7; options ``attention_classwise`` and
     ``fixed_attention`` of the published code.
@@ -48,9 +48,13 @@ class HRDAHead(BaseModule):
         self.head = MODELS.build(head)
         self.scale_attention = None if scale_attention is None else MODELS.build(scale_attention)
         self.fixed_attention = fixed_attention
+        weigh_heads(self)
         if not isinstance(self.head, PixelWeightMixin):
-            raise TypeError(f'the head of HRDAHead needs the loss of PixelWeightMixin; {type(self.head).__name__} does '
-                            'not have it: use DAFormerHead, DLV2Head or SegFormerMLPHead')
+            raise TypeError(f'{type(self.head).__name__} computes its loss by itself, which HRDAHead cannot do for two '
+                            'scales: use DAFormerHead, DLV2Head or SegFormerMLPHead')
+        if scale_attention is not None and self.scale_attention.out_channels not in (1, self.head.out_channels):
+            raise ValueError('the scale attention weighs every channel: its out_channels must be that of the head, '
+                             f'{self.head.out_channels}, or 1; got {self.scale_attention.out_channels}')
         if scale_attention is not None and self.scale_attention.num_classes not in (1, self.head.num_classes):
             raise ValueError('the scale attention weighs every class: its num_classes must be that of the head, '
                              f'{self.head.num_classes}, or 1 for one map that all classes share; got '

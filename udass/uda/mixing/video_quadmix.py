@@ -74,7 +74,16 @@ class VideoQuadMix(QuadMix):
 
     def forward(self, source: Clip, target: Clip, num_classes: int, iteration: int, generator: torch.Generator,
                 long_tail: LongTail | None = None, template: Clip | None = None) -> list[Pass]:
-        """As for images."""
+        """As for images.
+
+        Raises:
+            ValueError: the long-tail images are larger than the target, so that their objects might be cut off.
+        """
+        for clip in () if long_tail is None else (draw[0] for draw in long_tail.clips):
+            if any(side > limit for side, limit in zip(clip.size, target.size, strict=True)):
+                raise ValueError(f'the long-tail images have {clip.size} pixels (height, width), the mixtures only '
+                                 f'{target.size}: give train_cfg.long_tail a pipeline that crops them to this size '
+                                 'with ClipCrop, which looks for the drawn class')
         corners = self.draw_windows(len(source), source.size, target.size, generator)
         source = source.crop(corners, target.size)
         passes = super().forward(source, target, num_classes, iteration, generator, long_tail, template)

@@ -72,8 +72,7 @@ def draw_curve(methods: Sequence[Method], source: str, name: str, marker: str = 
         axes.patch.set_alpha(0)
         for number, method in enumerate(methods):
             steps, mean, deviation = mean_over_seeds([
-                {record['step']: record[name] for record in getattr(run, source) if record.get(name) is not None}
-                for run in method.runs])
+                {record['step']: record.get(name) for record in getattr(run, source)} for run in method.runs])
             if not len(steps):
                 continue
             colour, dash = _COLOURS[number % SERIES], _DASHES[number // SERIES % len(_DASHES)]
@@ -98,19 +97,24 @@ def _scale(axes: Axes, last: int) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: f'{value:g}')
 
 
-def mean_over_seeds(curves: Sequence[dict[int, float]]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def mean_over_seeds(curves: Sequence[dict[int, float | None]]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Steps that all curves have, the mean there, and the standard deviation (n - 1; None for one curve).
 
-    Curves without values do not count. Values that are not finite are left out of the mean.
+    Curves without values do not count. At a step where some curves have no value (None: this loss was not measured in
+    that interval), or one that is not finite, the others make the mean; steps without any value are left out.
     """
-    present = [curve for curve in curves if curve]
+    present = [curve for curve in curves if any(value is not None for value in curve.values())]
     if not present:
         return np.empty(0), np.empty(0), None
-    steps = sorted(set.intersection(*(set(curve) for curve in present)))
-    values = np.array([[curve[step] for step in steps] for curve in present], dtype=np.float64)
+    steps = np.array(sorted(set.intersection(*(set(curve) for curve in present))), dtype=int)
+    values = np.ma.masked_invalid(np.array([[curve[step] for step in steps] for curve in present], dtype=np.float64))
+    values = values.reshape(len(present), len(steps))
+    measured = values.count(axis=0) > 0
+    steps, values = steps[measured], values[:, measured]
+    mean = np.asarray(values.mean(axis=0))
     if len(present) == 1:
-        return np.array(steps), values[0], None
-    return np.array(steps), values.mean(axis=0), values.std(axis=0, ddof=1)
+        return steps, mean, None
+    return steps, mean, np.ma.filled(values.std(axis=0, ddof=1), np.nan)
 
 
 def draw_scatter(first: Sequence[float], second: Sequence[float], names: tuple[str, str]) -> str:

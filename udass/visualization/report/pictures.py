@@ -1,6 +1,7 @@
 """Pictures of the page: small, and inside it (data URIs)."""
 import base64
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +102,24 @@ def draw_example(choice: Choice, runs: Sequence[Run], names: Sequence[str], imag
     tiles = [Tile('image', photograph(images.image(choice.image), _TILE)),
              Tile('truth', label_picture(images.truth(choice.image), palette))]
     for run, name, score in zip(runs, names, choice.scores, strict=True):
-        with Image.open(run.predictions / f'{Path(choice.image).stem}.png') as file:
+        with Image.open(run.predictions / prediction_file(run, choice.image)) as file:
             labels = np.array(file)
         tiles.append(Tile(f'{name}: {score:.1f}', label_picture(labels, palette)))
-    return Example(Path(choice.image).name, choice, tiles)
+    # A page is UTF-8; names of files need not be.
+    return Example(os.fsencode(Path(choice.image).name).decode(errors='replace'), choice, tiles)
+
+
+def prediction_file(run: Run, image: str) -> str:
+    """Name of the prediction of an image below the folder of the run's predictions.
+
+    Raises:
+        ValueError: the test did not keep the names, and several images could have it.
+    """
+    item = next(item for item in run.details['images'] if item['image'] == image)
+    if 'prediction' in item:
+        return item['prediction']
+    stem = Path(image).stem
+    if sum(Path(item['image']).stem == stem for item in run.details['images']) > 1:
+        raise ValueError(f'several test images have the name {stem}, so that it is unknown whose prediction '
+                         f'{run.predictions / stem}.png is; test {run.folder} again')
+    return f'{stem}.png'

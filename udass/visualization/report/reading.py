@@ -156,7 +156,7 @@ def read_run(folder: Path) -> Run:
         details=_read_json(folder / 'test.details.json'),
         environment=read_environment(sorted(folder.glob('*/*.log'))),
         panels=sorted((folder / 'panels').glob('*.png')),
-        predictions=predictions if any(predictions.glob('*.png')) else None,
+        predictions=predictions if any(predictions.rglob('*.png')) else None,
         config_file=str(kept[0]) if kept else result.get('config', 'CONFIG'))
 
 

@@ -1,0 +1,30 @@
+"""Configs of this project for the functions of ``mmseg.apis``, which know bare segmentors only."""
+from copy import deepcopy
+
+from mmengine.config import Config
+
+_NAMES = {'LoadImage': 'LoadImageFromFile', 'PackUDAInputs': 'PackSegInputs'}
+_LABELS = ('LoadLabels', 'LoadAnnotations')
+
+
+def config_for_mmseg(config: Config) -> Config:
+    """What ``init_model`` and ``MMSegInferencer`` of mmseg take: the student alone, and a test pipeline without labels
+    under mmseg's names.
+
+    They load weights of a bare segmentor, which ``tools/convert_checkpoint.py CHECKPOINT OUT`` writes. `Segmenter`
+    needs neither, and gives the same class ids.
+
+    Args:
+        config: of an experiment of images, for instance ``load_config(FILE)``.
+
+    Raises:
+        ValueError: the config has no student or no test data.
+    """
+    if 'student' not in config.get('model', {}) or config.get('test_dataloader') is None:
+        raise ValueError('config_for_mmseg needs the config of an experiment, with model.student and test_dataloader')
+    config = deepcopy(config)
+    config.model = config.model.student
+    pipeline = [{**transform, 'type': _NAMES.get(transform['type'], transform['type'])}
+                for transform in config.test_dataloader.dataset.pipeline if transform['type'] not in _LABELS]
+    config.test_pipeline = config.test_dataloader.dataset.pipeline = pipeline
+    return config
