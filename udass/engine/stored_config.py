@@ -95,6 +95,7 @@ def inference_config(checkpoint: Mapping, path: str | Path) -> Config:
         for name in ('test_dataloader', 'val_dataloader'):
             dataset = (config.get(name) or {}).get('dataset')
             if dataset is not None:
+                dataset = first_dataset(dataset)
                 refuse_code(dataset.get('pipeline', []), registered_names(), f'{name}.dataset.pipeline')
                 # The data set itself is not built.
                 known = getattr(entries(DATASETS).get(dataset.get('type')), 'METAINFO', None) or {}
@@ -104,6 +105,13 @@ def inference_config(checkpoint: Mapping, path: str | Path) -> Config:
         # Also of what has not even the form of a config.
         raise ValueError(f'the config in {path}: {error}. {_own_modules(config)}{_GIVE_CONFIG}') from error
     return config
+
+
+def first_dataset(dataset: Mapping) -> Mapping:
+    """The config of the first data set inside a ``ConcatDataset`` or ``RepeatDataset``."""
+    while 'datasets' in dataset or 'dataset' in dataset:
+        dataset = dataset['datasets'][0] if 'datasets' in dataset else dataset['dataset']
+    return dataset
 
 
 def dataset_settings(settings: Mapping) -> dict:
