@@ -1,10 +1,12 @@
-"""Kills a training with kill -9 at random moments, resumes it each time, compares the end with an uninterrupted run.
+"""Kills a training, or one of its loader workers, with kill -9 at random moments, resumes it each time, and compares
+the end with an uninterrupted run.
 
     python tools/soak_resume.py --kills 20 --json soak.json
 
 Trains QuadMix with a tiny network on the built-in streets, on the CPU and with loader workers. Weights of student and
 teacher, templates, optimizer, schedules, counters and random states of the last checkpoint must be equal bit for bit,
-and every checkpoint that lies in the work dir after a kill must be whole. Ends with status 1 otherwise.
+every checkpoint that lies in the work dir after a kill must be whole, and a training whose worker was killed must end
+by itself. Ends with status 1 otherwise.
 """
 import argparse
 import json
@@ -37,6 +39,8 @@ CONFIG = Path(__file__).parents[1] / 'configs' / 'streets_quadmix.py'
 COMPARED = ('state_dict', 'optimizer', 'param_schedulers')
 COMPARED_META = ('iter', 'seed', 'random_states', 'skipped_iterations', 'damaged_files')
 _FORK = get_context('fork')
+# Seconds in which a training must end after it has lost a worker.
+_END = 120
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -143,6 +147,27 @@ class Session:
         self.process.join()
         return True
 
+    def kill_worker(self, moments: random.Random) -> bool:
+        """kill -9 of a loader worker; waits until the training has ended of it. False if it had ended before.
+
+        Raises:
+            ValueError: the training goes on or hangs, or did not say what happened.
+        """
+        children = Path(f'/proc/{self.process.pid}/task/{self.process.pid}/children')
+        workers = children.read_text().split() if self.process.is_alive() else []
+        if not workers:
+            return False
+        os.kill(int(moments.choice(workers)), signal.SIGKILL)
+        self.process.join(timeout=_END)
+        if self.process.is_alive():
+            self.kill()
+            raise ValueError(f'the training did not end within {_END} s after a worker was killed; see {self.log}')
+        if self.process.exitcode == 0:
+            return False
+        if 'a loader worker was killed' not in self.log.read_text():
+            raise ValueError(f'the training did not say that a worker was killed; see {self.log}')
+        return True
+
     def finish(self, bar: tqdm) -> None:
         """Waits for the end.
 
@@ -176,7 +201,7 @@ def train_killed(config: Config, args: argparse.Namespace, start: float, iterati
     """Trains with kills at random moments; returns what each of them hit.
 
     In turn a kill hits a random moment of an iteration, of a start (resuming included), and of the writing of a
-    checkpoint. The iterations are drawn over the whole training.
+    checkpoint; the fourth hits a loader worker alone. The iterations are drawn over the whole training.
 
     Args:
         start, iteration: seconds that they take.
@@ -187,14 +212,15 @@ def train_killed(config: Config, args: argparse.Namespace, start: float, iterati
     with tqdm(total=args.iterations, desc='killed', unit='iteration') as bar:
         for number, target in enumerate(targets):
             session = Session(config, number)
-            aim = ('iteration', 'start', 'writing')[number % 3]
+            aim = ('iteration', 'start', 'writing', 'worker')[number % (4 if args.workers else 3)]
             if aim != 'start':
-                session.wait(target, bar)
+                # Workers are there from the first iteration on.
+                session.wait(max(target, 1), bar)
             if aim == 'writing':
                 session.wait_for_writing(work_dir)
-            time.sleep(moments.uniform(0, {'iteration': iteration, 'start': start, 'writing': 0.02}[aim]))
+            time.sleep(moments.uniform(0, {'start': start, 'writing': 0.02}.get(aim, iteration)))
             reached = session.iteration
-            if not session.kill():
+            if not (session.kill_worker(moments) if aim == 'worker' else session.kill()):
                 session.finish(bar)
                 raise ValueError(f'the training ended before kill {number + 1}: choose more --iterations')
             kills.append({'aim': aim, 'after_iteration': None if reached < 0 else reached, **inspect(work_dir)})
@@ -288,8 +314,9 @@ def report(args: argparse.Namespace) -> None:
     kills = result['kills']
     early, writing = (sum(hits) for hits in ([kill['after_iteration'] is None for kill in kills],
                                              [kill['while_writing'] for kill in kills]))
+    workers = sum(kill['aim'] == 'worker' for kill in kills)
     print(f'{len(kills)} kills in {result["seconds"]} s: {early} before the first iteration after a start, {writing} '
-          'while a checkpoint was written.')
+          f'while a checkpoint was written, {workers} of a loader worker alone.')
     print(f'Unreadable checkpoints: {len(result["unreadable"])}.')
     print(f'Compared with the uninterrupted run: {result["tensors"]} tensors and all counters, '
           f'{len(result["differences"])} differences.')

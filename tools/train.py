@@ -2,7 +2,8 @@
 
     python tools/train.py configs/streets_quadmix.py
 
-Ctrl-C saves a checkpoint; the same command with --resume goes on from there. On several GPUs: tools/dist_train.sh.
+Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 save a checkpoint; the same command with --resume goes on from there. On several
+GPUs: tools/dist_train.sh.
 """
 import argparse
 import os
@@ -16,6 +17,7 @@ from mmseg.registry import RUNNERS
 from udass.engine.checkpoint import has_checkpoint
 from udass.engine.command import run_command
 from udass.engine.config import explain_type_error, load_config
+from udass.engine.interrupt import SIGNALS
 from udass.engine.processes import processes_ended
 
 
@@ -107,7 +109,7 @@ def train(args: argparse.Namespace) -> None:
         runner = RUNNERS.build(config)
         runner.train()
     except SystemExit as stop:
-        if stop.code in (130, 143):
+        if stop.code in [128 + number for number in SIGNALS]:
             # Set by torchrun.
             local = int(os.environ.get('LOCAL_WORLD_SIZE', runner.world_size))
             runner.logger.info(f'Resume with: {resume_command(sys.argv[1:], runner.world_size, local)}')

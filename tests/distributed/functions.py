@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from udass.engine.hooks import _read_means
-from udass.engine.processes import HostExchange
+from udass.engine.processes import HostExchange, check_same
 from udass.engine.rank_state import joined_statistics, rank_state, with_rank_state
 from udass.models.ranks import average_over_ranks_, mean_over_ranks, share_over_ranks, sum_over_ranks
 from udass.uda import EMA
@@ -56,6 +56,15 @@ def statistics(rank: int, ranks: int) -> dict:
             'of_another_number': with_rank_state(saved, states, rank, ranks + 1)['0.running_mean'][0].item()}
 
 
+def refusal(exchange: HostExchange, values: dict) -> str:
+    """What a process is told whose values are not those of all."""
+    try:
+        check_same(exchange, values)
+    except ValueError as error:
+        return str(error)
+    return ''
+
+
 def rank_functions(rank: int, ranks: int) -> dict:
     """Results of one process."""
     averaged = [torch.full((2, 2), float(rank)), torch.full((3,), 10.0 * rank)]
@@ -65,6 +74,8 @@ def rank_functions(rank: int, ranks: int) -> dict:
             'nothing': mean_over_ranks(torch.zeros(()), torch.tensor(0)).item(),
             'share': share_over_ranks(VALUES[rank] > 3, torch.float32).item(),
             'averaged': averaged, 'any': [exchange.any(rank == 1), exchange.any(False)],
-            'gathered': exchange.gather(f'rank {rank}'),
+            'gathered': exchange.gather(f'rank {rank}'), 'everywhere': exchange.gather_everywhere(rank),
+            'same': refusal(exchange, {'a': 1, 'b': 2}),
+            'refused': refusal(exchange, {'a': 1, 'b': 10 + rank} | ({'c': 3} if rank else {})),
             'log': _read_means({'loss': [torch.tensor(1.0 + rank), torch.tensor(3.0 + rank)], 'host': [2.0, 4.0]}),
             'statistics': statistics(rank, ranks)}

@@ -5,12 +5,21 @@ import signal
 from mmengine.config import Config
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
-from mmseg.registry import HOOKS
+from mmseg.registry import DATASETS, HOOKS
 
-from tests.engine.toys import toy_config
+from tests.engine.toys import ToyDataset, toy_config
 from tests.uda.small import SEGMENTOR, TEACHER
 
 PIXELS = 64
+
+
+@DATASETS.register_module()
+class OneLess(ToyDataset):
+    """A data set whose folder on the machine of process 1 lacks a file."""
+
+    def load_data_list(self) -> list[dict]:
+        found = super().load_data_list()
+        return found[:-1] if get_rank() == 1 else found
 
 
 @HOOKS.register_module()

@@ -1,6 +1,7 @@
 """Runs of two processes through the tools: killed and resumed, tested, continued on one."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -102,9 +103,37 @@ def test_checkpoints_of_one_and_two_processes_are_interchangeable(small, tmp_pat
     assert one['optimizer']['param_groups'][0]['params'] == two['optimizer']['param_groups'][0]['params']
     assert one['meta']['rank_states'] == [{}] and one['state_dict']['ema._extra_state']['steps'] == 8
     log = call('tools/dist_train.sh', tmp_path / 'small.py', 2, '--work-dir', double, '--resume', single / 'iter_8.pth',
-               '--cfg-options', 'train_cfg.max_iters=10')
+               '--cfg-options', 'train_cfg.max_iters=10', 'param_scheduler.0.end=10')
     assert 'was written by 1 processes, this run has 2' in log
     assert read_checkpoint(double / 'iter_10.pth')['state_dict']['_extra_state']['iteration'] == 10
+
+
+@pytest.mark.slow
+def test_processes_with_other_settings_or_data_are_refused(small, tmp_path):
+    config = small_config(small / 'data', tmp_path / 'run')
+    config.train_dataloader.target.dataset.type = 'OneLess'
+    config.dump(tmp_path / 'data.py')
+    log = call('tools/dist_train.sh', tmp_path / 'data.py', 2, status=1)
+    assert 'the data of target is 7 samples' in log and 'in process 0 and 6 samples' in log
+    text = (small / 'small.py').read_text()
+    (tmp_path / 'rate.py').write_text(f"import os\n{text}\nwork_dir = '{tmp_path}/rate'\n"
+                                      "optim_wrapper['optimizer']['lr'] = 0.01 * (1 + int(os.environ['RANK']))\n")
+    log = call('tools/dist_train.sh', tmp_path / 'rate.py', 2, status=1)
+    assert 'optim_wrapper.optimizer.lr is 0.01 in process 0 and 0.02 in process 1' in log
+    assert not list(tmp_path.glob('*/*.pth'))
+
+
+@pytest.mark.slow
+def test_all_processes_resume_what_the_main_one_finds(small, tmp_path):
+    """The work dir of another machine may be empty, or another folder."""
+    text = (small / 'small.py').read_text()
+    (tmp_path / 'apart.py').write_text(f"import os\n{text}\nwork_dir = '{tmp_path}/run' + os.environ['RANK']\n"
+                                       "train_cfg['max_iters'] = param_scheduler[0]['end'] = 8\n")
+    shutil.copytree(small / 'whole', tmp_path / 'run0')
+    log = call('tools/dist_train.sh', tmp_path / 'apart.py', 2, '--resume')
+    assert f"Loaded {tmp_path / 'run0' / 'iter_6.pth'}" in log
+    assert read_checkpoint(tmp_path / 'run0' / 'iter_8.pth')['state_dict']['_extra_state']['iteration'] == 8
+    assert not list((tmp_path / 'run1').glob('*.pth'))
 
 
 @pytest.mark.slow

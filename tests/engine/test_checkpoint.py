@@ -227,7 +227,7 @@ def test_a_write_that_the_system_cuts_short_keeps_the_old_checkpoint(toy_root, t
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
     config = toy_config(toy_root, tmp_path / 'run', max_iters=2)
     train(config, **{'model.width': 64})
-    config.train_cfg.max_iters = 6
+    config.train_cfg.max_iters = config.param_scheduler[0].end = 6
     config.default_hooks.checkpoint.max_keep_ckpts = 1
     config.dump(tmp_path / 'config.py')
     done = subprocess.run([sys.executable, '-c', LIMITED, str(tmp_path / 'config.py')], capture_output=True, text=True,

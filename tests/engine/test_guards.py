@@ -13,7 +13,7 @@ from tests.engine.toys import build_runner, same_weights, toy_config, train
 from tests.uda.small import METHODS, build, domains
 from tests.uda.test_no_waiting import WatchReads
 from udass.engine.checkpoint import latest_checkpoint
-from udass.engine.guards import DamagedFileHook, FiniteLossHook, zero_unless_finite
+from udass.engine.guards import DamagedFileHook, FiniteLossHook, not_finite, zero_unless_finite
 from udass.models.checkpoints import read_checkpoint
 from udass.models.ranks import running_statistics
 
@@ -87,10 +87,74 @@ def test_an_iteration_that_is_left_out_counts_as_one_without_gradient(toy_root, 
     assert '(1 such iterations so far, 1 allowed)' in runner.warnings[0]
 
 
-def test_without_the_guard_the_weights_are_lost(toy_root, tmp_path):
+def test_without_the_guard_the_weights_are_lost_but_not_the_checkpoint_before(toy_root, tmp_path):
     runner = poison(build_runner(toy_config(toy_root, tmp_path)), {3})
-    runner.train()
+    with pytest.raises(FloatingPointError, match=r'12 parts of the state are not finite after iteration 4: '
+                                                 r'student.0.weight, .*exp_avg of student.0.weight. It is not saved'):
+        runner.train()
     assert not finite(runner.model)
+    assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_2.pth']
+    assert latest_checkpoint(tmp_path) == tmp_path / 'iter_2.pth'
+
+
+@pytest.mark.parametrize('spoil, named', [
+    (lambda adapter, optimizer: adapter.teacher.decode_head.conv_seg.weight.data[0, 0].fill_(float('nan')),
+     'teacher.decode_head.conv_seg.weight'),
+    (lambda adapter, optimizer: adapter.student.decode_head.conv_seg.bias.data[0].fill_(float('inf')),
+     'student.decode_head.conv_seg.bias'),
+    (lambda adapter, optimizer: running_statistics(adapter)[1][0].fill_(float('inf')), 'statistics of batch norm 1'),
+    (lambda adapter, optimizer: next(iter(optimizer.optimizer.state.values()))['momentum_buffer'].fill_(float('inf')),
+     'momentum_buffer of student.backbone')])
+def test_whatever_is_not_finite_in_the_state_is_named(spoil, named):
+    init_default_scope('mmseg')
+    model, optimizer = build(*METHODS['dacs'])
+    optimizer.optimizer.param_groups[0]['momentum'] = 0.9
+    model.train_step(domains(0), optimizer)
+    assert not_finite(model, optimizer) == []
+    with torch.no_grad():
+        spoil(model, optimizer)
+    found = not_finite(model, optimizer)
+    assert len(found) == 1 and found[0].startswith(named)
+
+
+def test_moments_that_overflow_by_finite_gradients_end_the_training(toy_root, tmp_path):
+    """Adam's squares: the weights stand still for ever, and every loss is finite."""
+    runner = build_runner(guarded(toy_config(toy_root, tmp_path)))
+    step = runner.model.train_step
+
+    def explode(data, optim_wrapper):
+        if runner.iter + 1 == 3:
+            runner.model.student[0].bias.register_hook(lambda gradient: torch.full_like(gradient, 1e25))
+        return step(data, optim_wrapper)
+
+    runner.model.train_step = explode
+    with pytest.raises(FloatingPointError, match='1 parts of the state are not finite after iteration 4: exp_avg_sq of '
+                                                 'student.0.bias'):
+        runner.train()
+    assert latest_checkpoint(tmp_path) == tmp_path / 'iter_2.pth'
+
+
+def test_weights_that_are_not_finite_are_not_loaded(toy_root, tmp_path):
+    train(toy_config(toy_root, tmp_path, max_iters=2))
+    path = tmp_path / 'iter_2.pth'
+    checkpoint = read_checkpoint(path)
+    checkpoint['state_dict']['student.3.bias'][0] = float('nan')
+    torch.save(checkpoint, path)
+    for changes in (dict(resume=True), dict(load_from=str(path), work_dir=str(tmp_path / 'new'))):
+        with pytest.raises(ValueError, match='iter_2.pth holds 1 weights that are not finite: student.3.bias'):
+            train(toy_config(toy_root, tmp_path, max_iters=4), **changes)
+
+
+def test_a_loss_scale_that_never_settles_ends_the_training(toy_root, tmp_path):
+    config = guarded(toy_config(toy_root, tmp_path, max_iters=60, val_begin=1000), interval=1)
+    config.optim_wrapper = dict(type='MixedPrecisionOptimWrapper', dtype='fp16', optimizer=dict(type='AdamW', lr=0.01))
+    config.default_hooks.checkpoint.interval = 100
+    runner = build_runner(config)
+    # The loss is finite, the gradients never are.
+    runner.model.student[0].weight.register_hook(lambda gradient: torch.full_like(gradient, float('inf')))
+    with pytest.raises(FloatingPointError, match=r'each of the last 50 iterations.*does not settle.*--amp bf16'):
+        runner.train()
+    assert latest_checkpoint(tmp_path) == tmp_path / 'iter_50.pth' and finite(runner.model)
 
 
 def test_more_than_allowed_saves_and_stops_and_can_be_resumed(toy_root, tmp_path):

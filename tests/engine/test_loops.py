@@ -2,6 +2,7 @@ import itertools
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,8 +10,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tests.engine.toys import build_runner, same_weights, toy_config, train
 from udass.engine.domain_loader import DomainLoader
-from udass.engine.interrupt import Interrupted
-from udass.engine.loops import UDATrainLoop, domain_configs
+from udass.engine.interrupt import Interrupted, InterruptGuard
+from udass.engine.loops import UDATrainLoop, check_same_start, domain_configs
 from udass.models.checkpoints import read_checkpoint
 
 LOADER = {'batch_size': 2, 'num_workers': 1, 'dataset': {'type': 'ToyDataset'}}
@@ -89,9 +90,9 @@ def test_a_model_that_needs_the_target_gets_it_or_says_so(toy_root, tmp_path):
 
 
 def test_a_schedule_of_another_length_is_reported(toy_root, tmp_path):
-    config = toy_config(toy_root, tmp_path, max_iters=2)
     # Much later is a horizon that is meant.
     for end, warned in ((2, False), (3, False), (4, True), (7, False)):
+        config = toy_config(toy_root, tmp_path / str(end), max_iters=2)
         config.param_scheduler = [dict(type='PolyLR', by_epoch=False, begin=0, end=end)]
         runner = build_runner(config)
         messages = []
@@ -152,8 +153,8 @@ def interrupt_at(runner, iteration, signum=signal.SIGINT):
     runner.model.train_step = interrupted_step
 
 
-@pytest.mark.parametrize('signum, status', [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize('num_workers', [0, 1])
+@pytest.mark.parametrize('signum, status, num_workers', [
+    (signal.SIGINT, 130, 0), (signal.SIGTERM, 143, 1), (signal.SIGHUP, 129, 1), (signal.SIGUSR1, 138, 0)])
 def test_an_interrupted_and_resumed_run_equals_the_uninterrupted_one(toy_root, tmp_path, signum, status, num_workers):
     whole = train(toy_config(toy_root, tmp_path / 'whole', max_iters=9))
     config = toy_config(toy_root, tmp_path / 'cut', max_iters=9, num_workers=num_workers)
@@ -208,6 +209,26 @@ def test_a_second_interrupt_aborts_at_once(toy_root, tmp_path):
     assert not list(tmp_path.glob('*.pth'))
 
 
+def test_what_processes_compare_at_the_start_depends_on_files_weights_and_iteration(toy_root, tmp_path):
+    runner = build_runner(toy_config(toy_root, tmp_path))
+    compared = []
+    exchange = SimpleNamespace(gather_everywhere=lambda value: [compared.append(value) or {}])
+    view = SimpleNamespace(distributed=True, model=runner.model, iter=4, train_dataloader=runner.train_dataloader,
+                           host_exchange=exchange)
+    check_same_start(view)
+    check_same_start(view)
+    runner.model.student[0].weight.data[0, 0, 0, 0] += 1e-6
+    check_same_start(view)
+    dataset = view.train_dataloader.loaders['target'].dataset.dataset
+    dataset.get_data_info = lambda index: {'img_path': 'other.png'}
+    check_same_start(view)
+    first, again, weights, files = compared
+    assert first == again and first['the start'].startswith('iteration 4, weights ')
+    assert 'the data of source' in first and first['the data of target'].startswith('8 samples')
+    assert {key for key in first if first[key] != weights[key]} == {'the start'}
+    assert {key for key in first if weights[key] != files[key]} == {'the data of target'}
+
+
 def test_validation_does_not_touch_the_random_state(toy_root, tmp_path):
     often = train(toy_config(toy_root, tmp_path / 'a', max_iters=4), **{'train_cfg.val_interval': 1})
     never = train(toy_config(toy_root, tmp_path / 'b', max_iters=4), **{'train_cfg.val_begin': 100})
@@ -217,16 +238,17 @@ def test_validation_does_not_touch_the_random_state(toy_root, tmp_path):
 def test_dead_workers_count_as_interrupt_only_after_a_signal(toy_root, tmp_path):
     loop = build_runner(toy_config(toy_root, tmp_path)).train_loop
 
-    class Guard:
-        signum = None
+    guard = InterruptGuard()
 
     def dead():
         raise RuntimeError('DataLoader worker exited unexpectedly')
         yield
 
     loop.dataloader_iterator = dead()
-    with pytest.raises(RuntimeError, match='worker exited'):
-        loop._next_batch(Guard())
-    Guard.signum, loop.dataloader_iterator = signal.SIGTERM, dead()
-    with pytest.raises(Interrupted):
-        loop._next_batch(Guard())
+    with pytest.raises(ChildProcessError, match='a loader worker was killed from outside'):
+        loop._next_batch(guard)
+    loop.dataloader_iterator = dead()
+    with guard:
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Interrupted):
+            loop._next_batch(guard)

@@ -173,7 +173,7 @@ CASES = {
     'checkpoint: all damaged': (cut_resume, ['nothing in', 'iter_4.pth is damaged', 'iter_2.pth is damaged']),
     'checkpoint: other seed': (other_seed, ['seed 0', 'seed 7', '--seed 0']),
     'checkpoint: other network': (other_network, ['iter_4.pth does not fit', '(4, 3, 3, 3) instead of (9, 3, 3, 3)']),
-    'checkpoint: nothing to resume in it': (weights_only_resume, ['weights.pth', 'does not fit']),
+    'checkpoint: nothing to resume in it': (weights_only_resume, ['weights.pth', 'holds no training state']),
     # Start weights.
     'weights: missing backbone file': (lambda at: built_backbone('gone.pth'), ['gone.pth do not exist', 'checkpoint']),
     'weights: half a backbone': (half_a_backbone, ['a.pth does not fill the backbone', 'missing']),

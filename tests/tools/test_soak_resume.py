@@ -44,10 +44,11 @@ def test_arguments_out_of_range_are_refused():
 
 
 @pytest.mark.slow
-def test_two_kills_leave_no_trace(streets, tmp_path, capsys):
+def test_kills_of_the_training_and_of_a_worker_leave_no_trace(streets, tmp_path, capsys):
     soak_resume.report(soak_resume.parse_args([
-        '--kills', '2', '--iterations', '7', '--interval', '1', '--data-root', str(streets), '--work-dir',
+        '--kills', '4', '--iterations', '9', '--interval', '1', '--data-root', str(streets), '--work-dir',
         str(tmp_path / 'run'), '--json', str(tmp_path / 'soak.json')]))
     result = json.loads((tmp_path / 'soak.json').read_text())
-    assert result['equal'] and not result['unreadable'] and len(result['kills']) == 2 and result['tensors'] > 100
-    assert '2 kills in' in capsys.readouterr().out
+    assert result['equal'] and not result['unreadable'] and result['tensors'] > 100
+    assert [kill['aim'] for kill in result['kills']] == ['iteration', 'start', 'writing', 'worker']
+    assert '4 kills in' in (said := capsys.readouterr().out) and '1 of a loader worker alone' in said

@@ -14,6 +14,7 @@ from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from udass.engine.guards import not_finite, unfinite_state
 from udass.engine.logs import file_only
 from udass.engine.plain import to_plain
 from udass.models.checkpoints import read_checkpoint
@@ -194,9 +195,9 @@ def _without_others_files(runtime_info: dict, work_dir: Path) -> dict:
 class SafeCheckpointHook(CheckpointHook):
     """mmengine's CheckpointHook in another order: write the new checkpoint, record it, then delete outdated ones.
 
-    mmengine deletes first, so that a crash while writing can leave no checkpoint at all. What a killed run left half
-    written or undeleted is removed when training starts. Arguments as in ``CheckpointHook``; ``by_epoch`` must be
-    False here.
+    mmengine deletes first, so that a crash while writing can leave no checkpoint at all. A state that is not finite is
+    not saved, and ends the training. What a killed run left half written or undeleted is removed when training starts.
+    Arguments as in ``CheckpointHook``; ``by_epoch`` must be False here.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -208,12 +209,20 @@ class SafeCheckpointHook(CheckpointHook):
                 for path in Path(folder).glob(pattern):
                     path.unlink(missing_ok=True)
 
-    def save_now(self, runner: Runner) -> str:
-        """Saves between two iterations, outside the interval; returns the path."""
-        self._save_checkpoint_with_step(runner, runner.iter, {'epoch': runner.epoch, 'iter': runner.iter})
+    def save_now(self, runner: Runner) -> str | None:
+        """Saves between two iterations, outside the interval; returns the path, None if the state is not finite."""
+        return self._save_checkpoint_with_step(runner, runner.iter, {'epoch': runner.epoch, 'iter': runner.iter})
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> str | None:
+        spoiled = not_finite(runner.model, runner.optim_wrapper)
+        if runner.host_exchange.any(bool(spoiled)):
+            runner.train_loop.failure = unfinite_state(spoiled or ['those of another process'], step)
+            return None
+        with runner.guard.saving():
+            self._write(runner, step, meta)
         return self.last_ckpt
 
-    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+    def _write(self, runner: Runner, step: int, meta: dict) -> None:
         outdated = self._rotate(runner, step)
         name = self.filename_tmpl.format(step)
         self.last_ckpt = str(Path(self.out_dir) / name)

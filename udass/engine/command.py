@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
+from udass.engine.interrupt import drop_broken_streams
+
 _USER_ERRORS = (ValueError, TypeError, KeyError, OSError, NotImplementedError, FloatingPointError)
 
 
@@ -44,6 +46,7 @@ def run_command(main: Callable[[], None]) -> None:
         kind = '' if isinstance(error, _USER_ERRORS) else f'{type(error).__name__}: '
         sys.exit(f'error: {kind}{short_message(error)}\n(--debug or UDASS_DEBUG=1 shows where it happened)')
     finally:
+        drop_broken_streams()
         if in_main_thread:
             signal.signal(signal.SIGTERM, previous)
 

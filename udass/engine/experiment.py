@@ -13,6 +13,7 @@ import torch
 
 from udass.engine.checkpoint import atomic_target, has_checkpoint, latest_checkpoint
 from udass.engine.config import load_config
+from udass.engine.interrupt import SIGNALS
 
 RESULT = 'result.json'
 _PROGRESS = 'progress.json'
@@ -105,7 +106,8 @@ def _train(config: str, seed: int, folder: Path, script: Path, chosen: list[str]
 def run_tool(script: Path, arguments: Sequence[str]) -> None:
     """Runs a tool in a process of its own and waits for it.
 
-    Ctrl-C and SIGTERM are handed on, so that the tool saves what it has; a second one makes it abort.
+    Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 are handed on, so that the tool saves what it has; a second Ctrl-C makes it
+    abort.
 
     Raises:
         ExperimentFailed: it ended with an error.
@@ -113,14 +115,13 @@ def run_tool(script: Path, arguments: Sequence[str]) -> None:
     """
     # In a session of its own the tool gets a Ctrl-C from here and only from here, not from the terminal as well.
     process = subprocess.Popen([sys.executable, str(script), *arguments], start_new_session=True)
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.signal(number, lambda signum, frame: process.send_signal(signum)) for number in numbers}
+    previous = {number: signal.signal(number, lambda signum, frame: process.send_signal(signum)) for number in SIGNALS}
     try:
         status = process.wait()
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-    if status in (130, 143, -signal.SIGINT, -signal.SIGTERM):
+    if status in {status for number in SIGNALS for status in (128 + number, -number)}:
         raise KeyboardInterrupt
     if status != 0:
         raise ExperimentFailed(f'{script.name} {" ".join(arguments)} ended with status {status}; its message is above')

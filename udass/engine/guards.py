@@ -4,14 +4,16 @@ from dataclasses import dataclass
 import torch
 from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook, LoggerHook
-from mmengine.optim import OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
-from torch import Tensor
+from torch import Tensor, nn
 
 from udass.models.ranks import running_statistics
 
 _SHOWN = 5
+# Iterations. By then the scale, which starts at 2**16 and is halved each time, is smaller than any that is of use.
+_UNSETTLED = 50
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,13 @@ class FiniteLossHook(Hook):
     * Whether each loss and the gradients were finite is noted on the device and read once per interval, for all of its
       iterations at once. The report names the iteration, the losses (``<pass>.<loss>``) and the images of the batch.
 
-    So the state is whole whenever the report comes, up to an interval later, and can be saved and resumed. The count is
-    part of the checkpoint. In fp16 the loss scaler takes out gradients that overflow, before this hook sees them: they
-    are no fault and do not count.
+    * Weights (the teacher's, too), statistics and the optimizer's moments can overflow by finite gradients. They are
+      looked at once per interval, and before each checkpoint (`SafeCheckpointHook`): such a state ends the training and
+      is never saved.
+
+    So the state is whole whenever the report of a loss comes, up to an interval later, and can be saved and resumed.
+    The count is part of the checkpoint. In fp16 the loss scaler takes out gradients that overflow, before this hook
+    sees them: they are no fault and do not count, unless no step was made at all for ``_UNSETTLED`` iterations.
 
     Args:
         max_skipped (int): iterations that may be left out in the whole training, each with a warning; one more saves a
@@ -47,7 +53,8 @@ class FiniteLossHook(Hook):
         interval (int | None): iterations between two readings; None takes that of the LoggerHook.
 
     Raises:
-        FloatingPointError: (out of the loop, after saving) more iterations than allowed were not finite.
+        FloatingPointError: (out of the loop, after saving) more iterations than allowed were not finite, or the scale
+            of fp16 does not settle; (without saving) the state is not finite.
     """
 
     priority = 'NORMAL'
@@ -62,6 +69,7 @@ class FiniteLossHook(Hook):
         self._new = False
         self._pending: list[_Checked] = []
         self._unfinite: dict[str, Tensor] = {}
+        self._without_step = 0
         self._statistics: list[Tensor] = []
         self._backup: list[Tensor] = []
 
@@ -69,9 +77,7 @@ class FiniteLossHook(Hook):
         if self.interval is None:
             loggers = [hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)]
             self.interval = loggers[0] if loggers else 50
-        wrapper = runner.optim_wrapper
-        wrappers = dict(wrapper.items()) if isinstance(wrapper, OptimWrapperDict) else {'student': wrapper}
-        for name, one in wrappers.items():
+        for name, one in _wrappers(runner.optim_wrapper).items():
             one.optimizer.register_step_pre_hook(
                 lambda optimizer, args, kwargs, name=name: self._unfinite.update({name: zero_unless_finite(optimizer)}))
         self._statistics = running_statistics(runner.model)
@@ -92,6 +98,7 @@ class FiniteLossHook(Hook):
         else:
             # The loss scaler left the step out: what overflowed may have reached the statistics.
             self._put_back(None)
+        self._without_step = 0 if self._unfinite else self._without_step + 1
         if flags:
             self._pending.append(_Checked(runner.iter + 1, list(flags), torch.stack(list(flags.values())),
                                           named_images(data_batch)))
@@ -102,6 +109,7 @@ class FiniteLossHook(Hook):
                 self.skipped = {**skipped, **self.skipped}
                 self._new |= new
             self._judge(runner)
+            self._judge_state(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         self._read(runner)
@@ -141,6 +149,47 @@ class FiniteLossHook(Hook):
                 'longer warm-up, clip_grad or full precision help against divergence. --resume goes on without these '
                 'iterations; default_hooks.finite_loss.max_skipped says how many may be left out')
         self._new = False
+
+    def _judge_state(self, runner: Runner) -> None:
+        names = not_finite(runner.model, runner.optim_wrapper)
+        if names:
+            runner.train_loop.failure = unfinite_state(names, runner.iter + 1)
+        elif self._without_step >= _UNSETTLED:
+            scales = [wrapper.loss_scaler.get_scale() for wrapper in _wrappers(runner.optim_wrapper).values()
+                      if hasattr(wrapper, 'loss_scaler')]
+            runner.train_loop.failure = FloatingPointError(
+                f'the gradients overflowed in each of the last {self._without_step} iterations, and no step was made: '
+                f'the loss scale of fp16 does not settle (it is {", ".join(map(str, scales))} now). The values are too '
+                'large for fp16 whatever the scale: use bf16 (--amp bf16) or full precision')
+
+
+def _wrappers(optim_wrapper: OptimWrapper | OptimWrapperDict) -> dict[str, OptimWrapper]:
+    return dict(optim_wrapper.items()) if isinstance(optim_wrapper, OptimWrapperDict) else {'student': optim_wrapper}
+
+
+def not_finite(model: nn.Module, optim_wrapper: OptimWrapper | OptimWrapperDict) -> list[str]:
+    """Names of parameters, running statistics and optimizer moments that are not finite; waits for the device once."""
+    values = {name.replace('module.', ''): value.detach() for name, value in model.named_parameters()}
+    moments = {f'{key} of {name}': moment for wrapper in _wrappers(optim_wrapper).values()
+               for name, parameter in model.named_parameters()
+               for key, moment in wrapper.optimizer.state.get(parameter, {}).items()
+               if isinstance(moment, Tensor) and moment.shape == parameter.shape}
+    statistics = {f'statistics of batch norm {number}': value
+                  for number, value in enumerate(running_statistics(model))}
+    values = {name: value for name, value in {**values, **moments, **statistics}.items() if value.numel()}
+    if not values:
+        return []
+    largest = torch._foreach_norm(list(values.values()), float('inf'))
+    finite = torch.isfinite(torch.stack([value.double() for value in largest])).tolist()
+    return [name for name, good in zip(values, finite, strict=True) if not good]
+
+
+def unfinite_state(names: list[str], iteration: int) -> FloatingPointError:
+    """What to raise when the state is spoiled."""
+    return FloatingPointError(
+        f'{len(names)} parts of the state are not finite after iteration {iteration}: {", ".join(names[:_SHOWN])}. It '
+        'is not saved. Go on from the newest checkpoint with --resume and a lower learning rate, clip_grad or full '
+        'precision')
 
 
 def zero_unless_finite(optimizer: torch.optim.Optimizer) -> Tensor:

@@ -1,14 +1,14 @@
-"""Ctrl-C and SIGTERM during training: a flag that is read between iterations instead of an exception inside one."""
+"""Signals during training: flags that are read between iterations instead of exceptions inside one."""
 import os
+import select
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_NOTICE = '\nInterrupted: saving a checkpoint as soon as the state is whole. A second interrupt aborts at once.\n'
+# What ends a training in order: Ctrl-C, a cluster's end of job, a closed terminal, and a cluster's warning before it.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 class Interrupted(BaseException):
@@ -16,11 +16,16 @@ class Interrupted(BaseException):
 
 
 class InterruptGuard:
-    """Context manager that turns the first SIGINT or SIGTERM into a flag.
+    """Context manager that turns the first of ``SIGNALS`` into a flag.
 
-    An exception out of a signal handler can hit between two parameters of an optimizer step; the flag cannot. The
-    second signal raises KeyboardInterrupt wherever the program is. Outside the main thread, where Python allows no
-    signal handlers, the guard does nothing.
+    An exception out of a signal handler can hit between two parameters of an optimizer step, and what a handler writes
+    can fail: in ``train.py | tee log`` the same Ctrl-C ends tee. So the handlers only set flags. A Ctrl-C after the
+    first signal raises KeyboardInterrupt: at once, or when a file that is being saved is whole. Other signals repeat
+    themselves (a terminal and its shell both send SIGHUP) and then say nothing new. A SIGHUP that was ignored before
+    (``nohup``) stays ignored. Outside the main thread, where Python allows no signal handlers, the guard does nothing.
+
+    Torch reports a dead loader worker by an exception out of a handler, too, wherever the training is. The guard lets
+    it out only while the training waits for loaders, see :meth:`waiting`.
 
     Attributes:
         signum (int | None): the signal that came, None before.
@@ -28,13 +33,16 @@ class InterruptGuard:
 
     def __init__(self) -> None:
         self.signum: int | None = None
-        self._immediate = False
+        self._insisted = self._saving = self._immediate = self._worker_ended = False
         self._process = os.getpid()
         self._previous: dict[int, Callable | int | None] = {}
 
     def __enter__(self) -> 'InterruptGuard':
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+            numbers = [number for number in SIGNALS
+                       if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN]
+            self._previous = {number: signal.signal(number, self._handle) for number in numbers}
+            self._previous[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, self._note_child)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -43,46 +51,84 @@ class InterruptGuard:
         self._previous = {}
 
     @contextmanager
-    def immediate(self) -> Iterator[None]:
-        """Inside, a signal raises :class:`Interrupted` at once, one that came before on entry.
+    def waiting(self, immediate: bool = True) -> Iterator[None]:
+        """To be put around waiting for loaders: inside, a dead worker raises torch's RuntimeError.
 
-        For work that changes nothing of the training: a validation, waiting for the loaders' workers.
+        Args:
+            immediate (bool): a signal raises :class:`Interrupted` at once, one that came before on entry. For work
+                that changes nothing of the training.
         """
-        self._immediate = True
+        watched = signal.SIGCHLD in self._previous
+        if watched:
+            signal.signal(signal.SIGCHLD, self._previous[signal.SIGCHLD])
         try:
-            if self.signum is not None:
+            self._immediate = immediate
+            if immediate and self.signum is not None:
                 raise Interrupted
+            if self._worker_ended and callable(self._previous[signal.SIGCHLD]):
+                self._previous[signal.SIGCHLD](signal.SIGCHLD, None)
+            self._worker_ended = False
             yield
         finally:
             self._immediate = False
+            if watched:
+                # Torch sets its handler when it first starts workers.
+                self._previous[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, self._note_child)
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """To be put around the writing of a file: a further Ctrl-C waits until the file is whole."""
+        outer, self._saving = self._saving, True
+        try:
+            yield
+        finally:
+            self._saving = outer
+        if self._insisted and not outer:
+            raise KeyboardInterrupt
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:
             # A forked loader worker that inherited this handler, see `start_worker`.
             if signum == signal.SIGTERM:
                 os._exit(0)
-            return
-        if self.signum is not None:
-            raise KeyboardInterrupt
-        self.signum = signum
-        # Loggers and buffered streams are not safe to use inside a signal handler; a plain write is.
-        os.write(sys.__stderr__.fileno(), _NOTICE.encode())
-        if self._immediate:
-            raise Interrupted
+        elif self.signum is None:
+            self.signum = signum
+            if self._immediate:
+                raise Interrupted
+        elif signum == signal.SIGINT:
+            self._insisted = True
+            if not self._saving:
+                raise KeyboardInterrupt
+
+    def _note_child(self, signum: int, frame: FrameType | None) -> None:
+        self._worker_ended = True
 
 
 def start_worker(init_fn: Callable[[int], None] | None, worker_id: int) -> None:
     """Worker start of a dataloader: leaves the decision about an interrupt to the training process.
 
-    A terminal sends Ctrl-C to the workers as well, and a cluster its SIGTERM. A worker that died of it would raise an
-    error in the training process, possibly inside an optimizer step; one that ignores it, or leaves with status 0,
-    does not.
+    A terminal sends Ctrl-C to the workers as well, and a cluster its signals. A worker that died of one would raise an
+    error in the training process. One that ignores it, or leaves with status 0, does not.
 
     Args:
         init_fn (Callable | None): what the worker does besides (seeding).
         worker_id (int): its number, from torch.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda signum, frame: os._exit(0))
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if init_fn is not None:
         init_fn(worker_id)
+
+
+def drop_broken_streams() -> None:
+    """Sends what is left to be printed to nowhere, where stdout or stderr lead to a pipe or terminal that is gone.
+
+    Otherwise each line of the log is an error, and the last flush changes the exit status to 120.
+    """
+    for descriptor in (1, 2):
+        poll = select.poll()
+        poll.register(descriptor, 0)
+        if any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

@@ -1,7 +1,10 @@
 """The training loop of domain adaptation: several dataloaders, one iteration."""
+import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from functools import partial
+from traceback import clear_frames
+from zlib import crc32
 
 import torch
 from mmengine.device import get_device
@@ -11,9 +14,10 @@ from mmseg.registry import LOOPS
 from torch.utils.data import DataLoader
 
 from udass.engine.checkpoint import SafeCheckpointHook
-from udass.engine.domain_loader import DomainIterator, DomainLoader
-from udass.engine.interrupt import Interrupted, InterruptGuard, start_worker
+from udass.engine.domain_loader import DomainIterator, DomainLoader, chain_of, explain_loader_error
+from udass.engine.interrupt import Interrupted, InterruptGuard, drop_broken_streams, start_worker
 from udass.engine.memory import keep_freed_memory
+from udass.engine.processes import check_same
 from udass.engine.random_state import preserved_random_state, set_random_state, start_random_state
 from udass.engine.rank_state import joined_statistics
 from udass.models.ranks import seed_of_rank
@@ -28,9 +32,10 @@ class UDATrainLoop(IterBasedTrainLoop):
     of workers (``DrawSampler``, ``DrawnDataset``), and adds the samplings that a method asks for. With a GPU, batches
     lie in pinned memory unless a config says ``pin_memory=False``.
 
-    An interrupt (Ctrl-C, SIGTERM) ends the iteration, or at once the wait for data or the validation, saves a
-    checkpoint and leaves with exit status 128 + signal. A hook that finds that the training must not go on sets
-    ``failure``: the loop saves a checkpoint and raises it. An error of a loader is raised after saving, too.
+    An interrupt (Ctrl-C, SIGTERM, SIGHUP, SIGUSR1) ends the iteration, or at once the wait for data or the validation,
+    saves a checkpoint and leaves with exit status 128 + signal. A hook that finds that the training must not go on sets
+    ``failure``: the loop saves a checkpoint and raises it. An error of a loader is raised after saving, too, and so is
+    the death of one of its workers.
 
     Args:
         runner (Runner): the runner.
@@ -84,13 +89,14 @@ class UDATrainLoop(IterBasedTrainLoop):
         """Trains to the last iteration; returns the model.
 
         Raises:
-            SystemExit: after an interrupt, with status 130 (Ctrl-C) or 143 (SIGTERM), once the checkpoint is saved.
+            SystemExit: after an interrupt, with status 128 + signal (130 after Ctrl-C), once the checkpoint is saved.
             Exception: what a hook put into ``failure``, once the checkpoint is saved.
         """
         self._first_iter = self._iter
         if get_device() == 'cpu':
             keep_freed_memory()
-        with InterruptGuard() as guard:
+        check_same_start(self.runner)
+        with self.runner.guard as guard:
             self.runner.call_hook('before_train')
             self.runner.call_hook('before_train_epoch')
             if self._iter > 0:
@@ -128,8 +134,13 @@ class UDATrainLoop(IterBasedTrainLoop):
         waits = not self.runner.distributed and self.dataloader.has_workers
         batch = None
         try:
-            with guard.immediate() if waits else nullcontext():
-                batch = next(self.dataloader_iterator)
+            with guard.waiting(immediate=waits):
+                try:
+                    batch = next(self.dataloader_iterator)
+                except (ConnectionError, EOFError):
+                    # A batch of a worker that has just died. In a moment torch's handler says what it died of.
+                    time.sleep(1)
+                    raise
         except Exception as error:
             # Between two batches nothing is half-done. A SIGTERM to the whole process group may have ended the workers.
             if guard.signum is None or not isinstance(error, RuntimeError):
@@ -158,7 +169,7 @@ class UDATrainLoop(IterBasedTrainLoop):
         except Exception as error:
             # Other processes are in the middle of their part and cannot be told.
             if self.runner.distributed:
-                raise
+                raise explain_loader_error(error) from error
             # A signal ends the workers of the validation, too.
             if guard.signum is None or not isinstance(error, RuntimeError):
                 self._save_before(error)
@@ -169,15 +180,20 @@ class UDATrainLoop(IterBasedTrainLoop):
         with preserved_random_state():
             if self.runner.distributed:
                 model = self.runner.model.module if is_model_wrapper(self.runner.model) else self.runner.model
-                with joined_statistics(model):
+                with joined_statistics(model), guard.waiting(immediate=False):
                     self.runner.val_loop.run()
             else:
-                with guard.immediate():
+                with guard.waiting():
                     self.runner.val_loop.run()
         self.runner.message_hub.update_info('last_validation', self._iter)
 
     def _save_before(self, error: Exception) -> None:
         """Lets an error out after saving; of several processes all save and stop with the one that has it."""
+        # Saving may need the memory and the descriptors of the loaders, which live as long as the errors' frames.
+        for one in chain_of(error):
+            clear_frames(one.__traceback__)
+        error = explain_loader_error(error)
+        self.dataloader_iterator.close()
         if self.runner.distributed:
             self.failure = error
             self._stop_if_any(True)
@@ -187,15 +203,22 @@ class UDATrainLoop(IterBasedTrainLoop):
 
     def _save(self) -> None:
         """Saves the state between two iterations, and says so."""
+        drop_broken_streams()
+        if self.runner.guard.signum is not None:
+            self.runner.logger.info(f'Interrupted by {signal.Signals(self.runner.guard.signum).name}: saving')
         hooks = [hook for hook in self.runner.hooks if isinstance(hook, SafeCheckpointHook)]
-        if hooks:
-            advice = f'saved as {hooks[0].save_now(self.runner)}. To go on, give the same command with --resume'
-        else:
-            advice = 'not saved: default_hooks.checkpoint is no SafeCheckpointHook'
-        # torchrun ends the others as soon as one has gone: it must not be before the checkpoint is written.
-        self.runner.host_exchange.wait()
-        self.runner.logger.info(f'Stopped after iteration {self._iter} of {self._max_iters}, {advice}.')
-        self.runner.visualizer.close()
+        with self.runner.guard.saving():
+            saved = hooks[0].save_now(self.runner) if hooks else None
+            # torchrun ends the others as soon as one has gone: it must not be before the checkpoint is written.
+            self.runner.host_exchange.wait()
+            if saved is not None:
+                advice = f'saved as {saved}. To go on, give the same command with --resume'
+            elif hooks:
+                advice = 'not saved: the state is not finite. The checkpoints before it stay as they are'
+            else:
+                advice = 'not saved: default_hooks.checkpoint is no SafeCheckpointHook'
+            self.runner.logger.info(f'Stopped after iteration {self._iter} of {self._max_iters}, {advice}.')
+            self.runner.visualizer.close()
 
     def _save_and_exit(self, guard: InterruptGuard) -> None:
         self._save()
@@ -264,6 +287,21 @@ def _build_loader(runner: Runner, config: dict) -> DataLoader:
 def _start_worker(init_fn: Callable[[int], None] | None, worker_id: int) -> None:
     keep_freed_memory()
     start_worker(init_fn, worker_id)
+
+
+def check_same_start(runner: Runner) -> None:
+    """Compares what the processes of a run are about to train on, and from which weights."""
+    if not runner.distributed:
+        return
+    streams = {}
+    for domain, loader in runner.train_dataloader.loaders.items():
+        dataset = loader.dataset.dataset
+        digest = crc32(repr([dataset.get_data_info(index) for index in range(len(dataset))]).encode())
+        streams[f'the data of {domain}'] = f'{len(dataset)} samples (digest of their names {digest:08x})'
+    digest = 0
+    for value in runner.model.parameters():
+        digest = crc32(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy(), digest)
+    check_same(runner.host_exchange, {**streams, 'the start': f'iteration {runner.iter}, weights {digest:08x}'})
 
 
 def _check_same_classes(loaders: dict[str, DataLoader]) -> None:

@@ -2,7 +2,7 @@
 import os
 import re
 import subprocess
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -126,3 +126,27 @@ class HostExchange:
         values = [None] * dist.get_world_size() if dist.get_rank() == 0 else None
         dist.gather_object(value, values, dst=0, group=self._group)
         return values
+
+    def gather_everywhere(self, value: object) -> list:
+        """The values of all processes in the order of their ranks."""
+        if not self._several:
+            return [value]
+        values = [None] * dist.get_world_size()
+        dist.all_gather_object(values, value, group=self._group)
+        return values
+
+
+def check_same(exchange: HostExchange, values: Mapping[str, object]) -> None:
+    """Compares values by name, among all processes of a run.
+
+    Raises:
+        ValueError: on every process, naming what differs, and the values of the main process and of the first other.
+    """
+    first, *others = exchange.gather_everywhere(dict(values))
+    wrong = [f'{name} is {first.get(name, "not set")} in process 0 and {other.get(name, "not set")} in process {rank}'
+             for name in {key: None for one in (first, *others) for key in one}
+             for rank, other in enumerate(others, 1) if other.get(name) != first.get(name)]
+    if wrong:
+        raise ValueError('the processes of one run must do the same, or they train different networks and average '
+                         f'their gradients: {"; ".join(wrong[:5])}. Give all machines the same command, code, data '
+                         'and work dir')

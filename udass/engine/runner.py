@@ -19,11 +19,13 @@ from mmseg.models.decode_heads import STDCHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import RUNNERS
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from udass.checksums import add_checksum
 from udass.engine.checkpoint import PlainContentHook, atomic_target, resumable_checkpoint
 from udass.engine.config import prepare_config
 from udass.engine.data_parallel import PartsDataParallel
+from udass.engine.interrupt import InterruptGuard
 from udass.engine.logs import file_only
 from udass.engine.optimizers import match_memory_layout
 from udass.engine.precision import (
@@ -33,10 +35,21 @@ from udass.engine.precision import (
     use_channels_last,
     with_mixed_precision,
 )
-from udass.engine.processes import HostExchange, start_processes
+from udass.engine.processes import HostExchange, check_same, start_processes
 from udass.engine.random_state import get_random_state
 from udass.engine.rank_state import joined_statistics, rank_state, with_rank_state
+from udass.engine.resume import (
+    changed_settings,
+    check_changes,
+    check_rates,
+    resume_optimizers,
+    settings_of,
+)
+from udass.engine.work_dir import check_unused, locked
 from udass.models.checkpoints import load_strictly, read_checkpoint, weights_of
+
+# Seconds. Far more than a batch takes, far less than a night.
+_LOADER_TIMEOUT = 600
 
 
 def check_class_count(model: nn.Module, dataset: object) -> None:
@@ -78,7 +91,9 @@ class UDARunner(Runner):
     * Loading a checkpoint is strict and reads tensors and plain containers only.
     * Saving is atomic, and a checkpoint holds what differs between the processes for each of them.
     * Several processes find each other with or without a GPU, and train the parts of the model (`PartsDataParallel`).
-    * ``resume=True`` without ``load_from`` continues the newest whole checkpoint of the work dir, if there is any.
+    * ``resume=True`` without ``load_from`` continues the newest whole checkpoint of the work dir, if there is any: all
+      processes that which the main process finds. Settings that changed are logged, and win over the checkpoint.
+    * One training at a time writes into a work dir, and a new one into no used one.
     * Heads and datasets must agree on the number of classes.
     * The environment, the config and the options per parameter (1000 lines) go to the log file, not to the terminal.
     """
@@ -110,6 +125,7 @@ class UDARunner(Runner):
             start_processes(self.launcher, **options)
         super().setup_env(env_cfg)
         self.host_exchange = HostExchange(timeout=options.get('timeout', 1800))
+        self.guard = InterruptGuard()
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Moves the model to its device, in the layout that the config asks for, and wraps it for several processes.
@@ -130,6 +146,9 @@ class UDARunner(Runner):
         return PartsDataParallel(model, find_unused_parameters=unused)
 
     def _init_model_weights(self) -> None:
+        if self._resume:
+            # All of them come from the checkpoint; files of start weights may be gone.
+            return
         model = self._plain_model
         if hasattr(model, 'init_weights'):
             model.init_weights()
@@ -213,15 +232,42 @@ class UDARunner(Runner):
         check_class_count(self.model, loop.dataloader.dataset)
         return loop
 
+    @staticmethod
+    def build_dataloader(dataloader: DataLoader | dict, seed: int | None = None,
+                         diff_rank_seed: bool = False) -> DataLoader:
+        """mmengine's; workers that give nothing for ``timeout`` seconds (600 by default) end the run."""
+        if isinstance(dataloader, dict) and dataloader.get('num_workers', 0) > 0:
+            dataloader = {'timeout': _LOADER_TIMEOUT, **dataloader}
+        return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+
+    def train(self) -> nn.Module:
+        """Trains; returns the model.
+
+        Raises:
+            ValueError: another training runs in the work dir, it holds the checkpoints of one that is not resumed, or
+                the processes of this one have different configs.
+        """
+        if self.distributed:
+            check_same(self.host_exchange, settings_of(self.cfg.pretty_text, 'this config'))
+        with locked(Path(self.work_dir)) if is_main_process() else nullcontext():
+            self._choose_start()
+            return super().train()
+
+    def _choose_start(self) -> None:
+        """Resumes what the main process finds to resume, on all processes, or nothing."""
+        if is_main_process():
+            check_unused(Path(self.work_dir), self._resume, self._load_from)
+            if self._resume and self._load_from is None:
+                latest = resumable_checkpoint(Path(self.work_dir))
+                if latest is None:
+                    self.logger.warning(f'Nothing to resume in {self.work_dir}: starting at iteration 0')
+                self._resume, self._load_from = latest is not None, latest and str(latest)
+        self._resume, self._load_from = self.host_exchange.gather_everywhere((self._resume, self._load_from))[0]
+        if self.distributed and self._load_from is not None:
+            check_same(self.host_exchange, {f'whether {self._load_from} is there': Path(self._load_from).is_file()})
+
     def load_or_resume(self) -> None:
         """Loads or resumes what ``load_from`` and ``resume`` ask for."""
-        if self._resume and self._load_from is None and not self._has_loaded:
-            latest = resumable_checkpoint(Path(self.work_dir))
-            if latest is None:
-                self.logger.warning(f'Nothing to resume in {self.work_dir}: starting at iteration 0')
-                self._resume = False
-            else:
-                self._load_from = str(latest)
         if self._load_from is not None and not self._resume and not self._has_loaded:
             self.load_networks(self._load_from)
         super().load_or_resume()
@@ -281,46 +327,75 @@ class UDARunner(Runner):
             FileNotFoundError, ValueError: no such file, not a checkpoint, or one of another model.
         """
         checkpoint = read_checkpoint(filename, map_location)
+        self._load(checkpoint, filename, strict, revise_keys)
+        return checkpoint
+
+    def _load(self, checkpoint: dict, filename: str, strict: bool = True,
+              revise_keys: list[tuple[str, str]] | None = None) -> None:
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         state = checkpoint['state_dict']
         for pattern, replacement in [(r'^module\.', '')] if revise_keys is None else revise_keys:
             state = OrderedDict((re.sub(pattern, replacement, key), value) for key, value in state.items())
-        model = self.model.module if is_model_wrapper(self.model) else self.model
         state = with_rank_state(state, checkpoint.get('meta', {}).get('rank_states', []), self.rank, self.world_size)
         if strict:
-            load_strictly(model, state, filename)
+            load_strictly(self._plain_model, state, filename)
         else:
-            model.load_state_dict(state, strict=False)
+            self._plain_model.load_state_dict(state, strict=False)
         self._has_loaded = True
-        self._loaded_meta = checkpoint.get('meta', {})
         self.logger.info(f'Loaded {filename}')
-        return checkpoint
 
     def resume(self, filename: str, resume_optimizer: bool = True, resume_param_scheduler: bool = True,
                map_location: str | Callable = 'cpu') -> None:
-        """Continues the training of a checkpoint; arguments as in mmengine.
+        """Continues the training of a checkpoint, with the settings of the config; see `udass.engine.resume`.
+
+        Args:
+            filename (str): a local file.
+            resume_optimizer, resume_param_scheduler (bool): True; nothing else is a resumed training.
+            map_location (str | Callable): as in ``torch.load``.
 
         Raises:
-            ValueError: the file holds weights only, or comes from a run with another seed.
+            ValueError: the file holds weights only, comes from a run with another seed, or the config has settings that
+                cannot be changed on resume or that leave nothing to train.
         """
-        seed = self.seed
-        try:
-            super().resume(filename, resume_optimizer, resume_param_scheduler, map_location)
-        except KeyError as error:
-            if error.args[0] not in ('meta', 'epoch', 'iter', 'message_hub'):
-                raise
-            raise ValueError(f'{filename} holds no training state ({error} is missing), so it cannot be resumed. To '
-                             f'start a new training from its weights, set load_from={filename}') from error
-        if self.seed != seed:
-            raise ValueError(f'{filename} was trained with seed {self.seed}, this run has seed {seed}: the data '
-                             f'streams would differ. Resume with --seed {self.seed}')
-        if resume_optimizer:
-            match_memory_layout(self.optim_wrapper)
-        self._resume_ranks(filename)
+        if not (resume_optimizer and resume_param_scheduler):
+            raise ValueError('a training is resumed with its optimizer and its schedules; to start from its networks '
+                             f'alone, set load_from={filename} and resume=False')
+        checkpoint = read_checkpoint(filename, map_location)
+        self._check_resumable(checkpoint, filename)
+        self._load(checkpoint, filename)
+        self.train_loop._epoch, self.train_loop._iter = checkpoint['meta']['epoch'], checkpoint['meta']['iter']
+        self.message_hub.load_state_dict(checkpoint['message_hub'])
+        if resume_optimizers(self.optim_wrapper, self.param_schedulers, checkpoint, self.iter):
+            self.logger.warning('The learning rates or their schedules changed: those of the config hold from '
+                                f'iteration {self.iter + 1} on')
+        check_rates(self.optim_wrapper, self.param_schedulers, self.iter, self.max_iters)
+        match_memory_layout(self.optim_wrapper)
+        self._resume_ranks(checkpoint['meta'].get('random_states', []), filename)
 
-    def _resume_ranks(self, filename: str) -> None:
+    def _check_resumable(self, checkpoint: dict, filename: str) -> None:
+        """Before anything is loaded: whether the file is one of a training, and which settings changed since."""
+        meta = checkpoint.get('meta', {})
+        missing = [name for name, place in (('iter', meta), ('epoch', meta), ('message_hub', checkpoint),
+                                            ('optimizer', checkpoint)) if name not in place]
+        if missing:
+            raise ValueError(f'{filename} holds no training state ({", ".join(missing)} is missing), so it cannot be '
+                             f'resumed. To start a new training from its weights, set load_from={filename}')
+        if meta.get('seed', self.seed) != self.seed:
+            raise ValueError(f'{filename} was trained with seed {meta["seed"]}, this run has seed {self.seed}: the '
+                             f'data streams would differ. Resume with --seed {meta["seed"]}')
+        changes = changed_settings(meta['cfg'], self.cfg.pretty_text, filename) if 'cfg' in meta else {}
+        if changes:
+            listed = ''.join(f'\n    {key} was {old}, now {new}' for key, (old, new) in changes.items())
+            self.logger.warning(f'Settings that changed since {filename} was written:{listed}')
+        check_changes(changes, filename)
+        before, now = (data.get('classes') for data in (meta.get('dataset_meta') or {},
+                                                        self.train_loop.dataloader.dataset.metainfo))
+        if before is not None and list(before) != list(now):
+            raise ValueError(f'{filename} was trained on the classes {", ".join(before)}, this run has '
+                             f'{", ".join(now)}: the networks would mean others')
+
+    def _resume_ranks(self, states: list[dict], filename: str) -> None:
         """Gives each process its random state back, or, with another number of processes, a new one."""
-        states = self._loaded_meta.get('random_states', [])
         before, now = len(states), self.world_size
         if before == now:
             self.train_loop.resumed_random_state = states[self.rank]

@@ -21,7 +21,8 @@ def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], origin: str 
         origin: where the weights come from, for the message.
 
     Raises:
-        ValueError: keys are missing, unknown or of another shape; all three are counted and named, nothing is loaded.
+        ValueError: keys are missing, unknown or of another shape, or a weight is not finite; they are counted and
+            named, nothing is loaded.
     """
     own = module.state_dict()
     weights = dict(weights)
@@ -39,6 +40,10 @@ def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], origin: str 
     if problems:
         raise ValueError(f'{origin} does not fit {type(module).__name__}: {"; ".join(problems)}. Use a file of this '
                          'config (variant, head, number of classes, method)')
+    spoiled = [key for key, _ in module.named_parameters() if key in weights and not weights[key].isfinite().all()]
+    if spoiled:
+        raise ValueError(f'{origin} holds {len(spoiled)} weights that are not finite: {_first(spoiled)}. Use an older '
+                         'checkpoint')
     module.load_state_dict(weights, strict=True)
 
 

@@ -1,0 +1,163 @@
+"""Resuming with other settings: what changed, what is refused, and how the config wins over the checkpoint."""
+import re
+import warnings
+from collections.abc import Iterator
+
+from mmengine.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
+
+from udass.engine.plain import to_plain
+from udass.engine.stored_config import parse_settings
+
+# Settings that only say where from and where to.
+_ABOUT_THE_START = {'work_dir', 'resume', 'load_from', 'launcher', 'experiment_name'}
+# Settings that change nothing, or would mix up two trainings, once there is a checkpoint; and why.
+_REFUSED = (
+    (r'(randomness|model)\.seed', 'the random streams of the checkpoint go on'),
+    (r'model\..*\b(init_cfg\b.*|pretrained|backbone\.checkpoint)', 'the weights are those of the checkpoint'),
+    (r'optim_wrapper\.(.*\.)?(optimizer\.type|amsgrad|centered|constructor)',
+     'the moments of one optimizer mean nothing to another'),
+    (r'optim_wrapper\.(.*\.)?initial_scale', 'the loss scale is that of the checkpoint'),
+)
+# What a scheduler counts; everything else that it holds comes from the config.
+_COUNTERS = {'last_step', '_global_step', '_last_value', 'best', 'num_bad_epochs', 'cooldown_counter'}
+
+
+def changed_settings(before: str, now: str, path: str) -> dict[str, tuple[str, str]]:
+    """Dotted key -> (old, new) for each setting that differs between two configs, as source text.
+
+    Args:
+        before, now (str): configs as mmengine writes them (``Config.pretty_text``). They are parsed, not executed.
+        path (str): of the checkpoint that has the first, for the message.
+    """
+    old, new = settings_of(before, path), settings_of(now, 'this config')
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    return {key: (old.get(key, 'not set'), new.get(key, 'not set')) for key in keys}
+
+
+def settings_of(text: str, path: str) -> dict[str, str]:
+    """Dotted key -> source text of the value for each setting of a config, as mmengine writes it, without those that
+    only say from where the training starts and where it writes."""
+    return dict(item for key, value in parse_settings(text, path).items() if key not in _ABOUT_THE_START
+                for item in _flat(value, key))
+
+
+def _flat(value: object, path: str) -> Iterator[tuple[str, str]]:
+    items = value.items() if isinstance(value, dict) else ()
+    if isinstance(value, (list, tuple)) and any(isinstance(item, dict) for item in value):
+        items = enumerate(value)
+    if not items:
+        yield path, repr(value)
+    for key, item in items:
+        yield from _flat(item, f'{path}.{key}')
+
+
+def check_changes(changes: dict[str, tuple[str, str]], filename: str) -> None:
+    """Refuses to resume with settings that have no effect on a training that has begun.
+
+    Raises:
+        ValueError: naming each such setting with the old and the new value.
+    """
+    # A file that has only moved is the same.
+    refused = [f'{key} was {old} and is now {new}, but {reason}' for key, (old, new) in changes.items()
+               for pattern, reason in _REFUSED
+               if re.fullmatch(pattern, key) and old.split('/')[-1] != new.split('/')[-1]]
+    if refused:
+        raise ValueError(f'{filename} cannot be resumed with these settings: {"; ".join(refused)}. Set them back, or '
+                         f'start a new training from these networks in another work dir with load_from={filename}')
+
+
+def resume_optimizers(optim_wrapper: OptimWrapper | OptimWrapperDict, schedulers: dict | list | None, checkpoint: dict,
+                      iteration: int) -> bool:
+    """Takes over moments and loss scales from a checkpoint, while rates, options and schedules are the config's.
+
+    Args:
+        optim_wrapper (OptimWrapper | OptimWrapperDict): as built from the config.
+        schedulers (dict | list | None): as built from the config, one list per optimizer wrapper or one in all.
+        checkpoint (dict): with ``optimizer`` and ``param_schedulers``.
+        iteration (int): iterations that are done.
+
+    Returns:
+        bool: whether the schedules or the rates at their start changed, so that they were computed anew.
+
+    Raises:
+        ValueError: the optimizer of the checkpoint has other parameters, or a schedule that follows the validations
+            changed.
+    """
+    state, saved = checkpoint['optimizer'], checkpoint.get('param_schedulers') or {}
+    wrappers, lists = _by_name(optim_wrapper), _by_name(schedulers or {})
+    states = {'': state} if 'param_groups' in state else state
+    saved = saved if isinstance(saved, dict) else {'': saved}
+    if wrappers.keys() != states.keys():
+        raise ValueError(f'the checkpoint has optimizers for {", ".join(states) or "one model"}, this method for '
+                         f'{", ".join(wrappers) or "one model"}: start a new training from its networks with load_from')
+    changed = [_resume_optimizer(wrapper, lists.get(name, []), states[name], saved.get(name, []), iteration)
+               for name, wrapper in wrappers.items()]
+    return any(changed)
+
+
+def _by_name(parts: object) -> dict:
+    """What belongs to the optimizer of each part of a model, under the name of the part; '' if there is only one."""
+    return dict(parts.items()) if isinstance(parts, (dict, OptimWrapperDict)) else {'': parts}
+
+
+def _resume_optimizer(wrapper: OptimWrapper, schedulers: list[_ParamScheduler], state: dict, saved: list[dict],
+                      iteration: int) -> bool:
+    options = [{key: value for key, value in group.items() if key != 'params'} for group in wrapper.param_groups]
+    try:
+        wrapper.load_state_dict(state)
+    except ValueError as error:
+        raise ValueError(f'the optimizer of the checkpoint does not fit: {error}. The parameters that are trained '
+                         '(frozen_stages, components of the model) or their groups (paramwise_cfg) changed. Set them '
+                         'back, or start a new training from the networks with load_from') from error
+    changed = [_settled(scheduler.state_dict()) for scheduler in schedulers] != list(map(_settled, saved))
+    scheduled = {scheduler.param_name for scheduler in schedulers}
+    # Momentum schedulers move what the optimizer has for it.
+    scheduled |= {'betas'} if 'momentum' in scheduled else set()
+    for group, own in zip(wrapper.param_groups, options, strict=True):
+        kept = set() if changed else scheduled
+        for key in group.keys() - own.keys() - {'params'}:
+            del group[key]
+        group.update({key: value for key, value in own.items() if key not in kept})
+    if changed:
+        _replay(schedulers, iteration)
+    else:
+        for scheduler, one in zip(schedulers, saved, strict=True):
+            scheduler.load_state_dict(one)
+    return changed
+
+
+def _settled(state: dict) -> dict:
+    """What a scheduler holds from the config, rates at the start included."""
+    return {key: value for key, value in to_plain(state).items() if key not in _COUNTERS}
+
+
+def _replay(schedulers: list[_ParamScheduler], iteration: int) -> None:
+    """Brings schedulers and rates from the start to an iteration, step by step: each value follows from the last."""
+    following = [type(scheduler).__name__ for scheduler in schedulers if getattr(scheduler, 'need_val_args', False)]
+    if following:
+        raise ValueError(f'{following[0]} depends on the validations so far: its settings cannot be changed on resume')
+    with warnings.catch_warnings():
+        # Of schedulers that step before their optimizer.
+        warnings.simplefilter('ignore')
+        for _ in range(iteration):
+            for scheduler in schedulers:
+                if not scheduler.by_epoch:
+                    scheduler.step()
+
+
+def check_rates(optim_wrapper: OptimWrapper | OptimWrapperDict, schedulers: dict | list | None, iteration: int,
+                max_iters: int) -> None:
+    """Whether iterations that are left can change anything.
+
+    Raises:
+        ValueError: the training is longer than ``max_iters`` already, or its schedule has ended at rate 0.
+    """
+    if iteration > max_iters:
+        raise ValueError(f'the checkpoint has {iteration} iterations, train_cfg.max_iters is {max_iters}: there is '
+                         'nothing left to train. Raise it, and `end` in param_scheduler with it')
+    ends = [scheduler.end for one in _by_name(schedulers or {}).values() for scheduler in one]
+    rates = [group['lr'] for wrapper in _by_name(optim_wrapper).values() for group in wrapper.param_groups]
+    if iteration < max_iters and max(ends, default=0) <= iteration and not any(rates):
+        raise ValueError(f'iterations {iteration + 1} to {max_iters} would train at learning rate 0: the schedule '
+                         f'ended at iteration {max(ends, default=0)}. A longer train_cfg.max_iters needs a larger '
+                         '`end` in param_scheduler, too')
