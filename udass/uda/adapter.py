@@ -161,8 +161,7 @@ class DomainAdapter(TrainingModel, BaseModel):
         optimizer.step()
         optimizer.zero_grad()
         if alignment_optimizer is not None:
-            clips = dict(source=source, target=target)
-            logits = [self._at_image_size(scores[name], clip) for name, clip in clips.items()]
+            logits = self._at_image_size(scores['source'], source), self._at_image_size(scores['target'], target)
             log.update(train_discriminator(self.alignment, *logits, alignment_optimizer, optimizer))
         if self.keep_panels and target is not None:
             panels['target'] = vars(target)
@@ -219,8 +218,7 @@ class DomainAdapter(TrainingModel, BaseModel):
             kept: what passes of this iteration hand on.
 
         Returns:
-            The loss, its cross-entropy scaled, and the scores (N, C, h, w) where the student gives them; both without
-            graph.
+            The loss, its cross-entropy scaled, and the scores (N, C, h, w) if the student gives any, without graph.
         """
         frames = self.data_preprocessor.normalize(item.clip.frames)
         with optimizer.optim_context(self.student), self._mixed_features(item, kept.features):
