@@ -1,30 +1,28 @@
 # make demo    everything from set-up to two trained networks, their scores and a picture
 # make test    everything that can be checked (what continuous integration runs); make test-fast: its quick part
-# make test-lowest    the quick part with the lowest versions that setup.py allows, in an environment of its own
 PYTHON ?= python3
 VENV := .venv
-REQUIREMENTS := requirements.txt
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
-OPENCV := $(shell sed -n 's/^opencv-python==//p' $(REQUIREMENTS))
+OPENCV := $(shell sed -n 's/^opencv-python==//p' requirements.txt)
 
 # One file of tests per core at a time; PARALLEL= runs them one by one.
 PARALLEL := -n auto --dist loadfile
 
-.PHONY: demo test test-fast test-lowest data lint setup clean-venv
+.PHONY: demo test test-fast data lint setup clean-venv
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
 
 # opencv-python, which mmcv asks for, links libGL; where the system has none, OpenCV's headless build takes its place.
 # Not beside it: the two overwrite each other's files.
-$(STAMP): $(REQUIREMENTS) setup.py
+$(STAMP): requirements.txt setup.py
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and \
 		"UDASS needs Python 3.11 or newer, $(PYTHON) is " + v + ". Call make with PYTHON=<a newer one>")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo 'Installing the requirements into $(VENV) (PyTorch is large: this can take minutes)'
-	$(PIP_INSTALL) --quiet -r $(REQUIREMENTS) -e .
+	$(PIP_INSTALL) --quiet -r requirements.txt -e .
 	@$(BIN)/python -c 'import cv2' 2>/dev/null || { $(BIN)/python -m pip uninstall --quiet --yes opencv-python && \
 		$(PIP_INSTALL) --no-deps --force-reinstall opencv-python-headless==$(OPENCV); }
 	@$(BIN)/python -c 'import cv2, udass'
@@ -45,8 +43,5 @@ test: lint
 test-fast: lint
 	$(BIN)/python -m pytest $(PARALLEL) -m 'not slow'
 
-test-lowest:
-	$(MAKE) test-fast VENV=.venv-lowest REQUIREMENTS=requirements-lowest.txt
-
 clean-venv:
-	rm -rf $(VENV) .venv-lowest
+	rm -rf $(VENV)

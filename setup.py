@@ -1,4 +1,4 @@
-"""Package metadata; requirements.txt pins the versions that the tests run with, requirements-lowest.txt the lowest."""
+"""Package metadata; the versions of requirements.txt, with which the tests run, are the lowest that are allowed."""
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -14,23 +14,23 @@ setup(
     package_data={'udass.visualization.report': ['templates/*']},
     python_requires='>=3.11',
     install_requires=[
-        'torch>=2.6',
-        'torchvision>=0.21',
+        'torch>=2.14',
+        'torchvision>=0.29',
         # The maintained OpenMMLab distribution (import names mmcv, mmengine, mmseg).
-        'onedl-mmcv>=2.3',
+        'onedl-mmcv>=2.3.6',
         'onedl-mmengine>=0.10.12',
         'onedl-mmsegmentation>=1.4.2',
-        'timm>=1.0.7',
-        'opencv-python>=4.10',
+        'timm>=1.0.31',
+        'opencv-python>=4.14',
         # FFmpeg with an encoder of H.264, which the wheels of OpenCV lack.
-        'av>=14',
-        'numpy>=2.0.1',
-        'pillow>=10',
-        'prettytable>=3',
-        'safetensors>=0.4.3',
-        'tqdm>=4.60',
+        'av>=18.1',
+        'numpy>=2.4',
+        'pillow>=13',
+        'prettytable>=3.18',
+        'safetensors>=0.8',
+        'tqdm>=4.70',
         'jinja2>=3.1',
-        'matplotlib>=3.9',
+        'matplotlib>=3.11',
     ],
     extras_require={
         'dev': ['pytest>=8', 'pytest-xdist>=3', 'ruff>=0.6'],

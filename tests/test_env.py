@@ -9,11 +9,10 @@ import pytest
 from udass import env
 
 PROJECT = Path(__file__).parents[1]
-RIGHT = {'torch': '2.6.0+cu124', 'torchvision': '0.21', 'onedl-mmcv': '2.3.0', 'onedl-mmengine': '0.10.12',
-         'onedl-mmsegmentation': '1.4.2', 'timm': '1.0.31', 'opencv-python': '4.14.0.94', 'av': '18.1.0',
-         'numpy': '2.1', 'pillow': '11.0', 'prettytable': '3.18',
-         'safetensors': '0.5', 'tqdm': '4.70', 'jinja2': '3.1.6',
-         'matplotlib': '3.10', 'pytest': '9.0', 'ruff': '0.17'}
+RIGHT = {'torch': '2.14.1+cu130', 'torchvision': '0.29.1', 'onedl-mmcv': '2.3.6', 'onedl-mmengine': '0.10.12',
+         'onedl-mmsegmentation': '1.4.2', 'timm': '1.0.31', 'opencv-python': '4.14.0.94', 'av': '18.1',
+         'numpy': '2.4.6', 'pillow': '13.0', 'prettytable': '3.18', 'safetensors': '0.8.0', 'tqdm': '4.70',
+         'jinja2': '3.1.6', 'matplotlib': '3.11', 'pytest': '9.0', 'ruff': '0.17'}
 
 
 @pytest.fixture
@@ -52,15 +51,15 @@ def test_two_distributions_of_one_module_are_a_conflict(installed, added, module
 
 def test_what_is_missing_or_too_old_is_named_with_the_remedy(installed):
     del installed['timm'], installed['onedl-mmcv'], installed['opencv-python']
-    installed.update({'mmcv': '2.2.0', 'torch': '2.3.1', 'opencv-python-headless': '4.10', 'onedl-mmengine': '0.10.9'})
+    installed.update({'mmcv': '2.2.0', 'torch': '2.3.1', 'opencv-python-headless': '4.14', 'onedl-mmengine': '0.10.9'})
     findings = env.examine(python=(3, 9))
     assert findings.conflicts == []
     assert findings.missing == [
         'Python 3.11 or newer; this is 3.9',
-        "torch 2.6 or newer; 2.3.1 is installed: pip install 'torch>=2.6'",
-        "onedl-mmcv (mmcv 2.2.0 does not serve: pip uninstall -y mmcv): pip install 'onedl-mmcv>=2.3'",
+        "torch 2.14 or newer; 2.3.1 is installed: pip install 'torch>=2.14'",
+        "onedl-mmcv (mmcv 2.2.0 does not serve: pip uninstall -y mmcv): pip install 'onedl-mmcv>=2.3.6'",
         "onedl-mmengine 0.10.12 or newer; 0.10.9 is installed: pip install 'onedl-mmengine>=0.10.12'",
-        "timm: pip install 'timm>=1.0.7'"]
+        "timm: pip install 'timm>=1.0.31'"]
 
 
 def test_packages_that_do_not_import_are_broken():
@@ -77,14 +76,14 @@ def test_packages_that_do_not_import_are_broken():
 
 
 @pytest.mark.parametrize('change, broken, status, words', [
-    ({}, [], 0, 'no conflicts, nothing missing'), ({'mmcv': '2.2.0'}, [], 1, 'conflicts:\n  onedl-mmcv 2.3.0 and mmcv'),
-    ({'tqdm': '4.1'}, [], 1, 'missing:\n  tqdm 4.60 or newer'), ({}, ['cv2 cannot be imported'], 1, 'broken:\n  cv2')])
+    ({}, [], 0, 'no conflicts, nothing missing'), ({'mmcv': '2.2.0'}, [], 1, 'conflicts:\n  onedl-mmcv 2.3.6 and mmcv'),
+    ({'tqdm': '4.1'}, [], 1, 'missing:\n  tqdm 4.70 or newer'), ({}, ['cv2 cannot be imported'], 1, 'broken:\n  cv2')])
 def test_the_report_and_the_exit_status(installed, monkeypatch, capsys, change, broken, status, words):
     installed.update(change)
     monkeypatch.setattr(env, 'import_problems', lambda modules: broken)
     assert env.main([]) == status
     printed = capsys.readouterr().out
-    assert words in printed and 'torch                 2.6.0+cu124' in printed
+    assert words in printed and 'torch                 2.14.1+cu130' in printed
     assert ('no conflicts' in printed) == (status == 0)
     assert 'CPU: ' in printed and ('GPU: none' in printed or 'cuda:0' in printed)
 
@@ -106,7 +105,7 @@ sys.argv = ['udass.env']
 runpy.run_module('udass.env', run_name='__main__')
 """], capture_output=True, text=True)
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
-    assert "missing:\n  torch: pip install 'torch>=2.6'" in done.stdout
+    assert "missing:\n  torch: pip install 'torch>=2.14'" in done.stdout
 
 
 def test_help_has_a_sentence_and_an_example(capsys):

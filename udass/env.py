@@ -34,9 +34,9 @@ PROVIDERS: Mapping[str, tuple[str, ...]] = {
 # Every build of OpenCV serves; of the others only the first.
 _ANY_SERVES = ('cv2', )
 MINIMUM: Mapping[str, str] = {
-    'torch': '2.6', 'torchvision': '0.21', 'onedl-mmcv': '2.3', 'onedl-mmengine': '0.10.12',
-    'onedl-mmsegmentation': '1.4.2', 'timm': '1.0.7', 'opencv-python': '4.10', 'av': '14', 'numpy': '2.0.1',
-    'pillow': '10', 'prettytable': '3', 'safetensors': '0.4.3', 'tqdm': '4.60', 'jinja2': '3.1', 'matplotlib': '3.9',
+    'torch': '2.14', 'torchvision': '0.29', 'onedl-mmcv': '2.3.6', 'onedl-mmengine': '0.10.12',
+    'onedl-mmsegmentation': '1.4.2', 'timm': '1.0.31', 'opencv-python': '4.14', 'av': '18.1', 'numpy': '2.4',
+    'pillow': '13', 'prettytable': '3.18', 'safetensors': '0.8', 'tqdm': '4.70', 'jinja2': '3.1', 'matplotlib': '3.11',
 }
 OPTIONAL: Mapping[str, str] = {'tensorboard': 'curves of the losses in TensorBoard', 'pytest': 'make test',
                                'ruff': 'make lint'}

@@ -1,5 +1,4 @@
 """Small labelled folders, written by each test as it needs them."""
-import os
 from pathlib import Path
 
 import cv2
@@ -9,7 +8,6 @@ from mmengine.registry import init_default_scope
 
 import udass.datasets  # noqa: F401  (registers the data sets)
 
-PROJECT = Path(__file__).resolve().parents[2]
 CLASSES = ('ground', 'tree', 'lamp')
 PALETTE = [[100, 100, 100], [0, 120, 0], [250, 250, 0]]
 RARE_CLASSES = [dict(name='lamp', weight=1, min_pixels=3)]
@@ -71,9 +69,6 @@ def filled_scenes(scenes) -> SceneFolder:
 
 
 @pytest.fixture(scope='session')
-def camvid_root() -> str:
+def camvid_root(camvid_root: Path) -> str:
     """Folder of CamVid."""
-    root = Path(os.environ.get('UDASS_CAMVID', PROJECT.parent / 'shared' / 'data' / 'camvid'))
-    if not root.is_dir():
-        pytest.skip(f'CamVid is not at {root} (set UDASS_CAMVID)')
-    return str(root)
+    return str(camvid_root)

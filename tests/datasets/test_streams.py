@@ -189,7 +189,7 @@ def test_a_pipeline_that_returns_nothing_raises(filled_scenes):
 
 
 def test_what_is_not_a_dataset_is_refused():
-    with pytest.raises(TypeError, match='DrawnDataset wraps a dataset or its config, got list'):
+    with pytest.raises(TypeError, match='DrawnDataset takes a data set, or a ConcatDataset .*, not a list'):
         DrawnDataset([1, 2])
 
 

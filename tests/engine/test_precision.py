@@ -32,18 +32,19 @@ def losses(model, optimizer, steps):
         return [model.train_step(domains(seed % 4), optimizer)['loss'].item() for seed in range(steps)]
 
 
-def sgd(model, wrapper=OptimWrapper, **options):
-    return wrapper(torch.optim.SGD(model.student.parameters(), lr=0.02), **options)
+def sgd(model, wrapper=OptimWrapper, rate=0.02, **options):
+    return wrapper(torch.optim.SGD(model.student.parameters(), lr=rate), **options)
 
 
 @pytest.mark.slow
 def test_bf16_follows_single_precision_over_50_steps():
     single, half = build_case('dacs').float(), build_case('dacs').float()
-    expected = torch.tensor(losses(single, sgd(single), 50))
-    found = torch.tensor(losses(half, sgd(half, MixedPrecisionOptimWrapper, dtype='bf16'), 50))
+    # At four times this rate losses jump, and within 50 steps rounding of any kind grows to 5 to 20 percent of them.
+    expected = torch.tensor(losses(single, sgd(single, rate=0.005), 50))
+    found = torch.tensor(losses(half, sgd(half, MixedPrecisionOptimWrapper, rate=0.005, dtype='bf16'), 50))
     assert expected[-4:].mean() < 0.9 * expected[:4].mean(), 'the run must learn something'
     # bfloat16 has 8 bits of mantissa: 0.4 percent per operation.
-    assert ((found - expected).abs() / expected).max() < 0.05
+    assert ((found - expected).abs() / expected).max() < 0.02
     assert all(value.dtype == torch.float32 for value in half.state_dict().values() if isinstance(value, torch.Tensor)
                and value.is_floating_point())
 

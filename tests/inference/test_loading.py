@@ -33,6 +33,15 @@ def test_the_branch_is_the_one_that_the_config_tests(image_run):
     assert load_network(image_run[1], options={'model.eval_branch': 'teacher'}).branch == 'teacher'
 
 
+def test_the_test_pipeline_is_that_of_the_first_data_set(image_run, tmp_path):
+    content = torch.load(image_run[1], weights_only=True)
+    config = Config.fromfile(image_run[0])
+    config.test_dataloader.dataset = dict(type='ConcatDataset', datasets=[config.test_dataloader.dataset] * 2)
+    content['meta']['cfg'] = config.pretty_text
+    torch.save(content, tmp_path / 'a.pth')
+    assert load_network(tmp_path / 'a.pth').test_pipeline == load_network(image_run[1]).test_pipeline != ()
+
+
 @pytest.mark.parametrize('text, named', [
     ("model = __import__('os').system('touch {0}')", '`__import__'),
     ("model = dict(type=open('{0}', 'w'))", '`open('),

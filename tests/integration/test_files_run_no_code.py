@@ -169,7 +169,8 @@ def test_the_rest_of_a_stored_config_is_not_used(name, image_run, tmp_path, mark
     'model = dict(student=dict(a=[dict(b=f"{{open(\'{0}\', \'w\')}}")]))',
     'model = [open("{0}", "w") for a in "b"]',
     'model = (lambda: open("{0}", "w"))()', 'model = dict(**open("{0}", "w"))',
-    'import harmful_module\nmodel = dict()'])
+    'import harmful_module\nmodel = dict()', 'model = 3', 'model = dict(student=[])', 'model = {{[]: 1}}',
+    'model = dict(student=dict(a=' + 'a.' * 5000 + 'b))', 'test_dataloader = 3\nmodel = dict()'])
 def test_a_stored_expression_is_not_run(text, tmp_path, mark):
     torch.save(dict(state_dict={'student.a': torch.zeros(1)}, meta=dict(cfg=text.format(mark))), tmp_path / 'a.pth')
     with pytest.raises(ValueError, match=r'a\.pth'):

@@ -101,7 +101,7 @@ def test_an_attention_that_makes_no_sense_is_refused(changes, message):
 def hrda_with(segmentor=None, **head_changes):
     """HRDA with other options of the segmentor and of its head."""
     head = dict(type='HRDAHead', head=daformer_head(), scale_attention=daformer_head(fusion='conv'))
-    return hrda(decode_head={**head, **head_changes}, **(segmentor or {}))
+    return hrda(decode_head={**head, **head_changes}, **(segmentor or {})).double()
 
 
 @pytest.mark.parametrize('size', SIZES)
@@ -284,9 +284,9 @@ def test_settings_that_do_not_fit():
     with pytest.raises(ValueError, match='that of the head, 4, or 1 for one map that all classes share; got 5'):
         hrda(decode_head=dict(type='HRDAHead', head=daformer_head(),
                               scale_attention={**daformer_head(fusion='conv'), 'num_classes': 5}))
-    with pytest.raises(TypeError, match='SegformerHead does not have it'):
+    with pytest.raises(TypeError, match='EncHead computes its loss by itself, which HRDAHead cannot do for two scales'):
         hrda(decode_head=dict(type='HRDAHead', scale_attention=daformer_head(), head=dict(
-            type='SegformerHead', in_channels=[32], in_index=[0], channels=8, num_classes=CLASSES)))
+            type='EncHead', in_channels=[32], in_index=[0], channels=8, num_codes=2, num_classes=CLASSES)))
     with pytest.raises(ValueError, match=r'share of the loss, in \[0, 1\]; got 1.5'):
         hrda(decode_head=dict(type='HRDAHead', head=daformer_head(), scale_attention=daformer_head(),
                               detail_loss_weight=1.5))

@@ -1,9 +1,10 @@
 """Whole training steps of QuadMix on video against the reference's: labels, masks, mixtures, logits, losses, gradients.
 
 The golden files hold one step of the published scripts with the defects corrected that are listed in their README. Ours
-has one backward per pass and scales the source's flow with the frame, so it is compared with the variants ``apart``
-(CNN) and ``apart_scaled`` (transformer). Both sides compute in double precision: in single precision a label near a tie
-may flip, and the CNN's gradients are ill-conditioned.
+scales the source's flow with the frame and has one backward per pass, so it is compared with the variants ``apart``
+(CNN) and ``apart_scaled`` (transformer); with one backward for all passes, with those in which the reference has it.
+Both sides compute in double precision: in single precision a label near a tie may flip, and the CNN's gradients are
+ill-conditioned.
 """
 import numpy as np
 import pytest
@@ -21,8 +22,12 @@ from udass.models.checkpoints import convert, load_strictly, to_reference
 from udass.uda.centroids import class_centroids
 from udass.uda.clip import Clip
 
-STEPS = {'daformer': ('video_step_daformer_mitb0', 'video_daformer_mitb0', 'apart_scaled'),
-         'accel': ('video_step_accel_r50', 'video_accel_deeplabv2_r50', 'apart')}
+STEPS = {'daformer': ('video_step_daformer_mitb0', 'video_daformer_mitb0'),
+         'accel': ('video_step_accel_r50', 'video_accel_deeplabv2_r50')}
+# Network, whether all passes have one backward, and the variant of the golden file.
+VARIANTS = {'daformer': ('daformer', False, 'apart_scaled'), 'accel': ('accel', False, 'apart'),
+            'daformer, joint backward': ('daformer', True, 'scaled_source_flow'),
+            'accel, joint backward': ('accel', True, '')}
 # The reference's names of losses, and what ours must be multiplied with: the reference logs them with their factors.
 LOSSES = {'loss_src': ('source.decode.loss_ce', None), 'loss_src_aux': ('source.aux.loss_ce', None),
           'loss_src_p': ('tss.decode.loss_ce', None), 'loss_tar_p': ('tst.decode.loss_ce', 'lambda_t'),
@@ -44,11 +49,12 @@ class KeepGradients(OptimWrapper):
 class Step:
     """One golden file: the adapter with the reference's weights and choices, its input, the expected numbers."""
 
-    def __init__(self, network):
+    def __init__(self, network, joint_backward, variant):
         init_default_scope('mmseg')
         self.golden = Golden(golden_directory())
         self.network = network
-        step, self.keys, self.variant = STEPS[network]
+        self.joint_backward, self.variant = joint_backward, variant
+        step, self.keys = STEPS[network]
         if not (self.golden.directory / f'{step}.npz').is_file():
             pytest.skip(f'no {step}.npz in {self.golden.directory}')
         self.values = self.golden.load(step)
@@ -83,7 +89,7 @@ class Step:
             source_size=self.size if transformer else None,
             feature_mixing=dict(type='FeatureMixing', own_share=0.7, start_iter=8000) if transformer else None,
             centroid_alignment=dict(type='CentroidAlignment', weight=0.01, intervals=1 if transformer else 2),
-            match_histograms=True)
+            match_histograms=True, joint_backward=self.joint_backward)
 
     # ------------------------------------------------------------------ inputs
 
@@ -176,14 +182,14 @@ class Step:
         self.log = adapter.train_step(self.data(), optimizer)
 
 
-@pytest.fixture(scope='module', params=STEPS)
+@pytest.fixture(scope='module', params=VARIANTS)
 def step(request):
     """The step, done."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(torch.Tensor, 'float', torch.Tensor.double)
         torch.set_default_dtype(torch.float64)
         try:
-            case = Step(request.param)
+            case = Step(*VARIANTS[request.param])
             case.adapter.to(torch.get_default_dtype())
             for name in ('image', 'uniform'):
                 draw = getattr(case.golden, name)

@@ -10,6 +10,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 import udass  # noqa: F401
+from udass.models.losses.pixel_weight import PixelWeightMixin
 
 SEGMENTOR = dict(
     type='EncoderDecoder',
@@ -204,11 +205,16 @@ def test_plain_ddp_is_refused_with_what_to_use():
         model(torch.rand(1, 3, 32, 48), mode='loss')
 
 
-def test_a_head_that_would_ignore_the_weights_is_refused():
+def test_a_head_of_mmseg_gets_the_weights_and_one_that_would_ignore_them_is_refused():
     plain = copy.deepcopy(SEGMENTOR)
-    plain['decode_head']['type'] = 'SegformerHead'
-    with pytest.raises(ValueError, match=r'decode_head \(SegformerHead\) would ignore the weights'):
-        MODELS.build(dict(type='DomainAdapter', student=plain, **TEACHER, mixing=dict(type='ClassMix')))
+    plain['decode_head'] = dict(type='SegformerHead', in_channels=[8] * 4, in_index=[0, 1, 2, 3], channels=8,
+                                num_classes=4)
+    mixing = dict(**TEACHER, mixing=dict(type='ClassMix'))
+    model = MODELS.build(dict(type='DomainAdapter', student=plain, **mixing))
+    assert isinstance(model.student.decode_head, PixelWeightMixin)
+    plain['decode_head'].update(type='EncHead', num_codes=2)
+    with pytest.raises(ValueError, match=r'decode_head \(EncHead\) computes its loss by itself, without the weights'):
+        MODELS.build(dict(type='DomainAdapter', student=plain, **mixing))
     MODELS.build(dict(type='DomainAdapter', student=plain))
 
 

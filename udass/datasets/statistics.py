@@ -139,7 +139,7 @@ def store_counts(dataset: UDADataset, counts: Mapping[str, list[int]], cache_fol
 def _warn_of_unseen_classes(dataset: UDADataset, pixels: np.ndarray) -> None:
     unseen = [name for name, count in zip(dataset.metainfo['classes'], pixels, strict=True) if count == 0]
     if unseen and pixels.any():
-        print_log(f'no label of {type(dataset).__name__} in {dataset.label_folder} shows {", ".join(unseen)} '
+        print_log(f'no label in {dataset.label_folder} shows {", ".join(unseen)} '
                   f'({len(unseen)} of {len(pixels)} classes): nothing can be learnt of them from it. If the files '
                   'should show them, correct label_table (for example, 255 may be a class and not ignored pixels)',
                   logger='current', level=logging.WARNING)

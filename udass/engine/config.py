@@ -120,7 +120,7 @@ def check_components(config: Mapping) -> None:
             raise ValueError(_unknown_component(path, node['type']))
         for component in components:
             names, is_open = _own_arguments(component)
-            unknown = [] if is_open else sorted(set(node) - names - _BUILDER_KEYS - _extra_keys(path))
+            unknown = [] if is_open else sorted(set(node) - names - _BUILDER_KEYS - _extra_keys(path, node))
             if unknown:
                 raise ValueError(_unknown_key(path, unknown[0], names, f'{component.__name__} takes'))
 
@@ -203,11 +203,11 @@ def _components(node: object, path: str = '') -> Iterator[tuple[str, Mapping]]:
             yield from _components(value, f'{path}.{number}')
 
 
-def _extra_keys(path: str) -> set[str]:
+def _extra_keys(path: str, node: Mapping) -> set[str]:
     """Keys that the training loop reads itself, or a builder that the path tells."""
     if path == 'train_cfg.long_tail':
         return _STREAM_KEYS
-    if path == 'model':
+    if path == 'model' and 'student' in node:
         # Read by `prepare_config`.
         return {'num_classes'}
     return _NORM_KEYS if path.endswith('norm_cfg') else set()
@@ -246,7 +246,7 @@ def _valid_keys(node: Mapping, path: str) -> set[str] | None:
     if path == 'optim_wrapper' and 'optimizer' not in node:
         # One optimizer wrapper per part of the model.
         return set(node)
-    keys = set(node) | _extra_keys(path)
+    keys = set(node) | _extra_keys(path, node)
     if path == 'randomness':
         return keys | set(inspect.signature(Runner.set_randomness).parameters) - {'self'}
     if 'dataset' in node and 'type' not in node:

@@ -11,8 +11,6 @@ from mmengine.config import Config
 from mmengine.fileio import PickleHandler, YamlHandler, register_handler
 from mmengine.registry import Registry
 
-from udass.engine.plain import plain_settings
-
 _DATA_SUFFIXES = ('.yaml', '.yml', '.json')
 # Of this project: a data file may build on them.
 _CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -87,7 +85,6 @@ def read_config(path: str | Path) -> Config:
         except ValueError as error:
             raise ValueError(f'config {path}: {error}. If you trust it, write it as a .py file: that is a program, and '
                              'is run') from error
-    plain_settings(config._cfg_dict)
     return config
 
 

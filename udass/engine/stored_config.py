@@ -22,6 +22,9 @@ _START_WEIGHTS = {'init_cfg', 'pretrained', 'checkpoint', 'checkpoint_path'}
 _READING = {'LoadImage', 'LoadImageFromFile', 'LoadLabels', 'LoadAnnotations', 'LoadClip', 'LoadClipLabels', 'Resize',
             'ClipResize', 'PackUDAInputs', 'PackSegInputs', 'PackClip'}
 _CONSTANTS = {'inf': math.inf, 'nan': math.nan}
+# Of expressions that are not constant, of keys that cannot be one, and of deep nesting.
+_NO_VALUE = (ValueError, TypeError, RecursionError)
+_LONGEST_SOURCE = 200
 _GIVE_CONFIG = ('give the config file of its network first, then the checkpoint. A config file is a program: give one '
                 'that you trust')
 
@@ -46,7 +49,7 @@ def stored_config(checkpoint: Mapping, path: str | Path, keys: tuple[str, ...]) 
         if name in keys:
             try:
                 found[name] = _value(node)
-            except ValueError as error:
+            except _NO_VALUE as error:
                 raise ValueError(f'{name} of the config in {path} holds {error}, which is not run: '
                                  f'{_GIVE_CONFIG}') from error
     return Config(found)
@@ -66,8 +69,8 @@ def parse_settings(text: str, path: str | Path) -> dict:
     for name, node in _assignments(text, path).items():
         try:
             settings[name] = _value(node)
-        except ValueError:
-            settings[name] = ast.unparse(node)
+        except _NO_VALUE:
+            settings[name] = (ast.get_source_segment(text, node) or '')[:_LONGEST_SOURCE]
     return settings
 
 
@@ -92,14 +95,23 @@ def inference_config(checkpoint: Mapping, path: str | Path) -> Config:
         for name in ('test_dataloader', 'val_dataloader'):
             dataset = (config.get(name) or {}).get('dataset')
             if dataset is not None:
+                dataset = first_dataset(dataset)
                 refuse_code(dataset.get('pipeline', []), registered_names(), f'{name}.dataset.pipeline')
                 # The data set itself is not built.
                 known = getattr(entries(DATASETS).get(dataset.get('type')), 'METAINFO', None) or {}
                 config[name] = {'dataset': {'pipeline': dataset.get('pipeline', []),
                                             'metainfo': {**known, **(dataset.get('metainfo') or {})}}}
-    except ValueError as error:
+    except (ValueError, TypeError, AttributeError) as error:
+        # Also of what has not even the form of a config.
         raise ValueError(f'the config in {path}: {error}. {_own_modules(config)}{_GIVE_CONFIG}') from error
     return config
+
+
+def first_dataset(dataset: Mapping) -> Mapping:
+    """The config of the first data set inside a ``ConcatDataset`` or ``RepeatDataset``."""
+    while 'datasets' in dataset or 'dataset' in dataset:
+        dataset = dataset['datasets'][0] if 'datasets' in dataset else dataset['dataset']
+    return dataset
 
 
 def dataset_settings(settings: Mapping) -> dict:
@@ -111,8 +123,10 @@ def dataset_settings(settings: Mapping) -> dict:
     Raises:
         ValueError: it is no plain data set, or its pipeline does more than reading and resizing.
     """
-    kinds = {name for name, kind in entries(DATASETS).items() if issubclass(kind, BaseSegDataset)}
-    pipeline = [transform for transform in settings.get('pipeline', []) if transform.get('type') != 'LoadFlow']
+    kinds = {name for name, kind in entries(DATASETS).items()
+             if isinstance(kind, type) and issubclass(kind, BaseSegDataset)}
+    pipeline = [transform for transform in settings.get('pipeline', [])
+                if not isinstance(transform, dict) or transform.get('type') != 'LoadFlow']
     refuse_code({**settings, 'pipeline': []}, kinds, 'dataset')
     refuse_code(pipeline, _READING, 'dataset.pipeline')
     return {**settings, 'pipeline': pipeline}
@@ -182,7 +196,7 @@ def _value(node: ast.expr) -> object:
         # Numbers, strings, None: no call, no name.
         return ast.literal_eval(node)
     except (ValueError, TypeError):
-        raise ValueError(f'`{ast.unparse(node)}`') from None
+        raise ValueError(f'`{ast.unparse(node)[:_LONGEST_SOURCE]}`') from None
 
 
 def _without_start_weights(node: object) -> object:

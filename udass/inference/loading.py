@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from udass.engine.config import apply_options, check_components, load_config
 from udass.engine.runner import check_class_count
-from udass.engine.stored_config import inference_config
+from udass.engine.stored_config import first_dataset, inference_config
 from udass.models.checkpoints import convert, load_strictly, read_checkpoint, weights_of
 from udass.uda.networks import split_networks
 
@@ -183,19 +183,12 @@ def _classes(config: Config, content: Mapping, path: str | Path,
 def _dataset_configs(config: Config) -> list[Mapping]:
     loaders = [config.get('test_dataloader'), config.get('val_dataloader'),
                (config.get('train_dataloader') or {}).get('source')]
-    return [_unwrapped(loader['dataset']) for loader in loaders if loader is not None and 'dataset' in loader]
-
-
-def _unwrapped(dataset: Mapping) -> Mapping:
-    """The first data set inside a ``ConcatDataset`` or ``RepeatDataset``."""
-    while 'datasets' in dataset or 'dataset' in dataset:
-        dataset = dataset['datasets'][0] if 'datasets' in dataset else dataset['dataset']
-    return dataset
+    return [first_dataset(loader['dataset']) for loader in loaders if loader is not None and 'dataset' in loader]
 
 
 def _test_pipeline(config: Config) -> tuple[Mapping, ...]:
     for name in ('test_dataloader', 'val_dataloader'):
         loader = config.get(name)
         if loader is not None:
-            return tuple(_unwrapped(loader['dataset']).get('pipeline', ()))
+            return tuple(first_dataset(loader['dataset']).get('pipeline', ()))
     return ()

@@ -42,11 +42,9 @@ class DomainAdapter(TrainingModel, BaseModel):
         pseudo_labels: config of the component that turns teacher scores into labels and weights; needed with ema.
         mixing: config of the component that makes mixed passes of source and target; None leaves them out.
         photometric: config of the colour change of mixed and masked images; None leaves them as they are.
-        masking: config of the block masking of the masked pass; None leaves the pass out.
-        feature_distance: config of the term that keeps features of things near to those of the student's start
-            weights, which are to be ImageNet's; None leaves it out.
-        alignment: config of a loss on unlabelled target images, built with the student's ``num_classes``; None leaves
-            their pass out.
+        masking: config of the block masking of the masked pass. None leaves out the pass or term, here and below.
+        feature_distance: config of the term that keeps features of things near to those of the ImageNet weights.
+        alignment: config of a loss on unlabelled target images, built with the student's ``num_classes``.
         feature_mixing: config of the mixing of decoder features between mixed passes; None leaves it out.
         teacher_batch_statistics: the teacher's batch norm uses the batch's statistics (the reference) instead of the
             running ones.
@@ -60,6 +58,7 @@ class DomainAdapter(TrainingModel, BaseModel):
 
     # Whether a pass of its own, besides mixed and masked ones, uses pseudo-labels.
     labels_across_time = False
+    joint_backward = False  # of all passes, so that gradients flow between them
 
     def __init__(self,
                  student: dict,
@@ -158,6 +157,8 @@ class DomainAdapter(TrainingModel, BaseModel):
                 scores[item.name] = logits
             if self.keep_panels:
                 panels[item.name] = vars(item.clip)
+        if self.joint_backward:
+            optimizer.backward(total)
         optimizer.step()
         optimizer.zero_grad()
         if alignment_optimizer is not None:
@@ -167,7 +168,7 @@ class DomainAdapter(TrainingModel, BaseModel):
             panels['target'] = vars(target)
         self.panels = panels
         self.iteration += 1
-        return {'loss': total, **log}
+        return {'loss': total.detach(), **log}
 
     def passes(self, source: Clip, target: Clip | None, long_tail: LongTail | None) -> Iterator[Pass]:
         """The recipe: source, mixed, masked, unlabelled pass. Each is made when the one before is done and freed."""
@@ -218,7 +219,7 @@ class DomainAdapter(TrainingModel, BaseModel):
             kept: what passes of this iteration hand on.
 
         Returns:
-            The loss, its cross-entropy scaled, and the scores (N, C, h, w) if the student gives any, without graph.
+            The loss, its cross-entropy scaled, and the scores (N, C, h, w), if the student gives any, without graph.
         """
         frames = self.data_preprocessor.normalize(item.clip.frames)
         with optimizer.optim_context(self.student), self._mixed_features(item, kept.features):
@@ -233,9 +234,11 @@ class DomainAdapter(TrainingModel, BaseModel):
         if item.scale != 1:
             # Only the cross-entropy is scaled.
             loss = loss + (item.scale - 1) * self.parse_losses(outputs.losses)[0]
-        optimizer.backward(loss)
+        if not self.joint_backward:
+            optimizer.backward(loss)
+            loss = loss.detach()
         log.update({f'{item.name}.{key}': value.detach() for key, value in values.items() if key != 'loss'})
-        return loss.detach(), None if outputs.scores is None else outputs.scores.detach()
+        return loss, None if outputs.scores is None else outputs.scores.detach()
 
     def further_losses(self, item: Pass, frames: Tensor, outputs: Outputs, kept: Kept) -> dict[str, Tensor]:
         """What a pass is trained on besides its cross-entropy, for normalised frames (N, T, 3, H, W)."""
@@ -272,7 +275,7 @@ class DomainAdapter(TrainingModel, BaseModel):
             return nullcontext()
         network = unwrap(self.student)
         if not features:
-            return self.feature_mixing.keep(network, features)
+            return self.feature_mixing.keep(network, features, with_graph=self.joint_backward)
         # One mask per call of the fusion layer: context and detail of HRDA, else frame t alone, which comes first.
         masks = [item.pasted[:, :1]]
         if item.box is not None:
@@ -340,10 +343,8 @@ class DomainAdapter(TrainingModel, BaseModel):
             self.imagenet.backbone.load_state_dict(student.backbone.state_dict())
 
     def load_networks(self, weights: Mapping[str, Tensor], origin: str | Path, skip: Sequence[str] = ()) -> list[str]:
-        """Start from the networks of a checkpoint, of this method or another; counters and templates stay as they are.
-
-        See `load_networks` of `udass.uda.networks`. A teacher that was loaded is not overwritten by the student.
-        """
+        """Start from the networks of a checkpoint, see `load_networks` of `udass.uda.networks`; counters and templates
+        stay as they are, and a teacher that was loaded is not overwritten."""
         networks = dict(student=unwrap(self.student), teacher=self.teacher, imagenet=self.imagenet)
         loaded = load_networks(networks, weights, origin, skip)
         if 'teacher' in loaded:

@@ -29,7 +29,7 @@ def mix_features(own: Tensor, other: Tensor, mask: Tensor, own_share: float) -> 
 class FeatureMixing:
     """Keeps what the decoder's fusion layer is given in the pass TSS and mixes it into that of the pass TST.
 
-    The other pass's features carry no gradient: its graph is gone by then.
+    The other pass's features carry a gradient only where all passes have one backward.
 
     Args:
         own_share: share of a pass's own features inside the pasted masks, in [0, 1].
@@ -47,9 +47,10 @@ class FeatureMixing:
         self.start_iter = start_iter
 
     @contextmanager
-    def keep(self, segmentor: nn.Module, kept: list[Tensor]) -> Iterator[None]:
+    def keep(self, segmentor: nn.Module, kept: list[Tensor], with_graph: bool = False) -> Iterator[None]:
         """Collects in ``kept`` what the fusion layer is given in each call inside the block (HRDA: context, detail)."""
-        handle = fusion_layer(segmentor).register_forward_pre_hook(lambda module, args: kept.append(args[0].detach()))
+        handle = fusion_layer(segmentor).register_forward_pre_hook(
+            lambda module, args: kept.append(args[0] if with_graph else args[0].detach()))
         try:
             yield
         finally:

@@ -116,7 +116,8 @@ def resize_frames(clip: Clip, size: tuple[int, int]) -> Clip:
 class CentroidAlignment:
     """Draws the target's class means of fused scores to those of the source (flow-guided spatio-temporal alignment).
 
-    The source's means carry no gradient: the graph of the source pass is gone when the target is seen.
+    The source's means carry a gradient only where all passes have one backward: else the graph of the source pass is
+    gone when the target is seen.
 
     Args:
         weight: factor of the squared distance in the loss.
@@ -139,7 +140,7 @@ class CentroidAlignment:
         """(C, C), of scores (N, C, h, w) and labels (N, H, W): of cells that are classified rightly."""
         size = tuple(scores.shape[2:])
         labels = F.interpolate(labels[:, None].float(), size=size, mode='nearest')[:, 0].long()
-        return class_centroids(at_least_float32(scores.detach()), labels, over_ranks=self.over_ranks)
+        return class_centroids(at_least_float32(scores), labels, over_ranks=self.over_ranks)
 
     def loss(self, source: Tensor, scores: list[Tensor]) -> Tensor:
         """The weighted distance of the target's scores (N, C, h, w), for each interval, to source means (C, C)."""
@@ -170,6 +171,8 @@ class VideoAdapter(DomainAdapter):
         feature_mixing, teacher_batch_statistics, eval_branch, seed: see `DomainAdapter`.
         centroid_alignment: config of the distance of class means; None leaves it out.
         match_histograms: give source frames the colours of the target's frame t first.
+        joint_backward: one backward for all passes, as published, instead of one for each: gradients also flow through
+            the source's class means and the features of TSS, and the graphs of all passes are in memory at once.
 
     Raises:
         ValueError: components that need each other are not given together, or do not fit each other.
@@ -189,6 +192,7 @@ class VideoAdapter(DomainAdapter):
                  feature_mixing: dict | None = None,
                  centroid_alignment: dict | None = None,
                  match_histograms: bool = False,
+                 joint_backward: bool = False,
                  teacher_batch_statistics: bool = True,
                  eval_branch: str = 'student',
                  seed: int | None = None) -> None:
@@ -212,6 +216,7 @@ class VideoAdapter(DomainAdapter):
         self.strong_augmentation: PhotometricChange | None = (None if strong_augmentation is None else
                                                               MODELS.build(strong_augmentation))
         self.source_size = source_size
+        self.joint_backward = joint_backward
         self.match_histograms = match_histograms
 
     @property
@@ -254,7 +259,8 @@ class VideoAdapter(DomainAdapter):
         if self.centroid_alignment is None or item.name not in ('source', 'cross_frame'):
             return {}
         if item.name == 'source':
-            kept.centroids = self.centroid_alignment.source_centroids(outputs.scores, item.clip.labels[:, 0])
+            scores = outputs.scores if self.joint_backward else outputs.scores.detach()
+            kept.centroids = self.centroid_alignment.source_centroids(scores, item.clip.labels[:, 0])
             return {}
         scores = [outputs.scores, *outputs.further]
         return {'loss_centroids': self.centroid_alignment.loss(kept.centroids, scores)}

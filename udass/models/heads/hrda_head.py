@@ -52,13 +52,13 @@ class HRDAHead(BaseModule):
         if not isinstance(self.head, PixelWeightMixin):
             raise TypeError(f'{type(self.head).__name__} computes its loss by itself, which HRDAHead cannot do for two '
                             'scales: use DAFormerHead, DLV2Head or SegFormerMLPHead')
-        if scale_attention is not None and self.scale_attention.out_channels not in (1, self.head.out_channels):
-            raise ValueError('the scale attention weighs every channel: its out_channels must be that of the head, '
-                             f'{self.head.out_channels}, or 1; got {self.scale_attention.out_channels}')
         if scale_attention is not None and self.scale_attention.num_classes not in (1, self.head.num_classes):
             raise ValueError('the scale attention weighs every class: its num_classes must be that of the head, '
                              f'{self.head.num_classes}, or 1 for one map that all classes share; got '
                              f'{self.scale_attention.num_classes}')
+        if scale_attention is not None and self.scale_attention.out_channels not in (1, self.head.out_channels):
+            raise ValueError('the scale attention weighs every channel: its out_channels must be that of the head, '
+                             f'{self.head.out_channels}, or 1; got {self.scale_attention.out_channels}')
         if not 0 <= detail_loss_weight <= 1:
             raise ValueError(f'detail_loss_weight is a share of the loss, in [0, 1]; got {detail_loss_weight}')
         self.detail_loss_weight = detail_loss_weight
