@@ -193,8 +193,6 @@ REFUSED = {
     'classes': (lambda config: [loader.dataset.update(metainfo=dict(classes=('bright', 'middle', 'dark')))
                                 for loader in (*config.train_dataloader.values(), config.val_dataloader)],
                 'was trained on the classes dark, middle, bright, this run has bright, middle, dark'),
-    'ended schedule': (set_option('param_scheduler', [dict(type='PolyLR', by_epoch=False, begin=0, end=3)]),
-                       'iterations 5 to 8 would train at learning rate 0: the schedule ended at iteration 3'),
 }
 
 
@@ -214,6 +212,18 @@ def test_what_has_no_effect_is_refused_with_both_values(name, toy_root, begun, t
     with pytest.raises(ValueError, match='(?s)' + said):
         runner.train()
     assert not list(tmp_path.glob('*.pth'))
+
+
+def test_a_schedule_that_has_ended_is_followed_and_warned_of(toy_root, tmp_path):
+    """The config wins, though it asks for iterations that change nothing."""
+    config = base_config(toy_root, max_iters=4)
+    config.param_scheduler = [dict(type='PolyLR', by_epoch=False, begin=0, end=3)]
+    run(config, tmp_path)
+    config.train_cfg.max_iters = 6
+    record, warnings, _ = run(config, tmp_path, resume=True)
+    assert record.rates == [0, 0]
+    assert 'Iterations 5 to 6 train at learning rate 0: the schedule ended at iteration 3' in warnings
+    assert 'train_cfg.max_iters was 4, now 6' in warnings
 
 
 def test_a_schedule_that_follows_the_validations_cannot_be_replaced(toy_root, begun, tmp_path):

@@ -14,10 +14,11 @@ import udass  # noqa: F401
 from tests.engine.toys import toy_config, write_toy_data
 from tests.uda.small import TEACHER, batch, unlabelled
 from tools import train as train_tool
+from udass.engine.checks import check_class_count
 from udass.engine.command import run_command
 from udass.engine.config import check_components, load_config, prepare_config
 from udass.engine.precision import check_wrappers
-from udass.engine.runner import UDARunner, check_class_count
+from udass.engine.runner import UDARunner
 
 PROJECT = Path(__file__).parents[2]
 SMALL = PROJECT / 'configs' / 'streets_quadmix.py'

@@ -1,7 +1,7 @@
 """Resuming with other settings: what changed, what is refused, and how the config wins over the checkpoint."""
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mmengine.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
 
@@ -20,6 +20,41 @@ _REFUSED = (
 )
 # What a scheduler counts; everything else that it holds comes from the config.
 _COUNTERS = {'last_step', '_global_step', '_last_value', 'best', 'num_bad_epochs', 'cooldown_counter'}
+
+
+def check_resumable(checkpoint: dict, filename: str, seed: int, config: str,
+                    classes: Sequence[str] | None) -> dict[str, tuple[str, str]]:
+    """Looks at a checkpoint before anything of it is loaded.
+
+    Args:
+        checkpoint (dict): its content.
+        filename (str): its name, for the messages.
+        seed (int), config (str), classes (Sequence[str] | None): those of the run that is to continue it; the config as
+            mmengine writes it.
+
+    Returns:
+        dict[str, tuple[str, str]]: the settings that changed since, see `changed_settings`.
+
+    Raises:
+        ValueError: the file holds no training state, was trained with another seed or on other classes, or the config
+            has settings that cannot be changed on resume.
+    """
+    meta = checkpoint.get('meta', {})
+    missing = [name for name, place in (('iter', meta), ('epoch', meta), ('message_hub', checkpoint),
+                                        ('optimizer', checkpoint)) if name not in place]
+    if missing:
+        raise ValueError(f'{filename} holds no training state ({", ".join(missing)} is missing), so it cannot be '
+                         f'resumed. To start a new training from its weights, set load_from={filename}')
+    if meta.get('seed', seed) != seed:
+        raise ValueError(f'{filename} was trained with seed {meta["seed"]}, this run has seed {seed}: the data streams '
+                         f'would differ. Resume with --seed {meta["seed"]}')
+    changes = changed_settings(meta['cfg'], config, filename) if 'cfg' in meta else {}
+    check_changes(changes, filename)
+    before = (meta.get('dataset_meta') or {}).get('classes')
+    if before is not None and classes is not None and list(before) != list(classes):
+        raise ValueError(f'{filename} was trained on the classes {", ".join(before)}, this run has '
+                         f'{", ".join(classes)}: the networks would mean others')
+    return changes
 
 
 def changed_settings(before: str, now: str, path: str) -> dict[str, tuple[str, str]]:
@@ -146,11 +181,14 @@ def _replay(schedulers: list[_ParamScheduler], iteration: int) -> None:
 
 
 def check_rates(optim_wrapper: OptimWrapper | OptimWrapperDict, schedulers: dict | list | None, iteration: int,
-                max_iters: int) -> None:
+                max_iters: int) -> str | None:
     """Whether iterations that are left can change anything.
 
+    Returns:
+        str | None: a warning, if the schedule of the config has ended at rate 0.
+
     Raises:
-        ValueError: the training is longer than ``max_iters`` already, or its schedule has ended at rate 0.
+        ValueError: the training is longer than ``max_iters`` already.
     """
     if iteration > max_iters:
         raise ValueError(f'the checkpoint has {iteration} iterations, train_cfg.max_iters is {max_iters}: there is '
@@ -158,6 +196,6 @@ def check_rates(optim_wrapper: OptimWrapper | OptimWrapperDict, schedulers: dict
     ends = [scheduler.end for one in _by_name(schedulers or {}).values() for scheduler in one]
     rates = [group['lr'] for wrapper in _by_name(optim_wrapper).values() for group in wrapper.param_groups]
     if iteration < max_iters and max(ends, default=0) <= iteration and not any(rates):
-        raise ValueError(f'iterations {iteration + 1} to {max_iters} would train at learning rate 0: the schedule '
-                         f'ended at iteration {max(ends, default=0)}. A longer train_cfg.max_iters needs a larger '
-                         '`end` in param_scheduler, too')
+        return (f'Iterations {iteration + 1} to {max_iters} train at learning rate 0: the schedule ended at iteration '
+                f'{max(ends, default=0)}. A longer train_cfg.max_iters needs a larger `end` in param_scheduler, too')
+    return None

@@ -15,14 +15,13 @@ from mmengine.dist import broadcast, is_main_process
 from mmengine.model import convert_sync_batchnorm, is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop, Runner
-from mmseg.models.decode_heads import STDCHead
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import RUNNERS
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from udass.checksums import add_checksum
 from udass.engine.checkpoint import PlainContentHook, atomic_target, resumable_checkpoint
+from udass.engine.checks import check_class_count, check_sync_bn
 from udass.engine.config import prepare_config
 from udass.engine.data_parallel import PartsDataParallel
 from udass.engine.interrupt import InterruptGuard
@@ -38,50 +37,12 @@ from udass.engine.precision import (
 from udass.engine.processes import HostExchange, check_same, start_processes
 from udass.engine.random_state import get_random_state
 from udass.engine.rank_state import joined_statistics, rank_state, with_rank_state
-from udass.engine.resume import (
-    changed_settings,
-    check_changes,
-    check_rates,
-    resume_optimizers,
-    settings_of,
-)
+from udass.engine.resume import check_rates, check_resumable, resume_optimizers, settings_of
 from udass.engine.work_dir import check_unused, locked
 from udass.models.checkpoints import load_strictly, read_checkpoint, weights_of
 
 # Seconds. Far more than a batch takes, far less than a night.
 _LOADER_TIMEOUT = 600
-
-
-def check_class_count(model: nn.Module, dataset: object) -> None:
-    """Compares every segmentation head of the model with the dataset's number of classes.
-
-    Raises:
-        ValueError: a head has another number of classes.
-    """
-    classes = getattr(dataset, 'metainfo', {}).get('classes')
-    if classes is None:
-        return
-    for name, head in model.named_modules():
-        # Heads of edges and attention maps that all classes share have numbers of their own.
-        if not isinstance(head, BaseDecodeHead) or isinstance(head, STDCHead) or name.endswith('scale_attention'):
-            continue
-        if head.num_classes != len(classes):
-            raise ValueError(f'{name} has num_classes={head.num_classes}, but {type(dataset).__name__} has '
-                             f'{len(classes)} classes ({", ".join(classes)}). Set model.num_classes={len(classes)}, '
-                             'which all heads of the network follow, or choose the dataset it was made for')
-
-
-def check_sync_bn(kind: str | None) -> None:
-    """Whether batch norm can be synchronised as asked for.
-
-    Raises:
-        ValueError: of another kind than torch's, or without a GPU.
-    """
-    if kind not in (None, 'torch'):
-        raise ValueError(f"sync_bn is 'torch' or None (mmcv's needs its compiled operations); got {kind!r}")
-    if kind is not None and not torch.cuda.is_available():
-        raise ValueError("sync_bn='torch' works on GPUs only, and there is none: leave sync_bn out. Each process then "
-                         'normalises with the statistics of its own batch')
 
 
 @RUNNERS.register_module()
@@ -361,38 +322,22 @@ class UDARunner(Runner):
             raise ValueError('a training is resumed with its optimizer and its schedules; to start from its networks '
                              f'alone, set load_from={filename} and resume=False')
         checkpoint = read_checkpoint(filename, map_location)
-        self._check_resumable(checkpoint, filename)
+        changes = check_resumable(checkpoint, filename, self.seed, self.cfg.pretty_text,
+                                  self.train_loop.dataloader.dataset.metainfo.get('classes'))
+        if changes:
+            listed = ''.join(f'\n    {key} was {old}, now {new}' for key, (old, new) in changes.items())
+            self.logger.warning(f'Settings that changed since {filename} was written:{listed}')
         self._load(checkpoint, filename)
         self.train_loop._epoch, self.train_loop._iter = checkpoint['meta']['epoch'], checkpoint['meta']['iter']
         self.message_hub.load_state_dict(checkpoint['message_hub'])
         if resume_optimizers(self.optim_wrapper, self.param_schedulers, checkpoint, self.iter):
             self.logger.warning('The learning rates or their schedules changed: those of the config hold from '
                                 f'iteration {self.iter + 1} on')
-        check_rates(self.optim_wrapper, self.param_schedulers, self.iter, self.max_iters)
+        warning = check_rates(self.optim_wrapper, self.param_schedulers, self.iter, self.max_iters)
+        if warning is not None:
+            self.logger.warning(warning)
         match_memory_layout(self.optim_wrapper)
         self._resume_ranks(checkpoint['meta'].get('random_states', []), filename)
-
-    def _check_resumable(self, checkpoint: dict, filename: str) -> None:
-        """Before anything is loaded: whether the file is one of a training, and which settings changed since."""
-        meta = checkpoint.get('meta', {})
-        missing = [name for name, place in (('iter', meta), ('epoch', meta), ('message_hub', checkpoint),
-                                            ('optimizer', checkpoint)) if name not in place]
-        if missing:
-            raise ValueError(f'{filename} holds no training state ({", ".join(missing)} is missing), so it cannot be '
-                             f'resumed. To start a new training from its weights, set load_from={filename}')
-        if meta.get('seed', self.seed) != self.seed:
-            raise ValueError(f'{filename} was trained with seed {meta["seed"]}, this run has seed {self.seed}: the '
-                             f'data streams would differ. Resume with --seed {meta["seed"]}')
-        changes = changed_settings(meta['cfg'], self.cfg.pretty_text, filename) if 'cfg' in meta else {}
-        if changes:
-            listed = ''.join(f'\n    {key} was {old}, now {new}' for key, (old, new) in changes.items())
-            self.logger.warning(f'Settings that changed since {filename} was written:{listed}')
-        check_changes(changes, filename)
-        before, now = (data.get('classes') for data in (meta.get('dataset_meta') or {},
-                                                        self.train_loop.dataloader.dataset.metainfo))
-        if before is not None and list(before) != list(now):
-            raise ValueError(f'{filename} was trained on the classes {", ".join(before)}, this run has '
-                             f'{", ".join(now)}: the networks would mean others')
 
     def _resume_ranks(self, states: list[dict], filename: str) -> None:
         """Gives each process its random state back, or, with another number of processes, a new one."""

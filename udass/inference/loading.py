@@ -10,8 +10,8 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import DATASETS, MODELS
 from torch import Tensor, nn
 
+from udass.engine.checks import check_class_count
 from udass.engine.config import apply_options, check_components, load_config
-from udass.engine.runner import check_class_count
 from udass.engine.stored_config import first_dataset, inference_config
 from udass.models.checkpoints import convert, load_strictly, read_checkpoint, weights_of
 from udass.uda.networks import split_networks
