@@ -147,7 +147,7 @@ def test_the_page_of_the_raw_results_is_made(results):
     assert command in COMMANDS
     report.report(report.parse_args(list(command.words[2:])))
     page = Path('results.html').read_text()
-    assert '22.4 ± 1.6' in page and '41.7 ± 1.1' in page
+    assert '10.1 ± 0.9' in page and '44.3 ± 1.0' in page
 
 
 @pytest.mark.slow
