@@ -1,5 +1,6 @@
 """Data outside the repository, threads, and a check that nothing is skipped by mistake where the data is there."""
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,8 @@ def weights_path() -> Path:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Where the caller ignores it (nohup), trainings do so, too, and tests that send it would wait in vain.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # Configs read these variables, too.
     for variable in SHARED:
         if not os.environ.get(variable) and shared_path(variable).exists():

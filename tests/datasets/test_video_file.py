@@ -8,7 +8,7 @@ import pytest
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
-from tests.datasets.conftest import PROJECT
+from tests.conftest import PROJECT
 from tests.datasets.video import MeanDifference, write_video
 from udass.datasets import VideoFile, check_dataset
 from udass.datasets.transforms.loading import read_image

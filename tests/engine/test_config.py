@@ -32,7 +32,7 @@ def test_options_that_exist_or_that_a_component_takes_are_set(config_file, optio
 @pytest.mark.parametrize('option, message', [
     ('train_cfg.max_iter', 'train_cfg.max_iter does not exist.*Did you mean max_iters'),
     ('modle.width', 'modle does not exist.*Did you mean model'),
-    ('model.widht', 'model.widht does not exist: the keys there are num_classes, seed, type, width'),
+    ('model.widht', 'model.widht does not exist: the keys there are seed, type, width'),
     ('custom_hooks.0.interval', 'custom_hooks.0 does not exist'),
     ('model.width.bias', 'model.width is 4, which has no keys|model.width.bias'),
     ('train_dataloader.source.dataset.pipelin', 'Did you mean pipeline'),

@@ -144,8 +144,9 @@ def test_base_configs_name_their_weights_and_build(name):
     network = build(segmentor_config(name))
     # Cityscapes' classes, or VIPER's; others are named.
     assert network.num_classes == {'12': 12, '15': 15}.get(name.split('_')[-1], 15 if name.startswith('video_') else 19)
-    expected = {'hrda': 'HRDAEncoderDecoder', 'video': 'FlowGuidedEncoderDecoder'}
-    assert type(network).__name__ == expected.get(name.split('_')[0], 'SlidingEncoderDecoder')
+    parts = name.split('_')
+    kind = ''.join(['FlowGuided' * ('video' in parts), 'HRDA' * ('hrda' in parts)]) or 'Sliding'
+    assert type(network).__name__ == f'{kind}EncoderDecoder'
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from udass.benchmark.timing import synchronize
 from udass.uda.adapter import DomainAdapter
 from udass.uda.networks import unwrap
+from udass.uda.video import VideoAdapter
 
 # Stages whose time is that of the networks themselves.
 NETWORKS = ('teacher forward', 'ImageNet forward', 'forward', 'backward')
@@ -76,7 +77,7 @@ def stages_of(adapter: DomainAdapter, optimizer: OptimWrapper, clock: StageClock
         timed(adapter.ema, 'update', 'EMA')
         if adapter.ema is not None:
             timed(adapter, 'pseudo_labelled_clip', 'teacher')
-            timed(adapter.teacher, 'encode_decode', 'teacher forward')
+            timed(adapter, 'past_logits' if isinstance(adapter, VideoAdapter) else 'teacher_logits', 'teacher forward')
         timed(adapter.mixing, 'forward', 'mixing')
         timed(adapter.photometric, 'apply', 'colours and blur')
         timed(adapter.masking, 'apply', 'masking')
