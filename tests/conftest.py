@@ -37,8 +37,11 @@ def weights_path() -> Path:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Where the caller ignores it (nohup), trainings do so, too, and tests that send it would wait in vain.
+    # Where the caller ignores them (nohup, a shell's background job), trainings do so, too, and tests that send them
+    # would wait in vain.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Configs read these variables, too.
     for variable in SHARED:
         if not os.environ.get(variable) and shared_path(variable).exists():
