@@ -1,27 +1,27 @@
 """Data sets, the wrappers that draw from them, and the random streams of the loaders."""
-from . import transforms
-from .acdc import ACDC
-from .base import UDADataset
-from .bdd_vid import BDDVid
-from .camvid import CamVidDataset
-from .camvid_video import CamVidVideo
-from .checking import Report, check_dataset
-from .cityscapes import Cityscapes
-from .cityscapes_seq import CityscapesSeq
-from .clips import ClipDataset
-from .dark_zurich import DarkZurich
-from .gta import GTA
-from .long_tail import LongTailDataset
-from .pictures import PictureFolder
-from .rare_class import RareClassDataset, class_probabilities
-from .recordings import FrameFolder, VideoFile
-from .statistics import ClassStatistics, class_statistics
-from .streams import Draw, DrawnDataset, DrawSampler, isolated_randomness
-from .streets_clips import StreetsClips
-from .streets_dataset import StreetsDataset
-from .synthia import Synthia
-from .synthia_seq import SynthiaSeq
-from .viper import Viper
+from udass.datasets import transforms
+from udass.datasets.acdc import ACDC
+from udass.datasets.base import UDADataset
+from udass.datasets.bdd_vid import BDDVid
+from udass.datasets.camvid import CamVidDataset
+from udass.datasets.camvid_video import CamVidVideo
+from udass.datasets.checking import Report, check_dataset
+from udass.datasets.cityscapes import Cityscapes
+from udass.datasets.cityscapes_seq import CityscapesSeq
+from udass.datasets.clips import ClipDataset
+from udass.datasets.dark_zurich import DarkZurich
+from udass.datasets.gta import GTA
+from udass.datasets.long_tail import LongTailDataset
+from udass.datasets.pictures import PictureFolder
+from udass.datasets.rare_class import RareClassDataset, class_probabilities
+from udass.datasets.recordings import FrameFolder, VideoFile
+from udass.datasets.statistics import ClassStatistics, class_statistics
+from udass.datasets.streams import Draw, DrawnDataset, DrawSampler, isolated_randomness
+from udass.datasets.streets_clips import StreetsClips
+from udass.datasets.streets_dataset import StreetsDataset
+from udass.datasets.synthia import Synthia
+from udass.datasets.synthia_seq import SynthiaSeq
+from udass.datasets.viper import Viper
 
 __all__ = ['ACDC', 'BDDVid', 'CamVidDataset', 'CamVidVideo', 'Cityscapes', 'CityscapesSeq', 'ClassStatistics',
            'ClipDataset', 'DarkZurich', 'Draw', 'DrawSampler', 'DrawnDataset', 'FrameFolder', 'GTA', 'LongTailDataset',

@@ -10,9 +10,8 @@ from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from udass.datasets.archives import files_below
 from udass.errors import printable
-
-from .archives import files_below
 
 IGNORE_INDEX = 255
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')

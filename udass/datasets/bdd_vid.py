@@ -3,8 +3,8 @@ from collections.abc import Callable, Collection, Sequence
 
 from mmseg.registry import DATASETS
 
-from .clips import ClipDataset
-from .video_benchmarks import BENCHMARKS
+from udass.datasets.clips import ClipDataset
+from udass.datasets.video_benchmarks import BENCHMARKS
 
 LABELLED_FRAME = 307
 

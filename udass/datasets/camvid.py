@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 
 from mmseg.registry import DATASETS
 
-from .base import IGNORE_INDEX, UDADataset
+from udass.datasets.base import IGNORE_INDEX, UDADataset
 
 _RARE = ('pole', 'sign', 'fence', 'pedestrian', 'bicyclist')
 

@@ -3,8 +3,8 @@ from collections.abc import Callable, Sequence
 
 from mmseg.registry import DATASETS
 
-from .camvid import CamVidDataset
-from .clips import ClipDataset
+from udass.datasets.camvid import CamVidDataset
+from udass.datasets.clips import ClipDataset
 
 
 @DATASETS.register_module()

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from tqdm import tqdm
 
-from .base import UDADataset
-from .statistics import count_ids, store_counts
-from .streams import isolated_randomness
-from .transforms.loading import LoadImage, LoadLabels, is_turned, read_filtered_ids, read_image
+from udass.datasets.base import UDADataset
+from udass.datasets.statistics import count_ids, store_counts
+from udass.datasets.streams import isolated_randomness
+from udass.datasets.transforms.loading import LoadImage, LoadLabels, is_turned, read_filtered_ids, read_image
 
 # Of random crops, scales and flips, for each size of image.
 _DRAWS = 4

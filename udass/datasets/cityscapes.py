@@ -3,8 +3,8 @@ from collections.abc import Callable, Sequence
 
 from mmseg.registry import DATASETS
 
-from . import cityscapes_classes
-from .base import UDADataset
+from udass.datasets import cityscapes_classes
+from udass.datasets.base import UDADataset
 
 _RARE = ('fence', 'traffic light', 'bus', 'motorcycle', 'bicycle')
 

@@ -3,9 +3,9 @@ from collections.abc import Callable, Sequence
 
 from mmseg.registry import DATASETS
 
-from .cityscapes import Cityscapes
-from .clips import ClipDataset
-from .video_benchmarks import BENCHMARKS
+from udass.datasets.cityscapes import Cityscapes
+from udass.datasets.clips import ClipDataset
+from udass.datasets.video_benchmarks import BENCHMARKS
 
 
 @DATASETS.register_module()

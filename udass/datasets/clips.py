@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from mmseg.registry import DATASETS
 
-from .base import UDADataset
+from udass.datasets.base import UDADataset
 
 # A name is its beginning, the last number in it (the frame), and what follows.
 _NUMBERED = re.compile(r'(?P<head>.*?)(?P<number>\d+)(?P<tail>[^\d/]*)', re.DOTALL)

@@ -6,10 +6,10 @@ from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
-from .base import check_metainfo
-from .rare_class import require_crop_search
-from .streams import Draw, DrawnDataset
-from .wrapping import label_folders, label_statistics, plain_datasets
+from udass.datasets.base import check_metainfo
+from udass.datasets.rare_class import require_crop_search
+from udass.datasets.streams import Draw, DrawnDataset
+from udass.datasets.wrapping import label_folders, label_statistics, plain_datasets
 
 
 @DATASETS.register_module()

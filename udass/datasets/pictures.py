@@ -3,8 +3,8 @@ from collections.abc import Callable, Sequence
 
 from mmseg.registry import DATASETS
 
-from .base import IMAGE_SUFFIXES as SUFFIXES
-from .base import UDADataset
+from udass.datasets.base import IMAGE_SUFFIXES as SUFFIXES
+from udass.datasets.base import UDADataset
 
 
 @DATASETS.register_module()

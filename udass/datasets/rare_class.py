@@ -5,9 +5,9 @@ from mmseg.datasets.transforms import RandomCrop
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
-from .streams import Draw, DrawnDataset
-from .transforms import RareClassCrop
-from .wrapping import label_folders, label_statistics, plain_datasets
+from udass.datasets.streams import Draw, DrawnDataset
+from udass.datasets.transforms import RareClassCrop
+from udass.datasets.wrapping import label_folders, label_statistics, plain_datasets
 
 
 def class_probabilities(frequencies: np.ndarray, temperature: float) -> np.ndarray:

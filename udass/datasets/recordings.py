@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 from mmseg.registry import DATASETS
 
-from .clips import ClipDataset
-from .pictures import SUFFIXES, classes_from_source
-from .transforms.video import count_video_frames, frame_path
+from udass.datasets.clips import ClipDataset
+from udass.datasets.pictures import SUFFIXES, classes_from_source
+from udass.datasets.transforms.video import count_video_frames, frame_path
 
 
 @DATASETS.register_module()

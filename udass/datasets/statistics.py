@@ -17,11 +17,10 @@ import numpy as np
 from mmengine.logging import print_log
 from tqdm import tqdm
 
+from udass.datasets.archives import file_stamp
+from udass.datasets.base import IGNORE_INDEX, UDADataset
+from udass.datasets.transforms.loading import raise_unknown_ids, read_filtered_ids
 from udass.writing import write_whole
-
-from .archives import file_stamp
-from .base import IGNORE_INDEX, UDADataset
-from .transforms.loading import raise_unknown_ids, read_filtered_ids
 
 _VERSION = 2
 

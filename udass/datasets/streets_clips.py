@@ -3,8 +3,8 @@ from collections.abc import Callable, Sequence
 
 from mmseg.registry import DATASETS
 
-from .clips import ClipDataset
-from .streets_dataset import StreetsDataset
+from udass.datasets.clips import ClipDataset
+from udass.datasets.streets_dataset import StreetsDataset
 
 _IMAGES, _LABELS = '/images/', '/labels/'
 

@@ -3,8 +3,8 @@ from collections.abc import Callable, Sequence
 
 from mmseg.registry import DATASETS
 
-from . import cityscapes_classes
-from .base import IGNORE_INDEX, UDADataset
+from udass.datasets import cityscapes_classes
+from udass.datasets.base import IGNORE_INDEX, UDADataset
 
 # QuadMix draws from a list in which names repeat (train ids 3 3 4 4 4 4 5 5 6 7 12 13 18).
 _RARE = {'wall': 2, 'fence': 4, 'pole': 2, 'traffic light': 1, 'traffic sign': 1, 'rider': 1, 'car': 1, 'bicycle': 1}

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from mmseg.registry import DATASETS
 
-from .base import IGNORE_INDEX
-from .clips import ClipDataset
-from .video_benchmarks import SYNTHIA_SEQ
+from udass.datasets.base import IGNORE_INDEX
+from udass.datasets.clips import ClipDataset
+from udass.datasets.video_benchmarks import SYNTHIA_SEQ
 
 _VOID = 0
 # The car that carries the camera fills the lowest 120 of 760 rows; the benchmark works on the 640 above.

@@ -5,8 +5,8 @@ UnifiedVideoDA (Kareer et al. 2024, arXiv 2402.00868) ignores riders on VIPER ->
 """
 from dataclasses import dataclass, replace
 
-from . import cityscapes_classes
-from .base import IGNORE_INDEX
+from udass.datasets import cityscapes_classes
+from udass.datasets.base import IGNORE_INDEX
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ import cv2
 import numpy as np
 from mmseg.registry import DATASETS
 
-from .base import IGNORE_INDEX
-from .clips import ClipDataset
-from .video_benchmarks import VIPER
+from udass.datasets.base import IGNORE_INDEX
+from udass.datasets.clips import ClipDataset
+from udass.datasets.video_benchmarks import VIPER
 
 _CAR, _UNLABELLED = 24, 0
 

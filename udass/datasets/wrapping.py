@@ -8,8 +8,8 @@ import numpy as np
 from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
 from mmseg.datasets import BaseSegDataset
 
-from .base import IGNORE_INDEX, UDADataset
-from .statistics import ClassStatistics, class_statistics
+from udass.datasets.base import IGNORE_INDEX, UDADataset
+from udass.datasets.statistics import ClassStatistics, class_statistics
 
 WRAPPERS = (ConcatDataset, RepeatDataset)
 

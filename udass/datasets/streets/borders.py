@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .canvas import CLEAR, Brush, Canvas, Texture
-from .domain import Domain
-from .plan import Plan
-from .roadside import (
+from udass.datasets.streets.canvas import CLEAR, Brush, Canvas, Texture
+from udass.datasets.streets.domain import Domain
+from udass.datasets.streets.plan import Plan
+from udass.datasets.streets.roadside import (
     BUILDING,
     TERRAIN,
     facade,
@@ -22,7 +22,7 @@ from .roadside import (
     tree,
     wall,
 )
-from .surface import Layer, Surface, flat, lengthwise, upright
+from udass.datasets.streets.surface import Layer, Surface, flat, lengthwise, upright
 
 FAR = 95.0  # metres; where streets end
 Resolution = Callable[[float], float]  # distance in metres -> pixels per metre

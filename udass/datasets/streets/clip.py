@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .camera import pixel_grid
-from .domain import Domain
-from .render import Rendering, render
-from .scene import draw_scene
-from .sensor import develop, draw_sensor
+from udass.datasets.streets.camera import pixel_grid
+from udass.datasets.streets.domain import Domain
+from udass.datasets.streets.render import Rendering, render
+from udass.datasets.streets.scene import draw_scene
+from udass.datasets.streets.sensor import develop, draw_sensor
 
 FRAMES_PER_SECOND = 12.0
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .domain import Domain
-from .render import render
-from .scene import draw_scene
-from .sensor import develop, draw_sensor
+from udass.datasets.streets.domain import Domain
+from udass.datasets.streets.render import render
+from udass.datasets.streets.scene import draw_scene
+from udass.datasets.streets.sensor import develop, draw_sensor
 
 
 def render_image(

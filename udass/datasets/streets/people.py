@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .canvas import Brush, Canvas, Texture
-from .domain import Domain
+from udass.datasets.streets.canvas import Brush, Canvas, Texture
+from udass.datasets.streets.domain import Domain
 
 PERSON, RIDER, MOTORCYCLE, BICYCLE = 11, 12, 17, 18
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .canvas import MAX_PIXELS, Brush
-from .domain import Domain
+from udass.datasets.streets.canvas import MAX_PIXELS, Brush
+from udass.datasets.streets.domain import Domain
 
 ROAD, SIDEWALK, TERRAIN, SKY = 0, 1, 9, 10
 GROUND_HALF_WIDTH = 26.0  # metres; the outermost ground goes on beyond

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .camera import pixel_grid
-from .canvas import CLEAR
-from .plan import GROUND_HALF_WIDTH, GROUND_PERIOD, SKY, Ground, sky_directions
-from .scene import OVERSAMPLE, Scene
-from .surface import Layer, Surface
+from udass.datasets.streets.camera import pixel_grid
+from udass.datasets.streets.canvas import CLEAR
+from udass.datasets.streets.plan import GROUND_HALF_WIDTH, GROUND_PERIOD, SKY, Ground, sky_directions
+from udass.datasets.streets.scene import OVERSAMPLE, Scene
+from udass.datasets.streets.surface import Layer, Surface
 
 _SKY_NUMBER, _GROUND_NUMBER, _FIRST_SURFACE = 0, 1, 2
 _NEAR = 0.3  # metres; what is closer to the camera is cut off

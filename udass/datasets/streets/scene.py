@@ -7,13 +7,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from .borders import crossing_street, line_street
-from .camera import CameraPath
-from .canvas import MAX_PIXELS, Brush, noise_tile
-from .domain import Domain
-from .plan import Ground, Plan, draw_ground, draw_plan, draw_sky
-from .surface import Surface
-from .traffic import fill_street
+from udass.datasets.streets.borders import crossing_street, line_street
+from udass.datasets.streets.camera import CameraPath
+from udass.datasets.streets.canvas import MAX_PIXELS, Brush, noise_tile
+from udass.datasets.streets.domain import Domain
+from udass.datasets.streets.plan import Ground, Plan, draw_ground, draw_plan, draw_sky
+from udass.datasets.streets.surface import Surface
+from udass.datasets.streets.traffic import fill_street
 
 OVERSAMPLE = 2  # colours are rendered at twice the resolution and averaged
 

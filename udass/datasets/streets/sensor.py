@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .domain import Domain
+from udass.datasets.streets.domain import Domain
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from .canvas import Texture
+from udass.datasets.streets.canvas import Texture
 
 
 class Layer(IntEnum):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from .borders import Resolution, shadow
-from .canvas import Brush
-from .domain import Domain
-from .people import bicycle_side, motorcycle_side, person, two_wheeler_along
-from .plan import Plan
-from .surface import Layer, Surface, lengthwise, upright
-from .vehicles import BUS, CAR, TRAIN, TRUCK, vehicle
+from udass.datasets.streets.borders import Resolution, shadow
+from udass.datasets.streets.canvas import Brush
+from udass.datasets.streets.domain import Domain
+from udass.datasets.streets.people import bicycle_side, motorcycle_side, person, two_wheeler_along
+from udass.datasets.streets.plan import Plan
+from udass.datasets.streets.surface import Layer, Surface, lengthwise, upright
+from udass.datasets.streets.vehicles import BUS, CAR, TRAIN, TRUCK, vehicle
 
 _REACH = 75.0  # metres; farther traffic is only a few pixels
 _MOTORCYCLE, _BICYCLE = 4, 5  # positions in Layout.vehicle_shares after the four vehicle classes

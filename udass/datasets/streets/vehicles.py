@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .canvas import Brush, Canvas, Texture
-from .domain import Domain
+from udass.datasets.streets.canvas import Brush, Canvas, Texture
+from udass.datasets.streets.domain import Domain
 
 CAR, TRUCK, BUS, TRAIN = 13, 14, 15, 16
 _HEAD_LAMP, _TAIL_LAMP, _PLATE = (255, 250, 220), (225, 30, 25), (235, 235, 225)

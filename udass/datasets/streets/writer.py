@@ -16,11 +16,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from udass.datasets.streets.clip import render_clip
+from udass.datasets.streets.domain import DOMAINS
+from udass.datasets.streets.image import render_image
 from udass.flow.files import write_flow
-
-from .clip import render_clip
-from .domain import DOMAINS
-from .image import render_image
 
 VERSION = 2  # of the pictures: raise it whenever a seed gives other bytes
 RECORD = 'streets.json'

@@ -13,7 +13,7 @@ from mmcv.transforms import BaseTransform
 from mmseg.datasets.transforms import RandomFlip, Resize
 from mmseg.registry import TRANSFORMS
 
-from .cropping import RareClassCrop
+from udass.datasets.transforms.cropping import RareClassCrop
 
 Change = Callable[[np.ndarray], np.ndarray]
 

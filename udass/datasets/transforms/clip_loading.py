@@ -13,8 +13,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import MODELS, TRANSFORMS
 
-from ..base import IGNORE_INDEX
-from .loading import LoadLabels, read_image
+from udass.datasets.base import IGNORE_INDEX
+from udass.datasets.transforms.loading import LoadLabels, read_image
 
 Flows = dict[tuple[int, int], np.ndarray]
 

@@ -6,7 +6,7 @@ from mmengine.structures import PixelData
 from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
 
-from .clip_loading import label_key
+from udass.datasets.transforms.clip_loading import label_key
 
 IGNORE = 255
 META_KEYS = ('img_path', 'seg_map_path', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor', 'flip',

@@ -1,7 +1,7 @@
 """A resize for data sets of mixed sizes and proportions."""
 from mmseg.registry import TRANSFORMS
 
-from .clip_geometry import ClipResize
+from udass.datasets.transforms.clip_geometry import ClipResize
 
 
 @TRANSFORMS.register_module()
