@@ -29,8 +29,8 @@ from udass.benchmark.mix import benchmark_ema, benchmark_mixing, build_network
 from udass.benchmark.pictures import draw_files
 from udass.benchmark.step import benchmark_step
 from udass.benchmark.tables import to_text
+from udass.cli.command import run_command
 from udass.engine.checkpoint import atomic_target
-from udass.engine.command import run_command
 from udass.engine.config import load_config
 
 DEFAULT_CONFIG = 'configs/benchmark_quadmix_mitb0.py'
@@ -109,7 +109,7 @@ def published_crop(config: Config) -> tuple[int, int]:
                      '--size instead')
 
 
-def picture_size(args: argparse.Namespace, published: tuple[int, int]) -> tuple[int, int]:
+def image_size(args: argparse.Namespace, published: tuple[int, int]) -> tuple[int, int]:
     """(H, W), one for everything."""
     return published if args.published_sizes else (args.size[0], args.size[0])
 
@@ -131,19 +131,19 @@ def run_step(args: argparse.Namespace, configs: dict[str, Config]) -> dict:
 
 
 def run_infer(args: argparse.Namespace, configs: dict[str, Config]) -> dict:
-    return benchmark_inference(configs, args.batch[0], picture_size(args, (1024, 2048)), args.repeats, args.warmup,
+    return benchmark_inference(configs, args.batch[0], image_size(args, (1024, 2048)), args.repeats, args.warmup,
                                torch.device(args.device))
 
 
 def run_mix(args: argparse.Namespace, configs: dict[str, Config]) -> dict:
     device = torch.device(args.device)
-    return {'mixing': benchmark_mixing(args.batch[0], picture_size(args, (1024, 1024)), args.repeats, args.warmup,
+    return {'mixing': benchmark_mixing(args.batch[0], image_size(args, (1024, 1024)), args.repeats, args.warmup,
                                        device),
             'ema': benchmark_ema(build_network(next(iter(configs.values()))), args.repeats, args.warmup, device)}
 
 
 def run_flow(args: argparse.Namespace, configs: dict[str, Config]) -> dict:
-    return benchmark_flow(picture_size(args, (1024, 2048)), args.repeats, args.warmup, torch.device(args.device),
+    return benchmark_flow(image_size(args, (1024, 2048)), args.repeats, args.warmup, torch.device(args.device),
                           ['ultrafast', 'fast', 'medium'])
 
 

@@ -16,15 +16,15 @@ from pathlib import Path
 import numpy as np
 from mmengine.config import DictAction
 
-from udass.engine.command import run_command
+from udass.cli.command import run_command
+from udass.cli.experiments.preview import Preview
 from udass.engine.config import load_config
-from udass.engine.preview import Preview
 from udass.errors import printable
-from udass.visualization import save_picture
+from udass.io.writing import write_whole
+from udass.visualization import save_image
 from udass.visualization.canvas import legend, scale_bar
 from udass.visualization.pages import PAGE_WIDTH, Section, Tile, draw_page, html_page
 from udass.visualization.samples import flow_key, panel_tiles, sample_tiles
-from udass.writing import write_whole
 
 _TITLES = {'source': ('Source', 'labelled; after the augmentation of the config, before normalisation'),
            'target': ('Target', 'its labels are never read'),
@@ -107,7 +107,7 @@ def write_page(args: argparse.Namespace, sections: list[Section], metainfo: Mapp
         keys.append(scale_bar(PAGE_WIDTH, 'confidence (largest softmax score)'))
     if any('flow' in caption for caption in captions):
         keys.append(flow_key(PAGE_WIDTH))
-    save_picture(args.out, draw_page(sections, keys))
+    save_image(args.out, draw_page(sections, keys))
 
 
 def main() -> None:

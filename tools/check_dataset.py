@@ -16,9 +16,9 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from prettytable import PrettyTable
 
+from udass.cli.command import run_command
 from udass.datasets import Report, UDADataset, check_dataset
 from udass.datasets.checking import check_pipeline
-from udass.engine.command import run_command
 from udass.engine.config import load_config
 
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')

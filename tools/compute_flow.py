@@ -21,7 +21,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from tqdm import tqdm
 
-from udass.engine.command import run_command
+from udass.cli.command import run_command
 from udass.engine.config import load_config
 from udass.flow import DISFlow, FillReport, FlowCache, FlowRequest, PrecomputedFlow, RAFTFlow, fill, numbered_pairs
 

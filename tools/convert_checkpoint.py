@@ -17,10 +17,10 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 import udass.models  # noqa: F401  registers the networks
-from udass.checksums import add_checksum
+from udass.cli.command import run_command
 from udass.engine.checkpoint import atomic_target
-from udass.engine.command import run_command
 from udass.engine.config_files import read_config
+from udass.io.checksums import add_checksum
 from udass.models.checkpoints import (
     SOURCES,
     add_fusion,

@@ -14,12 +14,12 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from PIL import Image
 
+from udass.cli.command import run_command
+from udass.cli.experiments.experiment import ExperimentFailed, run_experiment
 from udass.datasets import UDADataset
 from udass.datasets.transforms.loading import read_image
-from udass.engine.command import run_command
 from udass.engine.config import load_config
-from udass.engine.experiment import ExperimentFailed, run_experiment
-from udass.visualization import draw_comparison, save_picture
+from udass.visualization import draw_comparison, save_image
 
 _METHODS = {'source-only': 'streets_source_only.py', 'QuadMix': 'streets_quadmix.py'}
 
@@ -59,7 +59,7 @@ def draw_panel(args: argparse.Namespace) -> Path:
     images = [read_image(info['img_path'])[..., ::-1].copy() for info in infos]
     picture = draw_comparison(images, columns, dataset.metainfo['classes'], dataset.metainfo['palette'])
     path = Path(args.out) / 'comparison.png'
-    save_picture(path, picture)
+    save_image(path, picture)
     return path
 
 

@@ -17,12 +17,12 @@ import numpy as np
 from mmengine.config import DictAction
 from tqdm import tqdm
 
-from udass.engine.command import run_command, short_message
+from udass.cli.command import run_command, short_message
 from udass.flow import DISFlow, RAFTFlow
 from udass.inference import Frame, Recording, Segmenter, Stream, check_inputs, find_inputs
 from udass.inference.loading import is_config
-from udass.visualization import VideoFile, draw_legend, draw_overlay, overlay_labels, save_picture
-from udass.writing import write_image
+from udass.io.writing import write_image
+from udass.visualization import VideoFile, draw_legend, draw_overlay, overlay_labels, save_image
 
 # Of what could not be segmented, to be named at the end.
 _MAX_PROBLEMS = 20
@@ -89,7 +89,7 @@ class Results:
         write_image(self.folder / 'ids' / f'{name}.png', ids)
         if overlay:
             picture = draw_overlay(image, ids, self.segment.classes, self.segment.palette)
-            save_picture(self.folder / 'overlays' / f'{name}.png', picture)
+            save_image(self.folder / 'overlays' / f'{name}.png', picture)
 
     def write_frame(self, name: str, image: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """The files of a frame of a video; returns what the video shows."""
@@ -98,7 +98,7 @@ class Results:
 
     def video(self, name: str, rate: float) -> VideoFile:
         """A video, and beside it the legend that its frames have no room for."""
-        save_picture(self.folder / f'{name}.legend.png', draw_legend(self.segment.classes, self.segment.palette))
+        save_image(self.folder / f'{name}.legend.png', draw_legend(self.segment.classes, self.segment.palette))
         return VideoFile(self.folder / f'{name}.mp4', rate)
 
 
@@ -176,7 +176,7 @@ def before_of(frame: Frame, pictures: Mapping[str, np.ndarray]) -> np.ndarray:
     return previous if previous.shape == image.shape else image
 
 
-def segment_pictures(segment: Segmenter, recording: Recording, results: Results, size: int, bar: tqdm,
+def segment_images(segment: Segmenter, recording: Recording, results: Results, size: int, bar: tqdm,
                      problems: list[str]) -> None:
     for frame, image, ids in segment_frames(segment, recording.frames, size, problems):
         if ids is not None:
@@ -242,7 +242,7 @@ def infer(args: argparse.Namespace) -> None:
             if recording.stream is not None:
                 segment_stream(segment, recording, results, bar)
             elif recording.name is None:
-                segment_pictures(segment, recording, results, args.batch_size, bar, problems)
+                segment_images(segment, recording, results, args.batch_size, bar, problems)
             else:
                 segment_video(segment, recording, results, args.batch_size, bar, problems)
         done = bar.n

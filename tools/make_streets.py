@@ -9,8 +9,8 @@ import os
 
 from tqdm import tqdm
 
-from udass.datasets.streets import DEFAULT_CLIP_COUNTS, write_streets
-from udass.engine.command import run_command
+from udass.cli.command import run_command
+from udass.streets import DEFAULT_CLIP_COUNTS, write_streets
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -10,8 +10,8 @@ import argparse
 import os
 from pathlib import Path
 
+from udass.cli.command import run_command
 from udass.engine.checkpoint import atomic_target
-from udass.engine.command import run_command
 from udass.visualization.report import read_methods, render_report
 
 

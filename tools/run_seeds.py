@@ -12,9 +12,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from udass.cli.command import run_command
+from udass.cli.experiments.experiment import ExperimentFailed, read_result, run_experiment
 from udass.engine.checkpoint import atomic_target
-from udass.engine.command import run_command
-from udass.engine.experiment import ExperimentFailed, read_result, run_experiment
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:

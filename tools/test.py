@@ -17,11 +17,11 @@ from mmengine.runner import Runner
 from mmseg.registry import DATASETS, RUNNERS
 from tqdm import tqdm
 
-from udass.engine.command import run_command
+from udass.cli.command import run_command
 from udass.engine.config import explain_type_error, load_config
 from udass.engine.processes import processes_ended
 from udass.evaluation import use_for_submission
-from udass.evaluation.iou import find_metric, further_scores, write_scores
+from udass.evaluation.iou import extra_scores, find_metric, write_scores
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -70,7 +70,7 @@ def build_config(args: argparse.Namespace) -> Config:
         write_predictions(config, args.predictions)
     name_predictions(config)
     if args.show_dir is not None:
-        config.custom_hooks = [{'type': 'PredictionPictureHook', 'folder': args.show_dir}]
+        config.custom_hooks = [{'type': 'PredictionImageHook', 'folder': args.show_dir}]
     return config
 
 
@@ -146,7 +146,7 @@ def test(args: argparse.Namespace) -> None:
     evaluators = runner.test_evaluator.metrics
     metric = find_metric(evaluators)
     table = None if metric is None else metric.table
-    further = further_scores(metrics, table)
+    further = extra_scores(metrics, table)
     print(further if table is None else table.to_text())
     if table is not None and further:
         print(', '.join(f'{name} {value:.2f}' for name, value in further.items()))

@@ -14,8 +14,8 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 from mmseg.registry import RUNNERS
 
+from udass.cli.command import run_command
 from udass.engine.checkpoint import has_checkpoint
-from udass.engine.command import run_command
 from udass.engine.config import explain_type_error, load_config
 from udass.engine.interrupt import SIGNALS
 from udass.engine.processes import processes_ended

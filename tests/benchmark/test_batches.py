@@ -4,7 +4,7 @@ import torch
 from mmengine.registry import init_default_scope
 
 from tests.uda.small import CLASSES, METHODS, build
-from udass.benchmark.batches import random_batch, random_clip, random_labels, random_pictures
+from udass.benchmark.batches import random_batch, random_clip, random_images, random_labels
 from udass.uda import VideoAdapter
 
 
@@ -75,7 +75,7 @@ def test_labels_are_regions_of_any_class_cut_to_size():
 
 
 def test_pictures_use_all_values():
-    pictures = random_pictures(2, (64, 96), torch.Generator().manual_seed(0))
+    pictures = random_images(2, (64, 96), torch.Generator().manual_seed(0))
     assert pictures.shape == (2, 3, 64, 96) and pictures.unique().numel() == 256
 
 

@@ -31,7 +31,7 @@ def now(monkeypatch):
 
 def timed_step(model, optimizer, data, device=CPU):
     clock = StageClock(device)
-    with stages_of(model, check_optimizers(model.alignment, optimizer)[0], clock), clock.stage('step'):
+    with stages_of(model, check_optimizers(model.adaptation_loss, optimizer)[0], clock), clock.stage('step'):
         model.train_step(data, optimizer)
     return dict(clock.seconds)
 

@@ -55,7 +55,7 @@ def test_two_networks_give_two_rows_and_their_ratio():
     for row, name in zip(result['rows'], ('plain', 'hrda'), strict=True):
         assert (row['config'], row['batch'], row['size'], row['repeats']) == (name, 2, [64, 96], 3)
         assert 0 < row['low'] <= row['median'] <= row['high']
-        assert row['pictures_per_second'] == pytest.approx(2 / row['median'])
+        assert row['images_per_second'] == pytest.approx(2 / row['median'])
         # At least the scores of the batch.
         assert row['peak_bytes'] > 2 * 4 * 64 * 96 * 4
     # Many windows of detail besides the context.

@@ -9,7 +9,7 @@ from mmseg.registry import DATASETS
 
 from udass.benchmark.loader import DecodedOnly, benchmark_loader, source_config, transform_times
 from udass.benchmark.pictures import draw_files
-from udass.datasets.streams import DrawSampler
+from udass.datasets.sampling.streams import SeededInfiniteSampler
 from udass.engine.config import load_config
 
 PROJECT = Path(__file__).parents[2]
@@ -67,7 +67,7 @@ def test_decoding_alone_reads_and_resizes_and_does_no_more(config, folder, monke
         original = type(transform).transform
         monkeypatch.setattr(transform, 'transform', lambda results, transform=transform, original=original: (
             called.append(type(transform).__name__), original(transform, results))[1])
-    height = dataset[next(iter(DrawSampler(dataset, seed=0)))]
+    height = dataset[next(iter(SeededInfiniteSampler(dataset, seed=0)))]
     assert called == ['LoadImage', 'LoadLabels', 'Resize'] and height == 352
 
 

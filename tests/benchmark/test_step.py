@@ -32,8 +32,8 @@ def config_of(method, **train_cfg):
         components['mixing']['start_iter'] = 6000
     metainfo = dict(classes=CLASSES, thing_classes=['car', 'pole'], rare_classes=[dict(name='pole')])
     wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))
-    if 'alignment' in components and components['alignment']['type'] == 'AdversarialAlignment':
-        wrapper = dict(constructor='ChildOptimWrapperConstructor', student=wrapper, alignment=wrapper)
+    if 'adaptation_loss' in components and components['adaptation_loss']['type'] == 'AdversarialAlignment':
+        wrapper = dict(constructor='ChildOptimWrapperConstructor', student=wrapper, adaptation_loss=wrapper)
     return Config(dict(
         model=dict(components, student=segmentor), train_cfg=train_cfg, optim_wrapper=wrapper,
         train_dataloader=dict(source=dict(dataset=dict(type='StreetsDataset', data_root='gone', metainfo=metainfo)))))

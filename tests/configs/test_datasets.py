@@ -21,9 +21,9 @@ from tests.datasets.published import (
     write_viper,
 )
 from udass.datasets import isolated_randomness
-from udass.datasets.streets import write_streets
 from udass.engine.config import check_components
 from udass.engine.loops import domain_configs
+from udass.streets import write_streets
 
 PARTS = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets'
 # Part -> size of the validation images (width, height).

@@ -26,7 +26,7 @@ CURVES = {
     'adamw_40k': {'backbone': (1, IMAGES), 'decode_head': (10, IMAGES)},
     'adamw_40k_video': {'backbone': (1, CLIPS), 'decode_head': (10, CLIPS), 'fusion': (10, CLIPS)},
     'sgd_40k': {'backbone': (1, IMAGES), 'decode_head': (1, IMAGES)},
-    'sgd_40k_adversarial': {'backbone': (1, IMAGES), 'decode_head': (1, IMAGES), 'alignment': (1, ADAM)},
+    'sgd_40k_adversarial': {'backbone': (1, IMAGES), 'decode_head': (1, IMAGES), 'adaptation_loss': (1, ADAM)},
     # The published loop sets the rates of backbone and fusion only.
     'sgd_40k_video': {'backbone': (1, LONG), 'decode_head': (10, CONSTANT), 'auxiliary_head': (10, CONSTANT),
                       'fusion': (10, LONG)}}
@@ -55,9 +55,9 @@ class Tiny(nn.Module):
 
     def __init__(self, names):
         super().__init__()
-        self.student = nn.ModuleDict({name: nn.Linear(1, 1) for name in names if name != 'alignment'})
-        if 'alignment' in names:
-            self.alignment = nn.Linear(1, 1)
+        self.student = nn.ModuleDict({name: nn.Linear(1, 1) for name in names if name != 'adaptation_loss'})
+        if 'adaptation_loss' in names:
+            self.adaptation_loss = nn.Linear(1, 1)
 
 
 def groups_by_name(model, wrapper):
@@ -95,7 +95,7 @@ def test_learning_rate(name):
         for scheduler in schedulers:
             scheduler.step()
     for part, (factor, shares) in expected.items():
-        base = optimizers(config)['alignment' if part == 'alignment' else 'student'][0].optimizer.lr
+        base = optimizers(config)['adaptation_loss' if part == 'adaptation_loss' else 'student'][0].optimizer.lr
         assert found[part] == pytest.approx([factor * base * share for share in shares], rel=1e-6, abs=1e-15), part
 
 

@@ -5,8 +5,8 @@ from PIL import Image
 
 from tests.datasets.published import write_gta, write_png
 from udass.datasets import GTA, check_dataset, class_statistics
-from udass.datasets import statistics as statistics_module
 from udass.datasets.checking import check_pipeline
+from udass.datasets.sampling import statistics as statistics_module
 
 
 def build(root, tolerance=0, **more):

@@ -9,12 +9,12 @@ from torch.utils.data._utils.pin_memory import pin_memory
 from tests.datasets.published import picture, write_cityscapes_snippet, write_png
 from tests.datasets.video import MeanDifference, StreetsFlowFiles
 from udass.datasets import CityscapesSeq, ClipDataset, StreetsClips, UDADataset, isolated_randomness
-from udass.datasets.streets import GAME
-from udass.datasets.streets.clip import exact_flow
-from udass.datasets.streets.render import render
-from udass.datasets.streets.scene import draw_scene
-from udass.datasets.streets.writer import write_streets
 from udass.datasets.transforms import ClipCrop, ClipFlip, ClipResize, CutBottomRows
+from udass.streets import GAME
+from udass.streets.clip import exact_flow
+from udass.streets.render import render
+from udass.streets.scene import draw_scene
+from udass.streets.writer import write_streets
 
 FLOW = dict(type='LoadFlow', cache=dict(type=StreetsFlowFiles))
 LOAD = [dict(type='LoadClip'), dict(type='LoadClipLabels'), FLOW]

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from udass.datasets.archives import files_below
 from udass.datasets.transforms import LoadImage, LoadLabels, loading
 from udass.datasets.transforms.loading import map_labels, read_image, read_label_ids
 from udass.errors import DamagedFileError
+from udass.io.zip_files import files_below
 
 IDENTITY = {0: 0, 1: 1, 2: 2, 255: 255}
 

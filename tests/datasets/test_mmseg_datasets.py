@@ -8,7 +8,7 @@ import torch
 from mmseg.registry import DATASETS
 
 from tests.datasets.conftest import CLASSES, PALETTE, SceneFolder
-from udass.datasets import Draw, DrawnDataset, DrawSampler, LongTailDataset, RareClassDataset
+from udass.datasets import LongTailDataset, RareClassDataset, SampleKey, SeededDataset, SeededInfiniteSampler
 from udass.datasets.wrapping import label_statistics, locate, table_of
 
 CROP = (dict(type='RareClassCrop', crop_size=(8, 8)), )
@@ -36,13 +36,13 @@ def mmseg_dataset(folder, **changes):
 
 def paths(dataset, number):
     return [dataset[draw]['data_samples'].img_path.split('/')[-3:] for draw in
-            islice(DrawSampler(dataset, seed=0, shuffle=False), number)]
+            islice(SeededInfiniteSampler(dataset, seed=0, shuffle=False), number)]
 
 
 # ---------------------------------------------------------------- wrappers
 
 def test_concatenated_sources_are_drawn_one_after_the_other(filled_scenes, others):
-    dataset = DrawnDataset(concatenated(filled_scenes, others))
+    dataset = SeededDataset(concatenated(filled_scenes, others))
     assert len(dataset) == 14
     found = paths(dataset, 14)
     assert [folder for folder, _, _ in found] == ['scenes'] * 12 + ['others'] * 2
@@ -52,13 +52,13 @@ def test_concatenated_sources_are_drawn_one_after_the_other(filled_scenes, other
 def test_a_sample_goes_through_the_pipeline_of_its_own_data_set(filled_scenes, others):
     config = concatenated(filled_scenes, others)
     config['datasets'][1]['pipeline'][2] = dict(type='RareClassCrop', crop_size=(4, 6))
-    dataset = DrawnDataset(config)
-    shapes = [tuple(dataset[Draw(index, 0, 1)]['inputs'].shape) for index in (0, 11, 12, 13)]
+    dataset = SeededDataset(config)
+    shapes = [tuple(dataset[SampleKey(index, 0, 1)]['inputs'].shape) for index in (0, 11, 12, 13)]
     assert shapes == [(3, 8, 8)] * 2 + [(3, 4, 6)] * 2
 
 
 def test_a_repeated_target_and_wrappers_in_wrappers(filled_scenes, others):
-    dataset = DrawnDataset(dict(type='RepeatDataset', times=3, dataset=concatenated(filled_scenes, others)))
+    dataset = SeededDataset(dict(type='RepeatDataset', times=3, dataset=concatenated(filled_scenes, others)))
     assert len(dataset) == 42
     inner, index = locate(dataset.dataset, 14 + 13)
     assert inner.data_root == str(others.root) and index == 1
@@ -67,10 +67,10 @@ def test_a_repeated_target_and_wrappers_in_wrappers(filled_scenes, others):
 def test_rare_classes_are_found_in_all_of_the_sources(filled_scenes, others):
     """Lamps: 4 pixels in three images of the first, 300 in both of the second."""
     dataset = RareClassDataset(concatenated(filled_scenes, others), temperature=1.0, min_pixels=3)
-    drawn = [dataset.describe(draw) for draw in islice(DrawSampler(dataset, seed=0), 400)]
+    drawn = [dataset.get_data_info(draw) for draw in islice(SeededInfiniteSampler(dataset, seed=0), 400)]
     lamps = {info['img_path'][-6:-4].strip('/') for info in drawn if info['rare_class'] == 2}
     assert lamps == {'00', '01', '02', 'x', 'y'}
-    sample = dataset[Draw(0, 0, 1)]
+    sample = dataset[SampleKey(0, 0, 1)]
     assert sample['data_samples'].rare_class in (0, 1, 2)
 
 
@@ -85,14 +85,14 @@ def test_the_statistics_of_wrappers_are_those_of_the_parts(filled_scenes, others
 
 def test_long_tail_images_come_from_all_of_the_sources(filled_scenes, others):
     dataset = LongTailDataset(concatenated(filled_scenes, others))
-    drawn = [dataset.describe(draw) for draw in islice(DrawSampler(dataset, seed=0), 100)]
+    drawn = [dataset.get_data_info(draw) for draw in islice(SeededInfiniteSampler(dataset, seed=0), 100)]
     assert {info['img_path'].split('/')[-3] for info in drawn} == {'scenes', 'others'}
 
 
 def test_a_wrapper_that_is_not_known_is_named(filled_scenes):
-    with pytest.raises(TypeError, match='DrawnDataset takes a data set, or a ConcatDataset or RepeatDataset of data '
-                                        'sets, not a DrawnDataset'):
-        DrawnDataset(DrawnDataset(filled_scenes.config()))
+    with pytest.raises(TypeError, match='SeededDataset takes a data set, or a ConcatDataset or RepeatDataset of data '
+                                        'sets, not a SeededDataset'):
+        SeededDataset(SeededDataset(filled_scenes.config()))
 
 
 # ---------------------------------------------------------------- mmseg's own data sets
@@ -101,7 +101,7 @@ def test_rare_class_sampling_of_a_data_set_of_mmseg(filled_scenes):
     dataset = RareClassDataset(mmseg_dataset(filled_scenes), temperature=0.5, min_pixels=0)
     ours = RareClassDataset(filled_scenes.config(transforms=CROP), temperature=0.5, min_pixels=0)
     np.testing.assert_allclose(dataset.probabilities, ours.probabilities)
-    for draw in islice(DrawSampler(dataset, seed=0), 20):
+    for draw in islice(SeededInfiniteSampler(dataset, seed=0), 20):
         mine, theirs = dataset[draw], ours[draw]
         assert torch.equal(mine['inputs'], theirs['inputs'])
         assert torch.equal(mine['data_samples'].gt_sem_seg.data, theirs['data_samples'].gt_sem_seg.data)
@@ -110,7 +110,7 @@ def test_rare_class_sampling_of_a_data_set_of_mmseg(filled_scenes):
 
 def test_long_tail_images_of_a_data_set_of_mmseg(filled_scenes):
     dataset = LongTailDataset(mmseg_dataset(filled_scenes), classes=[dict(name='lamp', weight=1, min_pixels=3)])
-    sample = dataset[next(iter(DrawSampler(dataset, seed=0)))]['data_samples']
+    sample = dataset[next(iter(SeededInfiniteSampler(dataset, seed=0)))]['data_samples']
     assert sample.paste_class == 2 and (sample.gt_sem_seg.data == 2).sum() > 3
 
 
@@ -118,7 +118,7 @@ def test_long_tail_images_need_a_packing_that_keeps_their_class(filled_scenes):
     config = mmseg_dataset(filled_scenes, pipeline=[*MMSEG_PIPELINE[:-1], dict(type='PackSegInputs')])
     with pytest.raises(ValueError, match='PackSegInputs in the pipeline of BaseSegDataset drops the class.*PackUDAInp'):
         LongTailDataset(config, classes=[dict(name='lamp', weight=1, min_pixels=3)])
-    assert len(DrawnDataset(config)[Draw(0, 0, 1)]['data_samples'].gt_sem_seg.data.unique()) > 0
+    assert len(SeededDataset(config)[SampleKey(0, 0, 1)]['data_samples'].gt_sem_seg.data.unique()) > 0
 
 
 @pytest.mark.parametrize('changes', [
@@ -160,7 +160,7 @@ def test_load_annotations_on_our_data_sets_maps_the_ids(filled_scenes):
     """And PackSegInputs keeps what PackUDAInputs keeps."""
     theirs = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
     config = filled_scenes.config(pipeline=theirs, label_table={0: 2, 1: 0, 2: 255, 255: 255})
-    sample = DrawnDataset(config)[Draw(0, 0, 1)]['data_samples']
+    sample = SeededDataset(config)[SampleKey(0, 0, 1)]['data_samples']
     raw = cv2.imread(str(filled_scenes.root / 'labels' / '00.png'), cv2.IMREAD_UNCHANGED)
     expected = np.array([2, 0, 255], np.uint8)[np.where(raw == 255, 2, raw)]
     np.testing.assert_array_equal(sample.gt_sem_seg.data[0].numpy(), expected)
@@ -168,7 +168,7 @@ def test_load_annotations_on_our_data_sets_maps_the_ids(filled_scenes):
     unlabelled = filled_scenes.config(
         labelled=False, metainfo=dict(classes=CLASSES, palette=PALETTE, pseudo_margins=margins),
         pipeline=[dict(type='LoadImageFromFile'), dict(type='PseudoMargins'), dict(type='PackSegInputs')])
-    mask = DrawnDataset(unlabelled)[Draw(0, 0, 1)]['data_samples'].valid_pseudo_mask.data
+    mask = SeededDataset(unlabelled)[SampleKey(0, 0, 1)]['data_samples'].valid_pseudo_mask.data
     assert not mask[0, :2].any() and mask[0, 2:].all()
 
 
@@ -181,4 +181,4 @@ def test_a_zero_label_is_reduced_by_the_table_alone(filled_scenes):
 def test_load_labels_on_a_data_set_of_mmseg_says_what_to_use(filled_scenes):
     config = mmseg_dataset(filled_scenes, pipeline=[dict(type='LoadImage'), dict(type='LoadLabels')])
     with pytest.raises(ValueError, match='without a label table.*LoadAnnotations'):
-        DrawnDataset(config)[Draw(0, 0, 1)]
+        SeededDataset(config)[SampleKey(0, 0, 1)]

@@ -17,8 +17,8 @@ from udass.datasets import (
     BDDVid,
     CamVidVideo,
     CityscapesSeq,
-    DrawSampler,
     LongTailDataset,
+    SeededInfiniteSampler,
     SynthiaSeq,
     Viper,
     check_dataset,
@@ -253,7 +253,7 @@ def test_rare_classes_are_found_in_clips(tmp_path):
     write_png(tmp_path / 'train/cls/001/001_00020.png', ids)
     pipeline = [*LOAD, dict(type='ClipCrop', crop_size=20), dict(type='PackClip')]
     dataset = LongTailDataset(Viper(data_root=str(tmp_path), pipeline=pipeline))
-    sample = next(dataset[draw] for draw in DrawSampler(dataset, seed=0))
+    sample = next(dataset[draw] for draw in SeededInfiniteSampler(dataset, seed=0))
     assert sample['inputs'].shape == (2, 3, 20, 20)
     assert sample['data_samples'].paste_class == 5 and sample['data_samples'].img_path.endswith('001_00020.jpg')
     assert (sample['data_samples'].gt_sem_seg.data[0] == 5).sum() > 5

@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 from mmseg.registry import MODELS
 
-from udass.datasets.streets import read_flow
+from udass.streets import read_flow
 
 
 @MODELS.register_module(force=True)

@@ -4,7 +4,7 @@ from torch import nn
 
 from udass.engine.hooks import _read_means
 from udass.engine.processes import HostExchange, check_same
-from udass.engine.rank_state import joined_statistics, rank_state, with_rank_state
+from udass.engine.rank_state import rank_state, sync_batch_norm_statistics, with_rank_state
 from udass.models.ranks import average_over_ranks_, mean_over_ranks, share_over_ranks, sum_over_ranks
 from udass.uda import EMA
 
@@ -39,13 +39,13 @@ def norm_of_rank(rank: int) -> nn.Module:
 
 
 def statistics(rank: int, ranks: int) -> dict:
-    """Running means inside and after `joined_statistics`, of a teacher that copies them, and back from a checkpoint."""
+    """Running means inside and after `sync_batch_norm_statistics`, of a teacher that copies them, and back from a checkpoint."""
     network = norm_of_rank(rank)
     states = [rank_state(network)]
     if ranks > 1:
         states = [None] * ranks
         torch.distributed.all_gather_object(states, rank_state(network))
-    with joined_statistics(network):
+    with sync_batch_norm_statistics(network):
         inside = network[0].running_mean[0].item()
         saved = {key: value.clone() for key, value in network.state_dict().items()}
     teacher = norm_of_rank(7)

@@ -16,8 +16,8 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from tests.uda.small import FLOW_GUIDED, HRDA, METHODS, SEGMENTOR, batch, build, clips, unlabelled
-from udass.engine.data_parallel import PartsDataParallel
 from udass.engine.precision import checkpoint_without_reentry
+from udass.engine.separate_ddp import SeparateDataParallel
 from udass.models.segmentors import FlowGuidedHRDAEncoderDecoder, HRDAEncoderDecoder
 from udass.models.windows import Box
 from udass.uda import VideoAdapter
@@ -177,9 +177,9 @@ class RecordingOptimWrapper(OptimWrapper):
 
 def optimizers(model):
     """SGD for each trained part."""
-    names = [name for name in ('student', 'alignment')
+    names = [name for name in ('student', 'adaptation_loss')
              if any(value.requires_grad for value in getattr(model, name, None).parameters())] \
-        if model.alignment is not None else ['student']
+        if model.adaptation_loss is not None else ['student']
     wrappers = {name: RecordingOptimWrapper(torch.optim.SGD(getattr(model, name).parameters(), lr=0.1))
                 for name in names}
     return OptimWrapperDict(**wrappers) if len(wrappers) > 1 else wrappers['student'], wrappers
@@ -207,7 +207,7 @@ def run_case(name: str, wrap=lambda model: model, data=joined_domains, steps: in
 def several(model):
     """The adapter for several processes, as the runner wraps it."""
     checkpoint_without_reentry(model)
-    return PartsDataParallel(model, find_unused_parameters=model.leaves_parameters_out)
+    return SeparateDataParallel(model, find_unused_parameters=model.leaves_parameters_out)
 
 
 def join(rank: int, folder: str) -> None:

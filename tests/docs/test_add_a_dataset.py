@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 import udass  # noqa: F401
-from udass.datasets import PictureFolder, isolated_randomness
+from udass.datasets import ImageFolder, isolated_randomness
 from udass.engine.config import check_components
 from udass.engine.loops import domain_configs
 
@@ -58,7 +58,7 @@ def test_the_class_is_complete():
         dataset = DATASETS.build(dict(type='Farm', data_root='data/farm', split='train',
                                       pipeline=[dict(type='LoadImage'), dict(type='LoadLabels')]))
         assert dataset[0]['gt_seg_map'][0, ::16].tolist() == [255, 0, 1, 1, 2]
-        assert PictureFolder(data_root='data/orchard', classes_from='Farm').metainfo['classes'] == \
+        assert ImageFolder(data_root='data/orchard', classes_from='Farm').metainfo['classes'] == \
             dataset.metainfo['classes']
     finally:
         DATASETS.module_dict.pop('Farm')

@@ -10,8 +10,8 @@ from mmseg.registry import MODELS, RUNNERS
 
 import udass  # noqa: F401
 from tests.uda.small import TEACHER, build, domains
-from udass.datasets.streets.writer import write_streets
 from udass.engine.config import load_config
+from udass.streets.writer import write_streets
 
 PROJECT = Path(__file__).parents[2]
 TEXT = (PROJECT / 'docs' / 'add_a_method.md').read_text()

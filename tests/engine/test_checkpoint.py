@@ -212,7 +212,7 @@ LIMITED = """
 import resource, sys
 from mmengine.config import Config
 from tests.engine.toys import build_runner
-from udass.engine.command import run_command
+from udass.cli.command import run_command
 config = Config.fromfile(sys.argv[1])
 runner = build_runner(config, **{'model.width': 64}, resume=True)
 size = (max(path.stat().st_size for path in __import__('pathlib').Path(config.work_dir).glob('*.pth')))

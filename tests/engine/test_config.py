@@ -49,8 +49,8 @@ PUBLISHED = Path(__file__).parents[2] / 'configs'
 
 
 @pytest.mark.parametrize('option', [
-    'optim_wrapper.student.optimizer.lr', 'optim_wrapper.alignment.clip_grad.max_norm', 'model.alignment.channels',
-    'param_scheduler.alignment.0.power', 'model.student.decode_head.dilations'])
+    'optim_wrapper.student.optimizer.lr', 'optim_wrapper.adaptation_loss.clip_grad.max_norm', 'model.adaptation_loss.channels',
+    'param_scheduler.adaptation_loss.0.power', 'model.student.decode_head.dilations'])
 def test_options_of_a_method_with_two_optimizers(option):
     node = load_config(PUBLISHED / 'gta2cs_advseg.py', {option: 7})
     for key in option.split('.'):
@@ -59,8 +59,8 @@ def test_options_of_a_method_with_two_optimizers(option):
 
 
 @pytest.mark.parametrize(('config', 'option', 'message'), [
-    ('gta2cs_advseg', 'optim_wrapper.accumulative_counts', 'the keys there are alignment, constructor, student'),
-    ('gta2cs_advseg', 'optim_wrapper.optimizer.lr', 'the keys there are alignment, constructor, student'),
+    ('gta2cs_advseg', 'optim_wrapper.accumulative_counts', 'the keys there are adaptation_loss, constructor, student'),
+    ('gta2cs_advseg', 'optim_wrapper.optimizer.lr', 'the keys there are adaptation_loss, constructor, student'),
     ('gta2cs_advseg', 'optim_wrapper.student.lr', 'the keys there are accumulative_counts, clip_grad, optimizer'),
     ('gta2cs_mic', 'optim_wrapper.lr', 'the keys there are accumulative_counts, clip_grad, optimizer'),
     ('gta2cs_mic', 'optim_wrapper.student.optimizer.lr', 'the keys there are accumulative_counts, clip_grad, opt'),

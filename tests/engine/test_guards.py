@@ -312,14 +312,14 @@ def test_by_default_the_first_damaged_file_stops_and_the_state_is_saved(damaged_
 
 
 def test_a_group_of_draws_keeps_its_class_in_replacements():
-    from udass.datasets import Draw
-    draw = Draw(index=3, number=5, stream_seed=11)
+    from udass.datasets import SampleKey
+    draw = SampleKey(index=3, number=5, stream_seed=11)
     other = draw.replacement(100)
     assert other == draw.replacement(100) and (other.number, other.stream_seed, other.attempt) == (5, 11, 1)
     assert other.group_generator(2).integers(1000) == draw.group_generator(2).integers(1000)
     assert other.generator().integers(10**9) != draw.generator().integers(10**9)
     assert other.pipeline_seed() != draw.pipeline_seed() and other.replacement(100).attempt == 2
-    indices = [Draw(index=0, number=number, stream_seed=11).replacement(10).index for number in range(200)]
+    indices = [SampleKey(index=0, number=number, stream_seed=11).replacement(10).index for number in range(200)]
     assert set(indices) == set(range(10))
 
 

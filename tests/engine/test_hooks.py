@@ -152,7 +152,7 @@ def test_panels_are_kept_and_drawn_every_so_many_iterations_and_at_the_end(toy_r
 
 def test_predictions_are_drawn_per_image(toy_root, tmp_path):
     runner = build_runner(toy_config(toy_root, tmp_path / 'run'),
-                          custom_hooks=[{'type': 'PredictionPictureHook', 'folder': str(tmp_path / 'pictures')}])
+                          custom_hooks=[{'type': 'PredictionImageHook', 'folder': str(tmp_path / 'pictures')}])
     runner.test()
     names = sorted(path.name for path in (tmp_path / 'pictures').iterdir())
     assert names == [f'{number:05d}_{number:03d}.png' for number in range(8)]

@@ -23,9 +23,9 @@ def test_each_domain_gets_a_wrapped_dataset_and_a_stream_of_its_own():
     assert list(configs) == ['source', 'target']
     assert configs['source']['dataset'] == {'type': 'RareClassDataset', 'temperature': 0.01,
                                             'dataset': {'type': 'ToyDataset'}}
-    assert configs['target']['dataset'] == {'type': 'DrawnDataset', 'dataset': {'type': 'ToyDataset'}}
+    assert configs['target']['dataset'] == {'type': 'SeededDataset', 'dataset': {'type': 'ToyDataset'}}
     assert [config['sampler'] for config in configs.values()] == [
-        {'type': 'DrawSampler', 'stream': 'source'}, {'type': 'DrawSampler', 'stream': 'target'}]
+        {'type': 'SeededInfiniteSampler', 'stream': 'source'}, {'type': 'SeededInfiniteSampler', 'stream': 'target'}]
     assert 'sampler' not in LOADER
 
 

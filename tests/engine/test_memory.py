@@ -9,7 +9,7 @@ import pytest
 from tests.engine.toys import build_runner, toy_config
 from udass.engine import loops, memory
 from udass.engine.loops import UDATrainLoop
-from udass.engine.memory import keep_freed_memory
+from udass.engine.memory import disable_malloc_trim
 
 
 def count_page_faults(queue, start):
@@ -52,7 +52,7 @@ def test_a_plain_process_gives_its_memory_back():
 def test_a_training_keeps_its_memory_where_it_computes_on_the_cpu(device, calls, toy_root, tmp_path, monkeypatch):
     made = []
     monkeypatch.setattr(loops, 'get_device', lambda: device)
-    monkeypatch.setattr(loops, 'keep_freed_memory', lambda: made.append(True))
+    monkeypatch.setattr(loops, 'disable_malloc_trim', lambda: made.append(True))
     config = toy_config(toy_root, tmp_path)
     build_runner(config).train()
     assert len(made) == calls
@@ -60,4 +60,4 @@ def test_a_training_keeps_its_memory_where_it_computes_on_the_cpu(device, calls,
 
 def test_other_c_libraries_are_left_alone(monkeypatch):
     monkeypatch.setattr(memory.ctypes, 'CDLL', lambda name: object())
-    assert keep_freed_memory() is False
+    assert disable_malloc_trim() is False

@@ -19,7 +19,7 @@ class Model(nn.Module):
         super().__init__()
         self.student = nn.ModuleDict(dict(backbone=nn.Linear(2, 2), head=nn.Linear(2, 2)))
         self.teacher = nn.Linear(2, 2).requires_grad_(False)
-        self.alignment = nn.Linear(2, 1)
+        self.adaptation_loss = nn.Linear(2, 1)
 
 
 def build(**children):
@@ -29,34 +29,34 @@ def build(**children):
 
 def test_each_child_gets_its_own():
     student = dict(SGD, paramwise_cfg=dict(custom_keys=dict(head=dict(lr_mult=10.0))))
-    wrappers = build(student=student, alignment=ADAM)
-    assert list(wrappers.keys()) == ['student', 'alignment']
-    assert isinstance(wrappers['alignment'].optimizer, torch.optim.Adam)
+    wrappers = build(student=student, adaptation_loss=ADAM)
+    assert list(wrappers.keys()) == ['student', 'adaptation_loss']
+    assert isinstance(wrappers['adaptation_loss'].optimizer, torch.optim.Adam)
     assert [group['lr'] for group in wrappers['student'].optimizer.param_groups] == [0.5, 0.5, 5.0, 5.0]
-    assert sum(len(group['params']) for group in wrappers['alignment'].optimizer.param_groups) == 2
+    assert sum(len(group['params']) for group in wrappers['adaptation_loss'].optimizer.param_groups) == 2
     assert student['paramwise_cfg'] == dict(custom_keys=dict(head=dict(lr_mult=10.0))), 'the config was changed'
 
 
-@pytest.mark.parametrize('children', [dict(student=SGD), dict(student=SGD, alignment=ADAM, teacher=SGD),
+@pytest.mark.parametrize('children', [dict(student=SGD), dict(student=SGD, adaptation_loss=ADAM, teacher=SGD),
                                       dict(student=SGD, discriminator=ADAM)])
 def test_every_trained_child_and_no_other_is_named(children):
-    with pytest.raises(ValueError, match='to be trained are student, alignment: name each of these once'):
+    with pytest.raises(ValueError, match='to be trained are student, adaptation_loss: name each of these once'):
         build(**children)
 
 
 def test_what_belongs_to_a_child_is_refused_beside_the_children():
     for option, value in (('type', 'AmpOptimWrapper'), ('accumulative_counts', 2)):
         with pytest.raises(ValueError, match=rf'set optim_wrapper.<part>.{option}'):
-            build(student=SGD, alignment=ADAM, **{option: value})
+            build(student=SGD, adaptation_loss=ADAM, **{option: value})
 
 
 def test_a_discriminator_may_be_trained_by_the_students_optimizer_too():
     model = Model()
-    model.alignment.train_with_student = True
+    model.adaptation_loss.train_with_student = True
     init_default_scope('mmseg')
-    config = dict(constructor='ChildOptimWrapperConstructor', student=SGD, alignment=ADAM)
+    config = dict(constructor='ChildOptimWrapperConstructor', student=SGD, adaptation_loss=ADAM)
     groups = build_optim_wrapper(model, config)['student'].optimizer.param_groups
-    assert groups[-1]['params'] == list(model.alignment.parameters()) and groups[-1]['lr'] == SGD['optimizer']['lr']
+    assert groups[-1]['params'] == list(model.adaptation_loss.parameters()) and groups[-1]['lr'] == SGD['optimizer']['lr']
     with pytest.raises(ValueError, match='train_with_student .* fp16 .* train in bf16'):
         build_optim_wrapper(model, dict(config, student=dict(SGD, type='MixedPrecisionOptimWrapper', dtype='fp16')))
     build_optim_wrapper(model, dict(config, student=dict(SGD, type='MixedPrecisionOptimWrapper', dtype='bf16')))
@@ -64,7 +64,7 @@ def test_a_discriminator_may_be_trained_by_the_students_optimizer_too():
 
 def test_paramwise_options_belong_to_a_child():
     with pytest.raises(ValueError, match=r'optim_wrapper.student.paramwise_cfg'):
-        build(student=SGD, alignment=ADAM, paramwise_cfg=dict(bias_lr_mult=2.0))
+        build(student=SGD, adaptation_loss=ADAM, paramwise_cfg=dict(bias_lr_mult=2.0))
 
 
 @pytest.mark.parametrize('fused', [True, False])

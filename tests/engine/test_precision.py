@@ -18,7 +18,7 @@ from udass.engine.precision import (
     use_channels_last,
     with_mixed_precision,
 )
-from udass.uda.passes import Kept
+from udass.uda.passes import IterationState
 
 
 @pytest.fixture(autouse=True)
@@ -94,9 +94,9 @@ def test_gradients_are_clipped_without_their_scale():
 def test_the_switch_reaches_every_optimizer_and_nothing_else():
     optimizer = dict(type='AdamW', lr=1.0)
     both = with_mixed_precision(dict(constructor='ChildOptimWrapperConstructor', student=dict(optimizer=optimizer),
-                                     alignment=dict(type='OptimWrapper', optimizer=optimizer)), 'fp16')
+                                     adaptation_loss=dict(type='OptimWrapper', optimizer=optimizer)), 'fp16')
     half = dict(type='MixedPrecisionOptimWrapper', dtype='fp16', optimizer=optimizer)
-    assert both == dict(constructor='ChildOptimWrapperConstructor', student=half, alignment=half)
+    assert both == dict(constructor='ChildOptimWrapperConstructor', student=half, adaptation_loss=half)
     with pytest.raises(ValueError, match="mixed precision is 'bf16' or 'fp16'; got 'fp8'"):
         with_mixed_precision(dict(optimizer=optimizer), 'fp8')
     with pytest.raises(ValueError, match="amp='bf16' sets the optimizer wrapper, but .* 'AmpOptimWrapper'"):
@@ -174,7 +174,7 @@ def test_recomputed_blocks_give_the_same_gradients(name):
         model.double()
         checkpoint_without_reentry(model)
         model.run_pass(next(model.passes(model.labelled_clip(domains(0)['source']), None, None)), sgd(model), {},
-                       Kept())
+                       IterationState())
         return [value.grad for value in model.student.parameters()]
 
     for first, second in zip(gradients(False), gradients(True), strict=True):

@@ -26,7 +26,7 @@ def test_every_loop_checks_its_dataset(toy_root, tmp_path, monkeypatch):
     runner = build_runner(toy_config(toy_root, tmp_path))
     for loop in (runner.train_loop, runner.val_loop, runner.test_loop):
         assert loop.dataloader is not None
-    assert [kind.__name__ for kind in checked] == ['DrawnDataset', 'ToyDataset', 'ToyDataset']
+    assert [kind.__name__ for kind in checked] == ['SeededDataset', 'ToyDataset', 'ToyDataset']
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(toy_root, tmp_path):

@@ -8,10 +8,10 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 
 from udass.datasets import StreetsClips
-from udass.datasets.streets.writer import write_streets
 from udass.evaluation import ClassIoUMetric, TemporalConsistency
 from udass.evaluation.temporal import class_counts
 from udass.flow import warp_labels
+from udass.streets.writer import write_streets
 
 EXACT = dict(type='FlowCache', estimator=dict(type='PrecomputedFlow', naming='../flow/{current}_{other}.png'))
 

@@ -8,7 +8,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 import udass  # noqa: F401
-from udass.datasets.streets.writer import write_streets
+from udass.streets.writer import write_streets
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 

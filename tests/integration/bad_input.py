@@ -14,7 +14,7 @@ from torch import nn
 from tests.datasets.conftest import SceneFolder
 from tests.engine.toys import build_runner, toy_config, train
 from tools import train as train_tool
-from udass.datasets import Draw, DrawnDataset, DrawSampler
+from udass.datasets import SampleKey, SeededDataset, SeededInfiniteSampler
 from udass.engine.config import load_config
 from udass.flow.files import read_flow, write_flow
 from udass.models.checkpoints import read_checkpoint
@@ -67,8 +67,8 @@ class Place:
 
     def load(self, **changes: object) -> dict:
         """Loads the first sample of the scenes as training does."""
-        dataset = DrawnDataset(self.scenes.config(**changes))
-        return dataset[next(iter(DrawSampler(dataset, seed=0, shuffle=False)))]
+        dataset = SeededDataset(self.scenes.config(**changes))
+        return dataset[next(iter(SeededInfiniteSampler(dataset, seed=0, shuffle=False)))]
 
     def toy(self, changes: dict | None = None, **train_cfg: object) -> None:
         """Trains the toy, with changes of its config."""
@@ -127,9 +127,9 @@ def empty_image(at):
 
 
 def lost_image(at):
-    dataset = DrawnDataset(at.scenes.config())
+    dataset = SeededDataset(at.scenes.config())
     (at.scenes.root / 'images' / 'a.png').unlink()
-    dataset[Draw(index=0, number=0, stream_seed=0)]
+    dataset[SampleKey(index=0, number=0, stream_seed=0)]
 
 
 def unlabelled_image(at):

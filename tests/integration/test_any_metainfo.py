@@ -31,7 +31,7 @@ train_dataloader = dict(
     source=dict(batch_size=2, num_workers=0,
                 dataset=dict(pipeline=[dict(type='LoadImage'), dict(type='LoadLabels')] + crop, **source)),
     target=dict(batch_size=2, num_workers=0,
-                dataset=dict(type='PictureFolder', data_root='{root}/images',
+                dataset=dict(type='ImageFolder', data_root='{root}/images',
                              metainfo=dict(classes=metainfo['classes'], palette=metainfo['palette']),
                              pipeline=[dict(type='LoadImage')] + crop)))
 test_dataloader = dict(

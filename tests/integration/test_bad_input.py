@@ -53,8 +53,8 @@ from tests.integration.bad_input import (
     unlabelled_image,
     weights_only_resume,
 )
-from udass.datasets import DrawSampler
-from udass.engine.command import run_command
+from udass.cli.command import run_command
+from udass.datasets import SeededInfiniteSampler
 from udass.engine.config import load_config
 from udass.engine.guards import DamagedFileHook, FiniteLossHook
 from udass.flow.files import read_flow
@@ -122,7 +122,7 @@ CASES = {
     'data: folder without pictures': (no_pictures, ['no images *.png', '.txt', 'data_root']),
     'data: no sample asked for': (lambda at: at.load(indices=0), ['indices=0', '2 samples', 'from 1']),
     'data: a sample that is not there': (lambda at: at.load(indices=[0, 7]), ['indices=[0, 7]', '0..1']),
-    'data: nothing to draw from': (lambda at: DrawSampler([], seed=0, stream='target'), ["stream 'target' is empty"]),
+    'data: nothing to draw from': (lambda at: SeededInfiniteSampler([], seed=0, stream='target'), ["stream 'target' is empty"]),
     'data: image without label': (unlabelled_image, ['1 of 3 images', 'c.png', 'labelled=False']),
     'data: image cut off': (truncated_image, ['images/a.png', 'truncated', 'copy or download it again']),
     'data: image is text': (text_as_image, ['images/a.png', '13 bytes', 'no image']),

@@ -19,11 +19,12 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 from tests.datasets.conftest import SceneFolder
-from udass.checksums import add_checksum
-from udass.datasets import archives, class_statistics
+from udass.datasets import class_statistics
 from udass.datasets.transforms.loading import read_image, read_label_ids
 from udass.engine.checkpoint import damage_of
 from udass.flow.files import read_flow, write_flow
+from udass.io import zip_files as archives
+from udass.io.checksums import add_checksum
 from udass.models.checkpoints import read_checkpoint
 
 PER_DAMAGE, SECONDS = 150, 20

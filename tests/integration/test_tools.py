@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from udass.datasets.streets.writer import write_streets
+from udass.streets.writer import write_streets
 
 PROJECT = Path(__file__).parents[2]
 CONFIG = 'configs/streets_quadmix.py'

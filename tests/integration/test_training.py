@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmseg.registry import RUNNERS
 
 import udass  # noqa: F401
-from udass.datasets.streets.writer import write_streets
+from udass.streets.writer import write_streets
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 
@@ -23,12 +23,12 @@ def streets(tmp_path_factory):
 
 def use_advseg(config):
     """Turns a config of training on the source alone into one of AdvSeg, with its second optimizer and schedule."""
-    config.model.alignment = dict(type='AdversarialAlignment', weight=0.1, channels=4)
+    config.model.adaptation_loss = dict(type='AdversarialAlignment', weight=0.1, channels=4)
     config.train_cfg.domains = ('source', 'target')
     config.optim_wrapper = dict(constructor='ChildOptimWrapperConstructor', student=config.optim_wrapper,
-                                alignment=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-2)))
+                                adaptation_loss=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-2)))
     config.param_scheduler = dict(student=config.param_scheduler,
-                                  alignment=[dict(type='PolyLR', power=0.9, by_epoch=False, begin=0, end=21)])
+                                  adaptation_loss=[dict(type='PolyLR', power=0.9, by_epoch=False, begin=0, end=21)])
 
 
 def make_config(name, streets, work_dir, max_iters=20):
@@ -123,7 +123,7 @@ def test_one_seed_gives_the_same_losses_and_resume_gives_the_same_weights(name, 
     assert losses[0]['loss'] != losses[-1]['loss']
     if name == 'streets_advseg':
         state = whole.optim_wrapper.state_dict()
-        assert state['student']['param_groups'][0]['lr'] != state['alignment']['param_groups'][0]['lr'] < 1e-2
+        assert state['student']['param_groups'][0]['lr'] != state['adaptation_loss']['param_groups'][0]['lr'] < 1e-2
         assert losses[0]['discriminator.target'] != losses[-1]['discriminator.target']
     if name.endswith('quadmix'):
         assert whole.model.mixing.bank.iteration == 19

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from udass.datasets.streets.writer import write_streets
+from udass.streets.writer import write_streets
 
 PROJECT = Path(__file__).parents[2]
 TEXT = (PROJECT / 'docs' / 'use_a_network.md').read_text()
@@ -71,7 +71,7 @@ def test_own_pictures_from_one_config_to_results(clone, monkeypatch, capfd):
     def said(tool, number=0):
         return [text for command, text in printed.items() if tool in command][number]
 
-    assert 'PictureFolder in data/my_pictures\n12 images: 384x192 (12)' in said('check_dataset')
+    assert 'ImageFolder in data/my_pictures\n12 images: 384x192 (12)' in said('check_dataset')
     assert 'no conflicts, nothing missing' in said('udass.env')
     work_dir = clone / 'work_dirs' / 'my_pictures'
     assert '<figure>' in (work_dir / 'samples.html').read_text()

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmseg.registry import RUNNERS
 
 import udass  # noqa: F401
-from udass.datasets.streets.writer import write_streets
+from udass.streets.writer import write_streets
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 

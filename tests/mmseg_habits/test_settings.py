@@ -14,8 +14,8 @@ import udass  # noqa: F401
 from tests.engine.toys import toy_config, write_toy_data
 from tests.uda.small import TEACHER, batch, unlabelled
 from tools import train as train_tool
+from udass.cli.command import run_command
 from udass.engine.checks import check_class_count
-from udass.engine.command import run_command
 from udass.engine.config import check_components, load_config, prepare_config
 from udass.engine.precision import check_wrappers
 from udass.engine.runner import UDARunner
@@ -139,8 +139,8 @@ def test_a_head_of_one_channel_learns_both_classes_from_pseudo_labels():
 
 
 @pytest.mark.parametrize('components', [
-    dict(**TEACHER, mixing=dict(type='ClassMix')), dict(alignment=dict(type='EntropyMinimization')),
-    dict(alignment=dict(type='AdversarialAlignment', channels=4))])
+    dict(**TEACHER, mixing=dict(type='ClassMix')), dict(adaptation_loss=dict(type='EntropyMinimization')),
+    dict(adaptation_loss=dict(type='AdversarialAlignment', channels=4))])
 def test_methods_work_with_one_channel(components):
     from tests.uda.small import SEGMENTOR, build
     head = dict(SEGMENTOR['decode_head'], num_classes=4)

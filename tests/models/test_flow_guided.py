@@ -10,8 +10,8 @@ from mmseg.structures import SegDataSample
 from torch import nn
 
 from tests.models.small import CLASSES, accel, plain, samples, video
-from udass.models.segmentors import ScoreFusion
-from udass.models.segmentors.score_fusion import enlarge_scores
+from udass.models.segmentors import LogitFusion
+from udass.models.segmentors.logit_fusion import resize_logits
 
 SIZE = (64, 96)
 
@@ -61,7 +61,7 @@ def test_no_motion_joins_the_two_frames_where_they_are(network, clip, flow):
 @torch.no_grad()
 def test_the_previous_frame_is_seen_where_the_flow_points():
     """Four pixels right and eight down are one cell and two at a quarter of the size."""
-    fusion = ScoreFusion(1).double()
+    fusion = LogitFusion(1).double()
     fusion.weight.copy_(torch.tensor([0.0, 1.0]).view(1, 2, 1, 1))
     previous = torch.randn(1, 1, 6, 8, dtype=torch.float64)
     flow = torch.tensor([4.0, 8.0], dtype=torch.float64).view(1, 2, 1, 1).expand(1, 2, 24, 32)
@@ -104,11 +104,11 @@ def test_images_and_clips_without_flow_are_single_frames(network, clip):
 def test_unwarped_pixels_use_the_current_score_instead(network, clip, flow):
     everywhere = torch.ones(3, 1, *SIZE, dtype=torch.bool)
     current = network.encode_decode(clip[:, 0], [])
-    assert torch.allclose(network(clip, flow=flow, unwarped=everywhere), current, rtol=1e-9, atol=1e-9)
+    assert torch.allclose(network(clip, flow=flow, no_flow=everywhere), current, rtol=1e-9, atol=1e-9)
     left = everywhere.clone()
     left[..., SIZE[1] // 2:] = False
-    half = network(clip, flow=flow, unwarped=left)
-    nowhere = network(clip, flow=flow, unwarped=torch.zeros_like(left))
+    half = network(clip, flow=flow, no_flow=left)
+    nowhere = network(clip, flow=flow, no_flow=torch.zeros_like(left))
     assert torch.equal(half[..., SIZE[1] // 2:], nowhere[..., SIZE[1] // 2:])
     assert torch.allclose(half[..., :SIZE[1] // 2], current[..., :SIZE[1] // 2], rtol=1e-9, atol=1e-9)
     assert not torch.allclose(nowhere, current, atol=1e-2)
@@ -118,8 +118,8 @@ def test_unwarped_pixels_use_the_current_score_instead(network, clip, flow):
 @torch.no_grad()
 def test_a_batch_of_three_is_three_batches_of_one(make, clip, flow):
     network = mixing(make()).double().eval()
-    unwarped = flow[:, :1] > 0
-    for options in (dict(flow=flow), dict(flow=flow, unwarped=unwarped)):
+    no_flow = flow[:, :1] > 0
+    for options in (dict(flow=flow), dict(flow=flow, no_flow=no_flow)):
         together = network(clip, **options)
         apart = torch.cat([network(clip[n:n + 1], **{name: value[n:n + 1] for name, value in options.items()})
                            for n in range(3)])
@@ -144,7 +144,7 @@ def test_the_loss_is_that_of_the_fused_scores_at_label_size(network, clip, flow)
     data = labelled(clip)
     losses = network(clip, data, mode='loss', flow=flow)
     labels = torch.cat([sample.gt_sem_seg.data for sample in data])
-    expected = nn.functional.cross_entropy(enlarge_scores(network(clip, flow=flow), SIZE), labels)
+    expected = nn.functional.cross_entropy(resize_logits(network(clip, flow=flow), SIZE), labels)
     torch.testing.assert_close(losses['decode.loss_ce'], expected)
 
 
@@ -179,8 +179,8 @@ def test_what_does_not_fit_is_named(network, clip, flow):
         network(clip[:, :1], flow=flow)
     with pytest.raises(ValueError, match=r'need the flow .*\(3, 2, 64, 96\); got \(3, 1, 2, 64, 96\)'):
         network(clip, flow=flow[:, None])
-    with pytest.raises(ValueError, match=r'unwarped is a bool mask .* got \(3, 1, 64, 96\) torch.float32'):
-        network(clip, flow=flow, unwarped=torch.ones(3, 1, *SIZE))
+    with pytest.raises(ValueError, match=r'no_flow is a bool mask .* got \(3, 1, 64, 96\) torch.float32'):
+        network(clip, flow=flow, no_flow=torch.ones(3, 1, *SIZE))
     with pytest.raises(ValueError, match='50, 101 and 152; got 18'):
         MODELS.build(dict(type='CaffeResNet', depth=18))
 

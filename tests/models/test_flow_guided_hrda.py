@@ -72,9 +72,9 @@ def test_inference_joins_the_logits_along_the_flow(network, alone, clip, flow):
     current, previous = (alone.encode_decode(clip[:, frame], []) for frame in (0, 1))
     expected = 0.75 * current + 0.25 * warp(previous, flow)
     torch.testing.assert_close(network.encode_decode(clip, [], flow), expected)
-    unwarped = flow[:, :1] > 0
-    torch.testing.assert_close(network.encode_decode(clip, [], flow, unwarped),
-                               torch.where(unwarped, current, expected))
+    no_flow = flow[:, :1] > 0
+    torch.testing.assert_close(network.encode_decode(clip, [], flow, no_flow),
+                               torch.where(no_flow, current, expected))
     logits, features = network.clip_logits(clip, flow)
     assert torch.equal(logits['decode'], network.encode_decode(clip, [], flow))
     assert torch.equal(features[-1], alone.extract_feat(clip[:, 0])[-1])

@@ -56,7 +56,7 @@ def test_transformer(transformer):
 @torch.no_grad()
 def test_transformer_with_pasted_pixels(transformer):
     pasted = torch.from_numpy(transformer.expected['pasted_mask'])[:, None] > 0
-    scores = transformer.network(transformer.clip, flow=transformer.flow, unwarped=pasted)
+    scores = transformer.network(transformer.clip, flow=transformer.flow, no_flow=pasted)
     assert_close(scores[:, :, ::4, ::4], transformer.expected['logits_pasted_quarter'])
 
 

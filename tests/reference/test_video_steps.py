@@ -87,7 +87,7 @@ class Step:
             cross_frame=dict(type='CrossFramePass', scale=share),
             mixing=dict(type='VideoQuadMix', tst_scale=share),
             source_size=self.size if transformer else None,
-            feature_mixing=dict(type='FeatureMixing', own_share=0.7, start_iter=8000) if transformer else None,
+            feature_mixing=dict(type='FeatureMixing', mix_ratio=0.7, start_iter=8000) if transformer else None,
             centroid_alignment=dict(type='CentroidAlignment', weight=0.01, intervals=1 if transformer else 2),
             match_histograms=True, joint_backward=self.joint_backward)
 
@@ -159,7 +159,7 @@ class Step:
         monkeypatch.setattr(adapter.mixing, 'draw_windows', lambda *args: [tuple(self.values['window'].tolist())])
         monkeypatch.setattr(adapter.pseudo_labels, 'draw_flip', lambda generator: bool(self.values['flip']))
         adapter.mixing.bank.store(*self.templates(), iteration=adapter.iteration - 1)
-        further, in_colours, labelled = adapter.further_losses, adapter.in_colours_of, adapter.pseudo_labelled_clip
+        further, in_colours, labelled = adapter.extra_losses, adapter.in_colours_of, adapter.pseudo_labelled_clip
 
         def recorded(item, frames, outputs, kept):
             self.passes[item.name], self.outputs[item.name] = item, outputs
@@ -175,7 +175,7 @@ class Step:
             self.target = labelled(batch)
             return self.target
 
-        monkeypatch.setattr(adapter, 'further_losses', recorded)
+        monkeypatch.setattr(adapter, 'extra_losses', recorded)
         monkeypatch.setattr(adapter, 'in_colours_of', matched)
         monkeypatch.setattr(adapter, 'pseudo_labelled_clip', target_clip)
         optimizer = KeepGradients(torch.optim.SGD(adapter.student.parameters(), lr=0.1))
@@ -227,7 +227,7 @@ def test_mixtures(step):
             close(clip.frames[:, frame, :, ::4, ::4], step.expected(f'mix/{name}/frame{frame}'), 1e-6)
             assert np.array_equal(clip.labels[:, frame, ::2, ::2], step.expected(f'mix/{name}/label{frame}'))
         close(clip.flow[:, 0, :, ::4, ::4], step.expected(f'mix/{name}/flow'), 1e-6)
-        assert np.array_equal(clip.unwarped[:, 0, ::2, ::2], step.expected('mix/tail_mask') > 0)
+        assert np.array_equal(clip.no_flow[:, 0, ::2, ::2], step.expected('mix/tail_mask') > 0)
     if step.network == 'daformer':
         assert np.array_equal(step.passes['tst'].pasted[:, 0, ::2, ::2], step.expected('mix/feature_mask') > 0)
 

@@ -35,8 +35,8 @@ VIDEO = dict(type='VideoAdapter', ema=dict(type='EMA', alpha=0.9), pseudo_labels
 # Components of every method, and the network that it runs on here.
 METHODS = {
     'source_only': ({}, SEGMENTOR),
-    'minent': (dict(alignment=dict(type='EntropyMinimization')), SEGMENTOR),
-    'advseg': (dict(alignment=dict(type='AdversarialAlignment', channels=4)), SEGMENTOR),
+    'minent': (dict(adaptation_loss=dict(type='EntropyMinimization')), SEGMENTOR),
+    'advseg': (dict(adaptation_loss=dict(type='AdversarialAlignment', channels=4)), SEGMENTOR),
     'dacs': (dict(**TEACHER, mixing=dict(type='ClassMix'), photometric=dict(type='PhotometricChange')), SEGMENTOR),
     'daformer': (dict(**DAFORMER, photometric=dict(type='PhotometricChange')), SEGMENTOR),
     'hrda': (dict(**DAFORMER, photometric=dict(type='PhotometricChange')), HRDA),
@@ -116,5 +116,5 @@ def build(components, segmentor=SEGMENTOR, **more):
     model.use_metainfo(dict(classes=CLASSES, thing_classes=['car', 'pole'], rare_classes=[dict(name='pole')]))
     model.train()
     wrappers = {name: OptimWrapper(torch.optim.SGD(getattr(model, name).parameters(), lr=0.1))
-                for name in ('student', 'alignment') if any(key.startswith(f'{name}.') for key in model.state_dict())}
+                for name in ('student', 'adaptation_loss') if any(key.startswith(f'{name}.') for key in model.state_dict())}
     return model, OptimWrapperDict(**wrappers) if len(wrappers) > 1 else wrappers['student']

@@ -151,7 +151,7 @@ def test_the_feature_distance_joins_the_source_pass():
 def test_the_discriminator_learns_from_this_iterations_scores():
     model, optimizer = build(*METHODS['advseg'])
     model.student.eval()  # nothing random: its scores can be computed again
-    start, discriminator = copy.deepcopy(model.student), copy.deepcopy(model.alignment)
+    start, discriminator = copy.deepcopy(model.student), copy.deepcopy(model.adaptation_loss)
     data = domains()
     log = model.train_step(data, optimizer)
     for domain, number in (('source', 0), ('target', 1)):
@@ -160,22 +160,22 @@ def test_the_discriminator_learns_from_this_iterations_scores():
         expected = (discriminator(scores) - number).square().mean() / 2
         assert log[f'discriminator.{domain}'].item() == pytest.approx(expected.item(), rel=1e-5)
     assert all(value.grad is None for value in model.student.parameters())
-    for parameter, before in zip(model.alignment.parameters(), discriminator.parameters(), strict=True):
+    for parameter, before in zip(model.adaptation_loss.parameters(), discriminator.parameters(), strict=True):
         assert not torch.equal(parameter, before)
     only_one = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
-    with pytest.raises(ValueError, match='optimizers of student and alignment, the config has those of student'):
+    with pytest.raises(ValueError, match='optimizers of student and adaptation_loss, the config has those of student'):
         steps(model, only_one, 1)
 
 
 def test_the_students_optimizer_may_move_the_discriminator_too():
-    components = dict(alignment=dict(type='AdversarialAlignment', channels=4, train_with_student=True))
+    components = dict(adaptation_loss=dict(type='AdversarialAlignment', channels=4, train_with_student=True))
     model, _ = build(components)
     # The discriminator's biases are enough to see both steps; Adam's first one is its rate, whatever the gradient.
     optimizer = build_optim_wrapper(model, dict(
         constructor='ChildOptimWrapperConstructor',
         student=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.01)),
-        alignment=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, eps=1e-30))))
-    start, student, data = copy.deepcopy(model.alignment), copy.deepcopy(model.student), domains()
+        adaptation_loss=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, eps=1e-30))))
+    start, student, data = copy.deepcopy(model.adaptation_loss), copy.deepcopy(model.student), domains()
     model.student.eval()  # nothing random: its scores can be computed again
     student.eval()
     model.train_step(data, optimizer)
@@ -184,16 +184,16 @@ def test_the_students_optimizer_may_move_the_discriminator_too():
         scores = torch.nn.functional.interpolate(student(frames, mode='tensor').detach(), size=(64, 64),
                                                  mode='bilinear')
         ((start(scores) - number).square().mean() / 2).backward()
-    for parameter, before in zip(model.alignment.parameters(), start.parameters(), strict=True):
+    for parameter, before in zip(model.adaptation_loss.parameters(), start.parameters(), strict=True):
         stepped = before - 0.1 * (before.grad + 0.01 * before) - 1e-3 * before.grad.sign()
         torch.testing.assert_close(parameter, stepped, rtol=1e-4, atol=2e-6)
     # A second step of the student on no gradient: neither its momentum nor its decay is applied twice.
-    twin, _ = build(dict(alignment=dict(type='AdversarialAlignment', channels=4)))
+    twin, _ = build(dict(adaptation_loss=dict(type='AdversarialAlignment', channels=4)))
     twin.student.eval()
     twin.train_step(data, build_optim_wrapper(twin, dict(
         constructor='ChildOptimWrapperConstructor',
         student=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.01)),
-        alignment=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3)))))
+        adaptation_loss=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3)))))
     assert all(map(torch.equal, model.student.parameters(), twin.student.parameters()))
 
 
@@ -271,7 +271,7 @@ def test_features_are_mixed_inside_the_mask_only():
     own, other = torch.rand(1, 5, 4, 4), torch.rand(1, 5, 4, 4)
     mask = torch.zeros(1, 1, 16, 16, dtype=torch.bool)
     mask[..., :8, :] = True
-    mixed = mix_features(own, other, mask, own_share=0.7)
+    mixed = mix_features(own, other, mask, mix_ratio=0.7)
     torch.testing.assert_close(mixed[..., :2, :], 0.7 * own[..., :2, :] + 0.3 * other[..., :2, :])
     assert torch.equal(mixed[..., 2:, :], own[..., 2:, :])
 
@@ -280,7 +280,7 @@ def test_features_are_mixed_inside_the_mask_only():
 def test_feature_mixing_changes_the_second_mixed_pass_only(segmentor):
     logs = {}
     for share in (None, 1.0, 0.0):
-        more = {} if share is None else dict(feature_mixing=dict(type='FeatureMixing', own_share=share))
+        more = {} if share is None else dict(feature_mixing=dict(type='FeatureMixing', mix_ratio=share))
         model, optimizer = build(QUADMIX, segmentor, seed=1, masking=None, **more)
         model.double()
         model.student.draw_crop_box = lambda size, generator: Box(0, 32, 32, 64)
@@ -303,7 +303,7 @@ def test_feature_mixing_waits_for_its_start():
 
 
 @pytest.mark.parametrize('components', [
-    dict(feature_distance=dict(type='FeatureDistance')), dict(alignment=dict(type='EntropyMinimization'))])
+    dict(feature_distance=dict(type='FeatureDistance')), dict(adaptation_loss=dict(type='EntropyMinimization'))])
 def test_networks_that_do_not_show_their_features_are_refused(components):
     plain = dict(copy.deepcopy(SEGMENTOR), type='EncoderDecoder')
     with pytest.raises(ValueError, match='EncoderDecoder does not give: use SlidingEncoderDecoder'):
@@ -313,8 +313,8 @@ def test_networks_that_do_not_show_their_features_are_refused(components):
 def test_components_that_do_not_fit_each_other_are_refused():
     with pytest.raises(ValueError, match='two mixed passes, which ClassMix does not make'):
         build(dict(MIC, feature_mixing=dict(type='FeatureMixing')))
-    with pytest.raises(ValueError, match='alignment compares scores .* use a network without HRDA'):
-        build(dict(alignment=dict(type='AdversarialAlignment')), HRDA)
+    with pytest.raises(ValueError, match='adaptation_loss compares scores .* use a network without HRDA'):
+        build(dict(adaptation_loss=dict(type='AdversarialAlignment')), HRDA)
     with pytest.raises(ValueError, match="eval_branch is 'student' or 'teacher'; got 'techer'"):
         build(MIC, eval_branch='techer')
 
@@ -386,5 +386,5 @@ def test_margins_can_be_trusted():
 
 def test_the_alignment_learns_the_number_of_classes_from_the_student():
     model = MODELS.build(dict(type='DomainAdapter', student=copy.deepcopy(SEGMENTOR),
-                              alignment=dict(type='AdversarialAlignment')))
-    assert model.alignment.layers[0].in_channels == 4
+                              adaptation_loss=dict(type='AdversarialAlignment')))
+    assert model.adaptation_loss.layers[0].in_channels == 4

@@ -8,7 +8,7 @@ from mmseg.registry import MODELS
 
 from tests.uda.small import FLOW_GUIDED, SEGMENTOR, TPS, VIDEO, batch, build, clips, data_of, video_domains
 from udass.flow.warping import resize_flow, warp
-from udass.models.segmentors.score_fusion import enlarge_scores
+from udass.models.segmentors.logit_fusion import resize_logits
 from udass.uda.clip import IGNORE, Clip
 from udass.uda.passes import Pass
 from udass.uda.video import CentroidAlignment, CrossFramePass, CrossFramePseudoLabels, resize_frames
@@ -90,7 +90,7 @@ def test_a_target_clip_gets_labels_of_its_first_two_frames():
     model.past_logits = lambda frames, flow: {'decode': main, 'aux': other}
     clip = model.pseudo_labelled_clip(loaded)
     flow = torch.stack([sample.flow.data for sample in loaded['data_samples']]).unflatten(1, (3, 2))
-    past = enlarge_scores(main, (64, 64))
+    past = resize_logits(main, (64, 64))
     assert torch.equal(clip.labels[:, 0], warp(past.softmax(1), flow[:, 1]).argmax(1))
     assert torch.equal(clip.labels[:, 1], past.argmax(1))
     assert (clip.labels[:, 2:] == IGNORE).all() and (clip.weights[:, 2:] == 0).all()
@@ -142,7 +142,7 @@ def test_a_source_with_one_label_per_clip_is_not_mixed():
 
 
 def test_decoder_features_of_frame_t_alone_are_mixed():
-    model, optimizer = build(dict(VIDEO, feature_mixing=dict(type='FeatureMixing', own_share=0.0)), FLOW_GUIDED)
+    model, optimizer = build(dict(VIDEO, feature_mixing=dict(type='FeatureMixing', mix_ratio=0.0)), FLOW_GUIDED)
     model.train_step(data_of(model, 0), optimizer)
     called, pasted, fused = [], [], []
     mix, passes = model.feature_mixing.mix, model.mixed_passes
@@ -249,20 +249,20 @@ def test_the_source_takes_the_colours_of_the_target():
 
 def test_equal_class_means_cost_nothing():
     scores = torch.randn(2, 4, 8, 8, generator=generator(), requires_grad=True)
-    alignment = CentroidAlignment(weight=0.01)
-    source = alignment.source_centroids(scores, scores.argmax(1))
-    loss = alignment.loss(source, [scores])
+    adaptation_loss = CentroidAlignment(weight=0.01)
+    source = adaptation_loss.source_centroids(scores, scores.argmax(1))
+    loss = adaptation_loss.loss(source, [scores])
     loss.backward()
     assert loss.item() == pytest.approx(0, abs=1e-7) and torch.isfinite(scores.grad).all()
 
 
 def test_a_class_that_one_domain_lacks_keeps_the_loss_finite():
-    alignment = CentroidAlignment(weight=1.0)
+    adaptation_loss = CentroidAlignment(weight=1.0)
     source_scores = torch.randn(1, 4, 8, 8, generator=generator()) + torch.tensor([9., 0, 0, 0]).reshape(1, 4, 1, 1)
     target_scores = torch.randn(1, 4, 8, 8, generator=generator(1), requires_grad=True)
-    source = alignment.source_centroids(source_scores, source_scores.argmax(1))
+    source = adaptation_loss.source_centroids(source_scores, source_scores.argmax(1))
     assert (source[1:] == 0).all() and (source[0] != 0).all()
-    loss = alignment.loss(source, [target_scores])
+    loss = adaptation_loss.loss(source, [target_scores])
     loss.backward()
     assert loss.item() > 0 and torch.isfinite(target_scores.grad).all() and (target_scores.grad != 0).any()
 

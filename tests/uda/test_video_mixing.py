@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tests.uda.test_video import generator, shift
-from udass.datasets.streets import CAMERA, GAME, render_clip
 from udass.flow.warping import warp
+from udass.streets import CAMERA, GAME, render_clip
 from udass.uda.clip import Clip
 from udass.uda.mixing.long_tail import LongTail
 from udass.uda.mixing.video_quadmix import VideoQuadMix
@@ -50,7 +50,7 @@ def test_clips_are_mixed_in_four_directions_with_their_motion():
         assert item.clip.flow[0, 0, 0, 0].tolist() == [1, 1, 1, under, 2, 2, 2, 2]
         assert item.clip.labels[0, 0, 0].tolist() == [0, 0, 4, 4, 3, 3, 3, 3]
         assert item.pasted[0, :, 0].int().tolist() == [[1, 1, 0, 0, 1, 1, 1, 1], [1, 1, 1, 0, 1, 1, 1, 1]]
-        assert item.clip.unwarped is None
+        assert item.clip.no_flow is None
 
 
 def test_long_tail_images_lie_under_the_template_target_in_both_mixtures():
@@ -68,7 +68,7 @@ def test_long_tail_images_lie_under_the_template_target_in_both_mixtures():
             assert frame.tolist() == [1, 9, 9, under, 2, 2, 2, 2]
         assert item.clip.flow[0, 0, 0, 0].tolist() == [1, 1, under, under, 2, 2, 2, 2]
         # Also where the template target covers it, as published.
-        assert item.clip.unwarped[0, 0, 0].int().tolist() == [0, 1, 1, 0, 1, 1, 0, 0]
+        assert item.clip.no_flow[0, 0, 0].int().tolist() == [0, 1, 1, 0, 1, 1, 0, 0]
         assert item.pasted[0, 0, 0].int().tolist() == [1, 1, 1, 0, 1, 1, 1, 1]
 
 

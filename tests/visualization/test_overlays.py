@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from udass.datasets.transforms.loading import read_image
-from udass.datasets.transforms.video import count_video_frames, frame_path
+from udass.io.video import count_video_frames, frame_path
 from udass.visualization import VideoFile, draw_overlay
 
 CLASSES = ('road', 'sky', 'car')

@@ -13,7 +13,7 @@ from udass.visualization.canvas import (
     grid,
     legend,
     overlay_labels,
-    save_picture,
+    save_image,
     scaled,
 )
 from udass.visualization.panels import draw_comparison, draw_training_panel
@@ -110,5 +110,5 @@ def test_nothing_is_cut_off():
 def test_pictures_are_written_as_rgb(tmp_path):
     picture = np.zeros((2, 3, 3), np.uint8)
     picture[..., 0] = 200
-    save_picture(tmp_path / 'new' / 'a.png', picture)
+    save_image(tmp_path / 'new' / 'a.png', picture)
     assert cv2.imread(str(tmp_path / 'new' / 'a.png'))[..., ::-1].tolist() == picture.tolist()

@@ -17,7 +17,7 @@ _REGION = 32
 _SPREAD = 6.0
 
 
-def random_pictures(number: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+def random_images(number: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
     """(number, 3, H, W) uint8."""
     return torch.randint(0, 256, (number, 3, *size), generator=generator, dtype=torch.uint8)
 
@@ -34,7 +34,7 @@ def random_clip(batch: int, size: tuple[int, int], num_classes: int, generator: 
     """Images (T = 1) with labels and weights, and with a confidence as pseudo-labels have it."""
     labels = random_labels(batch, size, num_classes, generator)[:, None]
     values = torch.rand(2, *labels.shape, generator=generator)
-    return Clip(frames=random_pictures(batch, size, generator)[:, None].float(), labels=labels, weights=values[0],
+    return Clip(frames=random_images(batch, size, generator)[:, None].float(), labels=labels, weights=values[0],
                 confidence=values[1] if confidence else None)
 
 
@@ -51,7 +51,7 @@ def _samples(model: DomainAdapter, number: int, size: tuple[int, int], frames: i
             sample.flow = PixelData(data=_SPREAD * (flow - 0.5))
         if frames == 4:
             sample.past_flow = PixelData(data=_SPREAD * (torch.rand(2, *size, generator=generator) - 0.5))
-        pictures = random_pictures(frames, size, generator)
+        pictures = random_images(frames, size, generator)
         inputs.append(pictures if frames > 1 else pictures[0])
         samples.append(sample)
     return dict(inputs=inputs, data_samples=samples)

@@ -90,8 +90,8 @@ def stages_of(adapter: DomainAdapter, optimizer: OptimWrapper, clock: StageClock
             timed(optimizer, method, 'optimizer')
         for loss in _losses(student):
             stack.enter_context(_timed_loss(loss, 'forward', clock))
-        if adapter.alignment is not None:
-            stack.enter_context(_timed_loss(unwrap(adapter.alignment), 'target_losses', clock))
+        if adapter.adaptation_loss is not None:
+            stack.enter_context(_timed_loss(unwrap(adapter.adaptation_loss), 'target_losses', clock))
         yield
 
 

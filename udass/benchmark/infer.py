@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmseg.structures import SegDataSample
 from torch import nn
 
-from udass.benchmark.batches import random_pictures
+from udass.benchmark.batches import random_images
 from udass.benchmark.memory import peak_memory
 from udass.benchmark.mix import build_network
 from udass.benchmark.timing import ratio, time_in_turns
@@ -28,7 +28,7 @@ def _predictor(config: Config, batch: int, size: tuple[int, int], device: torch.
     generator = torch.Generator().manual_seed(0)
     shape = torch.Size(size)
     samples = [SegDataSample(metainfo=dict(ori_shape=shape, img_shape=shape, pad_shape=shape)) for _ in range(batch)]
-    data = network.data_preprocessor(dict(inputs=list(random_pictures(batch, size, generator)), data_samples=samples))
+    data = network.data_preprocessor(dict(inputs=list(random_images(batch, size, generator)), data_samples=samples))
     inputs, options = data['inputs'], {}
     if isinstance(network, FlowGuidedEncoderDecoder):
         inputs = torch.stack([inputs, inputs.roll(1, -1)], dim=1)
@@ -51,7 +51,7 @@ def benchmark_inference(configs: dict[str, Config], batch: int, size: tuple[int,
     predictors = {name: _predictor(config, batch, size, device) for name, config in configs.items()}
     timings = time_in_turns(predictors, repeats, warmup, device)
     rows = [{'config': name, 'batch': batch, 'size': list(size), **timing.to_dict(),
-             'pictures_per_second': batch / timing.median,
+             'images_per_second': batch / timing.median,
              'peak_bytes': peak_memory(partial(predictors[name]), device)} for name, timing in timings.items()]
     result: dict = {'rows': rows}
     if len(timings) == 2:

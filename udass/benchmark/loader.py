@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader
 
 from udass.benchmark.baselines import reload_and_retry
 from udass.benchmark.timing import Timing, ratio, time_in_turns
-from udass.datasets.rare_class import RareClassDataset
-from udass.datasets.streams import Draw, DrawnDataset, DrawSampler, isolated_randomness
-from udass.engine.memory import keep_freed_memory
+from udass.datasets.sampling.rare_class import RareClassDataset
+from udass.datasets.sampling.streams import SampleKey, SeededDataset, SeededInfiniteSampler, isolated_randomness
+from udass.engine.memory import disable_malloc_trim
 
 # What must be done for any crop: both files are read and brought to the size of the training.
 _NEEDED = ('LoadImage', 'LoadLabels', 'LoadClip', 'LoadClipLabels', 'Resize', 'RandomResize', 'ClipResize',
@@ -25,11 +25,11 @@ _NEEDED = ('LoadImage', 'LoadLabels', 'LoadClip', 'LoadClipLabels', 'Resize', 'R
 _CPU = torch.device('cpu')
 
 
-class DecodedOnly(DrawnDataset):
+class DecodedOnly(SeededDataset):
     """The same draws, decoded and resized, and then thrown away: what no loader can do without."""
 
-    def _load(self, draw: Draw) -> int:
-        results = self.describe(draw)
+    def _load(self, draw: SampleKey) -> int:
+        results = self.get_data_info(draw)
         with isolated_randomness(draw.pipeline_seed()):
             for transform in self.dataset.pipeline.transforms:
                 if type(transform).__name__ in _NEEDED:
@@ -65,10 +65,10 @@ def transform_times(dataset: BaseDataset, samples: int) -> dict[str, float]:
     return {name: Timing(tuple(values)).median for name, values in times.items()}
 
 
-def _steady_loader(dataset: DrawnDataset, start: Callable[[int], None] | None, batch: int, workers: int,
+def _steady_loader(dataset: SeededDataset, start: Callable[[int], None] | None, batch: int, workers: int,
                    batches: int) -> float:
     """Seconds per sample over a stretch of batches, once the workers are in step."""
-    loader = DataLoader(dataset, batch_size=batch, sampler=DrawSampler(dataset, seed=0), num_workers=workers,
+    loader = DataLoader(dataset, batch_size=batch, sampler=SeededInfiniteSampler(dataset, seed=0), num_workers=workers,
                         collate_fn=pseudo_collate, worker_init_fn=start)
     iterator = iter(loader)
     # What was fetched ahead, and one round of all workers.
@@ -84,13 +84,13 @@ def _steady_loader(dataset: DrawnDataset, start: Callable[[int], None] | None, b
 
 
 def _like_the_loop(worker_id: int) -> None:
-    keep_freed_memory()
+    disable_malloc_trim()
 
 
 def throughput(source: dict, batch: int, workers: int, batches: int, repeats: int) -> dict:
     """Seconds per sample that a loader delivers as the training loop starts it, and of decoding and resizing alone with
-    as many processes, started likewise and plainly (see `keep_freed_memory`)."""
-    whole, needed = DrawnDataset(source), DecodedOnly(source)
+    as many processes, started likewise and plainly (see `disable_malloc_trim`)."""
+    whole, needed = SeededDataset(source), DecodedOnly(source)
     loaders = {'loader': (whole, _like_the_loop), 'decode and resize': (needed, _like_the_loop),
                'decode and resize, plain workers': (needed, None)}
     seconds: dict[str, list[float]] = defaultdict(list)
@@ -107,7 +107,7 @@ def rare_class_sampling(source: dict, sampling: dict, samples: int, repeats: int
     """Rare-class sampling beside reloading a file until a blind crop shows the class, for the same draws."""
     sampling = {key: value for key, value in sampling.items() if key != 'type'}
     dataset = RareClassDataset(dataset=DATASETS.build(source), **sampling)
-    draws = list(islice(DrawSampler(dataset, seed=0), samples))
+    draws = list(islice(SeededInfiniteSampler(dataset, seed=0), samples))
     loads: list[int] = []
 
     def once(info: dict) -> dict:
@@ -115,7 +115,7 @@ def rare_class_sampling(source: dict, sampling: dict, samples: int, repeats: int
 
     def again_and_again() -> None:
         for draw in draws:
-            info = dataset.describe(draw)
+            info = dataset.get_data_info(draw)
             wanted, min_pixels = info.pop('rare_class'), info.pop('rare_class_min_pixels')
             with isolated_randomness(draw.pipeline_seed()):
                 loads.append(reload_and_retry(partial(once, info), wanted, min_pixels)[1])

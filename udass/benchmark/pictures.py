@@ -39,7 +39,7 @@ def draw_label(generator: np.random.Generator) -> np.ndarray:
     return label
 
 
-def draw_picture(label: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def draw_image(label: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """(H, W, 3) uint8: the colours of the classes under clouds and noise, which make the file about as large as GTA's
     (2.3 MB on average)."""
     colours = np.zeros((256, 3), np.uint8)
@@ -60,7 +60,7 @@ def draw_files(folder: Path, number: int, seed: int = 0) -> None:
     for index in range(number):
         generator = np.random.default_rng([seed, index])
         label = draw_label(generator)
-        Image.fromarray(draw_picture(label, generator)).save(folder / 'images' / f'{index:05d}.png')
+        Image.fromarray(draw_image(label, generator)).save(folder / 'images' / f'{index:05d}.png')
         file = Image.fromarray(label, mode='P')
         file.putpalette(palette.ravel().tolist())
         file.save(folder / 'labels' / f'{index:05d}.png')

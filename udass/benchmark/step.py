@@ -12,7 +12,7 @@ from udass.benchmark.batches import random_batch
 from udass.benchmark.clock import StageClock, stages_of, summarize
 from udass.benchmark.memory import peak_memory
 from udass.benchmark.timing import ratio, time_in_turns
-from udass.engine.memory import keep_freed_memory
+from udass.engine.memory import disable_malloc_trim
 from udass.engine.precision import (
     checkpoint_without_reentry,
     compile_networks,
@@ -102,7 +102,7 @@ def metainfo_of(settings: dict) -> dict:
 
 def measure_stages(training: Training, repeats: int, warmup: int, device: torch.device) -> dict:
     """See `summarize`; measured with a clock that waits for the device at every border."""
-    optimizer = check_optimizers(training.model.alignment, training.optimizer)[0]
+    optimizer = check_optimizers(training.model.adaptation_loss, training.optimizer)[0]
     steps = []
     for number in range(warmup + repeats):
         data, clock = training.data(), StageClock(device)
@@ -137,7 +137,7 @@ def benchmark_step(configs: dict[str, Config], batches: Sequence[int], sizes: Se
     """
     if device.type == 'cpu':
         # As the training loop does.
-        keep_freed_memory()
+        disable_malloc_trim()
     builds = {(name, batch, size): partial(build_training, config, batch, size, device)
               for name, config in configs.items() for batch in batches for size in sizes}
     trainings = {key: build() for key, build in builds.items()}

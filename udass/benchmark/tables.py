@@ -67,7 +67,7 @@ def _loader(result: Mapping) -> str:
 
 
 def _infer(result: Mapping) -> str:
-    rows = [[row['config'], row['batch'], _size(row['size']), _seconds(row), f'{row["pictures_per_second"]:.2f}',
+    rows = [[row['config'], row['batch'], _size(row['size']), _seconds(row), f'{row["images_per_second"]:.2f}',
              f'{row["peak_bytes"] / _MEGABYTE:.0f}'] for row in result['rows']]
     text = _table(['inference of', 'batch', 'picture', 'ms per batch', 'pictures per s', 'peak MiB'], rows)
     return text + (f'\nsecond to first: {_ratio(result["ratio"])}' if 'ratio' in result else '')

@@ -11,20 +11,20 @@ from udass.datasets.cityscapes_seq import CityscapesSeq
 from udass.datasets.clips import ClipDataset
 from udass.datasets.dark_zurich import DarkZurich
 from udass.datasets.gta import GTA
-from udass.datasets.long_tail import LongTailDataset
-from udass.datasets.pictures import PictureFolder
-from udass.datasets.rare_class import RareClassDataset, class_probabilities
-from udass.datasets.recordings import FrameFolder, VideoFile
-from udass.datasets.statistics import ClassStatistics, class_statistics
-from udass.datasets.streams import Draw, DrawnDataset, DrawSampler, isolated_randomness
+from udass.datasets.image_folder import ImageFolder
+from udass.datasets.sampling.long_tail import LongTailDataset
+from udass.datasets.sampling.rare_class import RareClassDataset, class_probabilities
+from udass.datasets.sampling.statistics import ClassStatistics, class_statistics
+from udass.datasets.sampling.streams import SampleKey, SeededDataset, SeededInfiniteSampler, isolated_randomness
 from udass.datasets.streets_clips import StreetsClips
 from udass.datasets.streets_dataset import StreetsDataset
 from udass.datasets.synthia import Synthia
 from udass.datasets.synthia_seq import SynthiaSeq
+from udass.datasets.video_folder import FrameFolder, VideoFile
 from udass.datasets.viper import Viper
 
 __all__ = ['ACDC', 'BDDVid', 'CamVidDataset', 'CamVidVideo', 'Cityscapes', 'CityscapesSeq', 'ClassStatistics',
-           'ClipDataset', 'DarkZurich', 'Draw', 'DrawSampler', 'DrawnDataset', 'FrameFolder', 'GTA', 'LongTailDataset',
-           'PictureFolder', 'RareClassDataset', 'Report', 'StreetsClips', 'StreetsDataset', 'Synthia', 'SynthiaSeq',
+           'ClipDataset', 'DarkZurich', 'SampleKey', 'SeededInfiniteSampler', 'SeededDataset', 'FrameFolder', 'GTA', 'LongTailDataset',
+           'ImageFolder', 'RareClassDataset', 'Report', 'StreetsClips', 'StreetsDataset', 'Synthia', 'SynthiaSeq',
            'UDADataset', 'VideoFile', 'Viper', 'check_dataset', 'class_probabilities', 'class_statistics',
            'isolated_randomness', 'transforms']

@@ -28,7 +28,7 @@ class ACDC(UDADataset):
         protocols={f'mIoU_{condition}': dict(condition=condition) for condition in CONDITIONS},
         # The server takes train ids, in files named as its labels.
         submission=dict(image_suffix='_rgb_anon.png', file_suffix='_gt_labelTrainIds.png'))
-    HOW_TO_GET = ('Unpack rgb_anon_trainvaltest.zip and gt_trainval.zip of acdc.vision.ee.ethz.ch, and set data_root '
+    DOWNLOAD_HINT = ('Unpack rgb_anon_trainvaltest.zip and gt_trainval.zip of acdc.vision.ee.ethz.ch, and set data_root '
                   'in the config to the folder that holds rgb_anon/ and gt/.')
 
     def __init__(self, *, data_root: str, split: str, conditions: Sequence[str] = CONDITIONS, labelled: bool = True,

@@ -10,8 +10,8 @@ from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from udass.datasets.archives import files_below
 from udass.errors import printable
+from udass.io.zip_files import files_below
 
 IGNORE_INDEX = 255
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
@@ -35,7 +35,7 @@ class UDADataset(BaseSegDataset):
     - ``protocols``: what is reported beside the mean over all classes, see ``ClassIoUMetric``;
     - ``submission``: what the benchmark's server takes, see ``SubmissionFiles``.
 
-    Subclasses set METAINFO, LABEL_TABLE, LABEL_FILTER and HOW_TO_GET.
+    Subclasses set METAINFO, LABEL_TABLE, LABEL_FILTER and DOWNLOAD_HINT.
 
     Args:
         data_root: folder of the data set.
@@ -56,7 +56,7 @@ class UDADataset(BaseSegDataset):
     # id; a static function (``staticmethod``). None = the ids are taken as they are.
     LABEL_FILTER: Callable[[np.ndarray], np.ndarray] | None = None
     # Last sentence of the message about missing files.
-    HOW_TO_GET = 'Set data_root in the config to the folder that holds the data set.'
+    DOWNLOAD_HINT = 'Set data_root in the config to the folder that holds the data set.'
 
     def __init__(self, *, data_root: str, image_folder: str, label_folder: str, image_suffix: str, label_suffix: str,
                  labelled: bool = True, label_table: dict[int, int] | None = None, label_channel: int | None = None,
@@ -208,7 +208,7 @@ class UDADataset(BaseSegDataset):
         files = files_below(folder)
         if files is None:
             raise FileNotFoundError(f'{type(self).__name__}: the folder {folder} does not exist; it should hold the '
-                                    f'{what} (*{suffix}). {self.HOW_TO_GET}')
+                                    f'{what} (*{suffix}). {self.DOWNLOAD_HINT}')
         found: dict[str, str] = {}
         others: Counter[str] = Counter()
         for file in files:
@@ -225,7 +225,7 @@ class UDADataset(BaseSegDataset):
         if not found:
             content = ', '.join(f'{count} {kind}' for kind, count in others.most_common(3)) or 'no files at all'
             raise FileNotFoundError(f'{type(self).__name__}: no {what} *{suffix} in {folder} (it holds {content}). '
-                                    f'{self.HOW_TO_GET}')
+                                    f'{self.DOWNLOAD_HINT}')
         return sorted(found)
 
     def _explain_missing(self, missing: Sequence[str], total: int) -> str:

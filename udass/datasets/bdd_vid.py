@@ -30,7 +30,7 @@ class BDDVid(ClipDataset):
         ValueError: an unknown benchmark.
     """
     LABELS_OF_ALL_FRAMES = False
-    HOW_TO_GET = ('Unpack the videos of BDD100K and the labels of BDD10K with the scripts of UnifiedVideoDA '
+    DOWNLOAD_HINT = ('Unpack the videos of BDD100K and the labels of BDD10K with the scripts of UnifiedVideoDA '
                   '(datasets/BDDVid/setup), and set data_root in the config to the folder that holds train/ and '
                   'val_orig_10k/, each with images/ and labels/.')
 

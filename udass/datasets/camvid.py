@@ -38,7 +38,7 @@ class CamVidDataset(UDADataset):
         # The classes with few pixels; weights and 50 pixels as QuadMix has them for GTA.
         rare_classes=[dict(name=name, weight=1, min_pixels=50) for name in _RARE])
     LABEL_TABLE = {**{train_id: train_id for train_id in range(11)}, 11: IGNORE_INDEX}
-    HOW_TO_GET = ('Fetch CamVid (480x360, 11 classes) as the README says, and set data_root in the config or the '
+    DOWNLOAD_HINT = ('Fetch CamVid (480x360, 11 classes) as the README says, and set data_root in the config or the '
                   'environment variable UDASS_CAMVID to the folder that holds images/ and labels/.')
 
     def __init__(self, *, data_root: str, split: str, sequence: str | None = None,

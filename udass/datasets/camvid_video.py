@@ -24,7 +24,7 @@ class CamVidVideo(ClipDataset):
     """
     METAINFO = CamVidDataset.METAINFO
     LABEL_TABLE = CamVidDataset.LABEL_TABLE
-    HOW_TO_GET = CamVidDataset.HOW_TO_GET
+    DOWNLOAD_HINT = CamVidDataset.DOWNLOAD_HINT
 
     def __init__(self, *, data_root: str, split: str = 'val', exclude_sequence: str | None = None, step: int = 2,
                  past: int | None = None, labelled: bool = True, indices: int | Sequence[int] | None = None,

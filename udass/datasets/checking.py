@@ -11,8 +11,8 @@ import numpy as np
 from tqdm import tqdm
 
 from udass.datasets.base import UDADataset
-from udass.datasets.statistics import count_ids, store_counts
-from udass.datasets.streams import isolated_randomness
+from udass.datasets.sampling.statistics import count_ids, store_counts
+from udass.datasets.sampling.streams import isolated_randomness
 from udass.datasets.transforms.loading import LoadImage, LoadLabels, is_turned, read_filtered_ids, read_image
 
 # Of random crops, scales and flips, for each size of image.

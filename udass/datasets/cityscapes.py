@@ -30,7 +30,7 @@ class Cityscapes(UDADataset):
         submission=dict(image_suffix='_leftImg8bit.png', file_suffix='_leftImg8bit.png',
                         ids=dict(zip(cityscapes_classes.CLASSES, cityscapes_classes.LABEL_IDS, strict=True))))
     LABEL_TABLE = cityscapes_classes.LABEL_TABLE
-    HOW_TO_GET = ('Unpack leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip of cityscapes-dataset.com, and set '
+    DOWNLOAD_HINT = ('Unpack leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip of cityscapes-dataset.com, and set '
                   'data_root in the config to the folder that holds leftImg8bit/ and gtFine/.')
 
     def __init__(self, *, data_root: str, split: str, labelled: bool = True,

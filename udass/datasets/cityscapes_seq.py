@@ -34,7 +34,7 @@ class CityscapesSeq(ClipDataset):
         FileNotFoundError: a frame that gtFine names, or one before it, is missing.
     """
     LABELS_OF_ALL_FRAMES = False
-    HOW_TO_GET = ('Unpack leftImg8bit_sequence_trainvaltest.zip and gtFine_trainvaltest.zip of cityscapes-dataset.com, '
+    DOWNLOAD_HINT = ('Unpack leftImg8bit_sequence_trainvaltest.zip and gtFine_trainvaltest.zip of cityscapes-dataset.com, '
                   'and set data_root in the config to the folder that holds leftImg8bit_sequence/ and gtFine/.')
 
     def __init__(self, *, data_root: str, split: str, benchmark: str, every_frame: bool = False,
@@ -72,7 +72,7 @@ class CityscapesSeq(ClipDataset):
         missing = sorted(set(annotated) - set(names))
         if missing:
             raise FileNotFoundError(f'CityscapesSeq: {self.image_path(missing[0])} is missing ({len(missing)} of '
-                                    f'{len(annotated)} frames that gtFine names). {self.HOW_TO_GET}')
+                                    f'{len(annotated)} frames that gtFine names). {self.DOWNLOAD_HINT}')
         self._annotated = frozenset(annotated)
         if self.frame_before:
             return sorted({*annotated, *(self.earlier(name, 1) for name in annotated)})

@@ -23,7 +23,7 @@ class DarkZurich(UDADataset):
     METAINFO = cityscapes_classes.metainfo(
         # The server takes train ids, in files named as its labels.
         submission=dict(image_suffix='_rgb_anon.png', file_suffix='_gt_labelTrainIds.png'))
-    HOW_TO_GET = ('Unpack Dark_Zurich_train_anon.zip, Dark_Zurich_val_anon.zip and Dark_Zurich_test_anon_withoutGt.zip '
+    DOWNLOAD_HINT = ('Unpack Dark_Zurich_train_anon.zip, Dark_Zurich_val_anon.zip and Dark_Zurich_test_anon_withoutGt.zip '
                   'and set data_root in the config to the folder that holds rgb_anon/ and gt/. Only the split val has '
                   'labels: labelled=False for the others.')
 

@@ -25,7 +25,7 @@ class GTA(UDADataset):
         rare_classes=[dict(name=name, weight=1, min_pixels=50) for name in _RARE])
     # A palette has no -1, which Cityscapes gives to license plates: GTA's coding has 34 for them.
     LABEL_TABLE = {**cityscapes_classes.LABEL_TABLE, 34: IGNORE_INDEX}
-    HOW_TO_GET = ('Unpack 01_images.zip ... 10_images.zip and 01_labels.zip ... 10_labels.zip of "Playing for Data", '
+    DOWNLOAD_HINT = ('Unpack 01_images.zip ... 10_images.zip and 01_labels.zip ... 10_labels.zip of "Playing for Data", '
                   'and set data_root in the config to the folder that holds images/ and labels/.')
 
     def __init__(self, *, data_root: str, labelled: bool = True, indices: int | Sequence[int] | None = None,

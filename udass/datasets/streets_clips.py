@@ -25,7 +25,7 @@ class StreetsClips(ClipDataset):
         past, labelled, indices, pipeline, metainfo, test_mode, lazy_init: see ``ClipDataset``.
     """
     METAINFO = StreetsDataset.METAINFO
-    HOW_TO_GET = ('Generate the clips with `python tools/make_streets.py --clips`, or set data_root in the config to '
+    DOWNLOAD_HINT = ('Generate the clips with `python tools/make_streets.py --clips`, or set data_root in the config to '
                   'the folder that holds them.')
 
     def __init__(self, *, data_root: str, domain: str, split: str, past: int | None = None, labelled: bool = True,
@@ -46,5 +46,5 @@ class StreetsClips(ClipDataset):
         wanted = _IMAGES if what == 'images' else _LABELS
         names = [name.replace(wanted, _IMAGES) for name in super()._names(folder, suffix, what) if wanted in name]
         if not names:
-            raise FileNotFoundError(f'StreetsClips: no <clip>{wanted}*{suffix} in {folder}. {self.HOW_TO_GET}')
+            raise FileNotFoundError(f'StreetsClips: no <clip>{wanted}*{suffix} in {folder}. {self.DOWNLOAD_HINT}')
         return names

@@ -26,7 +26,7 @@ class StreetsDataset(UDADataset):
         # As in QuadMix for GTA; its threshold of 50 pixels is kept although the pictures are small, because a smaller
         # patch shows nothing to learn from.
         rare_classes=[dict(name=name, weight=1, min_pixels=50) for name in _RARE])
-    HOW_TO_GET = 'Generate the data set with `make data`, or set data_root in the config to the folder that holds it.'
+    DOWNLOAD_HINT = 'Generate the data set with `make data`, or set data_root in the config to the folder that holds it.'
 
     def __init__(self, *, data_root: str, domain: str, split: str, labelled: bool = True,
                  indices: int | Sequence[int] | None = None, pipeline: Sequence[dict | Callable] = (),

@@ -28,7 +28,7 @@ class Synthia(UDADataset):
     LABEL_TABLE = {**dict.fromkeys(range(23), IGNORE_INDEX),
                    3: 0, 4: 1, 2: 2, 21: 3, 5: 4, 7: 5, 15: 6, 9: 7, 6: 8, 16: 9, 1: 10, 10: 11, 17: 12, 8: 13, 18: 14,
                    19: 15, 20: 16, 12: 17, 11: 18}
-    HOW_TO_GET = ('Unpack SYNTHIA_RAND_CITYSCAPES of synthia-dataset.net, and set data_root in the config to the '
+    DOWNLOAD_HINT = ('Unpack SYNTHIA_RAND_CITYSCAPES of synthia-dataset.net, and set data_root in the config to the '
                   'folder that holds RGB/ and GT/.')
 
     def __init__(self, *, data_root: str, labelled: bool = True, indices: int | Sequence[int] | None = None,

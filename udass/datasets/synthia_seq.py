@@ -37,7 +37,7 @@ class SynthiaSeq(ClipDataset):
     LABEL_TABLE = {**dict.fromkeys(range(23), IGNORE_INDEX),
                    3: 0, 4: 1, 2: 2, 5: 3, 7: 4, 15: 5, 9: 6, 6: 7, 1: 8, 10: 9, 11: 10, 8: 11}
     LABEL_FILTER = staticmethod(without_bottom_rows)
-    HOW_TO_GET = ('Unpack SYNTHIA-SEQS-04-DAWN of synthia-dataset.net, put the images and the label files of its '
+    DOWNLOAD_HINT = ('Unpack SYNTHIA-SEQS-04-DAWN of synthia-dataset.net, put the images and the label files of its '
                   'front camera into SEQS-04-DAWN/rgb/ and SEQS-04-DAWN/label/, and set data_root in the config to the '
                   'folder that holds SEQS-04-DAWN/.')
 

@@ -47,7 +47,7 @@ class Viper(ClipDataset):
                    3: 0, 4: 1, 9: 2, 11: 3, 13: 4, 14: 5, 7: 6, 8: 6, 6: 7, 2: 8, 20: 9, 24: 10, 27: 11, 26: 12, 23: 13,
                    22: 14}
     LABEL_FILTER = staticmethod(without_ego_vehicle)
-    HOW_TO_GET = ('Unpack the images (img) and the semantic labels (cls) of playing-for-benchmarks.org, and set '
+    DOWNLOAD_HINT = ('Unpack the images (img) and the semantic labels (cls) of playing-for-benchmarks.org, and set '
                   'data_root in the config to the folder that holds train/img/ and train/cls/.')
 
     def __init__(self, *, data_root: str, split: str = 'train', every: int = 10, past: int | None = None,

@@ -9,7 +9,7 @@ from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
 from mmseg.datasets import BaseSegDataset
 
 from udass.datasets.base import IGNORE_INDEX, UDADataset
-from udass.datasets.statistics import ClassStatistics, class_statistics
+from udass.datasets.sampling.statistics import ClassStatistics, class_statistics
 
 WRAPPERS = (ConcatDataset, RepeatDataset)
 

@@ -14,7 +14,7 @@ from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from udass.engine.guards import not_finite, unfinite_state
+from udass.engine.guards import non_finite_state, not_finite
 from udass.engine.logs import file_only
 from udass.engine.plain import to_plain
 from udass.models.checkpoints import read_checkpoint
@@ -216,7 +216,7 @@ class SafeCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> str | None:
         spoiled = not_finite(runner.model, runner.optim_wrapper)
         if runner.host_exchange.any(bool(spoiled)):
-            runner.train_loop.failure = unfinite_state(spoiled or ['those of another process'], step)
+            runner.train_loop.failure = non_finite_state(spoiled or ['those of another process'], step)
             return None
         with runner.guard.saving():
             self._write(runner, step, meta)

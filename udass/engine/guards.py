@@ -68,7 +68,7 @@ class FiniteLossHook(Hook):
         self.skipped: dict[int, str] = {}
         self._new = False
         self._pending: list[_Checked] = []
-        self._unfinite: dict[str, Tensor] = {}
+        self._non_finite: dict[str, Tensor] = {}
         self._without_step = 0
         self._statistics: list[Tensor] = []
         self._backup: list[Tensor] = []
@@ -79,12 +79,12 @@ class FiniteLossHook(Hook):
             self.interval = loggers[0] if loggers else 50
         for name, one in _wrappers(runner.optim_wrapper).items():
             one.optimizer.register_step_pre_hook(
-                lambda optimizer, args, kwargs, name=name: self._unfinite.update({name: zero_unless_finite(optimizer)}))
+                lambda optimizer, args, kwargs, name=name: self._non_finite.update({name: zero_unless_finite(optimizer)}))
         self._statistics = running_statistics(runner.model)
         self._backup = [value.clone() for value in self._statistics]
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
-        self._unfinite = {}
+        self._non_finite = {}
         if self._statistics:
             torch._foreach_copy_(self._backup, self._statistics)
 
@@ -92,13 +92,13 @@ class FiniteLossHook(Hook):
                          outputs: dict | None = None) -> None:
         flags = {name: torch.isfinite(value.detach()).all() for name, value in (outputs or {}).items()
                  if 'loss' in name and isinstance(value, Tensor)}
-        flags |= {f'the gradients of {name}': ~unfinite for name, unfinite in self._unfinite.items()}
-        if self._unfinite:
-            self._put_back(torch.stack(list(self._unfinite.values())).any())
+        flags |= {f'the gradients of {name}': ~non_finite for name, non_finite in self._non_finite.items()}
+        if self._non_finite:
+            self._restore(torch.stack(list(self._non_finite.values())).any())
         else:
             # The loss scaler left the step out: what overflowed may have reached the statistics.
-            self._put_back(None)
-        self._without_step = 0 if self._unfinite else self._without_step + 1
+            self._restore(None)
+        self._without_step = 0 if self._non_finite else self._without_step + 1
         if flags:
             self._pending.append(_Checked(runner.iter + 1, list(flags), torch.stack(list(flags.values())),
                                           named_images(data_batch)))
@@ -108,18 +108,18 @@ class FiniteLossHook(Hook):
             for skipped, new in all_gather_object((self.skipped, self._new)):
                 self.skipped = {**skipped, **self.skipped}
                 self._new |= new
-            self._judge(runner)
-            self._judge_state(runner)
+            self._check(runner)
+            self._check_state(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         self._read(runner)
-        self._judge(runner)
+        self._check(runner)
         checkpoint['meta']['skipped_iterations'] = dict(self.skipped)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         self.skipped = dict(checkpoint.get('meta', {}).get('skipped_iterations', {}))
 
-    def _put_back(self, spoiled: Tensor | None) -> None:
+    def _restore(self, spoiled: Tensor | None) -> None:
         """Takes the statistics of batch norm from before the iteration; without a flag those that are not finite."""
         for value, before in zip(self._statistics, self._backup, strict=True):
             torch.where(~torch.isfinite(value) if spoiled is None else spoiled, before, value, out=value)
@@ -140,7 +140,7 @@ class FiniteLossHook(Hook):
                                   f'left out ({len(self.skipped)} such iterations so far, {self.max_skipped} allowed)')
         self._pending = []
 
-    def _judge(self, runner: Runner) -> None:
+    def _check(self, runner: Runner) -> None:
         if self._new and len(self.skipped) > self.max_skipped:
             last = list(self.skipped.values())[-_SHOWN:]
             runner.train_loop.failure = FloatingPointError(
@@ -150,10 +150,10 @@ class FiniteLossHook(Hook):
                 'iterations; default_hooks.finite_loss.max_skipped says how many may be left out')
         self._new = False
 
-    def _judge_state(self, runner: Runner) -> None:
+    def _check_state(self, runner: Runner) -> None:
         names = not_finite(runner.model, runner.optim_wrapper)
         if names:
-            runner.train_loop.failure = unfinite_state(names, runner.iter + 1)
+            runner.train_loop.failure = non_finite_state(names, runner.iter + 1)
         elif self._without_step >= _UNSETTLED:
             scales = [wrapper.loss_scaler.get_scale() for wrapper in _wrappers(runner.optim_wrapper).values()
                       if hasattr(wrapper, 'loss_scaler')]
@@ -184,7 +184,7 @@ def not_finite(model: nn.Module, optim_wrapper: OptimWrapper | OptimWrapperDict)
     return [name for name, good in zip(values, finite, strict=True) if not good]
 
 
-def unfinite_state(names: list[str], iteration: int) -> FloatingPointError:
+def non_finite_state(names: list[str], iteration: int) -> FloatingPointError:
     """What to raise when the state is spoiled."""
     return FloatingPointError(
         f'{len(names)} parts of the state are not finite after iteration {iteration}: {", ".join(names[:_SHOWN])}. It '
@@ -204,10 +204,10 @@ def zero_unless_finite(optimizer: torch.optim.Optimizer) -> Tensor:
         return torch.zeros((), dtype=torch.bool, device=optimizer.param_groups[0]['params'][0].device)
     # The largest magnitude of each; unlike a sum of squares it cannot overflow. NaN stays NaN.
     largest = torch._foreach_norm(gradients, float('inf'))
-    unfinite = ~torch.isfinite(torch.stack([value.float() for value in largest])).all()
+    non_finite = ~torch.isfinite(torch.stack([value.float() for value in largest])).all()
     for gradient in gradients:
-        gradient.masked_fill_(unfinite, 0)
-    return unfinite
+        gradient.masked_fill_(non_finite, 0)
+    return non_finite
 
 
 def named_images(data_batch: dict | None) -> str:
@@ -223,7 +223,7 @@ def named_images(data_batch: dict | None) -> str:
 class DamagedFileHook(Hook):
     """Says whether training goes on around files that cannot be read or decoded, and counts them.
 
-    A damaged file is replaced by another draw (see ``DrawnDataset``), the same one whatever the number of workers and
+    A damaged file is replaced by another draw (see ``SeededDataset``), the same one whatever the number of workers and
     after a resume. Each file is named once in the log, and counted when its batch is trained on; the count is part of
     the checkpoint. In a distributed run each process counts its own.
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from udass.datasets.transforms.loading import read_image
 from udass.evaluation.iou import write_scores
 from udass.models.ranks import average_over_ranks_
-from udass.visualization.panels import draw_comparison, draw_training_panel, save_picture
+from udass.visualization.panels import draw_comparison, draw_training_panel, save_image
 
 
 @HOOKS.register_module()
@@ -133,7 +133,7 @@ class PanelHook(Hook):
             return
         model, meta = _unwrapped(runner), runner.train_dataloader.dataset.metainfo
         picture = draw_training_panel(model.panels, meta['classes'], meta['palette'], self.max_images)
-        save_picture(Path(runner.work_dir) / 'panels' / f'iter_{runner.iter + 1:06d}.png', picture)
+        save_image(Path(runner.work_dir) / 'panels' / f'iter_{runner.iter + 1:06d}.png', picture)
         for backend in runner.visualizer._vis_backends.values():
             # The local one would write the same file once more.
             if not isinstance(backend, LocalVisBackend):
@@ -146,7 +146,7 @@ class PanelHook(Hook):
 
 
 @HOOKS.register_module()
-class PredictionPictureHook(Hook):
+class PredictionImageHook(Hook):
     """Writes a picture per tested image: image, prediction and truth side by side with a legend.
 
     Args:
@@ -168,7 +168,7 @@ class PredictionPictureHook(Hook):
             picture = draw_comparison([image], columns, meta['classes'], meta['palette'])
             # With several processes the numbers would collide.
             name = f'{self._written * runner.world_size + runner.rank:05d}_{Path(sample.img_path).stem}.png'
-            save_picture(self.folder / name, picture)
+            save_image(self.folder / name, picture)
             self._written += 1
 
 

@@ -16,10 +16,10 @@ from torch.utils.data import DataLoader
 from udass.engine.checkpoint import SafeCheckpointHook
 from udass.engine.domain_loader import DomainIterator, DomainLoader, chain_of, explain_loader_error
 from udass.engine.interrupt import Interrupted, InterruptGuard, drop_broken_streams, start_worker
-from udass.engine.memory import keep_freed_memory
+from udass.engine.memory import disable_malloc_trim
 from udass.engine.processes import check_same
 from udass.engine.random_state import preserved_random_state, set_random_state, start_random_state
-from udass.engine.rank_state import joined_statistics
+from udass.engine.rank_state import sync_batch_norm_statistics
 from udass.models.ranks import seed_of_rank
 
 
@@ -29,7 +29,7 @@ class UDATrainLoop(IterBasedTrainLoop):
 
     ``train_dataloader`` of the config is a dict of one dataloader config per domain, each with a plain mmseg dataset
     and without a sampler: the loop makes the streams endless, repeatable, independent of each other and of the number
-    of workers (``DrawSampler``, ``DrawnDataset``), and adds the samplings that a method asks for. With a GPU, batches
+    of workers (``SeededInfiniteSampler``, ``SeededDataset``), and adds the samplings that a method asks for. With a GPU, batches
     lie in pinned memory unless a config says ``pin_memory=False``.
 
     An interrupt (Ctrl-C, SIGTERM, SIGHUP, SIGUSR1) ends the iteration, or at once the wait for data or the validation,
@@ -94,7 +94,7 @@ class UDATrainLoop(IterBasedTrainLoop):
         """
         self._first_iter = self._iter
         if get_device() == 'cpu':
-            keep_freed_memory()
+            disable_malloc_trim()
         check_same_start(self.runner)
         with self.runner.guard as guard:
             self.runner.call_hook('before_train')
@@ -180,7 +180,7 @@ class UDATrainLoop(IterBasedTrainLoop):
         with preserved_random_state():
             if self.runner.distributed:
                 model = self.runner.model.module if is_model_wrapper(self.runner.model) else self.runner.model
-                with joined_statistics(model), guard.waiting(immediate=False):
+                with sync_batch_norm_statistics(model), guard.waiting(immediate=False):
                     self.runner.val_loop.run()
             else:
                 with guard.waiting():
@@ -244,7 +244,7 @@ def domain_configs(dataloader: Mapping, domains: Sequence[str], source_sampling:
                          f'has {", ".join(dataloader)}. Add train_dataloader.<domain> or change train_cfg.domains')
     configs = {}
     for domain in domains:
-        wrapper = {'type': 'DrawnDataset'}
+        wrapper = {'type': 'SeededDataset'}
         if domain == domains[0] and source_sampling is not None:
             wrapper = dict(source_sampling)
         configs[domain] = _stream_config(dataloader[domain], domain, wrapper)
@@ -259,7 +259,7 @@ def _stream_config(loader: Mapping, stream: str, wrapper: dict) -> dict:
         raise ValueError(f'train_dataloader.{stream} must have batch_size and dataset and no sampler (the loop sets '
                          f'it), got the keys {", ".join(loader)}')
     return {**loader, 'dataset': {**wrapper, 'dataset': loader['dataset']},
-            'sampler': {'type': 'DrawSampler', 'stream': stream}}
+            'sampler': {'type': 'SeededInfiniteSampler', 'stream': stream}}
 
 
 def _long_tail_config(source: Mapping, long_tail: dict) -> dict:
@@ -285,7 +285,7 @@ def _build_loader(runner: Runner, config: dict) -> DataLoader:
 
 
 def _start_worker(init_fn: Callable[[int], None] | None, worker_id: int) -> None:
-    keep_freed_memory()
+    disable_malloc_trim()
     start_worker(init_fn, worker_id)
 
 

@@ -6,7 +6,7 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 _LARGEST = 2**31 - 1
 
 
-def keep_freed_memory() -> bool:
+def disable_malloc_trim() -> bool:
     """Let this process keep memory that it frees, instead of giving it back and asking for it again.
 
     A loader worker makes and drops pictures of many megabytes per sample, a network on the CPU activations. By default

@@ -15,7 +15,7 @@ class ChildOptimWrapperConstructor:
         optim_wrapper = dict(
             constructor='ChildOptimWrapperConstructor',
             student=dict(type='OptimWrapper', optimizer=dict(...), paramwise_cfg=dict(...)),
-            alignment=dict(type='OptimWrapper', optimizer=dict(...)))
+            adaptation_loss=dict(type='OptimWrapper', optimizer=dict(...)))
 
     ``param_scheduler`` is then a dict of lists under the same names. States of all of them are saved and resumed. The
     parameters of an `AdversarialAlignment` with ``train_with_student`` are in the student's optimizer, too.
@@ -47,13 +47,13 @@ class ChildOptimWrapperConstructor:
             raise ValueError(f'optim_wrapper has optimizers for {", ".join(self._configs)}; the parts of '
                              f'{type(model).__name__} to be trained are {", ".join(trained)}: name each of these once')
         wrappers = {name: build_optim_wrapper(children[name], config) for name, config in self._configs.items()}
-        alignment = children.get('alignment')
-        if getattr(alignment.module if is_model_wrapper(alignment) else alignment, 'train_with_student', False):
+        adaptation_loss = children.get('adaptation_loss')
+        if getattr(adaptation_loss.module if is_model_wrapper(adaptation_loss) else adaptation_loss, 'train_with_student', False):
             if any(hasattr(wrapper, 'loss_scaler') and wrapper.loss_scaler.is_enabled()
                    for wrapper in wrappers.values()):
-                raise ValueError('alignment.train_with_student lets two optimizers step on the same gradients, which '
+                raise ValueError('adaptation_loss.train_with_student lets two optimizers step on the same gradients, which '
                                  'fp16 scales for one of them alone: train in bf16 or single precision')
-            wrappers['student'].optimizer.add_param_group({'params': list(alignment.parameters())})
+            wrappers['student'].optimizer.add_param_group({'params': list(adaptation_loss.parameters())})
         return OptimWrapperDict(**wrappers)
 
 

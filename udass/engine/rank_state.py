@@ -35,7 +35,7 @@ def with_rank_state(state: Mapping, states: list[dict], rank: int, ranks: int) -
 
 
 @contextmanager
-def joined_statistics(model: nn.Module) -> Iterator[None]:
+def sync_batch_norm_statistics(model: nn.Module) -> Iterator[None]:
     """Inside, running statistics of batch norm are their mean over the processes; afterwards each has its own again.
 
     So a validation and a checkpoint look at all processes' batches, and training does not notice.

@@ -19,11 +19,9 @@ from mmseg.registry import RUNNERS
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from udass.checksums import add_checksum
 from udass.engine.checkpoint import PlainContentHook, atomic_target, resumable_checkpoint
 from udass.engine.checks import check_class_count, check_sync_bn
 from udass.engine.config import prepare_config
-from udass.engine.data_parallel import PartsDataParallel
 from udass.engine.interrupt import InterruptGuard
 from udass.engine.logs import file_only
 from udass.engine.optimizers import match_memory_layout
@@ -36,9 +34,11 @@ from udass.engine.precision import (
 )
 from udass.engine.processes import HostExchange, check_same, start_processes
 from udass.engine.random_state import get_random_state
-from udass.engine.rank_state import joined_statistics, rank_state, with_rank_state
+from udass.engine.rank_state import rank_state, sync_batch_norm_statistics, with_rank_state
 from udass.engine.resume import check_rates, check_resumable, resume_optimizers, settings_of
+from udass.engine.separate_ddp import SeparateDataParallel
 from udass.engine.work_dir import check_unused, locked
+from udass.io.checksums import add_checksum
 from udass.models.checkpoints import load_strictly, read_checkpoint, weights_of
 
 # Seconds. Far more than a batch takes, far less than a night.
@@ -51,7 +51,7 @@ class UDARunner(Runner):
 
     * Loading a checkpoint is strict and reads tensors and plain containers only.
     * Saving is atomic, and a checkpoint holds what differs between the processes for each of them.
-    * Several processes find each other with or without a GPU, and train the parts of the model (`PartsDataParallel`).
+    * Several processes find each other with or without a GPU, and train the parts of the model (`SeparateDataParallel`).
     * ``resume=True`` without ``load_from`` continues the newest whole checkpoint of the work dir, if there is any: all
       processes that which the main process finds. Settings that changed are logged, and win over the checkpoint.
     * One training at a time writes into a work dir, and a new one into no used one.
@@ -104,7 +104,7 @@ class UDARunner(Runner):
         if self.cfg.get('sync_bn') is not None:
             model = convert_sync_batchnorm(model)
         unused = self.cfg.get('find_unused_parameters', getattr(model, 'leaves_parameters_out', False))
-        return PartsDataParallel(model, find_unused_parameters=unused)
+        return SeparateDataParallel(model, find_unused_parameters=unused)
 
     def _init_model_weights(self) -> None:
         if self._resume:
@@ -157,7 +157,7 @@ class UDARunner(Runner):
         if self.cfg.get('amp') is not None:
             optim_wrapper = with_mixed_precision(optim_wrapper, self.cfg.amp)
         # Options per parameter go by its name, which is not to depend on the number of processes.
-        plain = self.model.plain() if isinstance(self.model, PartsDataParallel) else nullcontext()
+        plain = self.model.plain() if isinstance(self.model, SeparateDataParallel) else nullcontext()
         # mmengine warns of each parameter that is not trained: every one of the teacher's.
         with file_only(self.logger, logging.ERROR), plain:
             return super().build_optim_wrapper(optim_wrapper)
@@ -365,7 +365,7 @@ class UDARunner(Runner):
             raise ValueError('checkpoints are written to local folders only: leave file_client_args and backend_args '
                              f'out, got {file_client_args} and {backend_args}')
         states = self.host_exchange.gather((get_random_state(), rank_state(self._plain_model)))
-        with joined_statistics(self._plain_model):
+        with sync_batch_norm_statistics(self._plain_model):
             if not is_main_process():
                 return
             random_states, rank_states = zip(*states, strict=True)

@@ -16,7 +16,7 @@ from prettytable import PrettyTable
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from udass.writing import write_image, write_whole
+from udass.io.writing import write_image, write_whole
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ def find_metric(metrics: Sequence[BaseMetric]) -> ClassIoUMetric | None:
     return next((metric for metric in metrics if isinstance(metric, ClassIoUMetric)), None)
 
 
-def further_scores(scores: Mapping[str, float], table: IoUTable | None) -> dict[str, float]:
+def extra_scores(scores: Mapping[str, float], table: IoUTable | None) -> dict[str, float]:
     """What the evaluators measured besides the IoU, e.g. temporal consistency; all of it without a table."""
     known = () if table is None else ('mIoU', 'mAcc', 'aAcc', *table.protocols)
     return {name: float(value) for name, value in scores.items() if name not in known}
@@ -246,7 +246,7 @@ def write_scores(path: Path, metrics: Sequence[BaseMetric], scores: Mapping[str,
     """
     metric = find_metric(metrics)
     table = None if metric is None else metric.table
-    content = {**about, **({} if table is None else table.to_dict()), **further_scores(scores, table)}
+    content = {**about, **({} if table is None else table.to_dict()), **extra_scores(scores, table)}
     write_whole(path, (json.dumps(content, indent=1) + '\n').encode())
     if metric is not None:
         # The scores have a line per number, these a matrix and a row per image.

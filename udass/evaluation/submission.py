@@ -12,7 +12,7 @@ from mmengine.evaluator import BaseMetric
 from mmseg.registry import METRICS
 
 from udass.evaluation.iou import prediction_at
-from udass.writing import remove_orphans, temporary_path, write_image
+from udass.io.writing import remove_orphans, temporary_path, write_image
 
 _LABEL_LOADERS = ('LoadLabels', 'LoadAnnotations')
 

@@ -14,7 +14,7 @@ from udass.errors import DamagedFileError
 from udass.flow.estimators import DISFlow, RAFTFlow
 from udass.flow.files import decode_kitti, encode_kitti
 from udass.flow.precomputed import PrecomputedFlow
-from udass.writing import write_whole
+from udass.io.writing import write_whole
 
 # Raise it whenever the same frames and settings give another flow.
 _VERSION = 1

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import get_worker_info
 from torchvision.models import optical_flow
 
-from udass.checksums import check_checksum
+from udass.io.checksums import check_checksum
 
 _DIS_PRESETS = {'ultrafast': cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST, 'fast': cv2.DISOPTICAL_FLOW_PRESET_FAST,
                 'medium': cv2.DISOPTICAL_FLOW_PRESET_MEDIUM}

@@ -19,9 +19,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from udass.checksums import is_damaged_png
 from udass.errors import DamagedFileError
-from udass.writing import write_whole
+from udass.io.checksums import is_damaged_png
+from udass.io.writing import write_whole
 
 _KITTI_SCALE, _KITTI_ZERO = 64.0, 2.0**15
 _FLO_MAGIC, _FLO_UNKNOWN, _FLO_HEADER = 202021.25, 1e9, 12

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
-from udass.datasets.archives import files_below
-from udass.datasets.pictures import SUFFIXES
-from udass.datasets.recordings import FrameFolder
-from udass.datasets.transforms.video import VIDEO_SUFFIXES, count_video_frames, frame_path, open_capture
+from udass.datasets.image_folder import SUFFIXES
+from udass.datasets.video_folder import FrameFolder
+from udass.io.video import VIDEO_SUFFIXES, count_video_frames, frame_path, open_capture
+from udass.io.zip_files import files_below
 
 # Of videos that do not say it.
 DEFAULT_RATE = 25.0

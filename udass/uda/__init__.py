@@ -1,5 +1,5 @@
+from udass.uda.adaptation_losses import AdversarialAlignment, EntropyMinimization
 from udass.uda.adapter import DomainAdapter
-from udass.uda.alignment import AdversarialAlignment, EntropyMinimization
 from udass.uda.ema import EMA
 from udass.uda.feature_distance import FeatureDistance
 from udass.uda.feature_mixing import FeatureMixing

@@ -18,14 +18,14 @@ from udass.models.precision import at_least_float32
 from udass.models.ranks import rank, seed_of_rank
 from udass.models.segmentors import FlowGuidedEncoderDecoder, HRDAEncoderDecoder, Outputs
 from udass.models.windows import Box
-from udass.uda.alignment import train_discriminator
+from udass.uda.adaptation_losses import train_discriminator
 from udass.uda.checks import TrainingModel, check_adapter, check_optimizers
 from udass.uda.clip import IGNORE, Clip
 from udass.uda.ema import evaluate_with_batch_statistics
-from udass.uda.inputs import flow_of, trusted_pixels, what_is_shown
+from udass.uda.inputs import flow_of, model_inputs, trusted_pixels
 from udass.uda.mixing.long_tail import LongTail, group_long_tail
 from udass.uda.networks import build_network, load_networks, unwrap, without_decoder
-from udass.uda.passes import Kept, Pass
+from udass.uda.passes import IterationState, Pass
 from udass.uda.pseudo_labels import two_class_logits
 
 
@@ -34,7 +34,7 @@ class DomainAdapter(TrainingModel, BaseModel):
     """A student that learns from source labels and, as its components say, from the unlabelled target.
 
     Children are named as in checkpoints: ``student.``, ``teacher.`` and ``imagenet.`` are plain mmseg segmentors (the
-    last one without decoder), ``alignment.`` is a discriminator.
+    last one without decoder), ``adaptation_loss.`` is a discriminator.
 
     Args:
         student: config of a segmentor (with a `PixelPreprocessor`).
@@ -44,7 +44,7 @@ class DomainAdapter(TrainingModel, BaseModel):
         photometric: config of the colour change of mixed and masked images; None leaves them as they are.
         masking: config of the block masking of the masked pass. None leaves out the pass or term, here and below.
         feature_distance: config of the term that keeps features of things near to those of the ImageNet weights.
-        alignment: config of a loss on unlabelled target images, built with the student's ``num_classes``.
+        adaptation_loss: config of a loss on unlabelled target images, built with the student's ``num_classes``.
         feature_mixing: config of the mixing of decoder features between mixed passes; None leaves it out.
         teacher_batch_statistics: the teacher's batch norm uses the batch's statistics (the reference) instead of the
             running ones.
@@ -68,7 +68,7 @@ class DomainAdapter(TrainingModel, BaseModel):
                  photometric: dict | None = None,
                  masking: dict | None = None,
                  feature_distance: dict | None = None,
-                 alignment: dict | None = None,
+                 adaptation_loss: dict | None = None,
                  feature_mixing: dict | None = None,
                  teacher_batch_statistics: bool = True,
                  eval_branch: str = 'student',
@@ -90,7 +90,7 @@ class DomainAdapter(TrainingModel, BaseModel):
         self.photometric = _build(photometric)
         self.masking = _build(masking)
         self.feature_distance = _build(feature_distance)
-        self.alignment = _build(alignment, num_classes=self.student.num_classes)
+        self.adaptation_loss = _build(adaptation_loss, num_classes=self.student.num_classes)
         self.feature_mixing = _build(feature_mixing)
         self.data_preprocessor = self.student.data_preprocessor
         self.teacher_batch_statistics = teacher_batch_statistics
@@ -111,12 +111,12 @@ class DomainAdapter(TrainingModel, BaseModel):
     @property
     def needs_target(self) -> bool:
         """Whether the step looks at target images."""
-        return self.ema is not None or self.alignment is not None
+        return self.ema is not None or self.adaptation_loss is not None
 
     @property
     def needs_outputs(self) -> bool:
         """Whether a loss is made of features or scores, which not every segmentor of mmseg shows in training."""
-        return self.feature_distance is not None or self.alignment is not None
+        return self.feature_distance is not None or self.adaptation_loss is not None
 
     @property
     def long_tail_start(self) -> int:
@@ -128,12 +128,12 @@ class DomainAdapter(TrainingModel, BaseModel):
 
         Args:
             data: ``source``, ``target`` and, for the long-tail paste, ``long_tail`` batches of the loaders.
-            optim_wrapper: of the student, or of ``student`` and ``alignment``.
+            optim_wrapper: of the student, or of ``student`` and ``adaptation_loss``.
 
         Returns:
             Scalars for the log, on the device.
         """
-        optimizer, alignment_optimizer = check_optimizers(self.alignment, optim_wrapper)
+        optimizer, adaptation_optimizer = check_optimizers(self.adaptation_loss, optim_wrapper)
         log: dict[str, Tensor] = {}
         source, target = self.labelled_clip(data['source']), None
         if self.ema is not None:
@@ -141,10 +141,10 @@ class DomainAdapter(TrainingModel, BaseModel):
             with optimizer.optim_context(self.teacher):  # its precision is the student's
                 target = self.pseudo_labelled_clip(data['target'])
             log['confidence'] = target.confidence[:, 0].mean()
-        elif self.alignment is not None:
+        elif self.adaptation_loss is not None:
             target = self.unlabelled_clip(data['target'])
         long_tail = self.long_tail(data['long_tail'], len(source)) if 'long_tail' in data else None
-        panels, scores, names, kept = {}, {}, set(), Kept()
+        panels, scores, names, kept = {}, {}, set(), IterationState()
         total = torch.zeros((), device=source.frames.device)
         for item in self.passes(source, target, long_tail):
             if item.name in names:
@@ -153,7 +153,7 @@ class DomainAdapter(TrainingModel, BaseModel):
             names.add(item.name)
             loss, logits = self.run_pass(item, optimizer, log, kept)
             total = total + loss
-            if alignment_optimizer is not None:
+            if adaptation_optimizer is not None:
                 scores[item.name] = logits
             if self.keep_panels:
                 panels[item.name] = vars(item.clip)
@@ -161,9 +161,9 @@ class DomainAdapter(TrainingModel, BaseModel):
             optimizer.backward(total)
         optimizer.step()
         optimizer.zero_grad()
-        if alignment_optimizer is not None:
+        if adaptation_optimizer is not None:
             logits = self._at_image_size(scores['source'], source), self._at_image_size(scores['target'], target)
-            log.update(train_discriminator(self.alignment, *logits, alignment_optimizer, optimizer))
+            log.update(train_discriminator(self.adaptation_loss, *logits, adaptation_optimizer, optimizer))
         if self.keep_panels and target is not None:
             panels['target'] = vars(target)
         self.panels = panels
@@ -172,13 +172,13 @@ class DomainAdapter(TrainingModel, BaseModel):
 
     def passes(self, source: Clip, target: Clip | None, long_tail: LongTail | None) -> Iterator[Pass]:
         """The recipe: source, mixed, masked, unlabelled pass. Each is made when the one before is done and freed."""
-        yield Pass('source', source, box=self.detail_box(source), anchored=self.feature_distance is not None)
+        yield Pass('source', source, box=self.detail_box(source), feature_distance=self.feature_distance is not None)
         if self.ema is not None:
             if self.mixing is not None:
                 yield from self.mixed_passes(source, target, long_tail)
             if self.masking is not None:
                 yield self.masked_pass(source, target)
-        if self.alignment is not None:
+        if self.adaptation_loss is not None:
             yield Pass('target', target, labelled=False)
 
     def mixed_passes(self, source: Clip, target: Clip, long_tail: LongTail | None,
@@ -212,7 +212,7 @@ class DomainAdapter(TrainingModel, BaseModel):
         return Pass('masked', clip.with_frames(frames), box=self.detail_box(clip))
 
     def run_pass(self, item: Pass, optimizer: OptimWrapper, log: dict[str, Tensor],
-                 kept: Kept) -> tuple[Tensor, Tensor | None]:
+                 kept: IterationState) -> tuple[Tensor, Tensor | None]:
         """Forward and backward of one pass; its losses go to the log under its name.
 
         Args:
@@ -226,10 +226,10 @@ class DomainAdapter(TrainingModel, BaseModel):
             if item.labelled:
                 outputs = self._labelled_losses(frames, item)
             else:
-                shown, options = what_is_shown(unwrap(self.student), frames, item.clip.flow)
+                shown, options = model_inputs(unwrap(self.student), frames, item.clip.flow)
                 scores = self._at_image_size(self.student(shown, mode='tensor', **options), item.clip)
                 outputs = Outputs({}, [], scores)
-            further = self.further_losses(item, frames, outputs, kept)
+            further = self.extra_losses(item, frames, outputs, kept)
         loss, values = self.parse_losses({**outputs.losses, **further})
         if item.scale != 1:
             # Only the cross-entropy is scaled.
@@ -240,11 +240,11 @@ class DomainAdapter(TrainingModel, BaseModel):
         log.update({f'{item.name}.{key}': value.detach() for key, value in values.items() if key != 'loss'})
         return loss, None if outputs.scores is None else outputs.scores.detach()
 
-    def further_losses(self, item: Pass, frames: Tensor, outputs: Outputs, kept: Kept) -> dict[str, Tensor]:
+    def extra_losses(self, item: Pass, frames: Tensor, outputs: Outputs, kept: IterationState) -> dict[str, Tensor]:
         """What a pass is trained on besides its cross-entropy, for normalised frames (N, T, 3, H, W)."""
         if not item.labelled:
-            return unwrap(self.alignment).target_losses(outputs.scores)
-        if not item.anchored:
+            return unwrap(self.adaptation_loss).target_losses(outputs.scores)
+        if not item.feature_distance:
             return {}
         with torch.inference_mode():
             anchors = self.imagenet.extract_feat(frames[:, 0])[-1]
@@ -252,9 +252,9 @@ class DomainAdapter(TrainingModel, BaseModel):
 
     def _labelled_losses(self, frames: Tensor, item: Pass) -> Outputs:
         network = unwrap(self.student)
-        frames, options = what_is_shown(network, frames, item.clip.flow)
+        frames, options = model_inputs(network, frames, item.clip.flow)
         if options:
-            options.update(unwarped=item.clip.unwarped, auxiliary=item.auxiliary)
+            options.update(no_flow=item.clip.no_flow, auxiliary=item.auxiliary)
         if item.far is not None:
             frames = torch.cat([frames, self.data_preprocessor.normalize(item.far.frames)], dim=1)
             options['flow'] = torch.stack([options['flow'], item.far.flow[:, 0]], dim=1)
@@ -308,7 +308,7 @@ class DomainAdapter(TrainingModel, BaseModel):
         if frames.shape[1] > 1 and flow is None:
             raise ValueError(f'the target gave clips of {frames.shape[1]} frames without flow: let its pipeline load '
                              'images (LoadImage ... PackUDAInputs), or put LoadFlow into it')
-        shown, options = what_is_shown(self.teacher, frames, flow)
+        shown, options = model_inputs(self.teacher, frames, flow)
         label = self.pseudo_labels(self.teacher_logits(shown, options.get('flow')), trusted_pixels(samples))
         return label.clip(frames, flow)
 
@@ -356,7 +356,7 @@ class DomainAdapter(TrainingModel, BaseModel):
         """Whether some pass of a step does without some of the student's parameters (DDP must be told)."""
         student = unwrap(self.student)
         # Unlabelled images need no auxiliary decoder; images have no flow along which to fuse.
-        without_auxiliary = self.alignment is not None and student.with_auxiliary_head
+        without_auxiliary = self.adaptation_loss is not None and student.with_auxiliary_head
         return without_auxiliary or isinstance(student, FlowGuidedEncoderDecoder)
 
     def start_ranks(self) -> None:
@@ -385,7 +385,7 @@ class DomainAdapter(TrainingModel, BaseModel):
         branch = unwrap(self.teacher if self.eval_branch == 'teacher' else self.student)
         options = {}
         if inputs.dim() == 5:
-            inputs, options = what_is_shown(branch, inputs, flow_of(data_samples or []))
+            inputs, options = model_inputs(branch, inputs, flow_of(data_samples or []))
         return branch(inputs, data_samples, mode=mode, **options)
 
     def get_extra_state(self) -> dict:

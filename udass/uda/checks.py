@@ -38,15 +38,15 @@ def check_adapter(adapter: nn.Module) -> None:
         _check_teacher(adapter)
     elif adapter.eval_branch == 'teacher':
         raise ValueError('eval_branch is teacher, but this method has no teacher (ema is None)')
-    needs_outputs = [name for name in ('feature_distance', 'alignment') if getattr(adapter, name) is not None]
+    needs_outputs = [name for name in ('feature_distance', 'adaptation_loss') if getattr(adapter, name) is not None]
     if needs_outputs and not isinstance(student, SlidingEncoderDecoder):
         raise ValueError(f'{" and ".join(needs_outputs)} need features and scores of the training forward, which '
                          f'{type(student).__name__} does not give: use SlidingEncoderDecoder or HRDAEncoderDecoder')
     if adapter.feature_distance is not None and student.with_neck:
         raise ValueError('feature_distance compares features of the backbone with those of its ImageNet weights, but a '
                          'neck without such weights comes between: leave feature_distance out')
-    if adapter.alignment is not None and isinstance(student, HRDAEncoderDecoder):
-        raise ValueError('alignment compares scores of both domains, but those of an HRDAEncoderDecoder are made from '
+    if adapter.adaptation_loss is not None and isinstance(student, HRDAEncoderDecoder):
+        raise ValueError('adaptation_loss compares scores of both domains, but those of an HRDAEncoderDecoder are made from '
                          'one detail crop where there are labels and from all where there are none: use a network '
                          'without HRDA')
     if adapter.feature_mixing is not None:
@@ -56,15 +56,15 @@ def check_adapter(adapter: nn.Module) -> None:
                              f'{type(adapter.mixing).__name__} does not make: use QuadMix, or leave feature_mixing out')
 
 
-def check_optimizers(alignment: nn.Module | None,
+def check_optimizers(adaptation_loss: nn.Module | None,
                      optim_wrapper: OptimWrapper | OptimWrapperDict) -> tuple[OptimWrapper, OptimWrapper | None]:
-    """The optimizer of the student and that of the alignment, if it has anything to train.
+    """The optimizer of the student and that of the adaptation loss, if it has anything to train.
 
     Raises:
         ValueError: an optimizer is missing, or gradients would be accumulated over iterations.
     """
-    trains = alignment is not None and any(parameter.requires_grad for parameter in alignment.parameters())
-    needed = ['student', 'alignment'] if trains else ['student']
+    trains = adaptation_loss is not None and any(parameter.requires_grad for parameter in adaptation_loss.parameters())
+    needed = ['student', 'adaptation_loss'] if trains else ['student']
     several = isinstance(optim_wrapper, OptimWrapperDict)
     given = dict(optim_wrapper.items()) if several else {'student': optim_wrapper}
     if not set(needed) <= set(given):
@@ -72,7 +72,7 @@ def check_optimizers(alignment: nn.Module | None,
                          f'{" and ".join(given)}: set optim_wrapper, see configs/_base_/schedules')
     for wrapper in given.values():
         check_accumulation(getattr(wrapper, '_accumulative_counts', 1))
-    return given['student'], given.get('alignment')
+    return given['student'], given.get('adaptation_loss')
 
 
 def check_accumulation(counts: int) -> None:

@@ -22,7 +22,7 @@ class Clip:
         weights: factor of each pixel in the loss, (N, T, H, W) float in [0, 1].
         confidence: largest softmax score of pseudo-labels, (N, T, H, W); None for true labels.
         flow: motion in pixels (dx, dy) from frame 0 to each other frame, (N, T-1, 2, H, W); None for images.
-        unwarped: where frame 0 shows what has no motion (a pasted still image), so that the other frames say nothing of
+        no_flow: where frame 0 shows what has no motion (a pasted still image), so that the other frames say nothing of
             it, (N, 1, H, W) bool; None has no such pixels.
         cell_labels: pseudo-labels of frame 0 at the size of a decoder's logits, (N, D, h, w) int64, one for each of the
             D decoders (the main one first); None for clips without labels across time.
@@ -33,7 +33,7 @@ class Clip:
     weights: Tensor
     confidence: Tensor | None = None
     flow: Tensor | None = None
-    unwarped: Tensor | None = None
+    no_flow: Tensor | None = None
     cell_labels: Tensor | None = None
 
     @property

@@ -13,8 +13,8 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 
-def mix_features(own: Tensor, other: Tensor, mask: Tensor, own_share: float) -> Tensor:
-    """own_share * own + (1 - own_share) * other inside the mask, ``own`` outside.
+def mix_features(own: Tensor, other: Tensor, mask: Tensor, mix_ratio: float) -> Tensor:
+    """mix_ratio * own + (1 - mix_ratio) * other inside the mask, ``own`` outside.
 
     Args:
         own, other: (N, E, h, w).
@@ -22,7 +22,7 @@ def mix_features(own: Tensor, other: Tensor, mask: Tensor, own_share: float) -> 
     """
     # In mixed precision the features are half, and lerp wants one type.
     inside = F.interpolate(mask.float(), size=own.shape[-2:], mode='nearest').to(own.dtype)
-    return torch.lerp(own, other.to(own.dtype), (1 - own_share) * inside)
+    return torch.lerp(own, other.to(own.dtype), (1 - mix_ratio) * inside)
 
 
 @MODELS.register_module()
@@ -32,18 +32,18 @@ class FeatureMixing:
     The other pass's features carry a gradient only where all passes have one backward.
 
     Args:
-        own_share: share of a pass's own features inside the pasted masks, in [0, 1].
+        mix_ratio: share of a pass's own features inside the pasted masks, in [0, 1].
         start_iter: first iteration that mixes (the published video runs: 8000).
 
     Raises:
         ValueError: a number out of its range.
     """
 
-    def __init__(self, own_share: float = 0.7, start_iter: int = 0) -> None:
-        if not 0 <= own_share <= 1 or start_iter < 0:
-            raise ValueError('own_share is in [0, 1] and start_iter an iteration (0 or more); got '
-                             f'{own_share} and {start_iter}')
-        self.own_share = own_share
+    def __init__(self, mix_ratio: float = 0.7, start_iter: int = 0) -> None:
+        if not 0 <= mix_ratio <= 1 or start_iter < 0:
+            raise ValueError('mix_ratio is in [0, 1] and start_iter an iteration (0 or more); got '
+                             f'{mix_ratio} and {start_iter}')
+        self.mix_ratio = mix_ratio
         self.start_iter = start_iter
 
     @contextmanager
@@ -69,7 +69,7 @@ class FeatureMixing:
 
         def replace(module: nn.Module, args: tuple[Tensor]) -> Tensor | None:
             pair = next(pairs, None)
-            return None if pair is None else mix_features(args[0], *pair, self.own_share)
+            return None if pair is None else mix_features(args[0], *pair, self.mix_ratio)
 
         handle = fusion_layer(segmentor).register_forward_pre_hook(replace)
         try:

@@ -23,7 +23,7 @@ def trusted_pixels(samples: list) -> Tensor | None:
     return torch.stack([sample.valid_pseudo_mask.data for sample in samples])
 
 
-def what_is_shown(network: nn.Module, frames: Tensor,
+def model_inputs(network: nn.Module, frames: Tensor,
                   flow: Tensor | None) -> tuple[Tensor, dict[str, Tensor | bool | None]]:
     """What a network takes of normalised clips: two frames and the flow between them if it uses flow, else frame 0.
 

@@ -13,7 +13,7 @@ from udass.uda.clip import Clip
 
 
 @dataclass
-class Kept:
+class IterationState:
     """What a pass hands on to later passes of its iteration, all without graph.
 
     Attributes:
@@ -34,9 +34,9 @@ class Pass:
             ``cross_frame``).
         clip: pixels, labels and weights; frame 0 is the one to segment.
         scale: factor of its cross-entropy in the total loss (the log shows the loss without it).
-        labelled: False has no cross-entropy, but the losses of the alignment on unlabelled images.
+        labelled: False has no cross-entropy, but the losses of the adaptation loss on unlabelled images.
         box: the detail crop of HRDA networks.
-        anchored: the feature distance joins its loss.
+        feature_distance: the feature distance joins its loss.
         pasted: (N, T, H, W) bool, where mixed passes share pasted content and may mix decoder features.
         auxiliary: whether auxiliary heads of a flow-guided network learn from it.
         auxiliary_labels: what they learn, (N, D, h, w), one map for each of D heads; None gives them the clip's labels.
@@ -49,7 +49,7 @@ class Pass:
     scale: float = 1.0
     labelled: bool = True
     box: Box | None = None
-    anchored: bool = False
+    feature_distance: bool = False
     pasted: Tensor | None = None
     auxiliary: bool = True
     auxiliary_labels: Tensor | None = None

@@ -16,14 +16,14 @@ from torch import Tensor
 from udass.flow.warping import flip_flow, resize_flow, warp
 from udass.models.precision import at_least_float32
 from udass.models.segmentors import FlowGuidedEncoderDecoder, Outputs
-from udass.models.segmentors.score_fusion import enlarge_scores
+from udass.models.segmentors.logit_fusion import resize_logits
 from udass.uda.adapter import DomainAdapter
 from udass.uda.centroids import class_centroids, maximum_mean_discrepancy
 from udass.uda.clip import IGNORE, Clip
 from udass.uda.histogram import match_histograms
-from udass.uda.inputs import flow_of, trusted_pixels, what_is_shown
+from udass.uda.inputs import flow_of, model_inputs, trusted_pixels
 from udass.uda.mixing.long_tail import LongTail
-from udass.uda.passes import Kept, Pass
+from udass.uda.passes import IterationState, Pass
 from udass.uda.photometric import PhotometricChange
 from udass.uda.pseudo_labels import PseudoLabel, two_class_logits
 
@@ -165,7 +165,7 @@ class VideoAdapter(DomainAdapter):
         photometric: config of the colour change of mixed clips; None leaves them as they are.
         strong_augmentation: config of a `StrongAugmentation` of the target's frames t and t-1, both alike, as the
             student sees them in the target pass and in mixtures; the teacher, the templates and a second interval of
-            the alignment see them as they are. None changes nothing.
+            the adaptation loss see them as they are. None changes nothing.
         source_size: (H, W) at which whole source frames are segmented, their logits enlarged to the labels; None keeps
             the size of the loader. Mixing is not affected.
         feature_mixing, teacher_batch_statistics, eval_branch, seed: see `DomainAdapter`.
@@ -254,7 +254,7 @@ class VideoAdapter(DomainAdapter):
         frames = [match_histograms(frame, reference) for frame in source.frames.unbind(1)]
         return source.with_frames(torch.stack(frames, dim=1))
 
-    def further_losses(self, item: Pass, frames: Tensor, outputs: Outputs, kept: Kept) -> dict[str, Tensor]:
+    def extra_losses(self, item: Pass, frames: Tensor, outputs: Outputs, kept: IterationState) -> dict[str, Tensor]:
         """The distance of class means joins the target pass."""
         if self.centroid_alignment is None or item.name not in ('source', 'cross_frame'):
             return {}
@@ -294,7 +294,7 @@ class VideoAdapter(DomainAdapter):
         valid = trusted_pixels(samples)
         past_flow = torch.stack([sample.past_flow.data for sample in samples])
         logits = self.past_logits(frames[:, 2:], past_flow)
-        past = enlarge_scores(logits['decode'], tuple(frames.shape[-2:]))
+        past = resize_logits(logits['decode'], tuple(frames.shape[-2:]))
         known = [self.pseudo_labels(past, flow[:, 1], valid), self._label_before(samples, frames[:, 1], past, valid)]
         none = torch.zeros_like(known[0].confidence)
         unknown = [PseudoLabel(labels=torch.full_like(known[0].labels, IGNORE), confidence=none, weights=none)] * 2
@@ -307,7 +307,7 @@ class VideoAdapter(DomainAdapter):
         """Labels of frame t at the size of the main decoder's logits, (N, D, h, w), from each decoder's own logits."""
         size = tuple(logits['decode'].shape[2:])
         cell_flow = resize_flow(flow, size)
-        return torch.stack([self.pseudo_labels(enlarge_scores(values, size), cell_flow).labels
+        return torch.stack([self.pseudo_labels(resize_logits(values, size), cell_flow).labels
                             for values in logits.values()], dim=1)
 
     def _label_before(self, samples: list[SegDataSample], frame: Tensor, past: Tensor,
@@ -324,7 +324,7 @@ class VideoAdapter(DomainAdapter):
         flip = self.pseudo_labels.draw_flip(self.generator)
         if flip:
             frames, flow = frames.flip(-1), flip_flow(flow)
-        shown, options = what_is_shown(self.teacher, self.data_preprocessor.normalize(frames), flow[:, None])
+        shown, options = model_inputs(self.teacher, self.data_preprocessor.normalize(frames), flow[:, None])
         if options:
             logits, _ = self.teacher.clip_logits(shown, **options, auxiliary=True)
         else:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from udass.writing import write_image
+from udass.io.writing import write_image
 
 INK = (30, 30, 30)
 PAPER = (255, 255, 255)
@@ -120,7 +120,7 @@ def stack(parts: Sequence[np.ndarray]) -> np.ndarray:
                            for part in parts])
 
 
-def save_picture(path: Path, picture: np.ndarray) -> None:
+def save_image(path: Path, picture: np.ndarray) -> None:
     """Writes an RGB picture; makes the folder.
 
     Raises:

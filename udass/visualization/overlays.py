@@ -8,8 +8,8 @@ from types import TracebackType
 import av
 import numpy as np
 
+from udass.io.writing import remove_orphans, temporary_path
 from udass.visualization.canvas import legend, overlay_labels, scaled, stack
-from udass.writing import remove_orphans, temporary_path
 
 # A legend needs room: smaller pictures are enlarged by a whole number.
 _MIN_WIDTH = 640

@@ -14,13 +14,13 @@ from udass.visualization.canvas import (
     grid,
     legend,
     overlay_labels,
-    save_picture,
+    save_image,
     scale_bar,
     scaled,
     stack,
 )
 
-__all__ = ['draw_comparison', 'draw_training_panel', 'save_picture']
+__all__ = ['draw_comparison', 'draw_training_panel', 'save_image']
 
 _TILE_WIDTH = 240
 _TITLES = {'source': 'source', 'target': 'target', 'mix': 'mixed', 'tss': 'TSS: target into source',

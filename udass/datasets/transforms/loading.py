@@ -15,10 +15,10 @@ from mmseg.registry import TRANSFORMS
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from udass.checksums import is_damaged_png
-from udass.datasets.archives import read_file
-from udass.datasets.transforms.video import read_video_frame, split_frame_path
 from udass.errors import DamagedFileError
+from udass.io.checksums import is_damaged_png
+from udass.io.video import read_video_frame, split_frame_path
+from udass.io.zip_files import read_file
 
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
 _REPLACE = 'The file is damaged: copy or download it again, or remove it (and its label) from the data set'

@@ -10,7 +10,7 @@ import torch
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
-from udass.checksums import check_checksum
+from udass.io.checksums import check_checksum
 
 # Metrics in the records of training code are NumPy numbers; building one runs no code.
 _number = np.float64().__reduce__()[0]

@@ -10,13 +10,13 @@ from mmseg.registry import MODELS
 from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
-from udass.models.segmentors.score_fusion import ScoreFusion, enlarge_scores
+from udass.models.segmentors.logit_fusion import LogitFusion, resize_logits
 from udass.models.segmentors.sliding import Outputs, SlidingEncoderDecoder
 
 
 @MODELS.register_module()
 class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
-    """Any of the single-scale decoders on two frames, their scores joined by a `ScoreFusion`.
+    """Any of the single-scale decoders on two frames, their scores joined by a `LogitFusion`.
 
     The previous frame goes through the same network without gradient; its scores are warped to the current frame. A
     clip without flow, or an image, is segmented as by `SlidingEncoderDecoder`: its scores are those of the one frame,
@@ -42,14 +42,14 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
         super().__init__(backbone=backbone, decode_head=decode_head, auxiliary_head=auxiliary_head, neck=neck,
                          train_cfg=train_cfg, test_cfg=test_cfg, data_preprocessor=data_preprocessor)
         self.align_corners = True
-        self.fusion = ScoreFusion(self.out_channels)
+        self.fusion = LogitFusion(self.out_channels)
 
     def forward(self,
                 inputs: Tensor,
                 data_samples: list | None = None,
                 mode: str = 'tensor',
                 flow: Tensor | None = None,
-                unwarped: Tensor | None = None,
+                no_flow: Tensor | None = None,
                 auxiliary: bool = True) -> dict | list | Tensor | Outputs:
         """The modes of its parent, ``loss``, ``outputs``, ``predict`` and ``tensor``, for clips.
 
@@ -59,51 +59,51 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
             flow: (N, 2, H, W) from frame 0 to frame 1; None segments frame 0 by itself. In mode ``outputs`` it may be
                 (N, K, 2, H, W) for clips of K pairs of frames (N, 2K, 3, H, W), the flow within each pair: each pair is
                 segmented by itself, the loss is that of the first.
-            unwarped: (N, 1, H, W) bool, pixels of frame 0 for which frame 1 says nothing; None has none.
+            no_flow: (N, 1, H, W) bool, pixels of frame 0 for which frame 1 says nothing; None has none.
             auxiliary: whether losses include those of auxiliary heads (mixed passes of QuadMix leave them out).
 
         Raises:
             ValueError: there is a flow, but no frame that it leads to; or it is not of the frames' size.
         """
         if mode == 'loss':
-            return self.loss(inputs, data_samples, flow, unwarped, auxiliary)
+            return self.loss(inputs, data_samples, flow, no_flow, auxiliary)
         if mode == 'outputs':
-            return self.outputs(inputs, data_samples, flow, unwarped, auxiliary)
+            return self.outputs(inputs, data_samples, flow, no_flow, auxiliary)
         if mode == 'predict':
-            return self.predict(inputs, data_samples, flow, unwarped)
+            return self.predict(inputs, data_samples, flow, no_flow)
         if mode == 'tensor':
-            return self._forward(inputs, data_samples, flow, unwarped)
+            return self._forward(inputs, data_samples, flow, no_flow)
         return super().forward(inputs, data_samples, mode)
 
     def loss(self,
              inputs: Tensor,
              data_samples: list,
              flow: Tensor | None = None,
-             unwarped: Tensor | None = None,
+             no_flow: Tensor | None = None,
              auxiliary: bool = True) -> dict[str, Tensor]:
         """Losses of the fused scores against the samples' labels and pixel weights; arguments as in `forward`."""
-        return self.outputs(inputs, data_samples, flow, unwarped, auxiliary).losses
+        return self.outputs(inputs, data_samples, flow, no_flow, auxiliary).losses
 
     def outputs(self,
                 inputs: Tensor,
                 data_samples: list,
                 flow: Tensor | None = None,
-                unwarped: Tensor | None = None,
+                no_flow: Tensor | None = None,
                 auxiliary: bool = True) -> Outputs:
-        """The losses, the features of frame 0, and the fused logits: (N, C, h, w), with ``unwarped`` (N, C, H, W).
+        """The losses, the features of frame 0, and the fused logits: (N, C, h, w), with ``no_flow`` (N, C, H, W).
 
         Auxiliary heads learn from ``auxiliary_sem_seg`` of the samples where they have it, (D, h, w), one map for each.
         """
         heads = self._heads(auxiliary)
         first, *others = [flow] if flow is None or flow.dim() == 4 else flow.unbind(1)
-        logits, features = self.clip_logits(inputs, first, unwarped, auxiliary)
+        logits, features = self.clip_logits(inputs, first, no_flow, auxiliary)
         further = tuple(self.clip_logits(inputs[:, 2 * pair:], flow)[0]['decode']
                         for pair, flow in enumerate(others, start=1))
         size = tuple(data_samples[0].gt_sem_seg.shape[-2:])
         losses = {}
         for number, (name, head) in enumerate(heads.items()):
             samples = data_samples if number == 0 else auxiliary_samples(data_samples, number - 1)
-            values = head.loss_by_feat(enlarge_scores(logits[name], size), samples)
+            values = head.loss_by_feat(resize_logits(logits[name], size), samples)
             losses.update(add_prefix(values, name))
         return Outputs(losses, features, logits['decode'], further)
 
@@ -111,33 +111,33 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
                 inputs: Tensor,
                 data_samples: list | None = None,
                 flow: Tensor | None = None,
-                unwarped: Tensor | None = None) -> list:
+                no_flow: Tensor | None = None) -> list:
         """Data samples with ``seg_logits`` and ``pred_sem_seg`` of frame 0, at the samples' original size."""
         metas = [] if data_samples is None else [sample.metainfo for sample in data_samples]
-        return self.postprocess_result(self.inference(inputs, metas, flow, unwarped), data_samples)
+        return self.postprocess_result(self.inference(inputs, metas, flow, no_flow), data_samples)
 
     def inference(self,
                   inputs: Tensor,
                   batch_img_metas: list[dict],
                   flow: Tensor | None = None,
-                  unwarped: Tensor | None = None) -> Tensor:
+                  no_flow: Tensor | None = None) -> Tensor:
         """Scores (N, C, H, W) of frame 0, whole or in windows as ``test_cfg`` says."""
         slide = self.test_cfg.get('mode', 'whole') == 'slide'
-        return (self.slide_inference if slide else self.encode_decode)(inputs, batch_img_metas, flow, unwarped)
+        return (self.slide_inference if slide else self.encode_decode)(inputs, batch_img_metas, flow, no_flow)
 
     def encode_decode(self,
                       inputs: Tensor,
                       batch_img_metas: list[dict],
                       flow: Tensor | None = None,
-                      unwarped: Tensor | None = None) -> Tensor:
+                      no_flow: Tensor | None = None) -> Tensor:
         """Scores (N, C, H, W) of frame 0, fused with frame 1 where there is a flow."""
-        return enlarge_scores(self._forward(inputs, None, flow, unwarped), tuple(inputs.shape[-2:]))
+        return resize_logits(self._forward(inputs, None, flow, no_flow), tuple(inputs.shape[-2:]))
 
     def slide_inference(self,
                         inputs: Tensor,
                         batch_img_metas: list[dict],
                         flow: Tensor | None = None,
-                        unwarped: Tensor | None = None) -> Tensor:
+                        no_flow: Tensor | None = None) -> Tensor:
         """Scores (N, C, H, W) of frame 0, each frame averaged over the windows of ``test_cfg`` before the fusion."""
         current, previous = two_frames(inputs, flow)
         scores = super().slide_inference(current, batch_img_metas)
@@ -145,14 +145,14 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
             return scores
         with torch.no_grad():
             past = super().slide_inference(previous, batch_img_metas)
-        return self.fusion(scores, past, flow, unwarped)
+        return self.fusion(scores, past, flow, no_flow)
 
     def _forward(self,
                  inputs: Tensor,
                  data_samples: list | None = None,
                  flow: Tensor | None = None,
-                 unwarped: Tensor | None = None) -> Tensor:
-        return self.clip_logits(inputs, flow, unwarped)[0]['decode']
+                 no_flow: Tensor | None = None) -> Tensor:
+        return self.clip_logits(inputs, flow, no_flow)[0]['decode']
 
     def _heads(self, auxiliary: bool) -> dict[str, nn.Module]:
         """The decoders by the prefix of their losses."""
@@ -167,7 +167,7 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
     def clip_logits(self,
                     inputs: Tensor,
                     flow: Tensor | None = None,
-                    unwarped: Tensor | None = None,
+                    no_flow: Tensor | None = None,
                     auxiliary: bool = False) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Fused logits (N, C, h, w) of each decoder by name, ``decode`` and those of auxiliary heads if asked for, and
         the features of frame 0; arguments as in `forward`."""
@@ -181,7 +181,7 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
         with torch.no_grad():
             past_features = self.extract_feat(previous)
             past = {name: head(past_features) for name, head in heads.items()}
-        return {name: self.fusion(logits[name], past[name], flow, unwarped) for name in heads}, features
+        return {name: self.fusion(logits[name], past[name], flow, no_flow) for name in heads}, features
 
 
 def auxiliary_samples(data_samples: list, number: int) -> list:

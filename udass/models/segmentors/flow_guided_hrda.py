@@ -11,13 +11,13 @@ from torch import Tensor
 
 from udass.models.segmentors.flow_guided import FlowGuidedEncoderDecoder, two_frames
 from udass.models.segmentors.hrda import HRDAEncoderDecoder
-from udass.models.segmentors.score_fusion import ScoreFusion
+from udass.models.segmentors.logit_fusion import LogitFusion
 from udass.models.segmentors.sliding import Outputs
 
 
 @MODELS.register_module()
 class FlowGuidedHRDAEncoderDecoder(FlowGuidedEncoderDecoder, HRDAEncoderDecoder):
-    """HRDA, whose fused logits of frames t and t-1 are joined at image size by a `ScoreFusion`.
+    """HRDA, whose fused logits of frames t and t-1 are joined at image size by a `LogitFusion`.
 
     Both frames go through the network with the same detail box, frame t-1 without gradient; its fused logits are
     warped to frame t. The detail's own loss is that of frame t alone. (The published code also joins the logits of the
@@ -47,29 +47,29 @@ class FlowGuidedHRDAEncoderDecoder(FlowGuidedEncoderDecoder, HRDAEncoderDecoder)
             self, backbone=backbone, decode_head=decode_head, crop_size=crop_size, output_stride=output_stride,
             scales=scales, feature_scale=feature_scale, overlapping_slide=overlapping_slide, neck=neck,
             train_cfg=train_cfg, test_cfg=test_cfg, data_preprocessor=data_preprocessor)
-        self.fusion = ScoreFusion(self.out_channels)
+        self.fusion = LogitFusion(self.out_channels)
 
     def forward(self,
                 inputs: Tensor,
                 data_samples: list | None = None,
                 mode: str = 'tensor',
                 flow: Tensor | None = None,
-                unwarped: Tensor | None = None,
+                no_flow: Tensor | None = None,
                 auxiliary: bool = True,
                 crop_box: Sequence[int] | None = None,
                 generator: torch.Generator | None = None) -> dict | list | Tensor | Outputs:
         """As `FlowGuidedEncoderDecoder`; ``loss`` and ``outputs`` also take the detail's box or a generator to draw it.
         HRDA has no auxiliary heads, so that ``auxiliary`` changes nothing."""
         if mode not in ('loss', 'outputs'):
-            return super().forward(inputs, data_samples, mode, flow, unwarped)
-        outputs = self.outputs(inputs, data_samples, flow, unwarped, auxiliary, crop_box, generator)
+            return super().forward(inputs, data_samples, mode, flow, no_flow)
+        outputs = self.outputs(inputs, data_samples, flow, no_flow, auxiliary, crop_box, generator)
         return outputs if mode == 'outputs' else outputs.losses
 
     def outputs(self,
                 inputs: Tensor,
                 data_samples: list,
                 flow: Tensor | None = None,
-                unwarped: Tensor | None = None,
+                no_flow: Tensor | None = None,
                 auxiliary: bool = True,
                 crop_box: Sequence[int] | None = None,
                 generator: torch.Generator | None = None) -> Outputs:
@@ -80,14 +80,14 @@ class FlowGuidedHRDAEncoderDecoder(FlowGuidedEncoderDecoder, HRDAEncoderDecoder)
         if previous is not None:
             with torch.no_grad():
                 past = self.training_logits(previous, box)
-            logits = logits._replace(fused=self.fusion(logits.fused, past.fused, flow, unwarped))
+            logits = logits._replace(fused=self.fusion(logits.fused, past.fused, flow, no_flow))
         return self.outputs_of(logits, current, data_samples, box)
 
     def encode_decode(self,
                       inputs: Tensor,
                       batch_img_metas: list[dict],
                       flow: Tensor | None = None,
-                      unwarped: Tensor | None = None) -> Tensor:
+                      no_flow: Tensor | None = None) -> Tensor:
         """Logits (N, C, H, W) of frame 0, the detail everywhere, joined with frame 1 where there is a flow."""
         current, previous = two_frames(inputs, flow)
         logits = HRDAEncoderDecoder.encode_decode(self, current, batch_img_metas)
@@ -95,20 +95,20 @@ class FlowGuidedHRDAEncoderDecoder(FlowGuidedEncoderDecoder, HRDAEncoderDecoder)
             return logits
         with torch.no_grad():
             past = HRDAEncoderDecoder.encode_decode(self, previous, batch_img_metas)
-        return self.fusion(logits, past, flow, unwarped)
+        return self.fusion(logits, past, flow, no_flow)
 
     def clip_logits(self,
                     inputs: Tensor,
                     flow: Tensor | None = None,
-                    unwarped: Tensor | None = None,
+                    no_flow: Tensor | None = None,
                     auxiliary: bool = False) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Logits (N, C, H, W) as of `encode_decode`, under ``decode``, and the features of frame 0."""
-        logits = {'decode': self.encode_decode(inputs, [], flow, unwarped)}
+        logits = {'decode': self.encode_decode(inputs, [], flow, no_flow)}
         return logits, self.extract_feat(two_frames(inputs, flow)[0])
 
     def _forward(self,
                  inputs: Tensor,
                  data_samples: list | None = None,
                  flow: Tensor | None = None,
-                 unwarped: Tensor | None = None) -> Tensor:
-        return self.encode_decode(inputs, [], flow, unwarped)
+                 no_flow: Tensor | None = None) -> Tensor:
+        return self.encode_decode(inputs, [], flow, no_flow)

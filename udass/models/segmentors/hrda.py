@@ -183,14 +183,14 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         """Scores (N, C, H, W) of normalised images (N, 3, H, W), the detail everywhere."""
         images = pad_to_multiple(inputs, self.context_cell)
         context = self._features(images, self.scales[0])
-        context_scores = self.decode_head(context)
+        context_logits = self.decode_head(context)
         size = tuple(images.shape[2:])
         stride = tuple(side // 2 for side in self.crop_size) if self.overlapping_slide else self.crop_size
-        detail_scores = average_windows(
+        detail_logits = average_windows(
             images, window_boxes(size, self.crop_size, stride),
             lambda windows: self.decode_head(self._features(windows, self.scales[1])),
             stride=self.detail_cell, max_batch=self.max_batch)
-        fused = self._fuse(context, context_scores, detail_scores, Box(0, size[0], 0, size[1]))
+        fused = self._fuse(context, context_logits, detail_logits, Box(0, size[0], 0, size[1]))
         return self._enlarge(fused, size)[..., :inputs.shape[2], :inputs.shape[3]]
 
     def _forward(self, inputs: Tensor, data_samples: list | None = None) -> Tensor:
@@ -202,12 +202,12 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
             images = resize(images, size=size, mode='bilinear', align_corners=self.align_corners)
         return super().extract_feat(images)
 
-    def _fuse(self, context: list[Tensor], context_scores: Tensor, detail_scores: Tensor, box: Box) -> Tensor:
-        found, expected = tuple(detail_scores.shape[2:]), box.cells(self.detail_cell).size
+    def _fuse(self, context: list[Tensor], context_logits: Tensor, detail_logits: Tensor, box: Box) -> Tensor:
+        found, expected = tuple(detail_logits.shape[2:]), box.cells(self.detail_cell).size
         if found != expected:
             raise ValueError(f'a detail of {box.size} pixels gave scores of {found} cells, expected {expected} at an '
                              f'output stride of {self.output_stride}: set output_stride to what the network has')
-        return fuse_scales(context_scores, self.decode_head.attention(context), detail_scores,
+        return fuse_scales(context_logits, self.decode_head.attention(context), detail_logits,
                            context_box=box.cells(self.context_cell), detail_box=box.cells(self.detail_cell),
                            ratio=self.context_cell // self.detail_cell, align_corners=self.align_corners)
 

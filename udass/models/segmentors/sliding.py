@@ -57,7 +57,7 @@ class SlidingEncoderDecoder(EncoderDecoder):
         """
         if type(self.decode_head).loss is not BaseDecodeHead.loss:
             raise ValueError(f'{type(self.decode_head).__name__} computes its losses in a way of its own and shows no '
-                             'scores: leave feature_distance and alignment out, or use another head')
+                             'scores: leave feature_distance and adaptation_loss out, or use another head')
         features = self.extract_feat(inputs)
         scores = self.decode_head(features)
         losses = add_prefix(self.decode_head.loss_by_feat(scores, data_samples), 'decode')

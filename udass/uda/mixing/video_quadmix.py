@@ -138,5 +138,5 @@ class VideoQuadMix(QuadMix):
             # Where only one mixture shows the template target, what lies under it is not shared.
             shared = shared | tails[0] & ~target_mask
         clips = self.directions.over_mixtures(target_mask, old_target, *mixtures)
-        return [Pass(name, replace(clip, unwarped=still), pasted=shared)
+        return [Pass(name, replace(clip, no_flow=still), pasted=shared)
                 for name, clip in zip(('tss', 'tst'), clips, strict=True)]

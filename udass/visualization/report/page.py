@@ -132,7 +132,7 @@ def panels_of(methods: Sequence[Method]) -> list[tuple[str, list[tuple[str, str]
         run = next((run for run in method.runs if run.panels), None)
         if run is not None:
             chosen = dict.fromkeys([run.panels[-1], run.panels[0]])
-            found.append((method.name, [(panel_title(path.stem), pictures.panel_picture(path)) for path in chosen]))
+            found.append((method.name, [(panel_title(path.stem), pictures.panel_image(path)) for path in chosen]))
     return found
 
 

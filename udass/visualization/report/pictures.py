@@ -45,7 +45,7 @@ def photograph(picture: np.ndarray | Image.Image, width: int) -> str:
     return _uri(image, 'jpeg', quality=85)
 
 
-def label_picture(labels: np.ndarray, palette: Sequence[Sequence[int]], width: int = _TILE) -> str:
+def label_image(labels: np.ndarray, palette: Sequence[Sequence[int]], width: int = _TILE) -> str:
     """Labels (H, W) in their colours as PNG, at most ``width`` pixels wide; none of the colours is mixed."""
     image = Image.fromarray(colour_labels(labels, palette))
     if image.width > width:
@@ -53,7 +53,7 @@ def label_picture(labels: np.ndarray, palette: Sequence[Sequence[int]], width: i
     return _uri(image.quantize(256, dither=Image.Dither.NONE), 'png', optimize=True)
 
 
-def panel_picture(path: Path) -> str:
+def panel_image(path: Path) -> str:
     """A training panel."""
     with Image.open(path) as image:
         return photograph(image, _PANEL)
@@ -100,11 +100,11 @@ def draw_example(choice: Choice, runs: Sequence[Run], names: Sequence[str], imag
     """Image, truth, and the prediction of each run."""
     palette = images.dataset.metainfo['palette']
     tiles = [Tile('image', photograph(images.image(choice.image), _TILE)),
-             Tile('truth', label_picture(images.truth(choice.image), palette))]
+             Tile('truth', label_image(images.truth(choice.image), palette))]
     for run, name, score in zip(runs, names, choice.scores, strict=True):
         with Image.open(run.predictions / prediction_file(run, choice.image)) as file:
             labels = np.array(file)
-        tiles.append(Tile(f'{name}: {score:.1f}', label_picture(labels, palette)))
+        tiles.append(Tile(f'{name}: {score:.1f}', label_image(labels, palette)))
     # A page is UTF-8; names of files need not be.
     return Example(os.fsencode(Path(choice.image).name).decode(errors='replace'), choice, tiles)
 
