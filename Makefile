@@ -36,6 +36,7 @@ demo: data
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 
 test: lint
 	$(BIN)/python -m pytest $(PARALLEL)

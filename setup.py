@@ -1,4 +1,5 @@
 """Package metadata; the versions of requirements.txt, with which the tests run, are the lowest that are allowed."""
+
 from pathlib import Path
 
 from setuptools import find_packages, setup

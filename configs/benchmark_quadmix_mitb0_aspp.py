@@ -11,4 +11,7 @@ model = dict(
             channels=256,
             fusion='aspp',
             dilations=(1, 6, 12, 18),
-            dropout_ratio=0.1)))
+            dropout_ratio=0.1,
+        )
+    )
+)

@@ -9,12 +9,14 @@ _base_ = [
 model = dict(
     student={{_base_.segmentor}},
     # The published 0.999 remembers a thousand iterations, more than this run has.
-    ema=dict(alpha=0.99))
+    ema=dict(alpha=0.99),
+)
 train_cfg = dict(
     max_iters={{_base_.max_iters}},
     val_interval={{_base_.max_iters}},
     # The thresholds of rare-class sampling were made for GTA's 1914x1052 pictures; ours are smaller.
-    source_sampling=dict(reference_size=(1914, 1052)))
+    source_sampling=dict(reference_size=(1914, 1052)),
+)
 # A run of minutes: save and draw often.
 default_hooks = dict(checkpoint=dict(interval=100))
 custom_hooks = [dict(type='PanelHook', interval=100)]

@@ -8,6 +8,5 @@ _base_ = [
 ]
 model = dict(student={{_base_.segmentor}})
 train_cfg = dict(
-    max_iters={{_base_.max_iters}},
-    val_interval=4000,
-    long_tail=dict(pipeline={{_base_.long_tail_pipeline}}))
+    max_iters={{_base_.max_iters}}, val_interval=4000, long_tail=dict(pipeline={{_base_.long_tail_pipeline}})
+)

@@ -13,9 +13,11 @@ model = dict(
     # DINOv2 was trained without labels; and the neck, which starts from nothing, has no features worth keeping.
     feature_distance=None,
     # For crops of 512.
-    masking=dict(block_size=32))
+    masking=dict(block_size=32),
+)
 train_cfg = dict(
     max_iters={{_base_.max_iters}},
     val_interval=4000,
     # For crops of 512 from shrunk images, see _base_/uda/daformer.py.
-    source_sampling=dict(crop_fraction=0.5))
+    source_sampling=dict(crop_fraction=0.5),
+)

@@ -14,13 +14,15 @@ model = dict(
     # A network from scratch has no ImageNet features to stay near to.
     feature_distance=None,
     # A fourth pass would take a third more time, and the demo is to take minutes.
-    masking=None)
+    masking=None,
+)
 train_cfg = dict(
     max_iters={{_base_.max_iters}},
     val_interval={{_base_.max_iters}},
     # The thresholds of rare-class sampling were made for GTA's 1914x1052 pictures; ours are smaller. Like DAFormer's,
     # they are shrunk before they are cropped, so that half of the threshold is left for the crop.
-    source_sampling=dict(reference_size=(1914, 1052), crop_fraction=0.5))
+    source_sampling=dict(reference_size=(1914, 1052), crop_fraction=0.5),
+)
 # A run of minutes: save and draw often.
 default_hooks = dict(checkpoint=dict(interval=100))
 custom_hooks = [dict(type='PanelHook', interval=100)]

@@ -14,7 +14,8 @@ model = dict(
     # For these see streets_quadmix.py.
     mixing=dict(start_iter=0),
     feature_distance=None,
-    masking=None)
+    masking=None,
+)
 # A transformer without pretraining does not stand the rate of a network with batch norm.
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 param_scheduler = [
@@ -25,6 +26,7 @@ train_cfg = dict(
     max_iters=max_iters,
     val_interval=500,
     # See streets_quadmix.py.
-    source_sampling=dict(reference_size=(1914, 1052), crop_fraction=0.5))
+    source_sampling=dict(reference_size=(1914, 1052), crop_fraction=0.5),
+)
 default_hooks = dict(checkpoint=dict(interval=100))
 custom_hooks = [dict(type='PanelHook', interval=100)]

@@ -13,7 +13,8 @@ model = dict(
     cross_frame=dict(scale=0.2),
     mixing=dict(tst_scale=0.2),
     # As on images, whose runs of this size need it.
-    photometric=dict(type='PhotometricChange', operations='torchvision'))
+    photometric=dict(type='PhotometricChange', operations='torchvision'),
+)
 # Fewer iterations than source-only and oracle have (450): with four passes of two frames each, this is what fits into
 # twelve minutes.
 max_iters = 300
@@ -26,7 +27,9 @@ train_cfg = dict(
     val_interval=max_iters,
     # As in streets_quadmix.py.
     source_sampling=dict(
-        type='RareClassDataset', temperature=0.01, min_pixels=3000, reference_size=(1914, 1052), crop_fraction=0.5))
+        type='RareClassDataset', temperature=0.01, min_pixels=3000, reference_size=(1914, 1052), crop_fraction=0.5
+    ),
+)
 # A run of minutes: save and draw often.
 default_hooks = dict(checkpoint=dict(interval=100))
 custom_hooks = [dict(type='PanelHook', interval=100)]

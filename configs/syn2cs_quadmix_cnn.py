@@ -9,8 +9,8 @@ _base_ = [
 model = dict(
     student={{_base_.segmentor}},
     # When the published run of this network and source starts.
-    mixing=dict(start_iter=6001))
+    mixing=dict(start_iter=6001),
+)
 train_cfg = dict(
-    max_iters={{_base_.max_iters}},
-    val_interval=4000,
-    long_tail=dict(pipeline={{_base_.long_tail_pipeline}}))
+    max_iters={{_base_.max_iters}}, val_interval=4000, long_tail=dict(pipeline={{_base_.long_tail_pipeline}})
+)

@@ -13,8 +13,8 @@ model = dict(
     # The source pass sees whole frames, shrunk to the target's size; their logits are enlarged to the labels.
     source_size=(512, 1024),
     # Decoder features of the two mixed passes mix, too, once they mean something.
-    feature_mixing=dict(type='FeatureMixing', mix_ratio=0.7, start_iter=8000))
+    feature_mixing=dict(type='FeatureMixing', mix_ratio=0.7, start_iter=8000),
+)
 train_cfg = dict(
-    max_iters={{_base_.max_iters}},
-    val_interval=4000,
-    long_tail=dict(pipeline={{_base_.long_tail_pipeline}}))
+    max_iters={{_base_.max_iters}}, val_interval=4000, long_tail=dict(pipeline={{_base_.long_tail_pipeline}})
+)

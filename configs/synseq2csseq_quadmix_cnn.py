@@ -11,8 +11,8 @@ model = dict(
     # The student sees the target in strongly changed colours, also in mixtures; for this source only.
     strong_augmentation=dict(type='StrongAugmentation'),
     # The target's class means over two motions: from t to t-1 and to t-k-1.
-    centroid_alignment=dict(intervals=2))
+    centroid_alignment=dict(intervals=2),
+)
 train_cfg = dict(
-    max_iters={{_base_.max_iters}},
-    val_interval=4000,
-    long_tail=dict(pipeline={{_base_.long_tail_pipeline}}))
+    max_iters={{_base_.max_iters}}, val_interval=4000, long_tail=dict(pipeline={{_base_.long_tail_pipeline}})
+)

@@ -15,9 +15,11 @@ model = dict(
     # The source pass sees whole frames, shrunk to the target's size; their logits are enlarged to the labels.
     source_size=(512, 1024),
     # Decoder features of the two mixed passes mix, too, once they mean something.
-    feature_mixing=dict(type='FeatureMixing', mix_ratio=0.7, start_iter=8000))
+    feature_mixing=dict(type='FeatureMixing', mix_ratio=0.7, start_iter=8000),
+)
 train_cfg = dict(
     max_iters={{_base_.max_iters}},
     val_interval=4000,
     # As many rare classes per iteration as published for this source.
-    long_tail=dict(draws=3, pipeline={{_base_.long_tail_pipeline}}))
+    long_tail=dict(draws=3, pipeline={{_base_.long_tail_pipeline}}),
+)

@@ -13,11 +13,13 @@ model = dict(
     # Windows of VIPER's frames that leave out the sky at the top and the hood at the bottom.
     mixing=dict(tst_scale=0.2, window_rows=(100, 128)),
     # The target's class means over two motions: from t to t-1 and to t-k-1.
-    centroid_alignment=dict(intervals=2))
+    centroid_alignment=dict(intervals=2),
+)
 # VIPER's rate.
 optim_wrapper = dict(optimizer=dict(lr=1e-4))
 train_cfg = dict(
     max_iters={{_base_.max_iters}},
     val_interval=4000,
     # As many rare classes per iteration as published for this source.
-    long_tail=dict(draws=3, pipeline={{_base_.long_tail_pipeline}}))
+    long_tail=dict(draws=3, pipeline={{_base_.long_tail_pipeline}}),
+)

@@ -9,7 +9,8 @@ _base_ = [
 model = dict(
     student={{_base_.segmentor}},
     # lambda_T of this source.
-    cross_frame=dict(scale=0.1))
+    cross_frame=dict(scale=0.1),
+)
 # VIPER's rate.
 optim_wrapper = dict(optimizer=dict(lr=1e-4))
 train_cfg = dict(max_iters={{_base_.max_iters}}, val_interval=4000)

@@ -1,4 +1,5 @@
 """Data outside the repository, threads, and a check that nothing is skipped by mistake where the data is there."""
+
 import os
 import signal
 from pathlib import Path
@@ -8,8 +9,10 @@ import torch
 
 PROJECT = Path(__file__).resolve().parents[1]
 # Environment variable -> where its files are by default, relative to the project.
-SHARED = {'UDASS_CAMVID': '../shared/data/camvid',
-          'UDASS_WEIGHTS': '../shared/weights/tf_efficientnet_lite0_imagenet.pth'}
+SHARED = {
+    'UDASS_CAMVID': '../shared/data/camvid',
+    'UDASS_WEIGHTS': '../shared/weights/tf_efficientnet_lite0_imagenet.pth',
+}
 
 
 def shared_path(variable: str) -> Path:

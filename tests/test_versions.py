@@ -1,4 +1,5 @@
 """What is promised of versions is what is tested."""
+
 import re
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
@@ -48,7 +49,7 @@ def test_the_lowest_versions_are_those_that_are_tested():
     tested = pins('requirements.txt')
     assert set(env.MINIMUM) <= set(tested)
     for name, bound in env.MINIMUM.items():
-        assert numbers(tested[name])[:len(numbers(bound))] == numbers(bound), name
+        assert numbers(tested[name])[: len(numbers(bound))] == numbers(bound), name
 
 
 def test_torch_can_read_checkpoints_with_names_of_other_versions():

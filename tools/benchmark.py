@@ -8,6 +8,7 @@
 Two configs, or one with and without switches, are run in turns, and their ratio is told. Nothing else should run on the
 machine. Only `loader` reads data, and with --published-sizes it draws them.
 """
+
 import argparse
 import json
 import logging
@@ -40,21 +41,42 @@ _DRAWN = 48
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Measure what loaders, training steps, inference, mixing and optical flow cost.',
-        epilog='example: python tools/benchmark.py step configs/benchmark_quadmix_mitb0.py --batch 1 2 4 --size 256')
+        epilog='example: python tools/benchmark.py step configs/benchmark_quadmix_mitb0.py --batch 1 2 4 --size 256',
+    )
     parser.add_argument('what', choices=[*SUITES, 'all'], help='what to measure')
     parser.add_argument('config', nargs='?', default=DEFAULT_CONFIG, help='config file (default: %(default)s)')
     parser.add_argument('--against', metavar='CONFIG', help='another config, run in turns with the first (step, infer)')
-    parser.add_argument('--against-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='measure the config (or that of --against) with these settings, too')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='settings that replace those of every config')
-    parser.add_argument('--published-sizes', action='store_true',
-                        help='sizes of the published experiments: crops of the config, mixing at 1024x1024, pictures '
-                             'of 1024x2048, and drawn files as large as those of GTA for the loader')
-    parser.add_argument('--size', nargs='+', type=int, default=[256], metavar='PIXELS',
-                        help='side of the crops or pictures; several for steps (default: 256)')
-    parser.add_argument('--batch', nargs='+', type=int, default=[2], help='samples per domain; several for steps '
-                        '(default: 2)')
+    parser.add_argument(
+        '--against-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='measure the config (or that of --against) with these settings, too',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of every config',
+    )
+    parser.add_argument(
+        '--published-sizes',
+        action='store_true',
+        help='sizes of the published experiments: crops of the config, mixing at 1024x1024, pictures '
+        'of 1024x2048, and drawn files as large as those of GTA for the loader',
+    )
+    parser.add_argument(
+        '--size',
+        nargs='+',
+        type=int,
+        default=[256],
+        metavar='PIXELS',
+        help='side of the crops or pictures; several for steps (default: 256)',
+    )
+    parser.add_argument(
+        '--batch', nargs='+', type=int, default=[2], help='samples per domain; several for steps (default: 2)'
+    )
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='cpu, cuda or cuda:N')
     parser.add_argument('--threads', type=int, help='threads of torch on the CPU (default: its own choice)')
     parser.add_argument('--workers', type=int, default=2, help='processes of the loader (default: 2)')
@@ -105,8 +127,9 @@ def published_crop(config: Config) -> tuple[int, int]:
     for transform in config.train_dataloader.source.dataset.pipeline:
         if 'crop_size' in transform:
             return tuple(transform['crop_size'])
-    raise ValueError('the source pipeline of this config crops nothing, so that there is no published crop size: give '
-                     '--size instead')
+    raise ValueError(
+        'the source pipeline of this config crops nothing, so that there is no published crop size: give --size instead'
+    )
 
 
 def image_size(args: argparse.Namespace, published: tuple[int, int]) -> tuple[int, int]:
@@ -131,31 +154,42 @@ def run_step(args: argparse.Namespace, configs: dict[str, Config]) -> dict:
 
 
 def run_infer(args: argparse.Namespace, configs: dict[str, Config]) -> dict:
-    return benchmark_inference(configs, args.batch[0], image_size(args, (1024, 2048)), args.repeats, args.warmup,
-                               torch.device(args.device))
+    return benchmark_inference(
+        configs, args.batch[0], image_size(args, (1024, 2048)), args.repeats, args.warmup, torch.device(args.device)
+    )
 
 
 def run_mix(args: argparse.Namespace, configs: dict[str, Config]) -> dict:
     device = torch.device(args.device)
-    return {'mixing': benchmark_mixing(args.batch[0], image_size(args, (1024, 1024)), args.repeats, args.warmup,
-                                       device),
-            'ema': benchmark_ema(build_network(next(iter(configs.values()))), args.repeats, args.warmup, device)}
+    return {
+        'mixing': benchmark_mixing(args.batch[0], image_size(args, (1024, 1024)), args.repeats, args.warmup, device),
+        'ema': benchmark_ema(build_network(next(iter(configs.values()))), args.repeats, args.warmup, device),
+    }
 
 
 def run_flow(args: argparse.Namespace, configs: dict[str, Config]) -> dict:
-    return benchmark_flow(image_size(args, (1024, 2048)), args.repeats, args.warmup, torch.device(args.device),
-                          ['ultrafast', 'fast', 'medium'])
+    return benchmark_flow(
+        image_size(args, (1024, 2048)),
+        args.repeats,
+        args.warmup,
+        torch.device(args.device),
+        ['ultrafast', 'fast', 'medium'],
+    )
 
 
 SUITES: dict[str, Callable[[argparse.Namespace, dict[str, Config]], dict]] = {
-    'loader': run_loader, 'step': run_step, 'infer': run_infer, 'mix': run_mix, 'flow': run_flow}
+    'loader': run_loader,
+    'step': run_step,
+    'infer': run_infer,
+    'mix': run_mix,
+    'flow': run_flow,
+}
 
 
 def machine(device: str) -> dict:
     """What the numbers depend on."""
     name = torch.cuda.get_device_name(device) if device.startswith('cuda') else platform.processor() or 'CPU'
-    return {'device': name, 'cpu_count': os.cpu_count(), 'threads': torch.get_num_threads(),
-            'torch': torch.__version__}
+    return {'device': name, 'cpu_count': os.cpu_count(), 'threads': torch.get_num_threads(), 'torch': torch.__version__}
 
 
 def run(args: argparse.Namespace) -> None:

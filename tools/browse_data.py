@@ -6,6 +6,7 @@
 
 Without a checkpoint pseudo-labels come from random weights: they show where labels go, not what they are worth.
 """
+
 import argparse
 import math
 import os
@@ -26,26 +27,44 @@ from udass.visualization.canvas import legend, scale_bar
 from udass.visualization.pages import PAGE_WIDTH, Section, Tile, draw_page, html_page
 from udass.visualization.samples import flow_key, panel_tiles, sample_tiles
 
-_TITLES = {'source': ('Source', 'labelled; after the augmentation of the config, before normalisation'),
-           'target': ('Target', 'its labels are never read'),
-           'long_tail': ('Long tail', 'source images that show a rare class, to be pasted')}
+_TITLES = {
+    'source': ('Source', 'labelled; after the augmentation of the config, before normalisation'),
+    'target': ('Target', 'its labels are never read'),
+    'long_tail': ('Long tail', 'source images that show a rare class, to be pasted'),
+}
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Show what the networks of a config are trained on: samples, clips with flow, mixed images.',
-        epilog='example: python tools/browse_data.py configs/streets_quadmix.py --out samples.html --number 8')
+        epilog='example: python tools/browse_data.py configs/streets_quadmix.py --out samples.html --number 8',
+    )
     parser.add_argument('config', help='config file')
-    parser.add_argument('--out', metavar='FILE', help='*.png: one picture, *.html: one page that opens from disk '
-                        '(default: work_dirs/<name of the config>/samples.png)')
-    parser.add_argument('--number', type=int, default=4, metavar='N',
-                        help='samples of each domain (default: %(default)s)')
-    parser.add_argument('--iteration', type=int, default=0, metavar='N',
-                        help='from which iteration on; a mixing that starts later is seen there (default: 0)')
+    parser.add_argument(
+        '--out',
+        metavar='FILE',
+        help='*.png: one picture, *.html: one page that opens from disk '
+        '(default: work_dirs/<name of the config>/samples.png)',
+    )
+    parser.add_argument(
+        '--number', type=int, default=4, metavar='N', help='samples of each domain (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--iteration',
+        type=int,
+        default=0,
+        metavar='N',
+        help='from which iteration on; a mixing that starts later is seen there (default: 0)',
+    )
     parser.add_argument('--checkpoint', metavar='FILE', help='networks that make the pseudo-labels')
     parser.add_argument('--no-passes', action='store_true', help='samples only: runs no network')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='settings that replace those of the config')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config',
+    )
     parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
     args = parser.parse_args(arguments)
     args.out = Path(args.out or Path('work_dirs') / Path(args.config).stem / 'samples.png')
@@ -69,11 +88,15 @@ def collect(preview: Preview, args: argparse.Namespace) -> list[Section]:
             panels = preview.passes(batch)
             rows = max(len(panel['frames']) for panel in panels.values())
             note = 'what each pass is trained on' + (
-                '' if args.checkpoint else '; pseudo-labels of random weights (--checkpoint takes trained ones)')
-            passes += [Section(f'Iteration {number}, image {row + 1}', note, panel_tiles(panels, row, palette))
-                       for row in range(rows)]
-    sections = [Section(*_TITLES.get(domain, (domain, '')), groups[:args.number])
-                for domain, groups in samples.items()]
+                '' if args.checkpoint else '; pseudo-labels of random weights (--checkpoint takes trained ones)'
+            )
+            passes += [
+                Section(f'Iteration {number}, image {row + 1}', note, panel_tiles(panels, row, palette))
+                for row in range(rows)
+            ]
+    sections = [
+        Section(*_TITLES.get(domain, (domain, '')), groups[: args.number]) for domain, groups in samples.items()
+    ]
     return sections + passes
 
 
@@ -88,8 +111,11 @@ def browse(args: argparse.Namespace) -> None:
         preview = Preview(config, Path(folder), args.checkpoint, args.iteration, passes=not args.no_passes)
         sections = collect(preview, args)
     write_page(args, sections, preview.metainfo)
-    shown = ', '.join(f'{len(section.groups)} {section.title.lower()}' for section in sections[:3]
-                      if not section.title.startswith('Iteration'))
+    shown = ', '.join(
+        f'{len(section.groups)} {section.title.lower()}'
+        for section in sections[:3]
+        if not section.title.startswith('Iteration')
+    )
     print(f'{args.out}: {shown} samples' + ', and the passes of each iteration' * preview.has_passes)
 
 
@@ -97,8 +123,10 @@ def write_page(args: argparse.Namespace, sections: list[Section], metainfo: Mapp
     classes, palette = metainfo['classes'], metainfo['palette']
     captions = [tile.caption for section in sections for group in section.groups for tile in group]
     if args.out.suffix.lower() == '.html':
-        intro = f'What the networks of {args.config} are shown. Confidence: dark violet is 0, yellow is 1. Flow: the ' \
-                'colour is the direction of motion, pale is slow.'
+        intro = (
+            f'What the networks of {args.config} are shown. Confidence: dark violet is 0, yellow is 1. Flow: the '
+            'colour is the direction of motion, pale is slow.'
+        )
         page = html_page(Path(args.config).stem, intro, sections, classes, palette)
         write_whole(args.out, printable(page).encode())
         return

@@ -5,6 +5,7 @@
 The pipelines of the config are run on an image of every size that there is. Ends with status 1 if there are problems.
 The counted classes are kept for rare-class sampling.
 """
+
 import argparse
 import os
 import sys
@@ -27,11 +28,18 @@ _NOT_FILES = ('pipeline', 'test_mode', 'metainfo', 'indices', 'lazy_init')
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Read every file of the data sets of a config and report problems.',
-                                     epilog='example: python tools/check_dataset.py configs/gta2cs_quadmix.py')
+    parser = argparse.ArgumentParser(
+        description='Read every file of the data sets of a config and report problems.',
+        epilog='example: python tools/check_dataset.py configs/gta2cs_quadmix.py',
+    )
     parser.add_argument('config', help='config file')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='settings that replace those of the config')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config',
+    )
     parser.add_argument('--max-problems', type=int, default=20, help='problems to list per data set (default: 20)')
     parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
     return parser.parse_args(arguments)
@@ -111,8 +119,10 @@ def pipeline_problems(uses: Mapping[str, Mapping], report: Report) -> Iterator[s
         dataset = DATASETS.build({**uses[names[0]], 'lazy_init': True})
         if dataset.pipeline.transforms:
             trains = any(name.startswith('train_dataloader') for name in names)
-            yield from (f'{", ".join(names)}: {problem}'
-                        for problem in check_pipeline(dataset, report.examples, one_size=trains))
+            yield from (
+                f'{", ".join(names)}: {problem}'
+                for problem in check_pipeline(dataset, report.examples, one_size=trains)
+            )
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ In a config it fills the caches of the data sets that have a method ``flow_pairs
 frame, other frame) of all flows that they need. The cache is the attribute ``cache`` of a transform in their pipeline
 (``LoadFlow``), and the size of the flow that of the ``img`` which the transforms before it make of the first sample.
 """
+
 import argparse
 import os
 import sys
@@ -32,20 +33,30 @@ _ESTIMATORS = ('dis', 'raft_small', 'raft_large')
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Compute the optical flow that the clips of a config, or a folder of frames, need in training.',
-        epilog='example: python tools/compute_flow.py CONFIG --workers 8')
+        epilog='example: python tools/compute_flow.py CONFIG --workers 8',
+    )
     parser.add_argument('config', nargs='?', help='config file; it says where flow is kept and how it is estimated')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='settings that replace those of the config')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config',
+    )
     parser.add_argument('--workers', type=int, default=None, help='threads (default: one per core)')
     parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
     frames = parser.add_argument_group('instead of a config')
     frames.add_argument('--frames', metavar='FOLDER', help='numbered frames of one or more sequences')
     frames.add_argument('--cache', metavar='FOLDER', default='data/flow', help='folder to fill (default: %(default)s)')
-    frames.add_argument('--root', metavar='FOLDER',
-                        help="paths in the cache count from here, as with a config's data_root (default: absolute)")
+    frames.add_argument(
+        '--root',
+        metavar='FOLDER',
+        help="paths in the cache count from here, as with a config's data_root (default: absolute)",
+    )
     frames.add_argument('--size', type=int, nargs=2, metavar=('H', 'W'), help='pixels (default: those of the frames)')
-    frames.add_argument('--steps', type=int, nargs='+', default=[1], metavar='K',
-                        help='flow to the frames so many before (default: 1)')
+    frames.add_argument(
+        '--steps', type=int, nargs='+', default=[1], metavar='K', help='flow to the frames so many before (default: 1)'
+    )
     frames.add_argument('--estimator', choices=_ESTIMATORS, default='dis', help='default: %(default)s')
     frames.add_argument('--checkpoint', metavar='FILE', help="RAFT's weights (default: torchvision's, fetched once)")
     args = parser.parse_args(arguments)
@@ -79,8 +90,9 @@ def cache_of(dataset: object, where: str) -> tuple[FlowCache, tuple[int, int]] |
             cache = FlowCache(estimator=cache)
         if isinstance(cache, FlowCache):
             if cache.computes and cache.folder is None:
-                raise ValueError(f'{where}: the flow is computed in every epoch, because its FlowCache has no folder; '
-                                 'set its folder')
+                raise ValueError(
+                    f'{where}: the flow is computed in every epoch, because its FlowCache has no folder; set its folder'
+                )
             results = dataset.get_data_info(0)
             for before in transforms[:place]:
                 results = before(results)
@@ -108,8 +120,9 @@ def requests_of_config(args: argparse.Namespace) -> list[FlowRequest]:
 
 def requests_of_folder(args: argparse.Namespace) -> list[FlowRequest]:
     """All flows between the frames of a folder."""
-    estimator = DISFlow() if args.estimator == 'dis' else RAFTFlow(args.estimator.removeprefix('raft_'),
-                                                                   args.checkpoint)
+    estimator = (
+        DISFlow() if args.estimator == 'dis' else RAFTFlow(args.estimator.removeprefix('raft_'), args.checkpoint)
+    )
     cache = FlowCache(args.cache, estimator, root=args.root)
     size = None if args.size is None else tuple(args.size)
     pairs = numbered_pairs(args.frames, args.steps)
@@ -122,16 +135,27 @@ def compute(args: argparse.Namespace) -> FillReport:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     began = time.monotonic()
     try:
-        report = fill(requests, args.workers or cores,
-                      lambda jobs, total: tqdm(jobs, total=total, desc='flow', unit='pair', disable=total == 0))
+        report = fill(
+            requests,
+            args.workers or cores,
+            lambda jobs, total: tqdm(jobs, total=total, desc='flow', unit='pair', disable=total == 0),
+        )
     except KeyboardInterrupt:
         print('\nWhat was computed is kept; the same command goes on from here.')
         raise
     for problem in report.problems:
         print(f'  {problem}')
-    print(f'{report.computed} computed in {time.monotonic() - began:.0f} s, {report.present} were there: '
-          + ', '.join(sorted({str(request.cache.folder or request.cache.estimator.folder or 'beside the frames')
-                              for request in requests})))
+    print(
+        f'{report.computed} computed in {time.monotonic() - began:.0f} s, {report.present} were there: '
+        + ', '.join(
+            sorted(
+                {
+                    str(request.cache.folder or request.cache.estimator.folder or 'beside the frames')
+                    for request in requests
+                }
+            )
+        )
+    )
     if report.problems:
         sys.exit(1)
     return report

@@ -7,6 +7,7 @@
 
 docs/checkpoints.md says what is understood, and where published files are used.
 """
+
 import argparse
 import os
 from io import BytesIO
@@ -37,19 +38,38 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Convert weights between code bases: published, ours, mmseg.',
         epilog='example: python tools/convert_checkpoint.py mic.pth mic_udass.pth --from mic --check '
-               'configs/_base_/models/hrda_daformer_mitb5.py')
+        'configs/_base_/models/hrda_daformer_mitb5.py',
+    )
     parser.add_argument('input', type=Path, metavar='IN', help='file of torch.save')
     parser.add_argument('output', type=Path, metavar='OUT', help='file to write')
-    parser.add_argument('--from', dest='source', choices=SOURCES, default='auto',
-                        help='where IN comes from (default: auto, what its keys show; files of this project, too)')
-    parser.add_argument('--branch', choices=('student', 'teacher'), default='student',
-                        help='network of a training checkpoint (default: student, which the papers evaluate)')
-    parser.add_argument('--to', dest='target', choices=('udass', 'mmseg', 'reference'), default='udass',
-                        help="names to write: this project's (default), those that fit plain MMSegmentation best, or "
-                        'the published ones')
-    parser.add_argument('--add-fusion', type=float, metavar='SHARE',
-                        help='make an image network one of two frames, whose scores are (1 - SHARE) times those of the '
-                        'frame plus SHARE times those of the frame before, warped by optical flow')
+    parser.add_argument(
+        '--from',
+        dest='source',
+        choices=SOURCES,
+        default='auto',
+        help='where IN comes from (default: auto, what its keys show; files of this project, too)',
+    )
+    parser.add_argument(
+        '--branch',
+        choices=('student', 'teacher'),
+        default='student',
+        help='network of a training checkpoint (default: student, which the papers evaluate)',
+    )
+    parser.add_argument(
+        '--to',
+        dest='target',
+        choices=('udass', 'mmseg', 'reference'),
+        default='udass',
+        help="names to write: this project's (default), those that fit plain MMSegmentation best, or "
+        'the published ones',
+    )
+    parser.add_argument(
+        '--add-fusion',
+        type=float,
+        metavar='SHARE',
+        help='make an image network one of two frames, whose scores are (1 - SHARE) times those of the '
+        'frame plus SHARE times those of the frame before, warped by optical flow',
+    )
     parser.add_argument('--check', metavar='CONFIG', help='make sure that the network of this config takes the result')
     parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
     return parser.parse_args(arguments)
@@ -90,8 +110,10 @@ def run(args: argparse.Namespace) -> None:
         weights = to_reference(weights)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     # Views would store the tensors they are cut from.
-    content = {'meta': {'converted_from': args.input.name, 'layout': conversion.layout, 'names': args.target},
-               'state_dict': {key: value.clone() for key, value in weights.items()}}
+    content = {
+        'meta': {'converted_from': args.input.name, 'layout': conversion.layout, 'names': args.target},
+        'state_dict': {key: value.clone() for key, value in weights.items()},
+    }
     # To a file itself, torch.save turns the error of a full disk into one that does not say so.
     buffer = BytesIO()
     torch.save(content, buffer)

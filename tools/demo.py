@@ -3,6 +3,7 @@
 Trains on the source alone and with QuadMix, tests both on camera pictures that neither has seen, prints both mIoUs and
 writes a picture. `make demo` sets everything up and runs this. What was trained before is kept.
 """
+
 import argparse
 import os
 import sys
@@ -27,13 +28,15 @@ _METHODS = {'source-only': 'streets_source_only.py', 'QuadMix': 'streets_quadmix
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Train source-only and QuadMix on the built-in streets and compare.',
-        epilog='example: python tools/demo.py --out work_dirs/demo --images 8 (`make demo` sets everything up before)')
+        epilog='example: python tools/demo.py --out work_dirs/demo --images 8 (`make demo` sets everything up before)',
+    )
     parser.add_argument('--configs', default='configs', metavar='DIR', help='folder of the configs')
     parser.add_argument('--out', default='work_dirs/demo', metavar='DIR', help='folder for everything')
     parser.add_argument('--seed', type=int, default=0, help='seed of every random stream')
     parser.add_argument('--images', type=int, default=5, help='test images in the picture, evenly spaced')
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
-                        help='settings that replace those of both configs')
+    parser.add_argument(
+        '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='settings that replace those of both configs'
+    )
     parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
     return parser.parse_args(arguments)
 
@@ -43,8 +46,14 @@ def train_methods(args: argparse.Namespace) -> dict[str, dict]:
     results = {}
     for name, config in _METHODS.items():
         print(f'\n=== {name}: training and testing {config} ===', flush=True)
-        results[name] = run_experiment(f'{args.configs}/{config}', args.seed, Path(args.out) / name,
-                                       Path(__file__).parent, args.cfg_options, predictions=True)
+        results[name] = run_experiment(
+            f'{args.configs}/{config}',
+            args.seed,
+            Path(args.out) / name,
+            Path(__file__).parent,
+            args.cfg_options,
+            predictions=True,
+        )
     return results
 
 
@@ -53,8 +62,7 @@ def draw_panel(args: argparse.Namespace) -> Path:
     dataset = test_dataset(f'{args.configs}/{_METHODS["QuadMix"]}')
     chosen = np.linspace(0, len(dataset) - 1, min(args.images, len(dataset))).round().astype(int)
     infos = [dataset.get_data_info(int(index)) for index in chosen]
-    columns = {name: [predicted_labels(Path(args.out) / name, info['img_path']) for info in infos]
-               for name in _METHODS}
+    columns = {name: [predicted_labels(Path(args.out) / name, info['img_path']) for info in infos] for name in _METHODS}
     columns['truth'] = [dataset.pipeline(info)['data_samples'].gt_sem_seg.data[0].numpy() for info in infos]
     images = [read_image(info['img_path'])[..., ::-1].copy() for info in infos]
     picture = draw_comparison(images, columns, dataset.metainfo['classes'], dataset.metainfo['palette'])
@@ -80,11 +88,17 @@ def report(results: dict[str, dict], picture: Path, seconds: float) -> str:
     """What the demo found, in words."""
     before, after = (results[name] for name in _METHODS)
     lines = ['', f'mIoU on {after["images"]} camera pictures that were not trained on, in percent:']
-    lines += [f'  {name:<12} {result["mIoU"]:6.2f}   (trained in {result["train_seconds"]:.0f} s)'
-              for name, result in results.items()]
-    lines += [f'  gain         {after["mIoU"] - before["mIoU"]:+6.2f}', '',
-              f'picture: {picture}', f'what QuadMix trains on: {picture.parent / "QuadMix" / "panels"}',
-              f'This took {seconds:.0f} s. Finished trainings are kept; to train again, delete {picture.parent}']
+    lines += [
+        f'  {name:<12} {result["mIoU"]:6.2f}   (trained in {result["train_seconds"]:.0f} s)'
+        for name, result in results.items()
+    ]
+    lines += [
+        f'  gain         {after["mIoU"] - before["mIoU"]:+6.2f}',
+        '',
+        f'picture: {picture}',
+        f'what QuadMix trains on: {picture.parent / "QuadMix" / "panels"}',
+        f'This took {seconds:.0f} s. Finished trainings are kept; to train again, delete {picture.parent}',
+    ]
     return '\n'.join(lines)
 
 

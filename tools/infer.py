@@ -6,6 +6,7 @@
 
 docs/use_a_network.md says what is written, and what happens to the size of pictures.
 """
+
 import argparse
 import os
 import sys
@@ -33,32 +34,61 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Segment pictures and video with a trained network.',
         usage='%(prog)s [options] CHECKPOINT INPUT... --out DIR\n'
-              '       %(prog)s [options] CONFIG CHECKPOINT INPUT... --out DIR\n'
-              '       %(prog)s [options] --config CONFIG CHECKPOINT INPUT... --out DIR',
-        epilog='example: python tools/infer.py work_dirs/streets_quadmix/iter_450.pth pictures/ --out results')
-    parser.add_argument('files', nargs='+', metavar='FILE',
-                        help='checkpoint of a training (it carries its config), or config and checkpoint; then inputs: '
-                        'pictures, folders, patterns in quotes, video files, numbers of cameras, '
-                        'addresses of streams (rtsp://...)')
+        '       %(prog)s [options] CONFIG CHECKPOINT INPUT... --out DIR\n'
+        '       %(prog)s [options] --config CONFIG CHECKPOINT INPUT... --out DIR',
+        epilog='example: python tools/infer.py work_dirs/streets_quadmix/iter_450.pth pictures/ --out results',
+    )
+    parser.add_argument(
+        'files',
+        nargs='+',
+        metavar='FILE',
+        help='checkpoint of a training (it carries its config), or config and checkpoint; then inputs: '
+        'pictures, folders, patterns in quotes, video files, numbers of cameras, '
+        'addresses of streams (rtsp://...)',
+    )
     parser.add_argument('--out', required=True, metavar='DIR', help='folder for the results')
-    parser.add_argument('--config', metavar='CONFIG', help='the same as CONFIG before CHECKPOINT: what builds the '
-                        'network in place of the config in the checkpoint, which may name registered components only')
-    parser.add_argument('--frames', action='store_true', default=None,
-                        help='folders hold numbered frames of videos (default: only for networks that use flow, where '
-                        'all names have a number)')
+    parser.add_argument(
+        '--config',
+        metavar='CONFIG',
+        help='the same as CONFIG before CHECKPOINT: what builds the '
+        'network in place of the config in the checkpoint, which may name registered components only',
+    )
+    parser.add_argument(
+        '--frames',
+        action='store_true',
+        default=None,
+        help='folders hold numbered frames of videos (default: only for networks that use flow, where '
+        'all names have a number)',
+    )
     parser.add_argument('--fps', type=float, metavar='N', help='frames per second of numbered frames (default: 25)')
-    parser.add_argument('--overlays', action='store_true',
-                        help='write the overlay of every video frame as a picture, too')
+    parser.add_argument(
+        '--overlays', action='store_true', help='write the overlay of every video frame as a picture, too'
+    )
     parser.add_argument('--branch', choices=('student', 'teacher'), help='network to use (default: as in the config)')
     parser.add_argument('--device', help='e.g. cuda:0 or cpu (default: the GPU if there is one)')
-    parser.add_argument('--batch-size', type=int, default=1, metavar='N',
-                        help='pictures that go through the network at once (default: %(default)s)')
-    parser.add_argument('--native', action='store_true',
-                        help='leave pictures at their own size instead of that of the test pipeline')
-    parser.add_argument('--flow', choices=tuple(_FLOWS), default='dis',
-                        help='estimator of the flow, for networks that use it (default: %(default)s)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='settings that replace those of the config')
+    parser.add_argument(
+        '--batch-size',
+        type=int,
+        default=1,
+        metavar='N',
+        help='pictures that go through the network at once (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--native', action='store_true', help='leave pictures at their own size instead of that of the test pipeline'
+    )
+    parser.add_argument(
+        '--flow',
+        choices=tuple(_FLOWS),
+        default='dis',
+        help='estimator of the flow, for networks that use it (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config',
+    )
     parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
     args = parser.parse_args(arguments)
     if args.config is not None:
@@ -117,8 +147,9 @@ class Reader:
     def read(self, frames: Sequence[Frame], with_previous: bool) -> dict[str, np.ndarray]:
         """Pictures by path, each read once and in their order, as decoders of video go forward only; without those
         that cannot be read. ``with_previous``: also the frames before them."""
-        paths = dict.fromkeys(path for frame in frames for path in ((frame.previous, frame.path) if with_previous
-                                                                    else (frame.path, )))
+        paths = dict.fromkeys(
+            path for frame in frames for path in ((frame.previous, frame.path) if with_previous else (frame.path,))
+        )
         pictures = {}
         for path in paths:
             if self._last is not None and self._last[0] == path:
@@ -134,8 +165,9 @@ class Reader:
         return pictures
 
 
-def segment_frames(segment: Segmenter, frames: Sequence[Frame], size: int,
-                   problems: list[str]) -> Iterator[tuple[Frame, np.ndarray | None, np.ndarray | None]]:
+def segment_frames(
+    segment: Segmenter, frames: Sequence[Frame], size: int, problems: list[str]
+) -> Iterator[tuple[Frame, np.ndarray | None, np.ndarray | None]]:
     """Frames with their pictures (H, W, 3) RGB and class ids (H, W), ``size`` of them at a time.
 
     A frame that cannot be read or segmented comes without both, and ``problems`` gets the reason. For the one after it
@@ -144,17 +176,23 @@ def segment_frames(segment: Segmenter, frames: Sequence[Frame], size: int,
     with_previous = segment.uses_flow and frames[0].previous is not None
     reader = Reader(segment, problems)
     for start in range(0, len(frames), size):
-        group = frames[start:start + size]
+        group = frames[start : start + size]
         pictures = reader.read(group, with_previous)
-        found = segment_group(segment, [frame for frame in group if frame.path in pictures], pictures, with_previous,
-                              problems)
+        found = segment_group(
+            segment, [frame for frame in group if frame.path in pictures], pictures, with_previous, problems
+        )
         for frame in group:
             ids = found.get(frame.path)
             yield frame, None if ids is None else pictures[frame.path], ids
 
 
-def segment_group(segment: Segmenter, frames: Sequence[Frame], pictures: Mapping[str, np.ndarray], with_previous: bool,
-                  problems: list[str]) -> dict[str, np.ndarray]:
+def segment_group(
+    segment: Segmenter,
+    frames: Sequence[Frame],
+    pictures: Mapping[str, np.ndarray],
+    with_previous: bool,
+    problems: list[str],
+) -> dict[str, np.ndarray]:
     """Class ids by path of frames that go through the network together, one by one if that fails."""
     images = [pictures[frame.path] for frame in frames]
     previous = [before_of(frame, pictures) for frame in frames] if with_previous else None
@@ -165,8 +203,11 @@ def segment_group(segment: Segmenter, frames: Sequence[Frame], pictures: Mapping
         if len(frames) == 1:
             problems.append(f'{frames[0].path}: {short_message(error)}')
             return {}
-    return {path: ids for frame in frames
-            for path, ids in segment_group(segment, [frame], pictures, with_previous, problems).items()}
+    return {
+        path: ids
+        for frame in frames
+        for path, ids in segment_group(segment, [frame], pictures, with_previous, problems).items()
+    }
 
 
 def before_of(frame: Frame, pictures: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -176,23 +217,27 @@ def before_of(frame: Frame, pictures: Mapping[str, np.ndarray]) -> np.ndarray:
     return previous if previous.shape == image.shape else image
 
 
-def segment_images(segment: Segmenter, recording: Recording, results: Results, size: int, bar: tqdm,
-                     problems: list[str]) -> None:
+def segment_images(
+    segment: Segmenter, recording: Recording, results: Results, size: int, bar: tqdm, problems: list[str]
+) -> None:
     for frame, image, ids in segment_frames(segment, recording.frames, size, problems):
         if ids is not None:
             results.write(frame.name, image, ids, overlay=True)
             bar.update()
 
 
-def segment_video(segment: Segmenter, recording: Recording, results: Results, size: int, bar: tqdm,
-                  problems: list[str]) -> None:
+def segment_video(
+    segment: Segmenter, recording: Recording, results: Results, size: int, bar: tqdm, problems: list[str]
+) -> None:
     """Frames that fail show the one before them, so that the video keeps its time; at the start, the one after."""
     shown, waiting = None, 0
     with results.video(recording.name, recording.rate) as video:
         for frame, image, ids in segment_frames(segment, recording.frames, size, problems):
             if ids is not None and shown is not None and image.shape != shown.shape:
-                problems.append(f'{frame.path} is {image.shape[1]}x{image.shape[0]} pixels, the video '
-                                f'{shown.shape[1]}x{shown.shape[0]} (width x height): left out')
+                problems.append(
+                    f'{frame.path} is {image.shape[1]}x{image.shape[0]} pixels, the video '
+                    f'{shown.shape[1]}x{shown.shape[0]} (width x height): left out'
+                )
             elif ids is not None:
                 shown = results.write_frame(frame.name, image, ids)
                 bar.update()
@@ -221,16 +266,24 @@ def segment_stream(segment: Segmenter, recording: Recording, results: Results, b
 def infer(args: argparse.Namespace) -> None:
     # Wrong names are to be told before a large network is read, which says whether folders are videos.
     check_inputs(args.inputs, args.frames or False)
-    segment = Segmenter(*args.model, branch=args.branch, device=args.device, native=args.native,
-                        flow=_FLOWS[args.flow](), options=args.cfg_options)
+    segment = Segmenter(
+        *args.model,
+        branch=args.branch,
+        device=args.device,
+        native=args.native,
+        flow=_FLOWS[args.flow](),
+        options=args.cfg_options,
+    )
     numbered = args.frames if args.frames is not None or segment.uses_flow else False
     recordings = find_inputs(args.inputs, numbered, args.fps)
     print(f'{segment.branch} of {segment.origin}: {type(segment.network).__name__}, {len(segment.classes)} classes')
     print(segment.scaling.describe())
     if segment.uses_flow:
         alone = sum(len(recording.frames) for recording in recordings if recording.name is None)
-        print(f'Flow ({args.flow}) joins each video frame with the one before'
-              + (f'; {alone} single pictures are segmented by themselves' if alone else ''))
+        print(
+            f'Flow ({args.flow}) joins each video frame with the one before'
+            + (f'; {alone} single pictures are segmented by themselves' if alone else '')
+        )
     results = Results(Path(args.out), segment, args.overlays)
     problems: list[str] = []
     live = any(recording.stream is not None for recording in recordings)
@@ -251,11 +304,17 @@ def infer(args: argparse.Namespace) -> None:
 
 def report(args: argparse.Namespace, recordings: Sequence[Recording], done: int, problems: Sequence[str]) -> None:
     """What was written where; ends with status 1 if something could not be segmented."""
-    videos = [f'{recording.name}.mp4' for recording in recordings if recording.name is not None
-              and (Path(args.out) / f'{recording.name}.mp4').is_file()]
+    videos = [
+        f'{recording.name}.mp4'
+        for recording in recordings
+        if recording.name is not None and (Path(args.out) / f'{recording.name}.mp4').is_file()
+    ]
     overlays = args.overlays or recordings[0].name is None
-    print(f'{done} pictures in {args.out}: ids/ (class ids)' + ', overlays/' * overlays
-          + ''.join(f', {video}' for video in videos))
+    print(
+        f'{done} pictures in {args.out}: ids/ (class ids)'
+        + ', overlays/' * overlays
+        + ''.join(f', {video}' for video in videos)
+    )
     if problems:
         more = [f'  ... and {len(problems) - _MAX_PROBLEMS} more'] if len(problems) > _MAX_PROBLEMS else []
         sys.exit('\n'.join(['error: not segmented:', *(f'  {problem}' for problem in problems[:_MAX_PROBLEMS]), *more]))

@@ -7,6 +7,7 @@ The flow is that of the test data (`LoadFlow`), estimated at the size of the fra
 beside no motion at all. With --exact the flow files of the config are taken as the truth, and DIS is measured against
 them.
 """
+
 import argparse
 import json
 import os
@@ -33,13 +34,23 @@ Size = tuple[int, int]
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Measure the optical flow of the labelled test clips of a config.',
-                                     epilog='example: python tools/measure_flow.py configs/camvid_video_fusion.py')
+    parser = argparse.ArgumentParser(
+        description='Measure the optical flow of the labelled test clips of a config.',
+        epilog='example: python tools/measure_flow.py configs/camvid_video_fusion.py',
+    )
     parser.add_argument('config', help='config file')
-    parser.add_argument('--exact', action='store_true',
-                        help='take the flow files of the config as the truth and measure DIS against them')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='settings that replace those of the config')
+    parser.add_argument(
+        '--exact',
+        action='store_true',
+        help='take the flow files of the config as the truth and measure DIS against them',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config',
+    )
     parser.add_argument('--json', metavar='FILE', help='write the result to this file as well')
     parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
     return parser.parse_args(arguments)
@@ -53,14 +64,20 @@ def build_clips(config: Config) -> tuple[ClipDataset, FlowCache, Size]:
     """
     dataset = DATASETS.build(config.test_dataloader.dataset)
     if not isinstance(dataset, ClipDataset) or not dataset.labelled or not dataset.LABELS_OF_ALL_FRAMES:
-        raise ValueError(f'the test data ({type(dataset).__name__}) have no clips with a label for every frame, which '
-                         'are needed to measure flow')
+        raise ValueError(
+            f'the test data ({type(dataset).__name__}) have no clips with a label for every frame, which '
+            'are needed to measure flow'
+        )
     caches = [transform.cache for transform in dataset.pipeline.transforms if getattr(transform, 'cache', None)]
     if not caches:
         raise ValueError('no LoadFlow with a cache is in the pipeline of the test data: there is no flow to measure')
     cache = FlowCache(estimator=caches[0]) if isinstance(caches[0], PrecomputedFlow) else caches[0]
-    clips = DATASETS.build({**config.test_dataloader.dataset,
-                            'pipeline': [dict(type='LoadClip'), dict(type='LoadClipLabels'), dict(type='PackClip')]})
+    clips = DATASETS.build(
+        {
+            **config.test_dataloader.dataset,
+            'pipeline': [dict(type='LoadClip'), dict(type='LoadClipLabels'), dict(type='PackClip')],
+        }
+    )
     return clips, cache, tuple(dataset[0]['inputs'].shape[-2:])
 
 
@@ -95,18 +112,26 @@ def measure(clips: ClipDataset, cache: FlowCache, sizes: list[Size], exact: Flow
         visible = None if exact is None else seen_in_both(exact, current, previous, full, full)
         for size in sizes:
             flow = flow_at(cache, current, previous, size, full)
-            regions = {'all': torch.ones(full, dtype=torch.bool),
-                       'consistent': seen_in_both(cache, current, previous, size, full)}
+            regions = {
+                'all': torch.ones(full, dtype=torch.bool),
+                'consistent': seen_in_both(cache, current, previous, size, full),
+            }
             flows = {'zero': torch.zeros_like(flow), 'flow': flow}
             if exact is not None:
                 regions['visible'], flows['exact'] = visible, truth
                 errors[size].add(flow, truth, visible)
             for name, value in flows.items():
                 kinds[size][name].add(frames, labels, value, regions)
-    return {'pairs': pairs, 'sizes': {
-        f'{size[1]}x{size[0]}': {**{name: meter.scores() for name, meter in kinds[size].items()},
-                                 **({} if exact is None else {'end_point_error': errors[size].scores()})}
-        for size in sizes}}
+    return {
+        'pairs': pairs,
+        'sizes': {
+            f'{size[1]}x{size[0]}': {
+                **{name: meter.scores() for name, meter in kinds[size].items()},
+                **({} if exact is None else {'end_point_error': errors[size].scores()}),
+            }
+            for size in sizes
+        },
+    }
 
 
 def to_text(result: Mapping) -> str:
@@ -117,15 +142,23 @@ def to_text(result: Mapping) -> str:
     for size, kinds in result['sizes'].items():
         for kind, regions in kinds.items():
             if kind == 'end_point_error':
-                lines.append(f'end-point error at {size}, in pixels: mean {regions["mean"]:.2f}, median '
-                             f'{regions["median"]:.2f}, of a motion of {regions["motion"]:.2f}; above 3 pixels: '
-                             f'{regions["outliers"]:.1f} %')
+                lines.append(
+                    f'end-point error at {size}, in pixels: mean {regions["mean"]:.2f}, median '
+                    f'{regions["median"]:.2f}, of a motion of {regions["motion"]:.2f}; above 3 pixels: '
+                    f'{regions["outliers"]:.1f} %'
+                )
                 continue
             for region, scores in regions.items():
-                table.add_row([size, kind, region, *(f'{scores[name]:.2f}' for name in (
-                    'share', 'pixels', 'mIoU', 'grey'))])
-    return '\n'.join([table.get_string(), *lines, f'{result["pairs"]} pairs of frames; shares, labels and mIoU in '
-                      'percent, grey levels of 255'])
+                table.add_row(
+                    [size, kind, region, *(f'{scores[name]:.2f}' for name in ('share', 'pixels', 'mIoU', 'grey'))]
+                )
+    return '\n'.join(
+        [
+            table.get_string(),
+            *lines,
+            f'{result["pairs"]} pairs of frames; shares, labels and mIoU in percent, grey levels of 255',
+        ]
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -133,12 +166,17 @@ def run(args: argparse.Namespace) -> None:
     init_default_scope(config.get('default_scope', 'mmseg'))
     clips, cache, size = build_clips(config)
     if args.exact and cache.computes:
-        raise ValueError(f'--exact needs a config that reads exact flow from files, but {args.config} estimates it '
-                         f'({type(cache.estimator).__name__})')
+        raise ValueError(
+            f'--exact needs a config that reads exact flow from files, but {args.config} estimates it '
+            f'({type(cache.estimator).__name__})'
+        )
     exact, measured = (cache, FlowCache(estimator=DISFlow())) if args.exact else (None, cache)
     full = tuple(clips[0]['data_samples'].gt_sem_seg.shape[-2:])
-    result = {'config': args.config, 'flow': measured.estimator.key,
-              **measure(clips, measured, list(dict.fromkeys((full, size))), exact)}
+    result = {
+        'config': args.config,
+        'flow': measured.estimator.key,
+        **measure(clips, measured, list(dict.fromkeys((full, size))), exact),
+    }
     print(to_text(result))
     if args.json is not None:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@
 
 Finished runs are kept, interrupted ones go on: after Ctrl-C, give the same command again.
 """
+
 import argparse
 import json
 import os
@@ -20,13 +21,20 @@ from udass.engine.checkpoint import atomic_target
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Train and test each config with each seed.',
-        epilog='example: python tools/run_seeds.py configs/streets_source_only.py configs/streets_quadmix.py')
+        epilog='example: python tools/run_seeds.py configs/streets_source_only.py configs/streets_quadmix.py',
+    )
     parser.add_argument('configs', nargs='+', metavar='CONFIG', help='config files')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2], help='seeds (default: 0 1 2)')
-    parser.add_argument('--out', default='work_dirs/seeds', metavar='DIR', help='folder for everything '
-                        '(default: %(default)s); results in <config>/seed_<n>/result.json, summary.json, summary.md')
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
-                        help='settings that replace those of every config')
+    parser.add_argument(
+        '--out',
+        default='work_dirs/seeds',
+        metavar='DIR',
+        help='folder for everything '
+        '(default: %(default)s); results in <config>/seed_<n>/result.json, summary.json, summary.md',
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='settings that replace those of every config'
+    )
     parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
     return parser.parse_args(arguments)
 
@@ -49,9 +57,15 @@ def summarize(results: Mapping[str, Sequence[dict]]) -> list[dict]:
     rows = []
     for name, runs in results.items():
         last = [run['mIoU'] for run in runs]
-        row = {'config': name, 'seeds': [run['seed'] for run in runs], 'mIoU': last, 'mean': statistics.mean(last),
-               'std': _deviation(last), 'train_seconds': statistics.mean(run['train_seconds'] for run in runs),
-               'validations': max(len(run['validations']) for run in runs)}
+        row = {
+            'config': name,
+            'seeds': [run['seed'] for run in runs],
+            'mIoU': last,
+            'mean': statistics.mean(last),
+            'std': _deviation(last),
+            'train_seconds': statistics.mean(run['train_seconds'] for run in runs),
+            'validations': max(len(run['validations']) for run in runs),
+        }
         if all(len(run['validations']) > 1 for run in runs):
             best = [max(score for _, score in run['validations']) for run in runs]
             row |= {'best': best, 'best_mean': statistics.mean(best), 'best_std': _deviation(best)}
@@ -78,8 +92,10 @@ def to_markdown(rows: Sequence[dict]) -> str:
     text = '\n'.join(f'| {" | ".join(cells)} |' for cells in lines) + '\n'
     text += '\nmIoU in percent, mean ± standard deviation (n - 1) over the seeds.\n'
     if with_best:
-        text += ('\n(*) Not comparable with the last iterate: the best of several validations of each run, chosen with '
-                 'the labels that it is measured on.\n')
+        text += (
+            '\n(*) Not comparable with the last iterate: the best of several validations of each run, chosen with '
+            'the labels that it is measured on.\n'
+        )
     return text
 
 
@@ -131,8 +147,11 @@ def run_all(args: argparse.Namespace) -> None:
                 sys.exit(130)
             except ExperimentFailed as error:
                 sys.exit(f'error: {error}')
-            print(f'{Path(config).stem} seed {seed}: mIoU {result["mIoU"]:.2f}, trained in '
-                  f'{result["train_seconds"]:.0f} s{" (finished before)" if kept else ""}', flush=True)
+            print(
+                f'{Path(config).stem} seed {seed}: mIoU {result["mIoU"]:.2f}, trained in '
+                f'{result["train_seconds"]:.0f} s{" (finished before)" if kept else ""}',
+                flush=True,
+            )
             write_summary(args)
     print(f'\n{write_summary(args)}\nwritten to {args.out}/summary.md and summary.json')
 

@@ -8,6 +8,7 @@ teacher, templates, optimizer, schedules, counters and random states of the last
 every checkpoint that lies in the work dir after a kill must be whole, and a training whose worker was killed must end
 by itself. Ends with status 1 otherwise.
 """
+
 import argparse
 import json
 import os
@@ -44,8 +45,10 @@ _END = 120
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Kill a training at random moments, resume it, compare the end.',
-                                     epilog='example: python tools/soak_resume.py --kills 20 --interval 1')
+    parser = argparse.ArgumentParser(
+        description='Kill a training at random moments, resume it, compare the end.',
+        epilog='example: python tools/soak_resume.py --kills 20 --interval 1',
+    )
     parser.add_argument('--kills', type=int, default=20, help='how often to kill (default: 20)')
     parser.add_argument('--iterations', type=int, default=60, help='length of the training (default: 60)')
     parser.add_argument('--interval', type=int, default=2, help='iterations between two checkpoints (default: 2)')
@@ -86,8 +89,9 @@ class _Beat(Hook):
     def __init__(self, iteration: object) -> None:
         self.iteration = iteration
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
-                         outputs: dict | None = None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
         self.iteration.value = runner.iter + 1
 
 
@@ -233,8 +237,11 @@ def inspect(work_dir: Path) -> dict:
     """What a kill left: checkpoints, those that cannot be read, and whether one was being written."""
     paths = sorted(work_dir.glob('iter_*.pth'), key=lambda path: int(path.stem.removeprefix('iter_')))
     unreadable = [f'{path.name}: {problem}' for path in paths if (problem := _problem(path)) is not None]
-    return {'checkpoints': [path.name for path in paths], 'unreadable': unreadable,
-            'while_writing': any(work_dir.glob('.*.tmp'))}
+    return {
+        'checkpoints': [path.name for path in paths],
+        'unreadable': unreadable,
+        'while_writing': any(work_dir.glob('.*.tmp')),
+    }
 
 
 def _problem(path: Path) -> str | None:
@@ -292,8 +299,10 @@ def soak(args: argparse.Namespace) -> dict:
         ValueError: arguments out of range, or a training that failed.
     """
     if args.kills < 1 or args.iterations < 4 or args.workers < 0:
-        raise ValueError(f'--kills must be at least 1, --iterations at least 4 and --workers at least 0, got '
-                         f'{args.kills}, {args.iterations} and {args.workers}')
+        raise ValueError(
+            f'--kills must be at least 1, --iterations at least 4 and --workers at least 0, got '
+            f'{args.kills}, {args.iterations} and {args.workers}'
+        )
     # Forked processes must not inherit a thread pool.
     torch.set_num_threads(1)
     folder, start = Path(args.work_dir), time.monotonic()
@@ -302,31 +311,49 @@ def soak(args: argparse.Namespace) -> dict:
     kills = train_killed(soak_config(args, folder / 'killed'), args, *times)
     whole, killed = (training_state(folder / name / f'iter_{args.iterations}.pth') for name in ('whole', 'killed'))
     found = list(differences(whole, killed))
-    return {'equal': not found, 'differences': found, 'tensors': count_tensors(whole), 'iterations': args.iterations,
-            'interval': args.interval, 'workers_per_stream': args.workers, 'seed': args.seed, 'kills': kills,
-            'unreadable': [problem for kill in kills for problem in kill['unreadable']],
-            'seconds': round(time.monotonic() - start, 1), 'torch': torch.__version__,
-            'machine': f'CPU ({platform.machine()}), {os.cpu_count()} cores'}
+    return {
+        'equal': not found,
+        'differences': found,
+        'tensors': count_tensors(whole),
+        'iterations': args.iterations,
+        'interval': args.interval,
+        'workers_per_stream': args.workers,
+        'seed': args.seed,
+        'kills': kills,
+        'unreadable': [problem for kill in kills for problem in kill['unreadable']],
+        'seconds': round(time.monotonic() - start, 1),
+        'torch': torch.__version__,
+        'machine': f'CPU ({platform.machine()}), {os.cpu_count()} cores',
+    }
 
 
 def report(args: argparse.Namespace) -> None:
     result = soak(args)
     kills = result['kills']
-    early, writing = (sum(hits) for hits in ([kill['after_iteration'] is None for kill in kills],
-                                             [kill['while_writing'] for kill in kills]))
+    early, writing = (
+        sum(hits)
+        for hits in ([kill['after_iteration'] is None for kill in kills], [kill['while_writing'] for kill in kills])
+    )
     workers = sum(kill['aim'] == 'worker' for kill in kills)
-    print(f'{len(kills)} kills in {result["seconds"]} s: {early} before the first iteration after a start, {writing} '
-          f'while a checkpoint was written, {workers} of a loader worker alone.')
+    print(
+        f'{len(kills)} kills in {result["seconds"]} s: {early} before the first iteration after a start, {writing} '
+        f'while a checkpoint was written, {workers} of a loader worker alone.'
+    )
     print(f'Unreadable checkpoints: {len(result["unreadable"])}.')
-    print(f'Compared with the uninterrupted run: {result["tensors"]} tensors and all counters, '
-          f'{len(result["differences"])} differences.')
+    print(
+        f'Compared with the uninterrupted run: {result["tensors"]} tensors and all counters, '
+        f'{len(result["differences"])} differences.'
+    )
     if args.json:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
         with atomic_target(Path(args.json)) as temporary:
             temporary.write_text(json.dumps(result, indent=1) + '\n')
     if result['differences'] or result['unreadable']:
-        sys.exit('\n'.join(['error: the killed run is not what it should be:', *result['unreadable'],
-                            *result['differences'][:20]]))
+        sys.exit(
+            '\n'.join(
+                ['error: the killed run is not what it should be:', *result['unreadable'], *result['differences'][:20]]
+            )
+        )
 
 
 def main() -> None:

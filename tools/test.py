@@ -4,6 +4,7 @@
 
 With --submission it writes what the server of the benchmark takes instead, by default for the split `test`.
 """
+
 import argparse
 import os
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,8 @@ from udass.evaluation.iou import extra_scores, find_metric, write_scores
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Test a checkpoint: IoU of every class and their mean.',
-        epilog='example: python tools/test.py configs/streets_quadmix.py work_dirs/streets_quadmix/iter_450.pth')
+        epilog='example: python tools/test.py configs/streets_quadmix.py work_dirs/streets_quadmix/iter_450.pth',
+    )
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--show-dir', metavar='DIR', help='write a picture per image: image, prediction, truth')
@@ -35,11 +37,20 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--submission', metavar='OUT.zip', help='write files for the benchmark server; no scores')
     parser.add_argument('--submission-split', default='test', metavar='SPLIT', help='images to submit (default: test)')
     parser.add_argument('--work-dir', help='folder for logs (default: work_dirs/<name of the config>/test)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='settings that replace those of the config')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config',
+    )
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm'), default='none', help='how processes start')
-    parser.add_argument('--json', metavar='FILE.json', help='write the result to this file as well, and the confusion '
-                        'matrix and the scores of every image to FILE.details.json')
+    parser.add_argument(
+        '--json',
+        metavar='FILE.json',
+        help='write the result to this file as well, and the confusion '
+        'matrix and the scores of every image to FILE.details.json',
+    )
     parser.add_argument('--predictions', metavar='DIR', help='write the predicted class ids of every image as PNG')
     parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
     args = parser.parse_args(arguments)
@@ -89,8 +100,10 @@ def write_predictions(config: Config, folder: str) -> None:
     metrics = iou_metrics(config)
     if not metrics:
         evaluators = config.test_evaluator if isinstance(config.test_evaluator, list) else [config.test_evaluator]
-        raise ValueError('--predictions needs a ClassIoUMetric in test_evaluator, which has '
-                         f'{", ".join(str(evaluator.get("type")) for evaluator in evaluators)}')
+        raise ValueError(
+            '--predictions needs a ClassIoUMetric in test_evaluator, which has '
+            f'{", ".join(str(evaluator.get("type")) for evaluator in evaluators)}'
+        )
     metrics[0]['output_dir'] = folder
 
 
@@ -119,8 +132,9 @@ class ProgressBar(Hook):
     def before_test(self, runner: Runner) -> None:
         self.bar = tqdm(total=len(runner.test_dataloader), desc='test', unit='batch', disable=not is_main_process())
 
-    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
-                        outputs: Sequence | None = None) -> None:
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: Sequence | None = None
+    ) -> None:
         self.bar.update()
 
     def after_test(self, runner: Runner) -> None:
@@ -151,8 +165,15 @@ def test(args: argparse.Namespace) -> None:
     if table is not None and further:
         print(', '.join(f'{name} {value:.2f}' for name, value in further.items()))
     if args.json is not None:
-        write_scores(Path(args.json), evaluators, metrics, config=args.config, checkpoint=args.checkpoint,
-                     branch=config.model.get('eval_branch', 'student'), images=len(runner.test_dataloader.dataset))
+        write_scores(
+            Path(args.json),
+            evaluators,
+            metrics,
+            config=args.config,
+            checkpoint=args.checkpoint,
+            branch=config.model.get('eval_branch', 'student'),
+            images=len(runner.test_dataloader.dataset),
+        )
 
 
 def main() -> None:

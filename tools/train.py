@@ -5,6 +5,7 @@
 Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 save a checkpoint; the same command with --resume goes on from there. On several
 GPUs: tools/dist_train.sh.
 """
+
 import argparse
 import os
 import shlex
@@ -25,16 +26,32 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Train what a config describes.',
         epilog='example: python tools/train.py configs/streets_quadmix.py --seed 1 (Ctrl-C saves; with --resume the '
-               'same command goes on)')
+        'same command goes on)',
+    )
     parser.add_argument('config', help='config file')
     parser.add_argument('--work-dir', help='folder for logs and checkpoints (default: work_dirs/<name of the config>)')
-    parser.add_argument('--resume', nargs='?', const='latest', metavar='CHECKPOINT',
-                        help='go on from a checkpoint; without a name from the latest one of the work dir, if any')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-                        help='settings that replace those of the config, e.g. train_cfg.max_iters=100')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='latest',
+        metavar='CHECKPOINT',
+        help='go on from a checkpoint; without a name from the latest one of the work dir, if any',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings that replace those of the config, e.g. train_cfg.max_iters=100',
+    )
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm'), default='none', help='how processes start')
-    parser.add_argument('--amp', nargs='?', const='bf16', choices=('bf16', 'fp16'),
-                        help='mixed precision, bf16 if no kind is given (without --amp: as in the config)')
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='bf16',
+        choices=('bf16', 'fp16'),
+        help='mixed precision, bf16 if no kind is given (without --amp: as in the config)',
+    )
     parser.add_argument('--deterministic', action='store_true', help='deterministic algorithms on the GPU (slower)')
     parser.add_argument('--seed', type=int, help='seed of every random stream (default: that of the config)')
     parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
@@ -82,11 +99,11 @@ def resume_command(arguments: list[str], processes: int = 1, local_processes: in
         place = kept.index('--resume')
         # argparse takes whatever follows as its value, if that is no option.
         has_value = place + 1 < len(kept) and not kept[place + 1].startswith('-')
-        del kept[place:place + 1 + has_value]
+        del kept[place : place + 1 + has_value]
     if '--launcher' in kept:
         place = kept.index('--launcher')
         launcher = kept[place + 1]
-        del kept[place:place + 2]
+        del kept[place : place + 2]
         if launcher == 'slurm':
             return 'the same tools/slurm_train.sh command and --resume'
         if local_processes not in (None, processes):

@@ -3,6 +3,7 @@
 Importing the package registers everything it has in the registries of mmseg and mmengine, so that configs only need
 ``custom_imports = dict(imports=['udass'])``.
 """
+
 import sys
 import warnings
 

@@ -3,6 +3,7 @@
 Ends with status 1 if distributions get in each other's way, something needed is missing or too old, or a package
 cannot be imported. It imports nothing of the project, so that it runs where the project does not.
 """
+
 import argparse
 import importlib
 import os
@@ -15,31 +16,46 @@ from importlib import metadata
 
 # What a module can come from, the first one being what this project needs. Two at once overwrite each other's files.
 PROVIDERS: Mapping[str, tuple[str, ...]] = {
-    'torch': ('torch', ),
-    'torchvision': ('torchvision', ),
+    'torch': ('torch',),
+    'torchvision': ('torchvision',),
     'mmcv': ('onedl-mmcv', 'mmcv', 'mmcv-full', 'mmcv-lite'),
     'mmengine': ('onedl-mmengine', 'mmengine', 'mmengine-lite'),
     'mmseg': ('onedl-mmsegmentation', 'mmsegmentation'),
-    'timm': ('timm', ),
+    'timm': ('timm',),
     'cv2': ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python', 'opencv-contrib-python-headless'),
-    'av': ('av', ),
-    'numpy': ('numpy', ),
-    'PIL': ('pillow', ),
-    'prettytable': ('prettytable', ),
-    'safetensors': ('safetensors', ),
-    'tqdm': ('tqdm', ),
-    'jinja2': ('jinja2', ),
-    'matplotlib': ('matplotlib', ),
+    'av': ('av',),
+    'numpy': ('numpy',),
+    'PIL': ('pillow',),
+    'prettytable': ('prettytable',),
+    'safetensors': ('safetensors',),
+    'tqdm': ('tqdm',),
+    'jinja2': ('jinja2',),
+    'matplotlib': ('matplotlib',),
 }
 # Every build of OpenCV serves; of the others only the first.
-_ANY_SERVES = ('cv2', )
+_ANY_SERVES = ('cv2',)
 MINIMUM: Mapping[str, str] = {
-    'torch': '2.14', 'torchvision': '0.29', 'onedl-mmcv': '2.3.6', 'onedl-mmengine': '0.10.12',
-    'onedl-mmsegmentation': '1.4.2', 'timm': '1.0.31', 'opencv-python': '4.14', 'av': '18.1', 'numpy': '2.4',
-    'pillow': '13', 'prettytable': '3.18', 'safetensors': '0.8', 'tqdm': '4.70', 'jinja2': '3.1', 'matplotlib': '3.11',
+    'torch': '2.14',
+    'torchvision': '0.29',
+    'onedl-mmcv': '2.3.6',
+    'onedl-mmengine': '0.10.12',
+    'onedl-mmsegmentation': '1.4.2',
+    'timm': '1.0.31',
+    'opencv-python': '4.14',
+    'av': '18.1',
+    'numpy': '2.4',
+    'pillow': '13',
+    'prettytable': '3.18',
+    'safetensors': '0.8',
+    'tqdm': '4.70',
+    'jinja2': '3.1',
+    'matplotlib': '3.11',
 }
-OPTIONAL: Mapping[str, str] = {'tensorboard': 'curves of the losses in TensorBoard', 'pytest': 'make test',
-                               'ruff': 'make lint'}
+OPTIONAL: Mapping[str, str] = {
+    'tensorboard': 'curves of the losses in TensorBoard',
+    'pytest': 'make test',
+    'ruff': 'make lint',
+}
 PYTHON = (3, 11)
 
 
@@ -68,8 +84,9 @@ def installed_version(distribution: str) -> str | None:
         return None
 
 
-def examine(version_of: Callable[[str], str | None] = installed_version,
-            python: tuple[int, ...] = sys.version_info[:2]) -> Findings:
+def examine(
+    version_of: Callable[[str], str | None] = installed_version, python: tuple[int, ...] = sys.version_info[:2]
+) -> Findings:
     """What is installed, what is in conflict, what is missing.
 
     Args:
@@ -90,8 +107,9 @@ def examine(version_of: Callable[[str], str | None] = installed_version,
             findings.missing.append(_missing(distributions[0], minimum, found))
         for name, version in serving.items():
             if _numbers(version) < _numbers(minimum):
-                findings.missing.append(f'{name} {minimum} or newer; {version} is installed: '
-                                        f"pip install '{name}>={minimum}'")
+                findings.missing.append(
+                    f"{name} {minimum} or newer; {version} is installed: pip install '{name}>={minimum}'"
+                )
     for name, purpose in OPTIONAL.items():
         version = version_of(name)
         if version is None:
@@ -128,8 +146,11 @@ def device_lines() -> list[str]:
         properties = torch.cuda.get_device_properties(number)
         lines.append(f'cuda:{number}: {properties.name}, {properties.total_memory / 2**30:.0f} GiB')
     if torch.cuda.device_count() == 0:
-        built = f'this torch is built for CUDA {torch.version.cuda}' if torch.version.cuda else \
-            'this torch is built without CUDA'
+        built = (
+            f'this torch is built for CUDA {torch.version.cuda}'
+            if torch.version.cuda
+            else 'this torch is built without CUDA'
+        )
         lines.append(f'GPU: none is seen ({built})')
     else:
         lines.append(f'CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}')
@@ -142,8 +163,12 @@ def report(findings: Findings, devices: Iterable[str], broken: Sequence[str]) ->
     lines = [f'{"python":<{width}}  {platform.python_version()} ({sys.executable})']
     lines += [f'{name:<{width}}  {version}' for name, version in findings.versions.items()]
     lines += ['', *devices]
-    for title, entries in (('conflicts', findings.conflicts), ('missing', findings.missing), ('broken', broken),
-                           ('not installed, not needed', findings.optional)):
+    for title, entries in (
+        ('conflicts', findings.conflicts),
+        ('missing', findings.missing),
+        ('broken', broken),
+        ('not installed, not needed', findings.optional),
+    ):
         if entries:
             lines += ['', f'{title}:', *(f'  {entry}' for entry in entries)]
     if not (findings.conflicts or findings.missing or broken):
@@ -156,8 +181,10 @@ def _conflict(module: str, found: Mapping[str, str]) -> str:
     names = list(found)
     keep = wanted if wanted in names or module not in _ANY_SERVES else names[0]
     listed = ' and '.join(f'{name} {version}' for name, version in found.items())
-    return (f'{listed} are installed at once; both are imported as {module}, and their files overwrite each other: '
-            f"pip uninstall -y {' '.join(names)}; pip install '{keep}>={MINIMUM[wanted]}'")
+    return (
+        f'{listed} are installed at once; both are imported as {module}, and their files overwrite each other: '
+        f"pip uninstall -y {' '.join(names)}; pip install '{keep}>={MINIMUM[wanted]}'"
+    )
 
 
 def _missing(name: str, minimum: str, found: Mapping[str, str]) -> str:
@@ -179,8 +206,10 @@ def _numbers(version: str) -> tuple[int, ...]:
 def main(arguments: list[str] | None = None) -> int:
     """Print the report; 1 if something is wrong, else 0."""
     parser = argparse.ArgumentParser(
-        prog='python -m udass.env', description='Show versions, devices, conflicting packages and what is missing.',
-        epilog='example: python -m udass.env')
+        prog='python -m udass.env',
+        description='Show versions, devices, conflicting packages and what is missing.',
+        epilog='example: python -m udass.env',
+    )
     parser.parse_args(arguments)
     findings = examine()
     present = [module for module, names in PROVIDERS.items() if any(name in findings.versions for name in names)]

@@ -1,4 +1,5 @@
 """What every run shares: the runner, hooks, logging and randomness."""
+
 from importlib.util import find_spec
 
 default_scope = 'mmseg'
@@ -11,7 +12,8 @@ env_cfg = dict(
     # OpenMP threads of OpenCV inside forked loader workers only compete with each other.
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     # Seconds that a process waits for the others. NCCL on GPUs and gloo on CPUs is chosen by the runner.
-    dist_cfg=dict(timeout=1800))
+    dist_cfg=dict(timeout=1800),
+)
 
 randomness = dict(seed=0)
 
@@ -29,7 +31,8 @@ default_hooks = dict(
     # 0: the first file that cannot be decoded stops the training (after saving); n: up to n files are left out.
     damaged_files=dict(type='DamagedFileHook', max_files=0),
     # The samplers of UDATrainLoop have no epochs.
-    sampler_seed=None)
+    sampler_seed=None,
+)
 custom_hooks = [dict(type='PanelHook', interval=500)]
 
 # ScalarLogHook hands over means of an interval, so that only times need a moving window.
@@ -39,7 +42,8 @@ log_level = 'INFO'
 visualizer = dict(
     type='SegLocalVisualizer',
     vis_backends=[dict(type='LocalVisBackend')]
-    + ([dict(type='TensorboardVisBackend')] if find_spec('tensorboard') else []))
+    + ([dict(type='TensorboardVisBackend')] if find_spec('tensorboard') else []),
+)
 
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')

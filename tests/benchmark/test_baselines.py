@@ -1,4 +1,5 @@
 """The slow ways give what the training step gives."""
+
 import copy
 from types import SimpleNamespace
 
@@ -78,8 +79,9 @@ def test_ema_per_parameter_is_the_update_of_the_teacher():
         ema_per_parameter(other, student, 0.9)
     torch.testing.assert_close(dict(other.named_parameters()), dict(teacher.named_parameters()))
     expected = 0.9 * torch.tensor([1.0, 2.0]) + 0.1 * torch.tensor([3.0, 5.0])
-    ours, theirs = (torch.nn.ParameterList([torch.nn.Parameter(torch.tensor(value))])
-                    for value in ([1.0, 2.0], [3.0, 5.0]))
+    ours, theirs = (
+        torch.nn.ParameterList([torch.nn.Parameter(torch.tensor(value))]) for value in ([1.0, 2.0], [3.0, 5.0])
+    )
     ema_per_parameter(ours, theirs, 0.9)
     torch.testing.assert_close(ours[0].data, expected)
 
@@ -92,7 +94,7 @@ def test_files_are_loaded_until_a_crop_shows_the_class(hit, tries, loads):
         loaded.append(len(loaded) + 1)
         label = torch.zeros(1, 8, 8, dtype=torch.long)
         # As many as are asked for are too few: a crop must exceed them.
-        label[0, 0, :5 if loaded[-1] == hit else 4] = 3
+        label[0, 0, : 5 if loaded[-1] == hit else 4] = 3
         return dict(number=loaded[-1], data_samples=SimpleNamespace(gt_sem_seg=PixelData(data=label)))
 
     sample, number = reload_and_retry(load, rare_class=3, min_pixels=4, tries=tries)

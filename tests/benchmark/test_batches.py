@@ -1,4 +1,5 @@
 """Made-up batches."""
+
 import pytest
 import torch
 from mmengine.registry import init_default_scope
@@ -14,8 +15,11 @@ def scope():
 
 
 def samples_of(data):
-    return [(domain, inputs, sample) for domain, batch in data.items()
-            for inputs, sample in zip(batch['inputs'], batch['data_samples'], strict=True)]
+    return [
+        (domain, inputs, sample)
+        for domain, batch in data.items()
+        for inputs, sample in zip(batch['inputs'], batch['data_samples'], strict=True)
+    ]
 
 
 @pytest.mark.parametrize('method', METHODS)
@@ -47,8 +51,9 @@ def test_samples_are_shaped_like_those_of_the_loaders(method):
         assert sample.metainfo.get('paste_class') == (3 if domain == 'long_tail' else None)
     numbers = {domain: len(batch['inputs']) for domain, batch in data.items()}
     mixes = getattr(model.mixing, 'number_of_mixes', 0)
-    expected = dict(source=3, **({'target': 3} if model.needs_target else {}),
-                    **({'long_tail': 2 * mixes * 3} if mixes else {}))
+    expected = dict(
+        source=3, **({'target': 3} if model.needs_target else {}), **({'long_tail': 2 * mixes * 3} if mixes else {})
+    )
     assert numbers == expected
 
 

@@ -1,4 +1,5 @@
 """Where the time of a step goes: the clock itself, the stages of every method, and that the step is left as it was."""
+
 import copy
 
 import pytest
@@ -137,6 +138,7 @@ def test_the_stages_name_every_pass_and_add_up_to_the_step(method, monkeypatch):
 
 def test_the_backward_of_the_loss_is_apart_from_that_of_the_network(now):
     """Backward steps that take known seconds, in the loss and in the decoder."""
+
     class Slow(torch.autograd.Function):
         @staticmethod
         def forward(ctx, value, seconds):
@@ -159,9 +161,15 @@ def test_the_backward_of_the_loss_is_apart_from_that_of_the_network(now):
 
 
 def test_a_summary_by_hand():
-    first = {('step',): 1.0, ('step', 'source'): 2.0, ('step', 'source', 'forward'): 4.0,
-             ('step', 'source', 'losses'): 1.0, ('step', 'tss', 'forward'): 6.0, ('step', 'teacher'): 2.0,
-             ('step', 'optimizer'): 4.0}
+    first = {
+        ('step',): 1.0,
+        ('step', 'source'): 2.0,
+        ('step', 'source', 'forward'): 4.0,
+        ('step', 'source', 'losses'): 1.0,
+        ('step', 'tss', 'forward'): 6.0,
+        ('step', 'teacher'): 2.0,
+        ('step', 'optimizer'): 4.0,
+    }
     # A second step of other times, in which the mixed pass has another name; a third one, three times the first.
     second = {('step',): 2.0, ('step', 'source', 'forward'): 5.0, ('step', 'mix', 'forward'): 3.0}
     third = {path: 3 * value for path, value in first.items()}

@@ -1,4 +1,5 @@
 """Inference and flow at 64 pixels."""
+
 import copy
 
 import numpy as np
@@ -40,8 +41,9 @@ def test_a_flow_guided_network_is_given_flow(monkeypatch):
 
     def build(config):
         network = network_of(config)
-        network.register_forward_pre_hook(lambda module, args, kwargs: seen.append((args[0].shape, kwargs['flow'])),
-                                          with_kwargs=True)
+        network.register_forward_pre_hook(
+            lambda module, args, kwargs: seen.append((args[0].shape, kwargs['flow'])), with_kwargs=True
+        )
         return network
 
     monkeypatch.setattr(infer, 'build_network', build)

@@ -1,4 +1,5 @@
 """Loaders on drawn files."""
+
 import math
 from pathlib import Path
 
@@ -65,8 +66,14 @@ def test_decoding_alone_reads_and_resizes_and_does_no_more(config, folder, monke
     called = []
     for transform in dataset.dataset.pipeline.transforms:
         original = type(transform).transform
-        monkeypatch.setattr(transform, 'transform', lambda results, transform=transform, original=original: (
-            called.append(type(transform).__name__), original(transform, results))[1])
+        monkeypatch.setattr(
+            transform,
+            'transform',
+            lambda results, transform=transform, original=original: (
+                called.append(type(transform).__name__),
+                original(transform, results),
+            )[1],
+        )
     height = dataset[next(iter(SeededInfiniteSampler(dataset, seed=0)))]
     assert called == ['LoadImage', 'LoadLabels', 'Resize'] and height == 352
 

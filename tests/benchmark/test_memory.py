@@ -1,4 +1,5 @@
 """Peak memory on the CPU."""
+
 import pytest
 import torch
 

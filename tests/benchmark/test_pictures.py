@@ -1,4 +1,5 @@
 """Drawn files are files of GTA."""
+
 from pathlib import Path
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Steps of tiny methods on made-up data: what is built, and what is reported."""
+
 import copy
 import math
 from pathlib import Path
@@ -34,9 +35,16 @@ def config_of(method, **train_cfg):
     wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))
     if 'adaptation_loss' in components and components['adaptation_loss']['type'] == 'AdversarialAlignment':
         wrapper = dict(constructor='ChildOptimWrapperConstructor', student=wrapper, adaptation_loss=wrapper)
-    return Config(dict(
-        model=dict(components, student=segmentor), train_cfg=train_cfg, optim_wrapper=wrapper,
-        train_dataloader=dict(source=dict(dataset=dict(type='StreetsDataset', data_root='gone', metainfo=metainfo)))))
+    return Config(
+        dict(
+            model=dict(components, student=segmentor),
+            train_cfg=train_cfg,
+            optim_wrapper=wrapper,
+            train_dataloader=dict(
+                source=dict(dataset=dict(type='StreetsDataset', data_root='gone', metainfo=metainfo))
+            ),
+        )
+    )
 
 
 def log_of(training):
@@ -63,8 +71,10 @@ def test_feature_mixing_starts_too():
     assert build_training(config, 1, (64, 64), CPU).model.iteration == 8000
 
 
-@pytest.mark.parametrize('long_tail, number', [(None, 0), (dict(type='LongTailDataset'), 2 * 2 * 3),
-                                               (dict(type='LongTailDataset', draws=1, mixes=2), 1 * 2 * 3)])
+@pytest.mark.parametrize(
+    'long_tail, number',
+    [(None, 0), (dict(type='LongTailDataset'), 2 * 2 * 3), (dict(type='LongTailDataset', draws=1, mixes=2), 1 * 2 * 3)],
+)
 def test_rare_classes_are_pasted_as_often_as_the_config_says(long_tail, number):
     training = build_training(config_of('quadmix', long_tail=long_tail), 3, (64, 64), CPU)
     assert len(training.data().get('long_tail', dict(inputs=[]))['inputs']) == number
@@ -76,10 +86,14 @@ def test_every_step_has_data_of_its_own():
     assert first.shape == second.shape == (3, 64, 96) and not torch.equal(first, second)
 
 
-@pytest.mark.parametrize('backbone', [
-    dict(SEGMENTOR['backbone'], init_cfg=dict(type='Pretrained', checkpoint='gone.pth')),
-    dict(type='TimmBackbone', name='resnet10t', out_indices=(1, 2, 3, 4), pretrained=True),
-    dict(type='TimmBackbone', name='resnet10t', out_indices=(1, 2, 3, 4), checkpoint='gone.pth')])
+@pytest.mark.parametrize(
+    'backbone',
+    [
+        dict(SEGMENTOR['backbone'], init_cfg=dict(type='Pretrained', checkpoint='gone.pth')),
+        dict(type='TimmBackbone', name='resnet10t', out_indices=(1, 2, 3, 4), pretrained=True),
+        dict(type='TimmBackbone', name='resnet10t', out_indices=(1, 2, 3, 4), checkpoint='gone.pth'),
+    ],
+)
 def test_start_weights_are_neither_read_nor_fetched(backbone, monkeypatch):
     def fetch(name):
         raise AssertionError(f'fetches {name}')
@@ -106,7 +120,8 @@ def test_the_source_of_every_config_tells_its_classes(path):
     config = load_config(path)
     metainfo = metainfo_of(config.to_dict())
     assert len(metainfo['classes']) == config.model.student.decode_head.get(
-        'num_classes', config.model.student.decode_head.get('head', {}).get('num_classes'))
+        'num_classes', config.model.student.decode_head.get('head', {}).get('num_classes')
+    )
     assert set(metainfo['thing_classes']) <= set(metainfo['classes'])
     assert {entry['name'] for entry in metainfo['rare_classes']} < set(metainfo['classes'])
 

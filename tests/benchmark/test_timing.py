@@ -1,4 +1,5 @@
 """Times of candidates in turns, and the numbers made of them."""
+
 import re
 
 import pytest
@@ -32,7 +33,7 @@ def test_the_ratio_pairs_the_rounds():
 def test_the_order_turns_from_round_to_round_and_warmup_does_not_count():
     calls = []
     result = time_in_turns({name: lambda name=name: calls.append(name) for name in 'abc'}, 3, 2, CPU)
-    assert ''.join(calls) == 'abc' 'cba' 'abc' 'cba' 'abc'
+    assert ''.join(calls) == 'abccbaabccbaabc'
     assert list(result) == ['a', 'b', 'c'] and [len(value.seconds) for value in result.values()] == [3, 3, 3]
 
 

@@ -1,4 +1,5 @@
 """The tool that walks the data sets of a config."""
+
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,17 @@ def arguments(tmp_path):
     write_gta(tmp_path / 'gta', ids=(7, 8), size=(20, 10), label_size=(19, 10))
     for split in ('train', 'val'):
         write_cityscapes(tmp_path / 'cityscapes', split)
-    roots = {'train_dataloader.source': 'gta', 'train_dataloader.target': 'cityscapes', 'val_dataloader': 'cityscapes',
-             'test_dataloader': 'cityscapes'}
-    return [str(PART), '--cfg-options',
-            *(f'{loader}.dataset.data_root={tmp_path / name}' for loader, name in roots.items())]
+    roots = {
+        'train_dataloader.source': 'gta',
+        'train_dataloader.target': 'cityscapes',
+        'val_dataloader': 'cityscapes',
+        'test_dataloader': 'cityscapes',
+    }
+    return [
+        str(PART),
+        '--cfg-options',
+        *(f'{loader}.dataset.data_root={tmp_path / name}' for loader, name in roots.items()),
+    ]
 
 
 def test_a_sound_config(arguments, capsys):
@@ -53,8 +61,12 @@ def test_every_size_goes_through_the_pipelines(arguments, tmp_path, capsys):
     write_cityscapes(tmp_path / 'cityscapes', city='jena', size=(20, 90))
     for number in range(4):
         write_cityscapes(tmp_path / 'cityscapes', city='bonn', frame=f'00000{number}_000019', size=(64, 32))
-    steps = [dict(type='LoadImage'), dict(type='Resize', scale=(2048, 512), keep_ratio=True),
-             dict(type='RareClassCrop', crop_size=(512, 512)), dict(type='PackUDAInputs')]
+    steps = [
+        dict(type='LoadImage'),
+        dict(type='Resize', scale=(2048, 512), keep_ratio=True),
+        dict(type='RareClassCrop', crop_size=(512, 512)),
+        dict(type='PackUDAInputs'),
+    ]
     config = tmp_path / 'config.py'
     config.write_text(f"_base_ = ['{PART}']\ntrain_dataloader = dict(target=dict(dataset=dict(pipeline={steps!r})))\n")
     with pytest.raises(SystemExit) as end:

@@ -1,4 +1,5 @@
 """The tool that computes flow ahead of training."""
+
 import os
 import signal
 import subprocess
@@ -54,8 +55,9 @@ def compute(*arguments):
 def write_config(path, frames, flow, **options):
     dataset = dict(type='ToyClips', frames=str(frames), flow=flow, **options)
     wrapped = dict(type='RepeatDataset', times=2, dataset=dataset)
-    path.write_text(f'train_dataloader = dict(source=dict(dataset={wrapped!r}))\n'
-                    f'val_dataloader = dict(dataset={dataset!r})\n')
+    path.write_text(
+        f'train_dataloader = dict(source=dict(dataset={wrapped!r}))\nval_dataloader = dict(dataset={dataset!r})\n'
+    )
     return path
 
 
@@ -108,10 +110,14 @@ def test_configs_without_anything_to_do_say_so(frames, tmp_path):
         compute(tmp_path / 'images.py')
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
-    ([], 'give a config or --frames FOLDER'),
-    (['config.py', '--frames', 'x'], 'give a config or --frames FOLDER'),
-    (['--frames', 'x', '--checkpoint', 'raft.pth'], 'DIS has no weights')])
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        ([], 'give a config or --frames FOLDER'),
+        (['config.py', '--frames', 'x'], 'give a config or --frames FOLDER'),
+        (['--frames', 'x', '--checkpoint', 'raft.pth'], 'DIS has no weights'),
+    ],
+)
 def test_arguments_that_do_not_go_together(arguments, message, capsys):
     with pytest.raises(SystemExit):
         compute_flow.parse_args(arguments)
@@ -122,12 +128,27 @@ def test_arguments_that_do_not_go_together(arguments, message, capsys):
 def test_ctrl_c_and_again(tmp_path):
     """As a program: stopped in the middle it leaves whole files only, and the same command ends the work."""
     write_frames(tmp_path / 'frames', [f'{number:05d}.png' for number in range(120)], size=(200, 300))
-    command = [sys.executable, 'tools/compute_flow.py', '--frames', tmp_path / 'frames', '--cache', tmp_path / 'flow',
-               '--workers', '1']
+    command = [
+        sys.executable,
+        'tools/compute_flow.py',
+        '--frames',
+        tmp_path / 'frames',
+        '--cache',
+        tmp_path / 'flow',
+        '--workers',
+        '1',
+    ]
     environment = {**os.environ, 'PYTHONPATH': str(PROJECT)}
     # A job in the background inherits that Ctrl-C is ignored; a program in a terminal does not.
-    process = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True, preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL))
+    process = subprocess.Popen(
+        command,
+        cwd=PROJECT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 120
     while not list((tmp_path / 'flow').rglob('*.png')) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -1,4 +1,5 @@
 """tools/convert_checkpoint.py from file to file."""
+
 import importlib.util
 import os
 import resource
@@ -15,8 +16,14 @@ from tests.models.small import daformer_head, plain
 from udass.models.checkpoints import add_fusion, load_strictly, read_checkpoint, to_reference
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'convert_checkpoint.py'
-CONFIG = dict(segmentor=dict(type='SlidingEncoderDecoder', backbone=dict(type='MiT', variant='b0'),
-                             decode_head=daformer_head(), test_cfg=dict(mode='whole')))
+CONFIG = dict(
+    segmentor=dict(
+        type='SlidingEncoderDecoder',
+        backbone=dict(type='MiT', variant='b0'),
+        decode_head=daformer_head(),
+        test_cfg=dict(mode='whole'),
+    )
+)
 
 
 @pytest.fixture(scope='module')
@@ -36,8 +43,11 @@ def network():
 def files(tmp_path, network):
     """A published training checkpoint of the small network, its config, and where to write."""
     published = to_reference(network.state_dict())
-    weights = {prefix + key: value + offset for offset, prefix in enumerate(('model.', 'ema_model.', 'imnet_model.'))
-               for key, value in published.items()}
+    weights = {
+        prefix + key: value + offset
+        for offset, prefix in enumerate(('model.', 'ema_model.', 'imnet_model.'))
+        for key, value in published.items()
+    }
     torch.save({'meta': {'iter': 40000}, 'state_dict': weights}, tmp_path / 'published.pth')
     Config(CONFIG).dump(tmp_path / 'network.py')
     return tmp_path
@@ -73,8 +83,15 @@ def test_out_to_mmsegmentation_from_a_checkpoint_of_this_project(tool, files, ne
 
 
 def test_nothing_is_written_when_something_is_wrong(tool, files):
-    torch.save({f'model.{key}': value for key, value in to_reference(plain(
-        decode_head={**daformer_head(), 'num_classes': 5}).state_dict()).items()}, files / 'other.pth')
+    torch.save(
+        {
+            f'model.{key}': value
+            for key, value in to_reference(
+                plain(decode_head={**daformer_head(), 'num_classes': 5}).state_dict()
+            ).items()
+        },
+        files / 'other.pth',
+    )
     with pytest.raises(ValueError, match=r'2 of another shape: decode_head.conv_seg.weight \(5, 16, 1, 1\) instead of'):
         convert(tool, files, '--check', str(files / 'network.py'), source='other.pth')
     with pytest.raises(ValueError, match='OUT is IN'):
@@ -135,8 +152,12 @@ class Malicious:
 @pytest.mark.slow
 def test_the_command_refuses_code_in_one_message(tmp_path):
     torch.save({'state_dict': {}, 'meta': Malicious(str(tmp_path / 'executed'))}, tmp_path / 'bad.pth')
-    result = subprocess.run([sys.executable, str(TOOL), str(tmp_path / 'bad.pth'), str(tmp_path / 'out.pth')],
-                            capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': str(TOOL.parents[1])})
+    result = subprocess.run(
+        [sys.executable, str(TOOL), str(tmp_path / 'bad.pth'), str(tmp_path / 'out.pth')],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(TOOL.parents[1])},
+    )
     assert result.returncode == 1 and 'Traceback' not in result.stderr
     assert 'weights_only=True' in result.stderr and 'nothing of this one was executed' in result.stderr
     assert not (tmp_path / 'executed').exists() and not (tmp_path / 'out.pth').exists()

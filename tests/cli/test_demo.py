@@ -5,8 +5,10 @@ from tools import demo
 
 
 def test_the_report_names_both_scores_and_the_gain(tmp_path):
-    results = {'source-only': {'mIoU': 31.25, 'images': 60, 'train_seconds': 61.0},
-               'QuadMix': {'mIoU': 40.5, 'images': 60, 'train_seconds': 130.0}}
+    results = {
+        'source-only': {'mIoU': 31.25, 'images': 60, 'train_seconds': 61.0},
+        'QuadMix': {'mIoU': 40.5, 'images': 60, 'train_seconds': 130.0},
+    }
     text = demo.report(results, tmp_path / 'comparison.png', 200.4)
     lines = [line.split() for line in text.splitlines()]
     assert ['source-only', '31.25', '(trained', 'in', '61', 's)'] in lines
@@ -19,6 +21,7 @@ def test_the_picture_shows_evenly_spaced_images_with_both_predictions(tmp_path, 
     class Sample:
         class gt_sem_seg:
             import torch
+
             data = torch.full((1, 8, 16), 2)
 
     class Dataset:

@@ -9,10 +9,25 @@ import pytest
 from udass import env
 
 PROJECT = Path(__file__).parents[1]
-RIGHT = {'torch': '2.14.1+cu130', 'torchvision': '0.29.1', 'onedl-mmcv': '2.3.6', 'onedl-mmengine': '0.10.12',
-         'onedl-mmsegmentation': '1.4.2', 'timm': '1.0.31', 'opencv-python': '4.14.0.94', 'av': '18.1',
-         'numpy': '2.4.6', 'pillow': '13.0', 'prettytable': '3.18', 'safetensors': '0.8.0', 'tqdm': '4.70',
-         'jinja2': '3.1.6', 'matplotlib': '3.11', 'pytest': '9.0', 'ruff': '0.17'}
+RIGHT = {
+    'torch': '2.14.1+cu130',
+    'torchvision': '0.29.1',
+    'onedl-mmcv': '2.3.6',
+    'onedl-mmengine': '0.10.12',
+    'onedl-mmsegmentation': '1.4.2',
+    'timm': '1.0.31',
+    'opencv-python': '4.14.0.94',
+    'av': '18.1',
+    'numpy': '2.4.6',
+    'pillow': '13.0',
+    'prettytable': '3.18',
+    'safetensors': '0.8.0',
+    'tqdm': '4.70',
+    'jinja2': '3.1.6',
+    'matplotlib': '3.11',
+    'pytest': '9.0',
+    'ruff': '0.17',
+}
 
 
 @pytest.fixture
@@ -36,16 +51,26 @@ def test_a_right_installation_has_no_findings(installed):
     assert findings.optional == ['tensorboard (curves of the losses in TensorBoard)']
 
 
-@pytest.mark.parametrize('added, module', [('mmcv', 'mmcv'), ('mmcv-full', 'mmcv'), ('mmengine', 'mmengine'),
-                                           ('mmsegmentation', 'mmseg'), ('opencv-python-headless', 'cv2'),
-                                           ('opencv-contrib-python', 'cv2')])
+@pytest.mark.parametrize(
+    'added, module',
+    [
+        ('mmcv', 'mmcv'),
+        ('mmcv-full', 'mmcv'),
+        ('mmengine', 'mmengine'),
+        ('mmsegmentation', 'mmseg'),
+        ('opencv-python-headless', 'cv2'),
+        ('opencv-contrib-python', 'cv2'),
+    ],
+)
 def test_two_distributions_of_one_module_are_a_conflict(installed, added, module):
     installed[added] = '9.9'
     findings = env.examine()
     assert len(findings.conflicts) == 1 and findings.missing == []
     ours = env.PROVIDERS[module][0]
-    assert f'{ours} {RIGHT[ours]} and {added} 9.9 are installed at once; both are imported as {module}' in \
-        findings.conflicts[0]
+    assert (
+        f'{ours} {RIGHT[ours]} and {added} 9.9 are installed at once; both are imported as {module}'
+        in findings.conflicts[0]
+    )
     assert f"pip uninstall -y {ours} {added}; pip install '{ours}>=" in findings.conflicts[0]
 
 
@@ -59,7 +84,8 @@ def test_what_is_missing_or_too_old_is_named_with_the_remedy(installed):
         "torch 2.14 or newer; 2.3.1 is installed: pip install 'torch>=2.14'",
         "onedl-mmcv (mmcv 2.2.0 does not serve: pip uninstall -y mmcv): pip install 'onedl-mmcv>=2.3.6'",
         "onedl-mmengine 0.10.12 or newer; 0.10.9 is installed: pip install 'onedl-mmengine>=0.10.12'",
-        "timm: pip install 'timm>=1.0.31'"]
+        "timm: pip install 'timm>=1.0.31'",
+    ]
 
 
 def test_packages_that_do_not_import_are_broken():
@@ -75,9 +101,15 @@ def test_packages_that_do_not_import_are_broken():
     assert mmseg == 'mmseg cannot be imported (AssertionError: MMCV==2.9 is used but incompatible)'
 
 
-@pytest.mark.parametrize('change, broken, status, words', [
-    ({}, [], 0, 'no conflicts, nothing missing'), ({'mmcv': '2.2.0'}, [], 1, 'conflicts:\n  onedl-mmcv 2.3.6 and mmcv'),
-    ({'tqdm': '4.1'}, [], 1, 'missing:\n  tqdm 4.70 or newer'), ({}, ['cv2 cannot be imported'], 1, 'broken:\n  cv2')])
+@pytest.mark.parametrize(
+    'change, broken, status, words',
+    [
+        ({}, [], 0, 'no conflicts, nothing missing'),
+        ({'mmcv': '2.2.0'}, [], 1, 'conflicts:\n  onedl-mmcv 2.3.6 and mmcv'),
+        ({'tqdm': '4.1'}, [], 1, 'missing:\n  tqdm 4.70 or newer'),
+        ({}, ['cv2 cannot be imported'], 1, 'broken:\n  cv2'),
+    ],
+)
 def test_the_report_and_the_exit_status(installed, monkeypatch, capsys, change, broken, status, words):
     installed.update(change)
     monkeypatch.setattr(env, 'import_problems', lambda modules: broken)
@@ -97,13 +129,23 @@ def test_the_minimum_versions_are_those_of_the_installer():
 
 def test_it_runs_where_the_project_cannot_be_imported(tmp_path):
     """In a Python without site packages nothing but the standard library is there."""
-    done = subprocess.run([sys.executable, '-I', '-S', '-c', f"""
+    done = subprocess.run(
+        [
+            sys.executable,
+            '-I',
+            '-S',
+            '-c',
+            f"""
 import sys, runpy
 sys.path.insert(0, {str(PROJECT)!r})
 sys.orig_argv = ['python', '-m', 'udass.env']
 sys.argv = ['udass.env']
 runpy.run_module('udass.env', run_name='__main__')
-"""], capture_output=True, text=True)
+""",
+        ],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
     assert "missing:\n  torch: pip install 'torch>=2.14'" in done.stdout
 

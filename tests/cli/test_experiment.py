@@ -84,8 +84,14 @@ def test_what_was_just_validated_is_not_tested_again(tools, config, tmp_path):
     assert run_experiment(config, 3, folder, tools, predictions=True)['mIoU'] == 41.0
 
 
-@pytest.mark.parametrize('scores', [{'iteration': 5, 'is_test': True, 'mIoU': 29.0}, '{"iteration"',
-                                    {'iteration': 10, 'is_test': False, 'mIoU': 29.0}])
+@pytest.mark.parametrize(
+    'scores',
+    [
+        {'iteration': 5, 'is_test': True, 'mIoU': 29.0},
+        '{"iteration"',
+        {'iteration': 10, 'is_test': False, 'mIoU': 29.0},
+    ],
+)
 def test_another_validation_is_no_test(tools, config, tmp_path, scores):
     folder = tmp_path / 'run'
     folder.mkdir()
@@ -173,12 +179,20 @@ time.sleep(60)
 @pytest.mark.slow
 def test_ctrl_c_in_the_middle_of_a_real_training_saves_and_resumes(toy_root, tmp_path):
     from tests.engine.toys import toy_config
+
     project = Path(__file__).parents[2]
     config = toy_config(toy_root, tmp_path / 'unused', max_iters=4000, num_workers=1)
     config.train_cfg.val_begin, config.log_level = 10000, 'INFO'
     config.dump(tmp_path / 'toy.py')
-    command = [sys.executable, str(project / 'tools' / 'train.py'), str(tmp_path / 'toy.py'), '--work-dir',
-               str(tmp_path / 'run'), '--cfg-options', 'default_hooks.checkpoint.interval=100000']
+    command = [
+        sys.executable,
+        str(project / 'tools' / 'train.py'),
+        str(tmp_path / 'toy.py'),
+        '--work-dir',
+        str(tmp_path / 'run'),
+        '--cfg-options',
+        'default_hooks.checkpoint.interval=100000',
+    ]
     environment = {**os.environ, 'PYTHONPATH': str(project)}
     # In a session of its own, so that the signal reaches the loader workers as from a terminal, but not this test.
     process = subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.PIPE, text=True)

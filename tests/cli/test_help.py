@@ -1,4 +1,5 @@
 """What every tool says of itself."""
+
 import os
 import runpy
 import subprocess
@@ -20,7 +21,7 @@ def test_help_is_a_sentence_the_options_and_an_example(tool, monkeypatch, capsys
     assert stop.value.code == 0
     text = capsys.readouterr().out
     # mmseg prints a line of its own when it is imported first.
-    text = text[text.index('usage: '):]
+    text = text[text.index('usage: ') :]
     usage, sentence, rest = text.split('\n\n', 2)
     assert usage.startswith(f'usage: {tool}')
     assert len(sentence) > 20 and sentence[0].isupper() and sentence.endswith('.'), sentence
@@ -29,10 +30,16 @@ def test_help_is_a_sentence_the_options_and_an_example(tool, monkeypatch, capsys
     assert f'example: python tools/{tool} ' in ' '.join(rest.split()), 'no example at the end'
 
 
-@pytest.mark.parametrize('tool, arguments', [
-    ('convert_checkpoint', ['gone.pth', 'out.pth']), ('demo', ['--configs', 'gone']),
-    ('make_streets', ['--root', 'file/streets']), ('run_seeds', ['gone.py', 'gone.py']),
-    ('soak_resume', ['--kills', '0'])])
+@pytest.mark.parametrize(
+    'tool, arguments',
+    [
+        ('convert_checkpoint', ['gone.pth', 'out.pth']),
+        ('demo', ['--configs', 'gone']),
+        ('make_streets', ['--root', 'file/streets']),
+        ('run_seeds', ['gone.py', 'gone.py']),
+        ('soak_resume', ['--kills', '0']),
+    ],
+)
 def test_debug_keeps_the_error_and_its_traceback(tool, arguments, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'file').touch()
@@ -56,6 +63,11 @@ def test_the_examples_name_what_exists():
 
 @pytest.mark.slow
 def test_a_tool_helps_from_any_folder(tmp_path):
-    done = subprocess.run([sys.executable, str(PROJECT / 'tools' / 'infer.py'), '--help'], cwd=tmp_path,
-                          capture_output=True, text=True, env={**os.environ, 'PYTHONPATH': str(PROJECT)})
+    done = subprocess.run(
+        [sys.executable, str(PROJECT / 'tools' / 'infer.py'), '--help'],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': str(PROJECT)},
+    )
     assert done.returncode == 0 and 'Segment pictures and video' in done.stdout

@@ -33,8 +33,9 @@ def written(folder):
 
 def test_pictures_become_ids_and_overlays(image_run, pictures, tmp_path, capsys):  # noqa: F811
     call(image_run[1], pictures, '--out', tmp_path / 'out')
-    assert written(tmp_path / 'out') == [f'{kind}/{name}.png' for kind in ('ids', 'overlays')
-                                         for name in ('a', 'b', 'sub/c')]
+    assert written(tmp_path / 'out') == [
+        f'{kind}/{name}.png' for kind in ('ids', 'overlays') for name in ('a', 'b', 'sub/c')
+    ]
     ids = cv2.imread(str(tmp_path / 'out' / 'ids' / 'a.png'), cv2.IMREAD_UNCHANGED)
     assert ids.shape == (60, 90) and ids.max() < 19
     overlay = cv2.imread(str(tmp_path / 'out' / 'overlays' / 'a.png'))
@@ -50,10 +51,12 @@ def test_pictures_become_ids_and_overlays(image_run, pictures, tmp_path, capsys)
 
 
 def test_the_branch_and_the_size_are_choices(image_run, pictures, tmp_path, capsys):  # noqa: F811
-    for name, options in (('student', ()), ('teacher', ('--branch', 'teacher')), ('native', ('--native', ))):
+    for name, options in (('student', ()), ('teacher', ('--branch', 'teacher')), ('native', ('--native',))):
         call(image_run[1], pictures / 'b.jpg', '--out', tmp_path / name, *options)
-    ids = {name: cv2.imread(str(tmp_path / name / 'ids' / 'b.png'), cv2.IMREAD_UNCHANGED)
-           for name in ('student', 'teacher', 'native')}
+    ids = {
+        name: cv2.imread(str(tmp_path / name / 'ids' / 'b.png'), cv2.IMREAD_UNCHANGED)
+        for name in ('student', 'teacher', 'native')
+    }
     assert (ids['student'] != ids['teacher']).any() and (ids['student'] != ids['native']).any()
     printed = capsys.readouterr().out
     assert 'teacher of ' in printed
@@ -65,7 +68,9 @@ def test_a_video_and_its_frames_give_one_result(video_run, streets, tmp_path, ca
     call(*video_run, frames[0].parent, '--out', tmp_path / 'out', '--fps', '5', '--overlays', '--batch-size', '3')
     names = [path.stem for path in frames]
     assert written(tmp_path / 'out') == ['ids/images/' + f'{name}.png' for name in names] + [
-        'images.legend.png', 'images.mp4'] + ['overlays/images/' + f'{name}.png' for name in names]
+        'images.legend.png',
+        'images.mp4',
+    ] + ['overlays/images/' + f'{name}.png' for name in names]
     video = cv2.VideoCapture(str(tmp_path / 'out' / 'images.mp4'))
     assert (video.get(cv2.CAP_PROP_FPS), video.get(cv2.CAP_PROP_FRAME_COUNT)) == (5, 4)
     assert (video.get(cv2.CAP_PROP_FRAME_WIDTH), video.get(cv2.CAP_PROP_FRAME_HEIGHT)) == (192, 96)
@@ -84,7 +89,8 @@ def test_a_video_and_its_frames_give_one_result(video_run, streets, tmp_path, ca
     writer.release()
     call(*video_run, tmp_path / 'film.mp4', '--out', tmp_path / 'film')
     assert written(tmp_path / 'film') == ['film.legend.png', 'film.mp4'] + [
-        f'ids/film/00000{number}.png' for number in range(4)]
+        f'ids/film/00000{number}.png' for number in range(4)
+    ]
     decoded = [frame[..., ::-1] for frame in read(tmp_path / 'film.mp4')]
     expected = Segmenter(*video_run, device='cpu').batch(decoded, [decoded[0], *decoded[:-1]])
     assert all(np.array_equal(ids('film', f'film/00000{number}'), one) for number, one in enumerate(expected))
@@ -104,10 +110,16 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_done(image_run, pictures, 
     assert len(written(tmp_path / 'out' / 'ids')) == 3 and '3 pictures in' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['a.pth', '--out', 'x'], 'give inputs after a.pth'), (['a.py', '--out', 'x'], 'give the checkpoint after a.py'),
-    (['a.py', 'a.pth', '--out', 'x'], 'give inputs after a.pth'), (['a.pth', 'b.png'], 'required: --out'),
-    (['a.pth', 'b.png', '--out', 'x', '--batch-size', '0'], '--batch-size and --fps are positive, got 0')])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['a.pth', '--out', 'x'], 'give inputs after a.pth'),
+        (['a.py', '--out', 'x'], 'give the checkpoint after a.py'),
+        (['a.py', 'a.pth', '--out', 'x'], 'give inputs after a.pth'),
+        (['a.pth', 'b.png'], 'required: --out'),
+        (['a.pth', 'b.png', '--out', 'x', '--batch-size', '0'], '--batch-size and --fps are positive, got 0'),
+    ],
+)
 def test_incomplete_commands_say_what_is_missing(arguments, message, capsys):
     with pytest.raises(SystemExit):
         infer.parse_args(arguments)
@@ -127,7 +139,8 @@ def test_videos_of_numbered_frames_may_have_frames_of_equal_names(image_run, vid
             (tmp_path / name / f'{number:06d}.png').write_bytes(path.read_bytes())
     call(*video_run, tmp_path / 'A', tmp_path / 'B', '--out', tmp_path / 'out')
     assert written(tmp_path / 'out') == [f'{name}.{kind}' for name in 'AB' for kind in ('legend.png', 'mp4')] + [
-        f'ids/{name}/00000{number}.png' for name in 'AB' for number in range(2)]
+        f'ids/{name}/00000{number}.png' for name in 'AB' for number in range(2)
+    ]
     with pytest.raises(ValueError, match='would both be named 000000'):
         call(image_run[1], tmp_path / 'A', tmp_path / 'B', '--out', tmp_path / 'pictures')
 

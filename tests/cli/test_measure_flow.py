@@ -1,4 +1,5 @@
 """The tool that measures flow, on built-in clips whose motion is known."""
+
 import json
 from pathlib import Path
 
@@ -13,8 +14,9 @@ STREETS = str(Path(__file__).parents[2] / 'configs' / 'streets_video_oracle.py')
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp('streets')
-    write_streets(root, size=(192, 384), workers=1, counts=dict(game=dict(train=0)),
-                  clip_counts=dict(camera=dict(val=1)))
+    write_streets(
+        root, size=(192, 384), workers=1, counts=dict(game=dict(train=0)), clip_counts=dict(camera=dict(val=1))
+    )
     return root
 
 
@@ -46,7 +48,6 @@ def test_flow_files_are_measured_as_they_are(root, tmp_path):
 def test_what_cannot_be_measured(root, tmp_path):
     where = f'test_dataloader.dataset.data_root={root}'
     with pytest.raises(ValueError, match='--exact needs a config that reads exact flow .* estimates it .DISFlow.'):
-        measured(tmp_path, '--exact', '--cfg-options', where,
-                 'test_dataloader.dataset.pipeline.1.cache.estimator=None')
+        measured(tmp_path, '--exact', '--cfg-options', where, 'test_dataloader.dataset.pipeline.1.cache.estimator=None')
     with pytest.raises(ValueError, match='no clips with a label for every frame'):
         measured(tmp_path, '--cfg-options', where, 'test_dataloader.dataset.labelled=False')

@@ -13,8 +13,13 @@ CONFIGS = Path(__file__).parents[2] / 'configs'
 @pytest.fixture(scope='module')
 def streets(tmp_path_factory):
     root = tmp_path_factory.mktemp('streets')
-    write_streets(root, size=(96, 192), workers=1, counts=dict(game=dict(train=6), camera=dict(train=6)),
-                  clip_counts=dict(game=dict(train=1), camera=dict(train=1)))
+    write_streets(
+        root,
+        size=(96, 192),
+        workers=1,
+        counts=dict(game=dict(train=6), camera=dict(train=6)),
+        clip_counts=dict(game=dict(train=1), camera=dict(train=1)),
+    )
     return root
 
 

@@ -10,18 +10,23 @@ def result(seed, score, validations=((10, 1.0),), seconds=60.0):
 
 
 def test_mean_and_deviation_of_the_last_iterates():
-    rows = summarize({'a': [result(0, 40.0), result(1, 42.0, seconds=120), result(2, 47.0, seconds=90)],
-                      'b': [result(0, 50.0)]})
+    rows = summarize(
+        {'a': [result(0, 40.0), result(1, 42.0, seconds=120), result(2, 47.0, seconds=90)], 'b': [result(0, 50.0)]}
+    )
     assert rows[0]['mean'] == 43.0
-    assert rows[0]['std'] == pytest.approx((((-3) ** 2 + (-1) ** 2 + 4 ** 2) / 2) ** 0.5)
+    assert rows[0]['std'] == pytest.approx((((-3) ** 2 + (-1) ** 2 + 4**2) / 2) ** 0.5)
     assert rows[0]['train_seconds'] == 90
     assert rows[1]['std'] is None
     assert not any('best_mean' in row for row in rows)
 
 
 def test_the_best_validation_stands_apart_and_only_where_there_were_several():
-    rows = summarize({'a': [result(0, 40.0, [(5, 44.0), (10, 40.0)]), result(1, 42.0, [(5, 41.0), (10, 42.0)])],
-                      'b': [result(0, 50.0, [(10, 50.0)])]})
+    rows = summarize(
+        {
+            'a': [result(0, 40.0, [(5, 44.0), (10, 40.0)]), result(1, 42.0, [(5, 41.0), (10, 42.0)])],
+            'b': [result(0, 50.0, [(10, 50.0)])],
+        }
+    )
     assert rows[0]['mean'] == 41.0 and rows[0]['best'] == [44.0, 42.0] and rows[0]['best_mean'] == 43.0
     lines = to_markdown(rows).splitlines()
     assert lines[0] == '| config | mIoU, last iterate | per seed | minutes per run | best on validation (*) |'

@@ -1,4 +1,5 @@
 """Killed trainings end as the uninterrupted one; and the comparison would notice if they did not."""
+
 import json
 
 import pytest
@@ -18,11 +19,13 @@ def streets(tmp_path_factory):
 def test_every_difference_is_found():
     state = {'weight': torch.tensor([0.0, float('nan')]), 'steps': [1, (2, 3)], 'name': 'a'}
     assert list(soak_resume.differences(state, {**state, 'weight': state['weight'].clone()})) == []
-    others = {'weight: tensors': {**state, 'weight': torch.tensor([-0.0, float('nan')])},
-              'weight: Tensor and int': {**state, 'weight': 1},
-              'steps.1.1: 3 and 4': {**state, 'steps': [1, (2, 4)]},
-              'steps: 2 and 1 entries': {**state, 'steps': [1]},
-              "keys ['name'] are in one only": {key: state[key] for key in ('weight', 'steps')}}
+    others = {
+        'weight: tensors': {**state, 'weight': torch.tensor([-0.0, float('nan')])},
+        'weight: Tensor and int': {**state, 'weight': 1},
+        'steps.1.1: 3 and 4': {**state, 'steps': [1, (2, 4)]},
+        'steps: 2 and 1 entries': {**state, 'steps': [1]},
+        "keys ['name'] are in one only": {key: state[key] for key in ('weight', 'steps')},
+    }
     for message, other in others.items():
         found = list(soak_resume.differences(state, other))
         assert len(found) == 1 and message in found[0]
@@ -45,9 +48,24 @@ def test_arguments_out_of_range_are_refused():
 
 @pytest.mark.slow
 def test_kills_of_the_training_and_of_a_worker_leave_no_trace(streets, tmp_path, capsys):
-    soak_resume.report(soak_resume.parse_args([
-        '--kills', '4', '--iterations', '9', '--interval', '1', '--data-root', str(streets), '--work-dir',
-        str(tmp_path / 'run'), '--json', str(tmp_path / 'soak.json')]))
+    soak_resume.report(
+        soak_resume.parse_args(
+            [
+                '--kills',
+                '4',
+                '--iterations',
+                '9',
+                '--interval',
+                '1',
+                '--data-root',
+                str(streets),
+                '--work-dir',
+                str(tmp_path / 'run'),
+                '--json',
+                str(tmp_path / 'soak.json'),
+            ]
+        )
+    )
     result = json.loads((tmp_path / 'soak.json').read_text())
     assert result['equal'] and not result['unreadable'] and result['tensors'] > 100
     assert [kill['aim'] for kill in result['kills']] == ['iteration', 'start', 'writing', 'worker']

@@ -1,4 +1,5 @@
 """tools/test.py --submission, from the checkpoint to the unpacked zip file."""
+
 import zipfile
 
 import cv2
@@ -22,8 +23,9 @@ def test_the_zip_file_holds_the_predictions_in_the_coding_of_the_server(tmp_path
     (tmp_path / 'server.py').write_text(CHANGES)
     train(config)
     common = [str(tmp_path / 'server.py'), str(tmp_path / 'run' / 'iter_2.pth'), '--work-dir', str(tmp_path / 'test')]
-    test_tool.test(test_tool.parse_args([*common, '--cfg-options',
-                                         f'test_evaluator.output_dir={tmp_path / "predictions"}']))
+    test_tool.test(
+        test_tool.parse_args([*common, '--cfg-options', f'test_evaluator.output_dir={tmp_path / "predictions"}'])
+    )
     for label in (data / 'labels').iterdir():
         label.unlink()
     out = tmp_path / 'new' / 'out.zip'

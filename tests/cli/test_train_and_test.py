@@ -29,8 +29,13 @@ def toy(tmp_path_factory):
 
 
 def run(tool, *arguments):
-    return subprocess.run([sys.executable, str(PROJECT / 'tools' / tool), *map(str, arguments)], capture_output=True,
-                          text=True, cwd=PROJECT, env={**os.environ, 'PYTHONPATH': str(PROJECT)})
+    return subprocess.run(
+        [sys.executable, str(PROJECT / 'tools' / tool), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+        env={**os.environ, 'PYTHONPATH': str(PROJECT)},
+    )
 
 
 def test_the_command_line_of_training_changes_the_config(toy, monkeypatch):
@@ -61,8 +66,11 @@ def test_mixed_precision_is_chosen_on_the_command_line(toy):
 
 def test_a_first_start_with_resume_keeps_what_to_start_from(toy, tmp_path):
     def built(work_dir):
-        config = train_tool.build_config(train_tool.parse_args([
-            str(toy / 'toy.py'), '--resume', '--work-dir', str(work_dir), '--cfg-options', 'load_from=mic.pth']))
+        config = train_tool.build_config(
+            train_tool.parse_args(
+                [str(toy / 'toy.py'), '--resume', '--work-dir', str(work_dir), '--cfg-options', 'load_from=mic.pth']
+            )
+        )
         return config.resume, config.load_from
 
     assert built(tmp_path) == (False, 'mic.pth')
@@ -72,15 +80,24 @@ def test_a_first_start_with_resume_keeps_what_to_start_from(toy, tmp_path):
 def test_the_work_dir_is_named_after_the_config(tmp_path, toy):
     text = (toy / 'toy.py').read_text().replace(f"work_dir = '{toy / 'run'}'", '')
     (tmp_path / 'my_method.py').write_text(text)
-    assert train_tool.build_config(train_tool.parse_args([str(tmp_path / 'my_method.py')])).work_dir == \
-        'work_dirs/my_method'
+    assert (
+        train_tool.build_config(train_tool.parse_args([str(tmp_path / 'my_method.py')])).work_dir
+        == 'work_dirs/my_method'
+    )
 
 
-@pytest.mark.parametrize('given, kept', [
-    (['c.py', '--seed', '1'], 'c.py --seed 1'), (['c.py', '--resume'], 'c.py'),
-    (['c.py', '--resume', 'a.pth', '--amp', 'bf16'], 'c.py --amp bf16'), (['c.py', '--resume=a.pth'], 'c.py'),
-    (['c.py', '--resume', 'latest'], 'c.py'), (['--resume', 'latest', 'c.py'], 'c.py'),
-    (['c.py', '--resume', '--amp', 'bf16'], 'c.py --amp bf16')])
+@pytest.mark.parametrize(
+    'given, kept',
+    [
+        (['c.py', '--seed', '1'], 'c.py --seed 1'),
+        (['c.py', '--resume'], 'c.py'),
+        (['c.py', '--resume', 'a.pth', '--amp', 'bf16'], 'c.py --amp bf16'),
+        (['c.py', '--resume=a.pth'], 'c.py'),
+        (['c.py', '--resume', 'latest'], 'c.py'),
+        (['--resume', 'latest', 'c.py'], 'c.py'),
+        (['c.py', '--resume', '--amp', 'bf16'], 'c.py --amp bf16'),
+    ],
+)
 def test_the_command_to_resume_is_complete(given, kept):
     assert train_tool.parse_args(given).config == 'c.py'
     assert train_tool.resume_command(given) == f'python tools/train.py {kept} --resume'
@@ -89,23 +106,31 @@ def test_the_command_to_resume_is_complete(given, kept):
 def test_the_command_to_resume_starts_as_many_processes():
     arguments = ['c.py', '--seed', '1', '--launcher', 'pytorch']
     assert train_tool.resume_command(arguments, 4) == 'tools/dist_train.sh c.py 4 --seed 1 --resume'
-    assert train_tool.resume_command(['c.py', '--launcher', 'slurm'], 4) == \
-        'the same tools/slurm_train.sh command and --resume'
+    assert (
+        train_tool.resume_command(['c.py', '--launcher', 'slurm'], 4)
+        == 'the same tools/slurm_train.sh command and --resume'
+    )
     # On several machines the script is given the processes of one, and where the others are.
     assert train_tool.resume_command(arguments, 8, 8) == 'tools/dist_train.sh c.py 8 --seed 1 --resume'
     assert train_tool.resume_command(arguments, 16, 8) == 'the same command on each machine with --resume'
 
 
-@pytest.mark.parametrize('local, said', [
-    ('4', 'tools/dist_train.sh {config} 4 --resume'), ('2', 'the same command on each machine with --resume')])
+@pytest.mark.parametrize(
+    'local, said',
+    [('4', 'tools/dist_train.sh {config} 4 --resume'), ('2', 'the same command on each machine with --resume')],
+)
 def test_an_interrupted_training_says_how_to_go_on(local, said, toy, monkeypatch):
     logged = []
 
     def interrupted():
         raise SystemExit(130)
 
-    runner = SimpleNamespace(train=interrupted, world_size=4, logger=SimpleNamespace(info=logged.append),
-                             host_exchange=SimpleNamespace(wait=lambda: None))
+    runner = SimpleNamespace(
+        train=interrupted,
+        world_size=4,
+        logger=SimpleNamespace(info=logged.append),
+        host_exchange=SimpleNamespace(wait=lambda: None),
+    )
     arguments = [str(toy / 'toy.py'), '--launcher', 'pytorch']
     monkeypatch.setattr(train_tool.RUNNERS, 'build', lambda config: runner)
     monkeypatch.setattr(sys, 'argv', ['tools/train.py', *arguments])
@@ -116,9 +141,20 @@ def test_an_interrupted_training_says_how_to_go_on(local, said, toy, monkeypatch
 
 
 def test_the_test_tool_prints_the_table_and_writes_json_and_pictures(toy, tmp_path, capsys):
-    args = test_tool.parse_args([str(toy / 'toy.py'), str(toy / 'run' / 'iter_2.pth'), '--work-dir', str(tmp_path),
-                                 '--json', str(tmp_path / 'new' / 'a.json'), '--show-dir', str(tmp_path / 'pictures'),
-                                 '--predictions', str(tmp_path / 'ids')])
+    args = test_tool.parse_args(
+        [
+            str(toy / 'toy.py'),
+            str(toy / 'run' / 'iter_2.pth'),
+            '--work-dir',
+            str(tmp_path),
+            '--json',
+            str(tmp_path / 'new' / 'a.json'),
+            '--show-dir',
+            str(tmp_path / 'pictures'),
+            '--predictions',
+            str(tmp_path / 'ids'),
+        ]
+    )
     test_tool.test(args)
     printed, progress = capsys.readouterr()
     assert 'test: 100%' in progress and '8/8' in progress
@@ -140,23 +176,30 @@ def test_predictions_are_named_by_their_place_below_the_folder_of_images(toy, tm
     config = test_tool.build_config(test_tool.parse_args(arguments))
     assert config.test_evaluator == dict(type='ClassIoUMetric', output_dir='ids', image_root=str(images))
     # Of data sets that are joined, below what they have in common.
-    first, second = (dict(config.test_dataloader.dataset, data_prefix=dict(img_path=f'images/{part}'))
-                     for part in ('day', 'night'))
+    first, second = (
+        dict(config.test_dataloader.dataset, data_prefix=dict(img_path=f'images/{part}')) for part in ('day', 'night')
+    )
     joined = dict(type='ConcatDataset', datasets=[first, dict(type='RepeatDataset', dataset=second, times=2)])
     folders = test_tool.image_folders(joined, 'mmseg')
     assert folders == [f'{images}/day', f'{images}/night']
 
 
 def test_predictions_need_the_metric_that_writes_them(toy):
-    args = test_tool.parse_args([str(toy / 'toy.py'), 'any.pth', '--predictions', 'ids',
-                                 '--cfg-options', 'test_evaluator.type=IoUMetric'])
+    args = test_tool.parse_args(
+        [str(toy / 'toy.py'), 'any.pth', '--predictions', 'ids', '--cfg-options', 'test_evaluator.type=IoUMetric']
+    )
     with pytest.raises(ValueError, match='--predictions needs a ClassIoUMetric in test_evaluator, which has IoUMetric'):
         test_tool.build_config(args)
 
 
-@pytest.mark.parametrize('options, named', [
-    (['--json', 'a.json'], '--json'), (['--predictions', 'ids'], '--predictions'),
-    (['--json', 'a.json', '--predictions', 'ids'], '--json and --predictions')])
+@pytest.mark.parametrize(
+    'options, named',
+    [
+        (['--json', 'a.json'], '--json'),
+        (['--predictions', 'ids'], '--predictions'),
+        (['--json', 'a.json', '--predictions', 'ids'], '--json and --predictions'),
+    ],
+)
 def test_a_submission_is_written_without_what_would_be_ignored(options, named, capsys):
     command = ['c.py', 'a.pth', '--submission', 'a.zip']
     assert test_tool.parse_args(command).submission == 'a.zip'
@@ -168,6 +211,7 @@ def test_a_submission_is_written_without_what_would_be_ignored(options, named, c
 @METRICS.register_module(force=True)
 class CountImages(BaseMetric):
     """A second metric beside that of the IoU."""
+
     default_prefix = ''
 
     def process(self, data_batch, data_samples):
@@ -181,8 +225,18 @@ def test_further_metrics_are_printed_and_written_beside_the_iou(toy, tmp_path, c
     config = Config.fromfile(toy / 'toy.py')
     config.test_evaluator = [config.test_evaluator, dict(type='CountImages')]
     config.dump(tmp_path / 'two.py')
-    test_tool.test(test_tool.parse_args([str(tmp_path / 'two.py'), str(toy / 'run' / 'iter_2.pth'), '--work-dir',
-                                         str(tmp_path), '--json', str(tmp_path / 'a.json')]))
+    test_tool.test(
+        test_tool.parse_args(
+            [
+                str(tmp_path / 'two.py'),
+                str(toy / 'run' / 'iter_2.pth'),
+                '--work-dir',
+                str(tmp_path),
+                '--json',
+                str(tmp_path / 'a.json'),
+            ]
+        )
+    )
     result = json.loads((tmp_path / 'a.json').read_text())
     assert result['TC'] == 8.25 and 0 <= result['mIoU'] <= 100 and 'aAcc' not in result
     assert capsys.readouterr().out.splitlines()[-1] == 'TC 8.25'
@@ -190,15 +244,29 @@ def test_further_metrics_are_printed_and_written_beside_the_iou(toy, tmp_path, c
 
 def test_the_branch_is_chosen_in_the_model(toy):
     with pytest.raises(ValueError, match='model.eval_branch does not exist: ToyAdapter takes'):
-        test_tool.test(test_tool.parse_args([str(toy / 'toy.py'), str(toy / 'run' / 'iter_2.pth'), '--branch',
-                                             'teacher', '--work-dir', str(toy / 'test')]))
+        test_tool.test(
+            test_tool.parse_args(
+                [
+                    str(toy / 'toy.py'),
+                    str(toy / 'run' / 'iter_2.pth'),
+                    '--branch',
+                    'teacher',
+                    '--work-dir',
+                    str(toy / 'test'),
+                ]
+            )
+        )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('tool, arguments, message', [
-    ('train.py', ['--cfg-options', 'train_cfg.max_iter=3'], 'error: option train_cfg.max_iter does not exist'),
-    ('train.py', ['--resume', 'no.pth'], 'error: checkpoint no.pth does not exist'),
-    ('test.py', ['no.pth'], 'error: checkpoint no.pth does not exist')])
+@pytest.mark.parametrize(
+    'tool, arguments, message',
+    [
+        ('train.py', ['--cfg-options', 'train_cfg.max_iter=3'], 'error: option train_cfg.max_iter does not exist'),
+        ('train.py', ['--resume', 'no.pth'], 'error: checkpoint no.pth does not exist'),
+        ('test.py', ['no.pth'], 'error: checkpoint no.pth does not exist'),
+    ],
+)
 def test_errors_are_one_message_with_status_1(toy, tmp_path, tool, arguments, message):
     result = run(tool, toy / 'toy.py', *arguments, '--work-dir', tmp_path)
     assert result.returncode == 1

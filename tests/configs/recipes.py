@@ -1,7 +1,8 @@
 """The published recipes: rows of docs/published_recipes.json, the values of a config, and the page that shows both.
 
-    python -m tests.configs.recipes     # writes docs/published_recipes.md
+python -m tests.configs.recipes     # writes docs/published_recipes.md
 """
+
 import ast
 import inspect
 import json
@@ -22,9 +23,11 @@ DOCS = Path(__file__).parents[2] / 'docs'
 DATA, PAGE = DOCS / 'published_recipes.json', DOCS / 'published_recipes.md'
 NAMES = PUBLISHED + VIDEO
 # What a data set says of its labels, beside the config: the part of the loader -> attributes.
-LABELS = {'train_dataloader.source': ('classes', 'label_table', 'thing_classes', 'rare_classes'),
-          'train_dataloader.target': ('pseudo_margins', ),
-          'val_dataloader': ('classes', 'label_table', 'protocols')}
+LABELS = {
+    'train_dataloader.source': ('classes', 'label_table', 'thing_classes', 'rare_classes'),
+    'train_dataloader.target': ('pseudo_margins',),
+    'val_dataloader': ('classes', 'label_table', 'protocols'),
+}
 # Networks equal the published ones in tests of their own, optimizers and schedules are torch's and mmengine's.
 WITHOUT_DEFAULTS = ('model.student', 'optim_wrapper', 'param_scheduler')
 
@@ -46,8 +49,11 @@ def values(config: Config) -> dict[str, object]:
     """
     content = {key: value for key, value in config.to_dict().items() if key in top_level_keys()}
     found = json.loads(json.dumps({**dict(_leaves(content)), **_labels(config)}))
-    return {key: value for key, value in found.items()
-            if not key.startswith('test_') or found.get(f'val_{key.removeprefix("test_")}') != value}
+    return {
+        key: value
+        for key, value in found.items()
+        if not key.startswith('test_') or found.get(f'val_{key.removeprefix("test_")}') != value
+    }
 
 
 def _leaves(node: object, path: str = '') -> Iterator[tuple[str, object]]:
@@ -67,9 +73,12 @@ def _leaves(node: object, path: str = '') -> Iterator[tuple[str, object]]:
 def _with_defaults(node: Mapping, path: str) -> dict:
     """A component with the arguments that it leaves at their defaults."""
     components = component_classes(node['type']) if 'type' in node and not path.startswith(WITHOUT_DEFAULTS) else []
-    defaults = {parameter.name: parameter.default for component in components
-                for parameter in inspect.signature(component).parameters.values()
-                if parameter.default is not inspect.Parameter.empty}
+    defaults = {
+        parameter.name: parameter.default
+        for component in components
+        for parameter in inspect.signature(component).parameters.values()
+        if parameter.default is not inspect.Parameter.empty
+    }
     return {**defaults, **node}
 
 
@@ -84,8 +93,10 @@ def _labels(config: Config) -> dict[str, object]:
         if loader is None:
             continue
         dataset = DATASETS.build({**loader.dataset, 'lazy_init': True})
-        known = {**dataset.metainfo,
-                 'label_table': {raw: new for raw, new in dataset.label_table.items() if new != 255}}
+        known = {
+            **dataset.metainfo,
+            'label_table': {raw: new for raw, new in dataset.label_table.items() if new != 255},
+        }
         if 'PseudoMargins' not in [transform['type'] for transform in loader.dataset.pipeline]:
             known['pseudo_margins'] = None
         found.update({f'{path}.dataset.{name}': known[name] for name in names if known.get(name)})
@@ -99,8 +110,11 @@ def _labels(config: Config) -> dict[str, object]:
 def parts(file: str) -> tuple[str, ...]:
     """A config file and the files of its ``_base_``, relative to configs/ and without suffix."""
     path = CONFIGS / f'{file}.py'
-    bases = [ast.literal_eval(node.value) for node in ast.parse(path.read_text(encoding='utf-8')).body
-             if isinstance(node, ast.Assign) and getattr(node.targets[0], 'id', '') == '_base_']
+    bases = [
+        ast.literal_eval(node.value)
+        for node in ast.parse(path.read_text(encoding='utf-8')).body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], 'id', '') == '_base_'
+    ]
     found = [file]
     for base in bases[0] if bases else ():
         found += parts(str((path.parent / base).resolve().relative_to(CONFIGS).with_suffix('')))
@@ -112,8 +126,10 @@ def holds(section: Mapping, name: str) -> bool:
 
     ``but_not`` has the patterns of exceptions.
     """
+
     def fits(patterns: list[str]) -> bool:
         return any(fnmatch(part, pattern) for part in parts(name) for pattern in patterns)
+
     return fits(section['holds_for']) and not fits(section.get('but_not', []))
 
 
@@ -168,10 +184,17 @@ CELLS = '| setting | published | ours | reason or remark |\n| --- | --- | --- | 
 def page(data: Mapping) -> str:
     """docs/published_recipes.md."""
     lines = [INTRODUCTION]
-    lines += [f'- {name}: [`{source["commit"][:7]}`]({source["repository"]}/tree/{source["commit"]})'
-              for name, source in data['sources'].items()]
-    lines += ['', '## Where ours differ', '', '| tables | setting | published | ours | reason |',
-              '| --- | --- | --- | --- | --- |']
+    lines += [
+        f'- {name}: [`{source["commit"][:7]}`]({source["repository"]}/tree/{source["commit"]})'
+        for name, source in data['sources'].items()
+    ]
+    lines += [
+        '',
+        '## Where ours differ',
+        '',
+        '| tables | setting | published | ours | reason |',
+        '| --- | --- | --- | --- | --- |',
+    ]
     for section in data['sections']:
         for row in section['rows']:
             if 'reason' in row:

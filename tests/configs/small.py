@@ -1,4 +1,5 @@
 """Published configs at the size of a test: the same recipe on small networks, crops and files."""
+
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict

@@ -1,4 +1,5 @@
 """Every config builds at its full size: model, streams, optimizer and schedule."""
+
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ from udass.engine.loops import domain_configs
 
 CONFIGS = sorted((Path(__file__).parents[2] / 'configs').glob('*.py'))
 # The published ones take seconds each.
-BUILT = [pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in PUBLISHED + VIDEO))
-         for path in CONFIGS]
+BUILT = [
+    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in PUBLISHED + VIDEO)) for path in CONFIGS
+]
 
 
 @pytest.fixture(autouse=True)
@@ -54,8 +56,12 @@ def test_config_builds(path, fast_building):
         # The published video runs with SGD stop long before their schedule does.
         end = 250_000 if path.stem in VIDEO and wrapper.optimizer.__class__ is SGD else options.max_iters
         assert last['end'] - end in (0, 1), 'the learning rate must reach its end with the last iteration'
-    streams = domain_configs(config.train_dataloader, options.get('domains', ('source', 'target')),
-                             options.get('source_sampling'), options.get('long_tail'))
+    streams = domain_configs(
+        config.train_dataloader,
+        options.get('domains', ('source', 'target')),
+        options.get('source_sampling'),
+        options.get('long_tail'),
+    )
     for stream in streams.values():
         inner = stream['dataset']['dataset']
         for transform in inner['pipeline']:

@@ -1,4 +1,5 @@
 """The dataset parts of the benchmarks: loaders that work on files as published."""
+
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +28,16 @@ from udass.streets import write_streets
 
 PARTS = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets'
 # Part -> size of the validation images (width, height).
-VALIDATION = {'gta2cs_512': (1024, 512), 'gta2cs_1024': (2048, 1024), 'syn2cs_512': (1024, 512),
-              'syn2cs_1024': (2048, 1024), 'cs2acdc_512': (960, 540), 'cs2acdc_1024': (1920, 1080),
-              'cs2dz_512': (960, 540), 'cs2dz_1024': (1920, 1080)}
+VALIDATION = {
+    'gta2cs_512': (1024, 512),
+    'gta2cs_1024': (2048, 1024),
+    'syn2cs_512': (1024, 512),
+    'syn2cs_1024': (2048, 1024),
+    'cs2acdc_512': (960, 540),
+    'cs2acdc_1024': (1920, 1080),
+    'cs2dz_512': (960, 540),
+    'cs2dz_1024': (1920, 1080),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -54,13 +62,22 @@ def step(pipeline, kind):
     return next((transform for transform in pipeline if transform['type'] == kind), None)
 
 
-@pytest.mark.parametrize('name', ['gta2cs_quadmix', 'gta2cs_quadmix_cnn', 'syn2cs_quadmix', 'syn2cs_quadmix_cnn',
-                                  'cs2acdc_quadmix', 'cs2dz_quadmix'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'gta2cs_quadmix',
+        'gta2cs_quadmix_cnn',
+        'syn2cs_quadmix',
+        'syn2cs_quadmix_cnn',
+        'cs2acdc_quadmix',
+        'cs2dz_quadmix',
+    ],
+)
 def test_long_tail_images_are_resized_as_in_quadmix_and_not_flipped(name, data):
     config = Config.fromfile(PARTS.parents[1] / f'{name}.py')
     source = config.train_dataloader.source
     source.dataset.data_root = str(data / Path(source.dataset.data_root).name)
-    stream = domain_configs({'source': source}, ('source', ), long_tail=config.train_cfg.long_tail)['long_tail']
+    stream = domain_configs({'source': source}, ('source',), long_tail=config.train_cfg.long_tail)['long_tail']
     assert stream['batch_size'] == 2 * 2 * 2
     dataset = DATASETS.build(stream['dataset']['dataset'])
     info, pipeline = dataset.get_data_info(0), dataset.pipeline
@@ -74,9 +91,9 @@ def test_long_tail_images_are_resized_as_in_quadmix_and_not_flipped(name, data):
         with isolated_randomness(seed):
             sample = pipeline(dict(info))
         crop = sample['inputs'].numpy().transpose(1, 2, 0)
-        place = next(x for x in range(1025) if np.array_equal(image[0, x:x + 1024], crop[0]))
-        assert np.array_equal(image[:, place:place + 1024], crop)
-        assert np.array_equal(sample['data_samples'].gt_sem_seg.data[0], labels[:, place:place + 1024])
+        place = next(x for x in range(1025) if np.array_equal(image[0, x : x + 1024], crop[0]))
+        assert np.array_equal(image[:, place : place + 1024], crop)
+        assert np.array_equal(sample['data_samples'].gt_sem_seg.data[0], labels[:, place : place + 1024])
         places.add(place)
     assert len(places) > 1
 

@@ -1,4 +1,5 @@
 """What the optimizers of the published configs do: learning rates at given iterations, and which parameters decay."""
+
 import re
 
 import pytest
@@ -20,7 +21,7 @@ CLIPS = (1e-6, 0.5000005, 1, 0.5194805195, 0)
 # Power 0.9 to 250,000 and to 40,000.
 LONG = (1, 0.9972995946, 0.9945983764, 0.9277031786, 0.8547741060)
 ADAM = (1, 0.9831090700, 0.9661858312, 0.5358867313, 0)
-CONSTANT = (1, ) * 5
+CONSTANT = (1,) * 5
 # Schedule -> part of the model -> factor of the rate and its course.
 CURVES = {
     'adamw_40k': {'backbone': (1, IMAGES), 'decode_head': (10, IMAGES)},
@@ -28,8 +29,13 @@ CURVES = {
     'sgd_40k': {'backbone': (1, IMAGES), 'decode_head': (1, IMAGES)},
     'sgd_40k_adversarial': {'backbone': (1, IMAGES), 'decode_head': (1, IMAGES), 'adaptation_loss': (1, ADAM)},
     # The published loop sets the rates of backbone and fusion only.
-    'sgd_40k_video': {'backbone': (1, LONG), 'decode_head': (10, CONSTANT), 'auxiliary_head': (10, CONSTANT),
-                      'fusion': (10, LONG)}}
+    'sgd_40k_video': {
+        'backbone': (1, LONG),
+        'decode_head': (10, CONSTANT),
+        'auxiliary_head': (10, CONSTANT),
+        'fusion': (10, LONG),
+    },
+}
 
 
 @pytest.fixture(autouse=True)
@@ -84,8 +90,11 @@ def test_learning_rate(name):
     model = Tiny(expected)
     wrapper = build_optim_wrapper(model, config.optim_wrapper)
     several = isinstance(wrapper, OptimWrapperDict)
-    schedulers = [PARAM_SCHEDULERS.build({**entry, 'optimizer': wrapper[child] if several else wrapper})
-                  for child, (_, chain) in optimizers(config).items() for entry in chain]
+    schedulers = [
+        PARAM_SCHEDULERS.build({**entry, 'optimizer': wrapper[child] if several else wrapper})
+        for child, (_, chain) in optimizers(config).items()
+        for entry in chain
+    ]
     groups = groups_by_name(model, wrapper)
     found = {part: [] for part in expected}
     for iteration in range(ITERATIONS[-1] + 1):
@@ -104,16 +113,18 @@ def test_learning_rate(name):
 # ViT-S: two norms per block and the last one (50), two LayerScales per block (24), positions, class and registers (3).
 MIT_NORMS = r'backbone\.layers\.\d\.(0\.norm|1\.\d+\.(norm[12]|attn\.norm)|2)\.(weight|bias)$'
 VIT_INPUTS = r'backbone\.net\.((norm|blocks\.\d+\.norm[12])\.|pos_embed|cls_token|reg_token|blocks\.\d+\.ls[12]\.gamma)'
-DECAY = {'gta2cs_daformer': (0.01, 60, MIT_NORMS, ('decode_head', )),
-         'gta2cs_quadmix': (0.01, 60, MIT_NORMS, ('decode_head', )),
-         'gta2cs_dacs': (0.01, 0, 'nothing', ('decode_head', )),
-         'gta2cs_quadmix_cnn': (0.01, 0, 'nothing', ('decode_head', )),
-         'gta2cs_quadmix_dinov2': (0.01, 77, VIT_INPUTS, ('decode_head', 'neck')),
-         'gta2cs_minent': (5e-4, 0, 'nothing', ()),
-         'gta2cs_advseg': (5e-4, 0, 'nothing', ()),
-         'viper2csseq_quadmix': (0.01, 60, MIT_NORMS, ('decode_head', 'fusion')),
-         'synseq2csseq_tps': (5e-4, 0, 'nothing', ('decode_head', 'auxiliary_head', 'fusion')),
-         'viper2csseq_quadmix_cnn': (5e-4, 0, 'nothing', ('decode_head', 'auxiliary_head', 'fusion'))}
+DECAY = {
+    'gta2cs_daformer': (0.01, 60, MIT_NORMS, ('decode_head',)),
+    'gta2cs_quadmix': (0.01, 60, MIT_NORMS, ('decode_head',)),
+    'gta2cs_dacs': (0.01, 0, 'nothing', ('decode_head',)),
+    'gta2cs_quadmix_cnn': (0.01, 0, 'nothing', ('decode_head',)),
+    'gta2cs_quadmix_dinov2': (0.01, 77, VIT_INPUTS, ('decode_head', 'neck')),
+    'gta2cs_minent': (5e-4, 0, 'nothing', ()),
+    'gta2cs_advseg': (5e-4, 0, 'nothing', ()),
+    'viper2csseq_quadmix': (0.01, 60, MIT_NORMS, ('decode_head', 'fusion')),
+    'synseq2csseq_tps': (5e-4, 0, 'nothing', ('decode_head', 'auxiliary_head', 'fusion')),
+    'viper2csseq_quadmix_cnn': (5e-4, 0, 'nothing', ('decode_head', 'auxiliary_head', 'fusion')),
+}
 
 
 @pytest.mark.parametrize('name', DECAY)

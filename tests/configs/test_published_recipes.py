@@ -1,4 +1,5 @@
 """The published configs against the rows of docs/published_recipes.json, and the page that is made from them."""
+
 from functools import cache
 
 import pytest
@@ -24,8 +25,9 @@ def load(name):
 @pytest.mark.parametrize('name', NAMES)
 def test_every_value_is_that_of_its_row(name):
     found = problems(name, Config.fromfile(CONFIGS / f'{name}.py'), DATA)
-    assert not found, '\n'.join(['change docs/published_recipes.json, and write its page with `python -m '
-                                 'tests.configs.recipes`:', *found])
+    assert not found, '\n'.join(
+        ['change docs/published_recipes.json, and write its page with `python -m tests.configs.recipes`:', *found]
+    )
 
 
 def change(config):
@@ -56,11 +58,18 @@ def leave_to_the_default(config):
     del config.train_cfg.source_sampling['crop_fraction']
 
 
-@pytest.mark.parametrize('edit, key', [
-    (change, 'model.masking.ratio'), (change_in_a_pipeline, 'train_dataloader.source.dataset.pipeline.Resize.scale'),
-    (add, 'model.mixing.intra_source'), (add_a_component, 'optim_wrapper.clip_grad.max_norm'),
-    (add_a_transform, 'train_dataloader.target.dataset.pipeline'), (remove, 'model.feature_distance.weight'),
-    (leave_to_the_default, 'train_cfg.source_sampling.crop_fraction')])
+@pytest.mark.parametrize(
+    'edit, key',
+    [
+        (change, 'model.masking.ratio'),
+        (change_in_a_pipeline, 'train_dataloader.source.dataset.pipeline.Resize.scale'),
+        (add, 'model.mixing.intra_source'),
+        (add_a_component, 'optim_wrapper.clip_grad.max_norm'),
+        (add_a_transform, 'train_dataloader.target.dataset.pipeline'),
+        (remove, 'model.feature_distance.weight'),
+        (leave_to_the_default, 'train_cfg.source_sampling.crop_fraction'),
+    ],
+)
 def test_an_edit_without_its_row_is_found(edit, key):
     config = load('gta2cs_quadmix')
     edit(config)
@@ -85,8 +94,11 @@ def explain(section, row):
 
 
 def test_a_row_says_where_it_is_from_and_why_it_differs():
-    found = [f'{section["title"]}, {row["setting"]}: {message}' for section, row in ALL_ROWS
-             if (message := explain(section, row))]
+    found = [
+        f'{section["title"]}, {row["setting"]}: {message}'
+        for section, row in ALL_ROWS
+        if (message := explain(section, row))
+    ]
     assert not found, '\n'.join(found)
 
 

@@ -1,4 +1,5 @@
 """Every published config trains and validates on files as published; only networks, crops and images are smaller."""
+
 import math
 
 import pytest
@@ -20,15 +21,19 @@ PASSES = {
     'hrda': (TEACHER, TEACHER),
     'mic': (TEACHER | {'masked'}, TEACHER | {'masked'}),
     # The first iteration has no template yet.
-    'quadmix': (TEACHER | {'masked'}, {'source', 'tss', 'tst', 'masked'})}
+    'quadmix': (TEACHER | {'masked'}, {'source', 'tss', 'tst', 'masked'}),
+}
 VIDEO_PASSES = {
-    'tps': ({'source', 'cross_frame'}, ) * 2,
-    'quadmix': ({'source', 'cross_frame', 'mix'}, {'source', 'cross_frame', 'tss', 'tst'})}
+    'tps': ({'source', 'cross_frame'},) * 2,
+    'quadmix': ({'source', 'cross_frame', 'mix'}, {'source', 'cross_frame', 'tss', 'tst'}),
+}
 DISTANCE = {'daformer', 'hrda', 'mic', 'quadmix'}
 # What names of configs add to their method: a network, a protocol.
 VARIANTS = ('_rider_ignored', '_cnn', '_dinov2', '_accel', '_daformer')
-ALIGNMENT = {'minent': {'target.loss_entropy'},
-             'advseg': {'target.loss_adversarial', 'discriminator.source', 'discriminator.target'}}
+ALIGNMENT = {
+    'minent': {'target.loss_entropy'},
+    'advseg': {'target.loss_adversarial', 'discriminator.source', 'discriminator.target'},
+}
 
 
 @pytest.fixture(scope='module')
@@ -75,7 +80,8 @@ def test_config_trains_and_validates(name, data, tmp_path):
         assert {key.split('.')[0] for key in log if '.' in key} == passes
         assert ('source.decode.hr.loss_ce' in log) == (config.model.student.decode_head.type == 'HRDAHead')
         assert ('source.loss_feature_distance' in log) == (
-            method in DISTANCE and not name.endswith('dinov2') and config.model.type == 'DomainAdapter')
+            method in DISTANCE and not name.endswith('dinov2') and config.model.type == 'DomainAdapter'
+        )
         assert ALIGNMENT.get(method, set()) <= log.keys()
     for name, value in runner.model.student.named_parameters():
         # Gradients are gone by now; one that was not finite has left its mark.

@@ -1,4 +1,5 @@
 """Small labelled folders, written by each test as it needs them."""
+
 from pathlib import Path
 
 import cv2
@@ -43,8 +44,17 @@ class SceneFolder:
         load = [dict(type='LoadImage')] + [dict(type='LoadLabels')] * labelled
         pipeline = [*load, *transforms, dict(type='PackUDAInputs')]
         metainfo = dict(classes=CLASSES, palette=PALETTE, rare_classes=RARE_CLASSES)
-        config = dict(type='UDADataset', data_root=str(self.root), image_folder='images', label_folder='labels',
-                      image_suffix='.png', label_suffix='.png', labelled=labelled, pipeline=pipeline, metainfo=metainfo)
+        config = dict(
+            type='UDADataset',
+            data_root=str(self.root),
+            image_folder='images',
+            label_folder='labels',
+            image_suffix='.png',
+            label_suffix='.png',
+            labelled=labelled,
+            pipeline=pipeline,
+            metainfo=metainfo,
+        )
         return {**config, **changes}
 
 

@@ -1,4 +1,5 @@
 """Small files in the encoding and layout in which the data sets are published."""
+
 from pathlib import Path
 
 import cv2
@@ -23,8 +24,15 @@ def id_columns(ids, width: int, height: int) -> np.ndarray:
     return np.resize(np.repeat(ids, -(-width // len(ids)))[:width], (height, width)).astype(np.uint8)
 
 
-def write_cityscapes(root: Path, split: str = 'train', ids=(7, 8, 26, 0), size=(64, 32), city: str = 'ulm',
-                     frame: str = '000000_000019', labelled: bool = True) -> None:
+def write_cityscapes(
+    root: Path,
+    split: str = 'train',
+    ids=(7, 8, 26, 0),
+    size=(64, 32),
+    city: str = 'ulm',
+    frame: str = '000000_000019',
+    labelled: bool = True,
+) -> None:
     name = f'{split}/{city}/{city}_{frame}'
     write_png(root / f'leftImg8bit/{name}_leftImg8bit.png', picture(*size))
     if labelled:
@@ -52,9 +60,17 @@ def write_synthia(root: Path, name: str = '0000000', ids=(3, 4, 21, 22), size=(6
     write_png(root / f'GT/LABELS/{name}.png', label)
 
 
-def write_cityscapes_snippet(root: Path, split: str = 'train', ids=(7, 25, 26, 0), size=(64, 32), city: str = 'ulm',
-                             sequence: str = '000000', labelled_frame: int = 19, first: int = 0,
-                             length: int = 30) -> None:
+def write_cityscapes_snippet(
+    root: Path,
+    split: str = 'train',
+    ids=(7, 25, 26, 0),
+    size=(64, 32),
+    city: str = 'ulm',
+    sequence: str = '000000',
+    labelled_frame: int = 19,
+    first: int = 0,
+    length: int = 30,
+) -> None:
     """Frames of leftImg8bit_sequence, one of them labelled in gtFine."""
     for number in range(first, first + length):
         name = f'{split}/{city}/{city}_{sequence}_{number:06d}'
@@ -64,16 +80,23 @@ def write_cityscapes_snippet(root: Path, split: str = 'train', ids=(7, 25, 26, 0
     write_png(root / f'gtFine/{name}_gtFine_color.png', picture(*size))
 
 
-def write_viper(root: Path, split: str = 'train', sequence: str = '001', frames=(9, 10, 11, 20), ids=(3, 24, 20, 0),
-                size=(96, 54)) -> None:
+def write_viper(
+    root: Path, split: str = 'train', sequence: str = '001', frames=(9, 10, 11, 20), ids=(3, 24, 20, 0), size=(96, 54)
+) -> None:
     for number in frames:
         name = f'{sequence}/{sequence}_{number:05d}'
         write_png(root / f'{split}/img/{name}.jpg', picture(*size))
         write_png(root / f'{split}/cls/{name}.png', id_columns(ids, *size))
 
 
-def write_bdd_vid(root: Path, split: str = 'train', video: str = '53f06672-e942bc38', ids=(0, 12, 13, 255),
-                  size=(64, 36), labelled: bool = True) -> None:
+def write_bdd_vid(
+    root: Path,
+    split: str = 'train',
+    video: str = '53f06672-e942bc38',
+    ids=(0, 12, 13, 255),
+    size=(64, 36),
+    labelled: bool = True,
+) -> None:
     """Frames 303 to 311 of a video, the train ids of frame 307."""
     for number in range(303, 312):
         write_png(root / f'{split}/images/{video}_{number}.jpg', picture(*size))
@@ -81,8 +104,9 @@ def write_bdd_vid(root: Path, split: str = 'train', video: str = '53f06672-e942b
         write_png(root / f'{split}/labels/{video}_307.png', id_columns(ids, *size))
 
 
-def write_synthia_seq(root: Path, sequence: str = 'SEQS-04-DAWN', frames=range(3), ids=(3, 4, 11, 22),
-                      size=(64, 38)) -> None:
+def write_synthia_seq(
+    root: Path, sequence: str = 'SEQS-04-DAWN', frames=range(3), ids=(3, 4, 11, 22), size=(64, 38)
+) -> None:
     for number in frames:
         write_png(root / f'{sequence}/rgb/{number:06d}.png', picture(*size))
         label = np.zeros((size[1], size[0], 3), np.uint16)
@@ -91,20 +115,29 @@ def write_synthia_seq(root: Path, sequence: str = 'SEQS-04-DAWN', frames=range(3
         write_png(root / f'{sequence}/label/{number:06d}.png', label)
 
 
-def write_acdc(root: Path, condition: str, split: str, labelled: bool = True, ids=(0, 13, 18, 255), size=(96, 54),
-               frame: str = '000001') -> None:
+def write_acdc(
+    root: Path,
+    condition: str,
+    split: str,
+    labelled: bool = True,
+    ids=(0, 13, 18, 255),
+    size=(96, 54),
+    frame: str = '000001',
+) -> None:
     name = f'{condition}/{split}/GOPR0475/GOPR0475_frame_{frame}'
     write_png(root / f'rgb_anon/{name}_rgb_anon.png', picture(*size))
     # The same place in good weather, published beside it.
-    write_png(root / f'rgb_anon/{condition}/{split}_ref/GOPR0475/GOPR0475_frame_{frame}_rgb_ref_anon.png',
-              picture(*size))
+    write_png(
+        root / f'rgb_anon/{condition}/{split}_ref/GOPR0475/GOPR0475_frame_{frame}_rgb_ref_anon.png', picture(*size)
+    )
     if labelled:
         write_png(root / f'gt/{name}_gt_labelTrainIds.png', id_columns(ids, *size))
         write_png(root / f'gt/{name}_gt_labelIds.png', np.full(size[::-1], 33, np.uint8))
 
 
-def write_dark_zurich(root: Path, split: str, labelled: bool = True, ids=(0, 13, 18, 255), size=(96, 54),
-                      time: str = 'night') -> None:
+def write_dark_zurich(
+    root: Path, split: str, labelled: bool = True, ids=(0, 13, 18, 255), size=(96, 54), time: str = 'night'
+) -> None:
     name = f'{split}/{time}/GOPR0356/GOPR0356_frame_000321'
     write_png(root / f'rgb_anon/{name}_rgb_anon.png', picture(*size))
     if labelled:

@@ -1,4 +1,5 @@
 """Listing a data set: what it finds, what it needs, and what it says when something is missing."""
+
 import shutil
 
 import numpy as np
@@ -64,8 +65,11 @@ def test_lazy_data_sets_read_nothing(scenes):
 @pytest.mark.parametrize('folder', ['images', 'labels'])
 def test_missing_folder(filled_scenes, folder):
     shutil.rmtree(filled_scenes.root / folder)
-    with pytest.raises(FileNotFoundError, match=rf'UDADataset: the folder .*scenes/{folder} does not exist; it should '
-                                                rf'hold the {folder} \(\*\.png\)\. Set data_root'):
+    with pytest.raises(
+        FileNotFoundError,
+        match=rf'UDADataset: the folder .*scenes/{folder} does not exist; it should '
+        rf'hold the {folder} \(\*\.png\)\. Set data_root',
+    ):
         build(filled_scenes)
 
 
@@ -82,8 +86,11 @@ def test_empty_folder(scenes):
 def test_images_without_label(filled_scenes):
     for name in ('02', '05', '06', '11'):
         (filled_scenes.root / 'labels' / f'{name}.png').unlink()
-    with pytest.raises(FileNotFoundError, match=r'4 of 12 images in .*images have no label in .*labels: 02\.png, '
-                                                r'05\.png, 06\.png, \.\.\.\. Expected e\.g\. 02\.png\. '):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r'4 of 12 images in .*images have no label in .*labels: 02\.png, '
+        r'05\.png, 06\.png, \.\.\.\. Expected e\.g\. 02\.png\. ',
+    ):
         build(filled_scenes)
 
 
@@ -94,8 +101,11 @@ def test_filter_that_keeps_nothing(filled_scenes):
 
     config = filled_scenes.config()
     config.pop('type')
-    with pytest.raises(ValueError, match=r'Nothing: the filter of the config keeps none of the 12 images in .*images\. '
-                                         r'Found for example 00'):
+    with pytest.raises(
+        ValueError,
+        match=r'Nothing: the filter of the config keeps none of the 12 images in .*images\. '
+        r'Found for example 00',
+    ):
         Nothing(**config)
 
 
@@ -105,8 +115,11 @@ def test_label_table_beyond_the_classes(filled_scenes):
 
 
 class Fixed(UDADataset):
-    METAINFO = dict(classes=('ground', 'tree', 'lamp'), palette=[[0, 0, 0], [1, 1, 1], [2, 2, 2]],
-                    rare_classes=[dict(name='tree', weight=1, min_pixels=1)])
+    METAINFO = dict(
+        classes=('ground', 'tree', 'lamp'),
+        palette=[[0, 0, 0], [1, 1, 1], [2, 2, 2]],
+        rare_classes=[dict(name='tree', weight=1, min_pixels=1)],
+    )
     LABEL_TABLE = {7: 0, 8: 1, 9: 2, 0: 255}
 
 
@@ -125,14 +138,20 @@ def test_a_list_left_behind_by_a_subset_of_the_classes_is_named(filled_scenes):
         Fixed(**config)
 
 
-@pytest.mark.parametrize('metainfo, message', [
-    ({}, 'X: metainfo needs `classes`'),
-    (dict(classes=('a', 'a')), r"list of different names, got \['a', 'a'\]"),
-    (dict(classes=('a', 'b'), thing_classes=['c']), r"X: thing_classes names \['c'\], which are not among the classes"),
-    (dict(classes=('a', ), rare_classes=[dict(name='c', weight=1, min_pixels=0)]), r"rare_classes names \['c'\]"),
-    (dict(classes=('a', ), rare_classes=[dict(name='a')]), r'an entry of rare_classes is dict\(name='),
-    (dict(classes=('a', ), rare_classes=[dict(name='a', weight=0, min_pixels=0)]), 'integer weight of 1.*got .*0'),
-])
+@pytest.mark.parametrize(
+    'metainfo, message',
+    [
+        ({}, 'X: metainfo needs `classes`'),
+        (dict(classes=('a', 'a')), r"list of different names, got \['a', 'a'\]"),
+        (
+            dict(classes=('a', 'b'), thing_classes=['c']),
+            r"X: thing_classes names \['c'\], which are not among the classes",
+        ),
+        (dict(classes=('a',), rare_classes=[dict(name='c', weight=1, min_pixels=0)]), r"rare_classes names \['c'\]"),
+        (dict(classes=('a',), rare_classes=[dict(name='a')]), r'an entry of rare_classes is dict\(name='),
+        (dict(classes=('a',), rare_classes=[dict(name='a', weight=0, min_pixels=0)]), 'integer weight of 1.*got .*0'),
+    ],
+)
 def test_metainfo_is_checked(metainfo, message):
     with pytest.raises(ValueError, match=message):
         check_metainfo(metainfo, 'X')
@@ -142,8 +161,9 @@ def test_two_classes_with_labels_0_and_255(scenes):
     labels = np.zeros((4, 4), np.uint8)
     labels[0] = 255
     scenes.add('a', labels)
-    dataset = build(scenes, metainfo=dict(classes=('off', 'on'), palette=[[0, 0, 0], [9, 9, 9]]),
-                    label_table={0: 0, 255: 1})
+    dataset = build(
+        scenes, metainfo=dict(classes=('off', 'on'), palette=[[0, 0, 0], [9, 9, 9]]), label_table={0: 0, 255: 1}
+    )
     assert dataset[0]['data_samples'].gt_sem_seg.data[0].tolist() == [[1] * 4] + [[0] * 4] * 3
 
 
@@ -187,8 +207,24 @@ def test_ids_of_label_tables_may_be_strings(filled_scenes):
     assert table_of(filled_scenes, {0: 0, 70000: 2}) == {0: 0, 70000: 2}
 
 
-@pytest.mark.parametrize('table', [[0, 1, 2], 'identity', {}, {'ground': 0}, {0: 'ground'}, {0.5: 0}, {0: 1.0},
-                                   {0: None}, {-1: 0}, {'-1': 0}, {0: 3}, {0: 254}, {0: True}])
+@pytest.mark.parametrize(
+    'table',
+    [
+        [0, 1, 2],
+        'identity',
+        {},
+        {'ground': 0},
+        {0: 'ground'},
+        {0.5: 0},
+        {0: 1.0},
+        {0: None},
+        {-1: 0},
+        {'-1': 0},
+        {0: 3},
+        {0: 254},
+        {0: True},
+    ],
+)
 def test_wrong_label_tables_are_named(filled_scenes, table):
     with pytest.raises(ValueError, match='UDADataset: label_table'):
         table_of(filled_scenes, table)

@@ -1,4 +1,5 @@
 """CamVid and its day -> dusk protocol."""
+
 import shutil
 
 import cv2
@@ -62,12 +63,19 @@ def test_metainfo_has_a_colour_per_class():
 def test_the_published_split_into_domains(camvid_root):
     source = CamVidDataset(data_root=camvid_root, split='train', exclude_sequence='0001TP')
     target = CamVidDataset(data_root=camvid_root, split='train', sequence='0001TP', labelled=False)
-    test = CamVidDataset(data_root=camvid_root, split='test', sequence='0001TP',
-                         pipeline=[dict(type='LoadImage'), dict(type='LoadLabels')])
+    test = CamVidDataset(
+        data_root=camvid_root,
+        split='test',
+        sequence='0001TP',
+        pipeline=[dict(type='LoadImage'), dict(type='LoadLabels')],
+    )
     assert (len(source), len(target), len(test)) == (305, 62, 62)
     sample = test[0]
     assert sample['img'].shape == (360, 480, 3) and sample['gt_seg_map'].shape == (360, 480)
     # Sky is above the road in a street scene: image and label belong together, and ids mean what the names say.
-    rows = {name: np.nonzero(sample['gt_seg_map'] == train_id)[0].mean()
-            for train_id, name in enumerate(CamVidDataset.METAINFO['classes']) if name in ('sky', 'road')}
+    rows = {
+        name: np.nonzero(sample['gt_seg_map'] == train_id)[0].mean()
+        for train_id, name in enumerate(CamVidDataset.METAINFO['classes'])
+        if name in ('sky', 'road')
+    }
     assert rows['sky'] < 180 < rows['road']

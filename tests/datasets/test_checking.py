@@ -1,4 +1,5 @@
 """Walking a data set: what is reported, and what the counts are good for afterwards."""
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -42,9 +43,13 @@ def test_every_kind_of_problem_is_reported_once(root):
     (root / 'images/00005.png').write_bytes((root / 'images/00005.png').read_bytes()[:60])
     write_gta(root, '00006', ids=(7, 77), size=(20, 10))
     write_gta(root, '00007', size=(20, 10), label_size=(19, 10))
-    expected = ['labels/00003.png is missing: the label of', 'images/00004.png is missing: the image of',
-                'images/00005.png (60 bytes) cannot be decoded', 'labels/00006.png holds the label ids [77]',
-                'labels/00007.png is 19x10 pixels, its image']
+    expected = [
+        'labels/00003.png is missing: the label of',
+        'images/00004.png is missing: the image of',
+        'images/00005.png (60 bytes) cannot be decoded',
+        'labels/00006.png holds the label ids [77]',
+        'labels/00007.png is 19x10 pixels, its image',
+    ]
     problems = check_dataset(build(root)).problems
     assert [sum(text in problem for problem in problems) for text in expected] == [1] * 5 and len(problems) == 5
     # What is usable has been counted: two sound files, the label of the damaged image and the one of another size.
@@ -77,12 +82,15 @@ def test_equal_findings_are_one_line(root):
         (root / f'labels/{number}.png').write_bytes(b'x' * number)
     problems = check_dataset(build(root)).problems
     assert len(problems) == 4
-    found = {text: next(problem for problem in problems if text in problem)
-             for text in ('ids [77]', 'ids [78]', 'cannot be decoded: ', 'decoded as a label')}
+    found = {
+        text: next(problem for problem in problems if text in problem)
+        for text in ('ids [77]', 'ids [78]', 'cannot be decoded: ', 'decoded as a label')
+    }
     assert found['ids [77]'].endswith(f'(and 2 more like this: {root}/images/00004.png, {root}/images/00005.png)')
     assert found['ids [78]'].endswith(f'(and 1 more like this: {root}/images/00007.png)')
-    assert found['cannot be decoded: '].endswith('(and 4 more like this: ' + ', '.join(
-        f'{root}/images/{number}.png' for number in (4, 5, 6)) + ', ...)')
+    assert found['cannot be decoded: '].endswith(
+        '(and 4 more like this: ' + ', '.join(f'{root}/images/{number}.png' for number in (4, 5, 6)) + ', ...)'
+    )
 
 
 def test_what_is_unusual_is_a_warning(root):
@@ -98,21 +106,30 @@ def test_what_is_unusual_is_a_warning(root):
 
 
 def steps(scale, crop=(32, 32), **more):
-    return [dict(type='LoadImage'), dict(type='RandomResize', scale=scale, keep_ratio=True, **more),
-            dict(type='RareClassCrop', crop_size=crop), dict(type='PackUDAInputs')]
+    return [
+        dict(type='LoadImage'),
+        dict(type='RandomResize', scale=scale, keep_ratio=True, **more),
+        dict(type='RareClassCrop', crop_size=crop),
+        dict(type='PackUDAInputs'),
+    ]
 
 
-@pytest.mark.parametrize('pipeline, found', [
-    (steps((64, 32), ratio_range=(1.0, 2.0)), []),
-    # One draw in a hundred is too small.
-    (steps((64, 32), ratio_range=(0.99, 2.0)), ['fails on images of 20x10 pixels']),
-    (steps((64, 32), ratio_range=(1.0, 2.0))[:2] + steps((64, 32))[3:], ['sizes, which make no batch'])])
+@pytest.mark.parametrize(
+    'pipeline, found',
+    [
+        (steps((64, 32), ratio_range=(1.0, 2.0)), []),
+        # One draw in a hundred is too small.
+        (steps((64, 32), ratio_range=(0.99, 2.0)), ['fails on images of 20x10 pixels']),
+        (steps((64, 32), ratio_range=(1.0, 2.0))[:2] + steps((64, 32))[3:], ['sizes, which make no batch']),
+    ],
+)
 def test_pipelines_are_run_on_every_size(root, pipeline, found):
     write_gta(root, '00003', size=(40, 20))
     report = check_dataset(build(root, labelled=False))
     assert report.examples.keys() == {(20, 10), (40, 20)}
-    problems = check_pipeline(GTA(data_root=str(root), labelled=False, pipeline=pipeline, lazy_init=True),
-                              report.examples, one_size=True)
+    problems = check_pipeline(
+        GTA(data_root=str(root), labelled=False, pipeline=pipeline, lazy_init=True), report.examples, one_size=True
+    )
     assert len(problems) == len(found)
     for text, problem in zip(found, problems, strict=True):
         assert text in problem

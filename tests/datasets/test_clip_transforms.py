@@ -1,4 +1,5 @@
 """Clips through the pipeline: frames, labels and flow stay together, and the flow stays exact."""
+
 import cv2
 import numpy as np
 import pytest
@@ -39,9 +40,16 @@ def clip(height=20, width=30, motion=((0.1, -0.05, 2.0), (0.02, 0.08, -1.5))) ->
     """Results with the exact flow of a plane: (dx, dy) = motion @ (x, y, 1)."""
     image = picture(width, height)
     labels = (np.arange(height * width).reshape(height, width) % 7).astype(np.uint8)
-    return dict(img=image, other_frames=[image + 1], gt_seg_map=labels, gt_seg_map_1=labels + 1, img_path='a.png',
-                img_shape=(height, width), seg_fields=['gt_seg_map', 'gt_seg_map_1'],
-                flows={(0, 1): plane_flow(height, width, motion)})
+    return dict(
+        img=image,
+        other_frames=[image + 1],
+        gt_seg_map=labels,
+        gt_seg_map_1=labels + 1,
+        img_path='a.png',
+        img_shape=(height, width),
+        seg_fields=['gt_seg_map', 'gt_seg_map_1'],
+        flows={(0, 1): plane_flow(height, width, motion)},
+    )
 
 
 def plane_flow(height, width, motion) -> np.ndarray:
@@ -55,6 +63,7 @@ def pixels(height, width) -> np.ndarray:
 
 
 # --------------------------------------------------------------------------- exact flow
+
 
 def test_the_flow_of_a_flipped_clip_is_exact(streets):
     original, flipped = load(streets), load(streets, [dict(type='ClipFlip', prob=1.0)])
@@ -78,8 +87,13 @@ def test_flow_and_frames_still_belong_together_after_flip_and_crop(streets):
     inside = (grid >= 0).all(-1) & (grid <= (95, 47)).all(-1)
     found = cv2.remap(sample['gt_seg_map_1'], grid, None, cv2.INTER_NEAREST)
     agree = (found == sample['gt_seg_map'])[inside].mean()
-    wrong = cv2.remap(sample['gt_seg_map_1'], (pixels(48, 96) + flow * (-1, 1)).astype(np.float32), None,
-                      cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    wrong = cv2.remap(
+        sample['gt_seg_map_1'],
+        (pixels(48, 96) + flow * (-1, 1)).astype(np.float32),
+        None,
+        cv2.INTER_NEAREST,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
     # The rest was hidden in the other frame; with the wrong sign of dx more does not fit.
     assert agree > 0.93 > (wrong == sample['gt_seg_map'])[inside].mean() + 0.01
 
@@ -121,7 +135,7 @@ def test_a_crop_keeps_the_motion_of_its_pixels():
     with isolated_randomness(1):
         cropped = ClipCrop(crop_size=(8, 12))(results)
     top, left = cropped['img'][0, 0, :2].tolist()
-    window = np.s_[top:top + 8, left:left + 12]
+    window = np.s_[top : top + 8, left : left + 12]
     assert (top, left) != (0, 0) and (cropped['img'] == image[window]).all()
     assert (cropped['other_frames'][0] == other[window]).all()
     assert (cropped['flows'][0, 1] == flow[window]).all()
@@ -140,7 +154,7 @@ def test_the_crop_looks_for_the_rare_class_in_the_frame_to_segment():
         with isolated_randomness(seed):
             cropped = ClipCrop(crop_size=(8, 12))(dict(results, flows=dict(results['flows'])))
         top, left = cropped['img'][0, 0, :2].tolist()
-        window = np.s_[top:top + 8, left:left + 12]
+        window = np.s_[top : top + 8, left : left + 12]
         assert (cropped['other_frames'][0] == other[window]).all() and (cropped['flows'][0, 1] == flow[window]).all()
         assert (cropped['gt_seg_map_1'] == results['gt_seg_map_1'][window]).all()
         found.add((top, left))
@@ -161,8 +175,9 @@ def test_clips_that_are_not_flipped_stay_as_they_are():
 
 
 def test_random_scales_of_mmcv_take_clips(streets):
-    scale = dict(type='RandomResize', resize_type='ClipResize', scale=(128, 64), ratio_range=(1.5, 1.5),
-                 keep_ratio=True)
+    scale = dict(
+        type='RandomResize', resize_type='ClipResize', scale=(128, 64), ratio_range=(1.5, 1.5), keep_ratio=True
+    )
     before, after = load(streets), load(streets, [scale])
     assert after['other_frames'][0].shape == (96, 192, 3) and after['gt_seg_map_1'].shape == (96, 192)
     assert after['flows'][0, 1].mean() == pytest.approx(1.5 * before['flows'][0, 1].mean(), rel=0.02)
@@ -177,6 +192,7 @@ def test_bottom_rows_of_a_smaller_frame_are_cut_in_proportion():
 
 
 # --------------------------------------------------------------------------- packing
+
 
 def test_a_packed_source_clip(streets):
     packed = load(streets, pack=True)
@@ -203,8 +219,9 @@ def test_all_tensors_of_a_packed_clip_can_be_pinned(streets, monkeypatch):
 
 def test_a_packed_target_clip_with_its_past(streets):
     pipeline = [LOAD[0], FLOW, dict(type='ClipFlip', prob=1.0), dict(type='PackClip')]
-    packed = StreetsClips(data_root=streets, domain='camera', split='train', past=1, labelled=False,
-                          pipeline=pipeline)[0]
+    packed = StreetsClips(data_root=streets, domain='camera', split='train', past=1, labelled=False, pipeline=pipeline)[
+        0
+    ]
     sample = packed['data_samples']
     assert packed['inputs'].shape == (4, 3, *SIZE) and 'gt_sem_seg' not in sample
     # t - 1 is the first frame of the past pair, too.
@@ -236,12 +253,20 @@ def test_in_testing_labels_keep_the_size_of_their_files(streets):
 
 # --------------------------------------------------------------------------- flow, errors
 
+
 def test_an_estimator_gets_the_frames_as_rgb(tmp_path):
     for number, red in enumerate((10, 30)):
         write_png(tmp_path / f'images/{number}.png', np.full((4, 6, 3), (0, 0, red), np.uint8))  # BGR
-    dataset = ClipDataset(data_root=str(tmp_path), image_folder='images', label_folder='', image_suffix='.png',
-                          label_suffix='.png', labelled=False, metainfo=dict(classes=('a', ), palette=[[0, 0, 0]]),
-                          pipeline=[LOAD[0], dict(type='LoadFlow', estimator=dict(type=MeanDifference))])
+    dataset = ClipDataset(
+        data_root=str(tmp_path),
+        image_folder='images',
+        label_folder='',
+        image_suffix='.png',
+        label_suffix='.png',
+        labelled=False,
+        metainfo=dict(classes=('a',), palette=[[0, 0, 0]]),
+        pipeline=[LOAD[0], dict(type='LoadFlow', estimator=dict(type=MeanDifference))],
+    )
     flow = dataset[0]['flows'][0, 1]
     assert flow.dtype == np.float32 and flow.shape == (4, 6, 2) and (flow == (30, 10)).all()
 
@@ -252,11 +277,15 @@ def test_flow_comes_from_one_place(arguments):
         Compose([dict(type='LoadFlow', **arguments)])
 
 
-@pytest.mark.parametrize('before, message', [
-    (dict(type='ClipFlip', prob=1.0), 'but ClipFlip stands before it in the pipeline'),
-    (dict(type='ClipCrop', crop_size=32), 'but ClipCrop stands before it'),
-    (dict(type='CutBottomRows', rows=1, height=8), 'but CutBottomRows stands before it'),
-    (dict(type='ClipResize', scale=(64, 32)), r'has shape \(64, 128, 2\), expected \(32, 64, 2\) from StreetsFlow')])
+@pytest.mark.parametrize(
+    'before, message',
+    [
+        (dict(type='ClipFlip', prob=1.0), 'but ClipFlip stands before it in the pipeline'),
+        (dict(type='ClipCrop', crop_size=32), 'but ClipCrop stands before it'),
+        (dict(type='CutBottomRows', rows=1, height=8), 'but CutBottomRows stands before it'),
+        (dict(type='ClipResize', scale=(64, 32)), r'has shape \(64, 128, 2\), expected \(32, 64, 2\) from StreetsFlow'),
+    ],
+)
 def test_flow_of_files_fits_whole_frames_only(streets, before, message):
     with pytest.raises(ValueError, match=message):
         StreetsClips(data_root=streets, domain='game', split='train', pipeline=[LOAD[0], before, FLOW])[0]
@@ -265,9 +294,16 @@ def test_flow_of_files_fits_whole_frames_only(streets, before, message):
 def test_frames_of_different_sizes_are_named(tmp_path):
     write_png(tmp_path / 'images/1.png', picture(8, 6))
     write_png(tmp_path / 'images/2.png', picture(8, 7))
-    dataset = ClipDataset(data_root=str(tmp_path), image_folder='images', label_folder='', image_suffix='.png',
-                          label_suffix='.png', labelled=False, metainfo=dict(classes=('a', ), palette=[[0, 0, 0]]),
-                          pipeline=LOAD[:1])
+    dataset = ClipDataset(
+        data_root=str(tmp_path),
+        image_folder='images',
+        label_folder='',
+        image_suffix='.png',
+        label_suffix='.png',
+        labelled=False,
+        metainfo=dict(classes=('a',), palette=[[0, 0, 0]]),
+        pipeline=LOAD[:1],
+    )
     with pytest.raises(ValueError, match=r'1\.png is 8x6 pixels, .*2\.png of the same clip 8x7 \(width x height\)'):
         dataset[0]
 

@@ -1,4 +1,5 @@
 """Which frames make a clip, what happens where frames or labels are missing, and the pairs whose flow is needed."""
+
 import numpy as np
 import pytest
 
@@ -18,8 +19,19 @@ def folder(tmp_path):
 
 
 def build(folder, **changes):
-    return ClipDataset(**{**dict(data_root=str(folder), image_folder='images', label_folder='labels',
-                                 image_suffix='.png', label_suffix='.png', metainfo=CLASSES), **changes})
+    return ClipDataset(
+        **{
+            **dict(
+                data_root=str(folder),
+                image_folder='images',
+                label_folder='labels',
+                image_suffix='.png',
+                label_suffix='.png',
+                metainfo=CLASSES,
+            ),
+            **changes,
+        }
+    )
 
 
 def clips(dataset) -> list[list[str]]:
@@ -31,18 +43,28 @@ def clips(dataset) -> list[list[str]]:
 
 def test_a_clip_is_a_frame_and_the_one_before_it(folder):
     dataset = build(folder)
-    assert clips(dataset) == [['one/001', 'one/000'], ['one/002', 'one/001'], ['one/003', 'one/002'],
-                              ['one/004', 'one/003'], ['one/005', 'one/004'], ['two/011', 'two/010'],
-                              ['two/012', 'two/011']]
+    assert clips(dataset) == [
+        ['one/001', 'one/000'],
+        ['one/002', 'one/001'],
+        ['one/003', 'one/002'],
+        ['one/004', 'one/003'],
+        ['one/005', 'one/004'],
+        ['two/011', 'two/010'],
+        ['two/012', 'two/011'],
+    ]
     info = dataset.get_data_info(0)
     assert info['flow_pairs'] == [(0, 1)]
     assert info['label_paths'] == [path.replace('images', 'labels') for path in info['frame_paths']]
     assert info['seg_map_path'] == info['label_paths'][0]
 
 
-@pytest.mark.parametrize('past, expected', [
-    (1, [['one/002', 'one/001', 'one/001', 'one/000'], ['one/003', 'one/002', 'one/002', 'one/001']]),
-    (3, [['one/004', 'one/003', 'one/001', 'one/000'], ['one/005', 'one/004', 'one/002', 'one/001']])])
+@pytest.mark.parametrize(
+    'past, expected',
+    [
+        (1, [['one/002', 'one/001', 'one/001', 'one/000'], ['one/003', 'one/002', 'one/002', 'one/001']]),
+        (3, [['one/004', 'one/003', 'one/001', 'one/000'], ['one/005', 'one/004', 'one/002', 'one/001']]),
+    ],
+)
 def test_the_past_pair(folder, past, expected):
     dataset = build(folder, past=past, labelled=False)
     assert clips(dataset)[:2] == expected
@@ -83,8 +105,13 @@ def test_steps(folder):
 def test_flow_pairs_are_listed_once(folder):
     dataset = build(folder, past=1, labelled=False, indices=2)
     paths = {name: f'{folder}/images/one/00{name}.png' for name in range(4)}
-    assert dataset.flow_pairs() == [(paths[2], paths[1]), (paths[2], paths[0]), (paths[1], paths[0]),
-                                    (paths[3], paths[2]), (paths[3], paths[1])]
+    assert dataset.flow_pairs() == [
+        (paths[2], paths[1]),
+        (paths[2], paths[0]),
+        (paths[1], paths[0]),
+        (paths[3], paths[2]),
+        (paths[3], paths[1]),
+    ]
     assert build(folder, step=0).flow_pairs() == []
 
 

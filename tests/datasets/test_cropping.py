@@ -1,4 +1,5 @@
 """Crops: place, variety, search for the rare class."""
+
 import numpy as np
 import pytest
 
@@ -30,7 +31,7 @@ def test_image_and_label_are_cropped_alike_and_everywhere():
     labels = (np.arange(6)[:, None] * 10 + np.arange(8)).astype(np.uint8)
     drawn = crops(RareClassCrop(crop_size=(4, 5)), sample(labels), 200)
     assert {(y, x) for y, x, _ in drawn} == {(y, x) for y in range(3) for x in range(4)}
-    assert all(part.tolist() == labels[y:y + 4, x:x + 5].tolist() for y, x, part in drawn)
+    assert all(part.tolist() == labels[y : y + 4, x : x + 5].tolist() for y, x, part in drawn)
 
 
 def test_a_crop_as_large_as_the_image_is_the_image():
@@ -40,8 +41,11 @@ def test_a_crop_as_large_as_the_image_is_the_image():
 
 @pytest.mark.parametrize('crop_size', [(7, 8), (6, 9), 7])
 def test_image_smaller_than_the_crop(crop_size):
-    with pytest.raises(ValueError, match=r'a\.png is 8x6 pixels \(width x height\) when it reaches the crop of .*: '
-                                         'choose a smaller crop_size, or a larger scale in the Resize'):
+    with pytest.raises(
+        ValueError,
+        match=r'a\.png is 8x6 pixels \(width x height\) when it reaches the crop of .*: '
+        'choose a smaller crop_size, or a larger scale in the Resize',
+    ):
         RareClassCrop(crop_size=crop_size)(sample(np.zeros((6, 8), np.uint8)))
 
 
@@ -85,7 +89,7 @@ def test_a_dominant_class_is_found_exactly(share):
             # The search orders the classes by 6 of the 252 pixels, which often miss the largest.
             labels = generator.choice(classes, (12, 21), p=generator.dirichlet([0.4] * classes)).astype(np.uint8)
             labels[generator.random(labels.shape) < generator.random()] = 255
-            labels[:generator.integers(0, 13)] = generator.choice([0, 255])
+            labels[: generator.integers(0, 13)] = generator.choice([0, 255])
             found.append(_has_dominant_class(labels, share, 255))
             assert found[-1] != is_varied(labels, share)
     assert {*found} == {True, False}
@@ -97,14 +101,18 @@ def test_exactly_the_share_is_dominant_and_nothing_labelled_too():
     assert _has_dominant_class(np.full((3, 4), 255, np.uint8), 0.75, 255)
 
 
-@pytest.mark.parametrize('size, crop_size', [
-    ((7, 9), (3, 4)), ((7, 9), (5, 9)), ((7, 9), (7, 4)), ((7, 9), (7, 9)), ((12, 5), (2, 1)), ((1, 1), (1, 1))])
+@pytest.mark.parametrize(
+    'size, crop_size',
+    [((7, 9), (3, 4)), ((7, 9), (5, 9)), ((7, 9), (7, 4)), ((7, 9), (7, 9)), ((12, 5), (2, 1)), ((1, 1), (1, 1))],
+)
 @pytest.mark.parametrize('share', [0, 0.3, 1])
 def test_windows_are_counted_exactly(size, crop_size, share):
     mask = np.random.default_rng(0).random(size) < share
     height, width = crop_size
-    expected = [[mask[y:y + height, x:x + width].sum() for x in range(size[1] - width + 1)]
-                for y in range(size[0] - height + 1)]
+    expected = [
+        [mask[y : y + height, x : x + width].sum() for x in range(size[1] - width + 1)]
+        for y in range(size[0] - height + 1)
+    ]
     counts = window_counts(mask, crop_size)
     assert counts.dtype == np.int32 and counts.tolist() == expected
 
@@ -129,8 +137,12 @@ def is_varied(part, limit):
 
 def places(labels, size, accepted):
     """All windows (y, x) whose labels are accepted."""
-    return {(y, x) for y in range(labels.shape[0] - size[0] + 1) for x in range(labels.shape[1] - size[1] + 1)
-            if accepted(labels[y:y + size[0], x:x + size[1]])}
+    return {
+        (y, x)
+        for y in range(labels.shape[0] - size[0] + 1)
+        for x in range(labels.shape[1] - size[1] + 1)
+        if accepted(labels[y : y + size[0], x : x + size[1]])
+    }
 
 
 def frequencies(drawn):
@@ -167,8 +179,9 @@ def test_where_no_crop_with_the_rare_class_is_varied_the_class_is_kept():
     labels = np.zeros((10, 60), np.uint8)
     labels[:, 30:] = 1
     labels[4, 0] = 2
-    drawn = crops(RareClassCrop(crop_size=10, cat_max_ratio=0.75),
-                  sample(labels, rare_class=2, rare_class_min_pixels=0), 20)
+    drawn = crops(
+        RareClassCrop(crop_size=10, cat_max_ratio=0.75), sample(labels, rare_class=2, rare_class_min_pixels=0), 20
+    )
     assert {crop[:2] for crop in drawn} == {(0, 0)}
 
 
@@ -181,8 +194,9 @@ def test_a_search_for_variety_ends_after_ten_redraws(monkeypatch):
     assert len(drawn) == 11
 
 
-@pytest.mark.parametrize('wish', [dict(rare_class=2, rare_class_min_pixels=0),
-                                  dict(rare_class=1, rare_class_min_pixels=50)])
+@pytest.mark.parametrize(
+    'wish', [dict(rare_class=2, rare_class_min_pixels=0), dict(rare_class=1, rare_class_min_pixels=50)]
+)
 def test_without_enough_of_the_rare_class_the_crop_is_any_varied_one(wish):
     # Class 1 has 50 pixels, class 2 none.
     transform = RareClassCrop(crop_size=10, cat_max_ratio=0.75)

@@ -1,4 +1,5 @@
 """Any folder of pictures as a target."""
+
 import cv2
 import pytest
 
@@ -20,9 +21,14 @@ def folder(tmp_path):
 def test_all_kinds_of_pictures_are_found(folder):
     dataset = ImageFolder(data_root=str(folder), folder='trip', classes_from='GTA', pipeline=STEPS)
     assert [dataset.get_data_info(i)['img_path'].removeprefix(f'{folder}/trip/') for i in range(len(dataset))] == [
-        'a.jpeg', 'a.png', 'b.JPG', 'day 2/a.webp']
-    assert all(sample['inputs'].shape == (3, 12, 16) and 'gt_sem_seg' not in sample['data_samples']
-               for sample in dataset)
+        'a.jpeg',
+        'a.png',
+        'b.JPG',
+        'day 2/a.webp',
+    ]
+    assert all(
+        sample['inputs'].shape == (3, 12, 16) and 'gt_sem_seg' not in sample['data_samples'] for sample in dataset
+    )
 
 
 def test_classes_are_those_of_the_source(folder):
@@ -32,7 +38,7 @@ def test_classes_are_those_of_the_source(folder):
     assert ImageFolder(data_root=str(folder), metainfo=given).metainfo['classes'] == ('a', 'b')
 
 
-@pytest.mark.parametrize('arguments', [{}, dict(classes_from='GTA', metainfo=dict(classes=('a', )))])
+@pytest.mark.parametrize('arguments', [{}, dict(classes_from='GTA', metainfo=dict(classes=('a',)))])
 def test_classes_are_given_once(folder, arguments):
     with pytest.raises(ValueError, match='give either classes_from=.* or metainfo=dict'):
         ImageFolder(data_root=str(folder), **arguments)

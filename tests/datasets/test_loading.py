@@ -1,4 +1,5 @@
 """Reading files: exact values, and one clear message for each way in which a file can be wrong."""
+
 import os
 import struct
 import zlib
@@ -58,10 +59,13 @@ def test_an_orientation_tag_does_not_turn_the_image_away_from_its_label(tmp_path
 def test_truncated_image(tmp_path, suffix, share):
     path = tmp_path / f'a{suffix}'
     content = cv2.imencode(suffix, photo())[1].tobytes()
-    path.write_bytes(content[:int(share * len(content))])
+    path.write_bytes(content[: int(share * len(content))])
     reason = 'truncated, or differs from the checksums in it' if suffix == '.png' else 'truncated or no image'
-    with pytest.raises(ValueError, match=rf'a\{suffix} \(\d+ bytes\) cannot be decoded: it is {reason}\. '
-                                         'The file is damaged: copy or download it again'):
+    with pytest.raises(
+        ValueError,
+        match=rf'a\{suffix} \(\d+ bytes\) cannot be decoded: it is {reason}\. '
+        'The file is damaged: copy or download it again',
+    ):
         read_image(str(path))
 
 
@@ -103,14 +107,18 @@ def test_labels_go_through_the_table(tmp_path):
 
 def test_an_id_outside_the_table(tmp_path):
     labels = np.array([[0, 1], [2, 5]], np.uint8)
-    with pytest.raises(ValueError, match=r'label\.png holds the label ids \[5\], which are not in the label table of '
-                                         r'its data set \(ids found: \[0, 1, 2, 5\], ids listed: \[0, 1, 2, 255\]\)'):
+    with pytest.raises(
+        ValueError,
+        match=r'label\.png holds the label ids \[5\], which are not in the label table of '
+        r'its data set \(ids found: \[0, 1, 2, 5\], ids listed: \[0, 1, 2, 255\]\)',
+    ):
         LoadLabels()(label_results(tmp_path, labels))
 
 
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16, '>u2', np.int32])
-@pytest.mark.parametrize('table', [
-    {raw: raw % 5 for raw in range(35)}, {**{raw: 255 - raw for raw in range(1, 35)}, 0: 255, 255: 255}])
+@pytest.mark.parametrize(
+    'table', [{raw: raw % 5 for raw in range(35)}, {**{raw: 255 - raw for raw in range(1, 35)}, 0: 255, 255: 255}]
+)
 def test_ids_of_every_width_are_mapped_alike(dtype, table):
     ids = np.random.default_rng(0).choice(list(table), (20, 30)).astype(dtype)
     labels = map_labels(ids, table, 'x')
@@ -186,7 +194,7 @@ def test_ids_beyond_16_bits_and_fractions_are_refused(tmp_path):
 def test_truncated_label(tmp_path):
     path = tmp_path / 'label.png'
     content = cv2.imencode('.png', np.random.default_rng(0).integers(0, 3, (64, 64), np.uint8))[1].tobytes()
-    path.write_bytes(content[:len(content) // 2])
+    path.write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=r'label\.png \(\d+ bytes\) cannot be decoded: it is truncated'):
         read_label_ids(str(path))
 
@@ -207,8 +215,11 @@ def test_labels_may_be_loaded_after_the_image_was_resized(tmp_path):
 
 
 def test_a_data_set_without_labels_cannot_load_them():
-    with pytest.raises(ValueError, match=r'image\.png comes from a data set without labels \(labelled=False\): remove '
-                                         'LoadLabels from its pipeline'):
+    with pytest.raises(
+        ValueError,
+        match=r'image\.png comes from a data set without labels \(labelled=False\): remove '
+        'LoadLabels from its pipeline',
+    ):
         LoadLabels()(dict(img_path='image.png', ori_shape=(2, 2)))
 
 
@@ -225,10 +236,26 @@ def tiff(pixels: np.ndarray) -> bytes:
     start = 8 + len(data)
     bits = struct.pack(f'<{channels}H', *[8 * pixels.itemsize] * channels)
     extra = start + 2 + 9 * 12 + 4
-    entries = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, channels, extra), (259, 3, 1, 1), (262, 3, 1, 2),
-               (273, 4, 1, 8), (277, 3, 1, channels), (279, 4, 1, len(data)), (339, 3, 1, kind)]
-    return (b'II*\0' + struct.pack('<I', start) + data + struct.pack('<H', len(entries))
-            + b''.join(struct.pack('<HHII', *entry) for entry in entries) + bytes(4) + bits)
+    entries = [
+        (256, 4, 1, width),
+        (257, 4, 1, height),
+        (258, 3, channels, extra),
+        (259, 3, 1, 1),
+        (262, 3, 1, 2),
+        (273, 4, 1, 8),
+        (277, 3, 1, channels),
+        (279, 4, 1, len(data)),
+        (339, 3, 1, kind),
+    ]
+    return (
+        b'II*\0'
+        + struct.pack('<I', start)
+        + data
+        + struct.pack('<H', len(entries))
+        + b''.join(struct.pack('<HHII', *entry) for entry in entries)
+        + bytes(4)
+        + bits
+    )
 
 
 @pytest.mark.parametrize('channels', [5, 8, 13])
@@ -259,12 +286,13 @@ def test_bits_of_16_bit_files(bits, suffix, shape, tmp_path, recwarn):
     """White is white, whatever the bits of the camera."""
     path = str(tmp_path / f'{bits}{suffix}')
     values = np.zeros(shape, np.uint16)
-    values[0], values[1, 0] = 2**bits - 1, 2**(bits - 1)
+    values[0], values[1, 0] = 2**bits - 1, 2 ** (bits - 1)
     assert cv2.imwrite(path, values)
     image = read_image(path)
     assert image.dtype == np.uint8 and image[:, :, 0].tolist() == [[255] * 3, [128, 0, 0]]
     assert [str(warning.message).split('largest value has ')[1][:7] for warning in recwarn] == (
-        [] if bits == 16 else [f'{bits} bits'])
+        [] if bits == 16 else [f'{bits} bits']
+    )
     assert (read_image(path, bit_depth=16)[0] == round((2**bits - 1) / 257)).all()
     if bits > 12:
         with pytest.raises(ValueError, match='which are more than 12 bits: correct bit_depth of LoadImage'):
@@ -286,8 +314,10 @@ def test_large_images_are_refused_before_they_are_decoded(read, size, tmp_path, 
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 10**6)
     path = tmp_path / 'bomb.png'
     chunks = [b'IHDR' + struct.pack('>IIBBBBB', *size, 8, 0, 0, 0, 0), b'IDAT' + zlib.compress(b''), b'IEND']
-    path.write_bytes(b'\x89PNG\r\n\x1a\n' + b''.join(
-        struct.pack('>I', len(chunk) - 4) + chunk + struct.pack('>I', zlib.crc32(chunk)) for chunk in chunks))
+    path.write_bytes(
+        b'\x89PNG\r\n\x1a\n'
+        + b''.join(struct.pack('>I', len(chunk) - 4) + chunk + struct.pack('>I', zlib.crc32(chunk)) for chunk in chunks)
+    )
     with pytest.raises(DamagedFileError, match=r'bomb\.png says that it .* pixels.*UDASS_MAX_PIXELS'):
         read(str(path))
 
@@ -313,7 +343,7 @@ def test_flipped_bytes_are_read_or_refused_by_name(suffix, tmp_path):
 def test_names_that_are_not_utf_8(tmp_path):
     folder = os.fsdecode(os.fsencode(tmp_path) + b'/f\xfc\xdf')
     os.mkdir(folder)
-    path = f'{folder}/{os.fsdecode(bytes([0xe9]))}.png'
+    path = f'{folder}/{os.fsdecode(bytes([0xE9]))}.png'
     Path(path).write_bytes(cv2.imencode('.png', np.full((4, 5), 2, np.uint8))[1].tobytes())
     assert files_below(folder) == [os.path.basename(path)]
     assert read_image(path).shape == (4, 5, 3) and read_label_ids(path).tolist() == [[2] * 5] * 4

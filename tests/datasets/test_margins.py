@@ -1,4 +1,5 @@
 """Margins of the target in which pseudo-labels are not trusted."""
+
 import numpy as np
 import pytest
 
@@ -17,7 +18,7 @@ def mask_of(width, height, **arguments):
 def box(mask):
     """(top, bottom, left, right) margins; everything between is trusted."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    assert mask[rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1].all()
+    assert mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
     return rows[0], len(mask) - 1 - rows[-1], columns[0], mask.shape[1] - 1 - columns[-1]
 
 
@@ -37,12 +38,18 @@ def pipeline(*transforms):
 def test_the_mask_follows_the_image_through_resize_crop_and_flip(tmp_path):
     # The picture is bright where it is trusted, so that image and mask must stay alike.
     write_cityscapes(tmp_path, size=(2048, 1024), labelled=False)
-    write_png(tmp_path / 'leftImg8bit/train/ulm/ulm_000000_000019_leftImg8bit.png',
-              np.repeat(mask_of(2048, 1024)[..., None] * 255, 3, axis=-1))
-    steps = [dict(type='LoadImage'), dict(type='PseudoMargins'),
-             dict(type='Resize', scale=(512, 256), interpolation='nearest'),
-             dict(type='RareClassCrop', crop_size=(128, 128)), dict(type='RandomFlip', prob=0.5),
-             dict(type='PackUDAInputs')]
+    write_png(
+        tmp_path / 'leftImg8bit/train/ulm/ulm_000000_000019_leftImg8bit.png',
+        np.repeat(mask_of(2048, 1024)[..., None] * 255, 3, axis=-1),
+    )
+    steps = [
+        dict(type='LoadImage'),
+        dict(type='PseudoMargins'),
+        dict(type='Resize', scale=(512, 256), interpolation='nearest'),
+        dict(type='RareClassCrop', crop_size=(128, 128)),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackUDAInputs'),
+    ]
     dataset = Cityscapes(data_root=str(tmp_path), split='train', labelled=False, pipeline=steps)
     shares, flips = [], set()
     for seed in range(12):
@@ -65,8 +72,9 @@ def test_a_crop_from_the_middle_keeps_all_pixels():
 
 def test_a_data_set_without_margins_has_no_mask(tmp_path):
     write_dark_zurich(tmp_path, 'train', labelled=False)
-    dataset = DarkZurich(data_root=str(tmp_path), split='train', labelled=False,
-                         pipeline=pipeline(dict(type='PseudoMargins')))
+    dataset = DarkZurich(
+        data_root=str(tmp_path), split='train', labelled=False, pipeline=pipeline(dict(type='PseudoMargins'))
+    )
     assert 'valid_pseudo_mask' not in dataset[0]['data_samples']
 
 
@@ -81,9 +89,13 @@ def test_sides_that_do_not_exist(sides):
         PseudoMargins(sides=sides)
 
 
-@pytest.mark.parametrize('margins, message', [
-    (dict(top=3), r'is dict\(size=\(width, height\), top='),
-    (dict(MARGINS, bottom=1000), r'leave no pixel of an image of 64x32')])
+@pytest.mark.parametrize(
+    'margins, message',
+    [
+        (dict(top=3), r'is dict\(size=\(width, height\), top='),
+        (dict(MARGINS, bottom=1000), r'leave no pixel of an image of 64x32'),
+    ],
+)
 def test_impossible_margins(margins, message):
     with pytest.raises(ValueError, match=message):
         PseudoMargins()(dict(img=picture(64, 32), pseudo_margins=margins))

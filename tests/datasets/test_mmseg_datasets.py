@@ -1,4 +1,5 @@
 """Data sets as users of MMSegmentation write them: wrappers, mmseg's own data sets, and mmseg's own transforms."""
+
 from itertools import islice
 
 import cv2
@@ -11,7 +12,7 @@ from tests.datasets.conftest import CLASSES, PALETTE, SceneFolder
 from udass.datasets import LongTailDataset, RareClassDataset, SampleKey, SeededDataset, SeededInfiniteSampler
 from udass.datasets.wrapping import label_statistics, locate, table_of
 
-CROP = (dict(type='RareClassCrop', crop_size=(8, 8)), )
+CROP = (dict(type='RareClassCrop', crop_size=(8, 8)),)
 MMSEG_PIPELINE = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), *CROP, dict(type='PackUDAInputs')]
 
 
@@ -29,17 +30,29 @@ def concatenated(*folders, **changes):
 
 
 def mmseg_dataset(folder, **changes):
-    return {**dict(type='BaseSegDataset', data_root=str(folder.root), img_suffix='.png', seg_map_suffix='.png',
-                   data_prefix=dict(img_path='images', seg_map_path='labels'), pipeline=MMSEG_PIPELINE,
-                   metainfo=dict(classes=CLASSES, palette=PALETTE)), **changes}
+    return {
+        **dict(
+            type='BaseSegDataset',
+            data_root=str(folder.root),
+            img_suffix='.png',
+            seg_map_suffix='.png',
+            data_prefix=dict(img_path='images', seg_map_path='labels'),
+            pipeline=MMSEG_PIPELINE,
+            metainfo=dict(classes=CLASSES, palette=PALETTE),
+        ),
+        **changes,
+    }
 
 
 def paths(dataset, number):
-    return [dataset[draw]['data_samples'].img_path.split('/')[-3:] for draw in
-            islice(SeededInfiniteSampler(dataset, seed=0, shuffle=False), number)]
+    return [
+        dataset[draw]['data_samples'].img_path.split('/')[-3:]
+        for draw in islice(SeededInfiniteSampler(dataset, seed=0, shuffle=False), number)
+    ]
 
 
 # ---------------------------------------------------------------- wrappers
+
 
 def test_concatenated_sources_are_drawn_one_after_the_other(filled_scenes, others):
     dataset = SeededDataset(concatenated(filled_scenes, others))
@@ -90,12 +103,15 @@ def test_long_tail_images_come_from_all_of_the_sources(filled_scenes, others):
 
 
 def test_a_wrapper_that_is_not_known_is_named(filled_scenes):
-    with pytest.raises(TypeError, match='SeededDataset takes a data set, or a ConcatDataset or RepeatDataset of data '
-                                        'sets, not a SeededDataset'):
+    with pytest.raises(
+        TypeError,
+        match='SeededDataset takes a data set, or a ConcatDataset or RepeatDataset of data sets, not a SeededDataset',
+    ):
         SeededDataset(SeededDataset(filled_scenes.config()))
 
 
 # ---------------------------------------------------------------- mmseg's own data sets
+
 
 def test_rare_class_sampling_of_a_data_set_of_mmseg(filled_scenes):
     dataset = RareClassDataset(mmseg_dataset(filled_scenes), temperature=0.5, min_pixels=0)
@@ -121,17 +137,31 @@ def test_long_tail_images_need_a_packing_that_keeps_their_class(filled_scenes):
     assert len(SeededDataset(config)[SampleKey(0, 0, 1)]['data_samples'].gt_sem_seg.data.unique()) > 0
 
 
-@pytest.mark.parametrize('changes', [
-    dict(reduce_zero_label=True, metainfo=dict(classes=CLASSES[1:], palette=PALETTE[1:])),
-    # Classes chosen by name: their ids change, the others are ignored.
-    dict(type='ThreeClasses', metainfo=dict(classes=('lamp', 'ground')))])
+@pytest.mark.parametrize(
+    'changes',
+    [
+        dict(reduce_zero_label=True, metainfo=dict(classes=CLASSES[1:], palette=PALETTE[1:])),
+        # Classes chosen by name: their ids change, the others are ignored.
+        dict(type='ThreeClasses', metainfo=dict(classes=('lamp', 'ground'))),
+    ],
+)
 def test_ids_are_counted_as_mmseg_loads_them(filled_scenes, changes):
     if changes.get('type') == 'ThreeClasses':
         base = DATASETS.get('BaseSegDataset')
-        DATASETS.register_module('ThreeClasses', force=True, module=type('ThreeClasses', (base, ), dict(
-            METAINFO=dict(classes=CLASSES, palette=PALETTE))))
-    dataset = DATASETS.build(mmseg_dataset(filled_scenes, **{**changes, 'pipeline': [
-        dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]}))
+        DATASETS.register_module(
+            'ThreeClasses',
+            force=True,
+            module=type('ThreeClasses', (base,), dict(METAINFO=dict(classes=CLASSES, palette=PALETTE))),
+        )
+    dataset = DATASETS.build(
+        mmseg_dataset(
+            filled_scenes,
+            **{
+                **changes,
+                'pipeline': [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')],
+            },
+        )
+    )
     statistics = label_statistics(dataset)
     number = len(dataset.metainfo['classes'])
     for index in range(len(dataset)):
@@ -148,13 +178,17 @@ def test_a_label_id_that_mmseg_would_train_on_as_no_class_is_named(filled_scenes
 
 
 def test_a_data_set_of_mmseg_without_labels_is_named(filled_scenes):
-    config = mmseg_dataset(filled_scenes, data_prefix=dict(img_path='images'),
-                           pipeline=[dict(type='LoadImageFromFile'), dict(type='PackUDAInputs')])
+    config = mmseg_dataset(
+        filled_scenes,
+        data_prefix=dict(img_path='images'),
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='PackUDAInputs')],
+    )
     with pytest.raises(ValueError, match='12 samples of BaseSegDataset have no label'):
         RareClassDataset(config)
 
 
 # ---------------------------------------------------------------- mmseg's own transforms
+
 
 def test_load_annotations_on_our_data_sets_maps_the_ids(filled_scenes):
     """And PackSegInputs keeps what PackUDAInputs keeps."""
@@ -166,16 +200,21 @@ def test_load_annotations_on_our_data_sets_maps_the_ids(filled_scenes):
     np.testing.assert_array_equal(sample.gt_sem_seg.data[0].numpy(), expected)
     margins = dict(size=(30, 20), top=2, bottom=0, left=0, right=0)
     unlabelled = filled_scenes.config(
-        labelled=False, metainfo=dict(classes=CLASSES, palette=PALETTE, pseudo_margins=margins),
-        pipeline=[dict(type='LoadImageFromFile'), dict(type='PseudoMargins'), dict(type='PackSegInputs')])
+        labelled=False,
+        metainfo=dict(classes=CLASSES, palette=PALETTE, pseudo_margins=margins),
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='PseudoMargins'), dict(type='PackSegInputs')],
+    )
     mask = SeededDataset(unlabelled)[SampleKey(0, 0, 1)]['data_samples'].valid_pseudo_mask.data
     assert not mask[0, :2].any() and mask[0, 2:].all()
 
 
 def test_a_zero_label_is_reduced_by_the_table_alone(filled_scenes):
     with pytest.raises(ValueError, match='reduce_zero_label=True.*label_table'):
-        DATASETS.build(filled_scenes.config(pipeline=[dict(type='LoadImageFromFile'),
-                                                      dict(type='LoadAnnotations', reduce_zero_label=True)]))
+        DATASETS.build(
+            filled_scenes.config(
+                pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', reduce_zero_label=True)]
+            )
+        )
 
 
 def test_load_labels_on_a_data_set_of_mmseg_says_what_to_use(filled_scenes):

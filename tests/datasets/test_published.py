@@ -1,4 +1,5 @@
 """The benchmarks' data sets: encodings, layouts, tables and lists."""
+
 import pytest
 
 from tests.datasets.published import (
@@ -14,10 +15,48 @@ from udass.datasets import ACDC, GTA, Cityscapes, DarkZurich, Synthia
 
 LOAD = [dict(type='LoadImage'), dict(type='LoadLabels')]
 # Rows of the table in the papers: raw id -> train id.
-CITYSCAPES = {7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12, 26: 13,
-              27: 14, 28: 15, 31: 16, 32: 17, 33: 18}
-SYNTHIA = {3: 0, 4: 1, 2: 2, 21: 3, 5: 4, 7: 5, 15: 6, 9: 7, 6: 8, 16: 9, 1: 10, 10: 11, 17: 12, 8: 13, 18: 14, 19: 15,
-           20: 16, 12: 17, 11: 18}
+CITYSCAPES = {
+    7: 0,
+    8: 1,
+    11: 2,
+    12: 3,
+    13: 4,
+    17: 5,
+    19: 6,
+    20: 7,
+    21: 8,
+    22: 9,
+    23: 10,
+    24: 11,
+    25: 12,
+    26: 13,
+    27: 14,
+    28: 15,
+    31: 16,
+    32: 17,
+    33: 18,
+}
+SYNTHIA = {
+    3: 0,
+    4: 1,
+    2: 2,
+    21: 3,
+    5: 4,
+    7: 5,
+    15: 6,
+    9: 7,
+    6: 8,
+    16: 9,
+    1: 10,
+    10: 11,
+    17: 12,
+    8: 13,
+    18: 14,
+    19: 15,
+    20: 16,
+    12: 17,
+    11: 18,
+}
 
 
 def columns(sample) -> list:
@@ -27,9 +66,14 @@ def columns(sample) -> list:
     return [int(value) for number, value in enumerate(labels[0]) if number == 0 or value != labels[0][number - 1]]
 
 
-@pytest.mark.parametrize('kind, published, listed', [
-    (Cityscapes, CITYSCAPES, {*range(34), 255}),
-    (GTA, CITYSCAPES, {*range(35), 255}), (Synthia, SYNTHIA, {*range(23)})])
+@pytest.mark.parametrize(
+    'kind, published, listed',
+    [
+        (Cityscapes, CITYSCAPES, {*range(34), 255}),
+        (GTA, CITYSCAPES, {*range(35), 255}),
+        (Synthia, SYNTHIA, {*range(23)}),
+    ],
+)
 def test_tables_list_every_id_of_the_coding(kind, published, listed):
     assert set(kind.LABEL_TABLE) == listed
     assert {raw: new for raw, new in kind.LABEL_TABLE.items() if new != 255} == published
@@ -113,10 +157,14 @@ def test_dark_zurich(tmp_path):
         DarkZurich(data_root=str(tmp_path), split='train')
 
 
-@pytest.mark.parametrize('kind, ids, min_pixels', [
-    (GTA, [3, 4, 5, 6, 12, 15, 16, 17, 18], 50),
-    (Synthia, [3, 3, 4, 4, 4, 4, 5, 5, 6, 7, 12, 13, 18], 10),
-    (Cityscapes, [4, 6, 15, 17, 18], 50)])
+@pytest.mark.parametrize(
+    'kind, ids, min_pixels',
+    [
+        (GTA, [3, 4, 5, 6, 12, 15, 16, 17, 18], 50),
+        (Synthia, [3, 3, 4, 4, 4, 4, 5, 5, 6, 7, 12, 13, 18], 10),
+        (Cityscapes, [4, 6, 15, 17, 18], 50),
+    ],
+)
 def test_rare_classes_are_those_of_quadmix(kind, ids, min_pixels):
     classes, rare = kind.METAINFO['classes'], kind.METAINFO['rare_classes']
     assert [classes.index(entry['name']) for entry in rare for _ in range(int(entry['weight']))] == ids
@@ -132,12 +180,19 @@ def test_all_share_the_19_classes(kind):
     assert ('pseudo_margins' in metainfo) == (kind is Cityscapes)
 
 
-@pytest.mark.parametrize('kind, needed', [
-    (lambda root: Cityscapes(data_root=root, split='train'), 'leftImg8bit/train does not exist.*gtFine_trainvaltest'),
-    (lambda root: GTA(data_root=root), 'images does not exist.*01_labels'),
-    (lambda root: Synthia(data_root=root), 'RGB does not exist.*SYNTHIA_RAND'),
-    (lambda root: ACDC(data_root=root, split='val'), 'rgb_anon does not exist.*gt_trainval'),
-    (lambda root: DarkZurich(data_root=root, split='val'), 'rgb_anon/val/night does not exist.*Dark_Zurich_val')])
+@pytest.mark.parametrize(
+    'kind, needed',
+    [
+        (
+            lambda root: Cityscapes(data_root=root, split='train'),
+            'leftImg8bit/train does not exist.*gtFine_trainvaltest',
+        ),
+        (lambda root: GTA(data_root=root), 'images does not exist.*01_labels'),
+        (lambda root: Synthia(data_root=root), 'RGB does not exist.*SYNTHIA_RAND'),
+        (lambda root: ACDC(data_root=root, split='val'), 'rgb_anon does not exist.*gt_trainval'),
+        (lambda root: DarkZurich(data_root=root, split='val'), 'rgb_anon/val/night does not exist.*Dark_Zurich_val'),
+    ],
+)
 def test_missing_files_say_what_to_unpack(tmp_path, kind, needed):
     with pytest.raises(FileNotFoundError, match=needed):
         kind(str(tmp_path))

@@ -1,4 +1,5 @@
 """The resize for images of mixed sizes."""
+
 import numpy as np
 import pytest
 from mmseg.registry import TRANSFORMS
@@ -11,13 +12,17 @@ def loaded(width, height, **more):
     return dict(img=image, gt_seg_map=image[..., 0].copy(), seg_fields=['gt_seg_map'], **more)
 
 
-@pytest.mark.parametrize('size, expected', [
-    ((384, 192), (256, 128)),  # of the same proportions
-    ((300, 400), (256, 341)),  # a portrait: 256 / 300 of both sides
-    ((400, 100), (512, 128)),  # a panorama: 128 / 100
-    ((10, 10), (256, 256)),    # too small
-    ((257, 129), (256, 128)),  # 129 * 256 / 257 = 128.498
-    ((1, 1000), (256, 256000))])
+@pytest.mark.parametrize(
+    'size, expected',
+    [
+        ((384, 192), (256, 128)),  # of the same proportions
+        ((300, 400), (256, 341)),  # a portrait: 256 / 300 of both sides
+        ((400, 100), (512, 128)),  # a panorama: 128 / 100
+        ((10, 10), (256, 256)),  # too small
+        ((257, 129), (256, 128)),  # 129 * 256 / 257 = 128.498
+        ((1, 1000), (256, 256000)),
+    ],
+)
 def test_the_smallest_size_that_covers(size, expected):
     results = ResizeToCover(scale=(256, 128))(loaded(*size))
     assert results['img'].shape[1::-1] == results['gt_seg_map'].shape[::-1] == expected
@@ -26,8 +31,9 @@ def test_the_smallest_size_that_covers(size, expected):
 
 
 def test_nothing_changes_where_the_proportions_are_those_of_the_scale():
-    mine, theirs = (transform(loaded(384, 192)) for transform in (ResizeToCover(scale=(256, 128)),
-                                                                  ClipResize(scale=(256, 128))))
+    mine, theirs = (
+        transform(loaded(384, 192)) for transform in (ResizeToCover(scale=(256, 128)), ClipResize(scale=(256, 128)))
+    )
     assert np.array_equal(mine['img'], theirs['img']) and np.array_equal(mine['gt_seg_map'], theirs['gt_seg_map'])
 
 
@@ -47,7 +53,8 @@ def test_clips_and_their_flow():
 
 
 def test_at_random_scales():
-    transform = TRANSFORMS.build(dict(type='RandomResize', resize_type='ResizeToCover', scale=(32, 16),
-                                      ratio_range=(1.0, 2.0)))
+    transform = TRANSFORMS.build(
+        dict(type='RandomResize', resize_type='ResizeToCover', scale=(32, 16), ratio_range=(1.0, 2.0))
+    )
     sizes = {transform(loaded(30, 40))['img'].shape[:2] for _ in range(20)}
     assert len(sizes) > 3 and all(32 <= width <= 64 and abs(height - width * 4 / 3) < 1 for height, width in sizes)

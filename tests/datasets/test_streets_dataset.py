@@ -1,4 +1,5 @@
 """The folder layout of the demo data (the pictures themselves are tested with their generator)."""
+
 import cv2
 import numpy as np
 import pytest
@@ -16,8 +17,9 @@ def root(tmp_path):
 
 
 def test_domain_and_split_name_the_folders(root):
-    dataset = StreetsDataset(data_root=str(root), domain='camera', split='train',
-                             pipeline=[dict(type='LoadImage'), dict(type='LoadLabels')])
+    dataset = StreetsDataset(
+        data_root=str(root), domain='camera', split='train', pipeline=[dict(type='LoadImage'), dict(type='LoadLabels')]
+    )
     assert dataset[0]['img_path'] == str(root / 'camera' / 'train' / 'images' / '0.png')
     assert set(np.unique(dataset[0]['gt_seg_map'])) == {18}
 

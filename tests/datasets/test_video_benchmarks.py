@@ -1,4 +1,5 @@
 """The video data sets in their published layout: frames, tables, what is ignored, protocols."""
+
 import shutil
 
 import cv2
@@ -29,44 +30,93 @@ from udass.datasets.viper import without_ego_vehicle
 
 LOAD = [dict(type='LoadClip'), dict(type='LoadClipLabels')]
 FROM_CITYSCAPES = {
-    'viper': {7: 0, 8: 1, 11: 2, 13: 3, 19: 4, 20: 5, 21: 6, 22: 7, 23: 8, 24: 9, 25: 9, 26: 10, 27: 11, 28: 12, 32: 13,
-              33: 14},
-    'synthia_seq': {7: 0, 8: 1, 11: 2, 13: 3, 17: 4, 19: 5, 20: 6, 21: 7, 23: 8, 24: 9, 25: 10, 26: 11}}
-FROM_VIPER = {3: 0, 4: 1, 9: 2, 11: 3, 13: 4, 14: 5, 7: 6, 8: 6, 6: 7, 2: 8, 20: 9, 24: 10, 27: 11, 26: 12, 23: 13,
-              22: 14}
+    'viper': {
+        7: 0,
+        8: 1,
+        11: 2,
+        13: 3,
+        19: 4,
+        20: 5,
+        21: 6,
+        22: 7,
+        23: 8,
+        24: 9,
+        25: 9,
+        26: 10,
+        27: 11,
+        28: 12,
+        32: 13,
+        33: 14,
+    },
+    'synthia_seq': {7: 0, 8: 1, 11: 2, 13: 3, 17: 4, 19: 5, 20: 6, 21: 7, 23: 8, 24: 9, 25: 10, 26: 11},
+}
+FROM_VIPER = {
+    3: 0,
+    4: 1,
+    9: 2,
+    11: 3,
+    13: 4,
+    14: 5,
+    7: 6,
+    8: 6,
+    6: 7,
+    2: 8,
+    20: 9,
+    24: 10,
+    27: 11,
+    26: 12,
+    23: 13,
+    22: 14,
+}
 FROM_SYNTHIA = {3: 0, 4: 1, 2: 2, 5: 3, 7: 4, 15: 5, 9: 6, 6: 7, 1: 8, 10: 9, 11: 10, 8: 11}
 
 
 def names(dataset, key='frame_paths') -> list[list[str]]:
-    return [[path and path.split('/')[-1] for path in dataset.get_data_info(index)[key]]
-            for index in range(len(dataset))]
+    return [
+        [path and path.split('/')[-1] for path in dataset.get_data_info(index)[key]] for index in range(len(dataset))
+    ]
 
 
 def seen(labels) -> list[int]:
     return sorted(np.unique(labels).tolist())
 
 
-@pytest.mark.parametrize('table, published, listed', [
-    (BENCHMARKS['viper'].from_cityscapes, FROM_CITYSCAPES['viper'], {*range(34), 255}),
-    (BENCHMARKS['viper_rider_ignored'].from_cityscapes,
-     {raw: new for raw, new in FROM_CITYSCAPES['viper'].items() if raw != 25}, {*range(34), 255}),
-    (BENCHMARKS['synthia_seq'].from_cityscapes, FROM_CITYSCAPES['synthia_seq'], {*range(34), 255}),
-    # UnifiedVideoDA ignores wall, pole, rider and train of the 19; for SYNTHIA-Seq wall, terrain, truck, bus, train,
-    # motorcycle and bicycle, and fence, which is trained here but not reported.
-    (BENCHMARKS['viper'].from_train_ids(),
-     {0: 0, 1: 1, 2: 2, 4: 3, 6: 4, 7: 5, 8: 6, 9: 7, 10: 8, 11: 9, 13: 10, 14: 11, 15: 12, 17: 13, 18: 14},
-     {*range(19), 255}),
-    (BENCHMARKS['synthia_seq'].from_train_ids(),
-     {0: 0, 1: 1, 2: 2, 4: 3, 5: 4, 6: 5, 7: 6, 8: 7, 10: 8, 11: 9, 12: 10, 13: 11}, {*range(19), 255}),
-    (Viper.LABEL_TABLE, FROM_VIPER, {*range(32), 255}), (SynthiaSeq.LABEL_TABLE, FROM_SYNTHIA, {*range(23)})])
+@pytest.mark.parametrize(
+    'table, published, listed',
+    [
+        (BENCHMARKS['viper'].from_cityscapes, FROM_CITYSCAPES['viper'], {*range(34), 255}),
+        (
+            BENCHMARKS['viper_rider_ignored'].from_cityscapes,
+            {raw: new for raw, new in FROM_CITYSCAPES['viper'].items() if raw != 25},
+            {*range(34), 255},
+        ),
+        (BENCHMARKS['synthia_seq'].from_cityscapes, FROM_CITYSCAPES['synthia_seq'], {*range(34), 255}),
+        # UnifiedVideoDA ignores wall, pole, rider and train of the 19; for SYNTHIA-Seq wall, terrain, truck, bus,
+        # train, motorcycle and bicycle, and fence, which is trained here but not reported.
+        (
+            BENCHMARKS['viper'].from_train_ids(),
+            {0: 0, 1: 1, 2: 2, 4: 3, 6: 4, 7: 5, 8: 6, 9: 7, 10: 8, 11: 9, 13: 10, 14: 11, 15: 12, 17: 13, 18: 14},
+            {*range(19), 255},
+        ),
+        (
+            BENCHMARKS['synthia_seq'].from_train_ids(),
+            {0: 0, 1: 1, 2: 2, 4: 3, 5: 4, 6: 5, 7: 6, 8: 7, 10: 8, 11: 9, 12: 10, 13: 11},
+            {*range(19), 255},
+        ),
+        (Viper.LABEL_TABLE, FROM_VIPER, {*range(32), 255}),
+        (SynthiaSeq.LABEL_TABLE, FROM_SYNTHIA, {*range(23)}),
+    ],
+)
 def test_tables_list_every_id_of_the_coding(table, published, listed):
     assert set(table) == listed
     assert {raw: new for raw, new in table.items() if new != 255} == published
 
 
 def test_lists_and_protocols_are_those_of_the_benchmarks():
-    for kind, published in ((Viper, {3: 5, 4: 5, 5: 5, 7: 5, 13: 5, 14: 100}),
-                            (SynthiaSeq, {3: 5, 4: 5, 5: 5, 6: 5, 10: 5})):
+    for kind, published in (
+        (Viper, {3: 5, 4: 5, 5: 5, 7: 5, 13: 5, 14: 100}),
+        (SynthiaSeq, {3: 5, 4: 5, 5: 5, 6: 5, 10: 5}),
+    ):
         classes, rare = kind.METAINFO['classes'], kind.METAINFO['rare_classes']
         assert {classes.index(entry['name']): entry['min_pixels'] for entry in rare} == published
         assert len(kind.METAINFO['palette']) == len(classes)
@@ -77,6 +127,7 @@ def test_lists_and_protocols_are_those_of_the_benchmarks():
 
 # --------------------------------------------------------------------------- BDDVid
 
+
 def build_bdd(root, **changes):
     return BDDVid(**{**dict(data_root=str(root), split='val_orig_10k', benchmark='viper'), **changes})
 
@@ -85,8 +136,10 @@ def test_the_clips_of_bddvid_are_two_numbers_apart_and_end_at_its_labelled_frame
     for video in ('53f06672-e942bc38', 'a110e9ed-9e1e288a'):
         write_bdd_vid(tmp_path, 'val_orig_10k', video)
     dataset = build_bdd(tmp_path, past=1, pipeline=LOAD, test_mode=True)
-    assert names(dataset) == [[f'{video}_{number}.jpg' for number in (307, 305, 305, 303)]
-                              for video in ('53f06672-e942bc38', 'a110e9ed-9e1e288a')]
+    assert names(dataset) == [
+        [f'{video}_{number}.jpg' for number in (307, 305, 305, 303)]
+        for video in ('53f06672-e942bc38', 'a110e9ed-9e1e288a')
+    ]
     assert names(dataset, 'label_paths')[0] == ['53f06672-e942bc38_307.png', None, None, None]
     # Road, rider (no class of VIPER), car, ignored.
     assert seen(dataset[0]['gt_seg_map']) == [0, 10, 255] and 'gt_seg_map_1' not in dataset[0]
@@ -119,6 +172,7 @@ def test_what_is_missing_of_bddvid_is_named(tmp_path):
 
 # --------------------------------------------------------------------------- Cityscapes-Seq
 
+
 @pytest.fixture
 def cityscapes(tmp_path):
     """Snippets of frankfurt, two of one recording; their labelled frames have other numbers than 19."""
@@ -133,8 +187,9 @@ def build_cityscapes(root, **changes):
 
 def test_the_labelled_frame_of_a_snippet_is_the_one_that_gtfine_names(cityscapes):
     dataset = build_cityscapes(cityscapes, pipeline=LOAD)
-    assert names(dataset) == [[f'frankfurt_000000_{number:06d}_leftImg8bit.png' for number in clip]
-                              for clip in ((294, 293), (576, 575))]
+    assert names(dataset) == [
+        [f'frankfurt_000000_{number:06d}_leftImg8bit.png' for number in clip] for clip in ((294, 293), (576, 575))
+    ]
     assert names(dataset, 'label_paths')[0] == ['frankfurt_000000_000294_gtFine_labelIds.png', None]
     sample = dataset[0]
     # Road, rider as person, car, unlabelled.
@@ -146,8 +201,9 @@ def test_the_labelled_frame_of_a_snippet_is_the_one_that_gtfine_names(cityscapes
 def test_the_same_frames_are_a_target_without_labels(cityscapes):
     for path in cityscapes.rglob('*_labelIds.png'):
         path.write_bytes(b'never opened')
-    dataset = build_cityscapes(cityscapes, labelled=False, past=2, test_mode=False, benchmark='synthia_seq',
-                               pipeline=LOAD[:1])
+    dataset = build_cityscapes(
+        cityscapes, labelled=False, past=2, test_mode=False, benchmark='synthia_seq', pipeline=LOAD[:1]
+    )
     assert [name[17:23] for name in names(dataset)[0]] == ['000294', '000293', '000292', '000291']
     assert len(dataset[0]['other_frames']) == 3 and 'seg_map_path' not in dataset.get_data_info(0)
     assert dataset.metainfo['classes'] == SynthiaSeq.METAINFO['classes'] and 'mIoU11' in dataset.metainfo['protocols']
@@ -161,9 +217,13 @@ def test_every_frame_stops_at_the_borders_of_snippets(cityscapes):
     assert '000275' not in firsts and '000276' in firsts and '000557' not in firsts
 
 
-@pytest.mark.parametrize('number, message', [
-    (293, r'frankfurt_000000_000293_leftImg8bit\.png is missing; it lies 1 frame\(s\) before .*000294'),
-    (294, r'frankfurt_000000_000294_leftImg8bit\.png is missing \(1 of 2 frames that gtFine names\)')])
+@pytest.mark.parametrize(
+    'number, message',
+    [
+        (293, r'frankfurt_000000_000293_leftImg8bit\.png is missing; it lies 1 frame\(s\) before .*000294'),
+        (294, r'frankfurt_000000_000294_leftImg8bit\.png is missing \(1 of 2 frames that gtFine names\)'),
+    ],
+)
 def test_a_missing_frame_of_cityscapes_is_named(cityscapes, number, message):
     (cityscapes / f'leftImg8bit_sequence/val/frankfurt/frankfurt_000000_{number:06d}_leftImg8bit.png').unlink()
     with pytest.raises(FileNotFoundError, match=message):
@@ -173,7 +233,11 @@ def test_a_missing_frame_of_cityscapes_is_named(cityscapes, number, message):
 def test_the_frame_before_each_labelled_one_is_tested_for_consistency(cityscapes):
     dataset = build_cityscapes(cityscapes, frame_before=True, pipeline=[*LOAD, dict(type='PackClip')])
     assert [[name[17:23] for name in clip] for clip in names(dataset)] == [
-        ['000293', '000292'], ['000294', '000293'], ['000575', '000574'], ['000576', '000575']]
+        ['000293', '000292'],
+        ['000294', '000293'],
+        ['000575', '000574'],
+        ['000576', '000575'],
+    ]
     assert names(dataset, 'label_paths')[:2] == [[None, None], ['frankfurt_000000_000294_gtFine_labelIds.png', None]]
     before, labelled = (dataset[index]['data_samples'].gt_sem_seg.data for index in (0, 1))
     assert before.shape == labelled.shape and seen(before) == [255]
@@ -185,18 +249,23 @@ def test_the_frame_before_each_labelled_one_is_tested_for_consistency(cityscapes
         build_cityscapes(cityscapes, frame_before=True)
 
 
-@pytest.mark.parametrize('wrong, message', [
-    (dict(frame_before=True, test_mode=False), 'needs labelled=True and test_mode=True, got True and False'),
-    (dict(frame_before=True, labelled=False), 'needs labelled=True and test_mode=True, got False and True'),
-    (dict(benchmark='gta'), r"benchmark is one of \['synthia_seq', 'viper', 'viper_rider_ignored'\], got 'gta'"),
-    (dict(every_frame=True), 'every_frame=True needs labelled=False'),
-    (dict(metainfo=dict(classes=('a', ))), 'the benchmark sets the classes')])
+@pytest.mark.parametrize(
+    'wrong, message',
+    [
+        (dict(frame_before=True, test_mode=False), 'needs labelled=True and test_mode=True, got True and False'),
+        (dict(frame_before=True, labelled=False), 'needs labelled=True and test_mode=True, got False and True'),
+        (dict(benchmark='gta'), r"benchmark is one of \['synthia_seq', 'viper', 'viper_rider_ignored'\], got 'gta'"),
+        (dict(every_frame=True), 'every_frame=True needs labelled=False'),
+        (dict(metainfo=dict(classes=('a',))), 'the benchmark sets the classes'),
+    ],
+)
 def test_impossible_wishes(cityscapes, wrong, message):
     with pytest.raises(ValueError, match=message):
         build_cityscapes(cityscapes, **wrong)
 
 
 # --------------------------------------------------------------------------- VIPER
+
 
 def test_viper_is_every_tenth_frame_with_the_one_before(tmp_path):
     write_viper(tmp_path, frames=(9, 10, 11, 19, 20), ids=(3, 20, 0, 20))
@@ -261,6 +330,7 @@ def test_rare_classes_are_found_in_clips(tmp_path):
 
 # --------------------------------------------------------------------------- SYNTHIA-Seq
 
+
 def test_synthia_seq_labels_are_the_red_channel_of_16_bit_files(tmp_path):
     write_synthia_seq(tmp_path)
     dataset = SynthiaSeq(data_root=str(tmp_path), pipeline=LOAD)
@@ -282,6 +352,7 @@ def test_the_lowest_120_of_760_rows_are_never_labelled_and_can_be_cut_off(tmp_pa
 
 
 # --------------------------------------------------------------------------- CamVid, checking
+
 
 def test_camvid_is_101_consecutive_labelled_frames(camvid_root):
     dataset = CamVidVideo(data_root=camvid_root, test_mode=True, pipeline=LOAD)
@@ -307,11 +378,18 @@ def test_checking_reads_all_frames_of_clips(tmp_path):
     assert '001_00009.jpg' in problems[0] and '001_00019.png holds the label ids [77]' in problems[1]
 
 
-@pytest.mark.parametrize('build, needed', [
-    (lambda root: build_cityscapes(root), 'leftImg8bit_sequence/val does not exist.*leftImg8bit_sequence_trainvaltest'),
-    (lambda root: Viper(data_root=root), 'train/img does not exist.*playing-for-benchmarks'),
-    (lambda root: SynthiaSeq(data_root=root), 'SEQS-04-DAWN/rgb does not exist.*synthia-dataset'),
-    (lambda root: CamVidVideo(data_root=root), 'images/val does not exist.*UDASS_CAMVID')])
+@pytest.mark.parametrize(
+    'build, needed',
+    [
+        (
+            lambda root: build_cityscapes(root),
+            'leftImg8bit_sequence/val does not exist.*leftImg8bit_sequence_trainvaltest',
+        ),
+        (lambda root: Viper(data_root=root), 'train/img does not exist.*playing-for-benchmarks'),
+        (lambda root: SynthiaSeq(data_root=root), 'SEQS-04-DAWN/rgb does not exist.*synthia-dataset'),
+        (lambda root: CamVidVideo(data_root=root), 'images/val does not exist.*UDASS_CAMVID'),
+    ],
+)
 def test_missing_files_say_what_to_unpack(tmp_path, build, needed):
     with pytest.raises(FileNotFoundError, match=needed):
         build(str(tmp_path))

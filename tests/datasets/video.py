@@ -1,4 +1,5 @@
 """What the tests of clips share: the exact flow of the streets, and a video file."""
+
 from pathlib import Path
 
 import cv2

@@ -1,4 +1,5 @@
 """What two processes compute together, apart from training steps."""
+
 import torch
 from torch import nn
 
@@ -39,7 +40,7 @@ def norm_of_rank(rank: int) -> nn.Module:
 
 
 def statistics(rank: int, ranks: int) -> dict:
-    """Running means inside and after `sync_batch_norm_statistics`, of a teacher that copies them, and back from a checkpoint."""
+    """Running means in and after `sync_batch_norm_statistics`, of a teacher that copies them, from a checkpoint."""
     network = norm_of_rank(rank)
     states = [rank_state(network)]
     if ranks > 1:
@@ -50,10 +51,14 @@ def statistics(rank: int, ranks: int) -> dict:
         saved = {key: value.clone() for key, value in network.state_dict().items()}
     teacher = norm_of_rank(7)
     EMA(copy_buffers=True).update(teacher, network)
-    return {'inside': inside, 'after': network[0].running_mean[0].item(), 'saved': saved['0.running_mean'][0].item(),
-            'teacher': teacher[0].running_mean[0].item(),
-            'resumed': with_rank_state(saved, states, rank, ranks)['0.running_mean'][0].item(),
-            'of_another_number': with_rank_state(saved, states, rank, ranks + 1)['0.running_mean'][0].item()}
+    return {
+        'inside': inside,
+        'after': network[0].running_mean[0].item(),
+        'saved': saved['0.running_mean'][0].item(),
+        'teacher': teacher[0].running_mean[0].item(),
+        'resumed': with_rank_state(saved, states, rank, ranks)['0.running_mean'][0].item(),
+        'of_another_number': with_rank_state(saved, states, rank, ranks + 1)['0.running_mean'][0].item(),
+    }
 
 
 def refusal(exchange: HostExchange, values: dict) -> str:
@@ -70,12 +75,17 @@ def rank_functions(rank: int, ranks: int) -> dict:
     averaged = [torch.full((2, 2), float(rank)), torch.full((3,), 10.0 * rank)]
     average_over_ranks_(averaged)
     exchange = HostExchange()
-    return {'squared_mean': squared_mean(rank), 'plain_mean': plain_mean(rank),
-            'nothing': mean_over_ranks(torch.zeros(()), torch.tensor(0)).item(),
-            'share': share_over_ranks(VALUES[rank] > 3, torch.float32).item(),
-            'averaged': averaged, 'any': [exchange.any(rank == 1), exchange.any(False)],
-            'gathered': exchange.gather(f'rank {rank}'), 'everywhere': exchange.gather_everywhere(rank),
-            'same': refusal(exchange, {'a': 1, 'b': 2}),
-            'refused': refusal(exchange, {'a': 1, 'b': 10 + rank} | ({'c': 3} if rank else {})),
-            'log': _read_means({'loss': [torch.tensor(1.0 + rank), torch.tensor(3.0 + rank)], 'host': [2.0, 4.0]}),
-            'statistics': statistics(rank, ranks)}
+    return {
+        'squared_mean': squared_mean(rank),
+        'plain_mean': plain_mean(rank),
+        'nothing': mean_over_ranks(torch.zeros(()), torch.tensor(0)).item(),
+        'share': share_over_ranks(VALUES[rank] > 3, torch.float32).item(),
+        'averaged': averaged,
+        'any': [exchange.any(rank == 1), exchange.any(False)],
+        'gathered': exchange.gather(f'rank {rank}'),
+        'everywhere': exchange.gather_everywhere(rank),
+        'same': refusal(exchange, {'a': 1, 'b': 2}),
+        'refused': refusal(exchange, {'a': 1, 'b': 10 + rank} | ({'c': 3} if rank else {})),
+        'log': _read_means({'loss': [torch.tensor(1.0 + rank), torch.tensor(3.0 + rank)], 'host': [2.0, 4.0]}),
+        'statistics': statistics(rank, ranks),
+    }

@@ -1,4 +1,5 @@
 """A small QuadMix run for the tools: its config, and a hook that kills it."""
+
 import os
 import signal
 
@@ -49,9 +50,11 @@ class BreakLoader(Kill):
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         if get_rank() == 1 and runner.iter + 2 == self.iteration:
+
             def broken():
                 raise OSError('a file that cannot be read')
                 yield
+
             runner.train_loop.dataloader_iterator._iterator = broken()
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
@@ -62,9 +65,14 @@ def small_config(data, work_dir, max_iters: int = 6) -> Config:
     """QuadMix with dropout, drop-path, batch norm and workers on pictures of ``PIXELS``; saves every two iterations."""
     config = toy_config(data, work_dir, max_iters=max_iters, num_workers=1)
     head = dict(SEGMENTOR['decode_head'], num_classes=3)
-    config.model = dict(type='DomainAdapter', student=dict(SEGMENTOR, decode_head=head), **TEACHER,
-                        mixing=dict(type='QuadMix'), masking=dict(type='BlockMasking', block_size=8),
-                        photometric=dict(type='PhotometricChange'))
+    config.model = dict(
+        type='DomainAdapter',
+        student=dict(SEGMENTOR, decode_head=head),
+        **TEACHER,
+        mixing=dict(type='QuadMix'),
+        masking=dict(type='BlockMasking', block_size=8),
+        photometric=dict(type='PhotometricChange'),
+    )
     config.custom_imports = dict(imports=['udass', 'tests.engine.toys', 'tests.distributed.small_run'])
     config.train_cfg.val_interval = max_iters
     config.train_dataloader.target.dataset.pipeline.pop(1)

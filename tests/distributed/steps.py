@@ -3,6 +3,7 @@
 Everything is float64. The order of a sum depends on the processor and on the number of processes and threads, and three
 steps at a high learning rate enlarge its rounding.
 """
+
 import copy
 import logging
 from contextlib import contextmanager
@@ -54,13 +55,19 @@ def domains(seed: int, rank: int, frames: int = 1) -> dict:
     the others."""
     seed = 100 * seed + 10 * rank
     if frames > 1:
-        data = dict(source=clips(2, seed=seed), target=clips(2, frames=frames, labelled=False, seed=seed + 5),
-                    long_tail=clips(4, seed=seed + 7, paste_class=3))
+        data = dict(
+            source=clips(2, seed=seed),
+            target=clips(2, frames=frames, labelled=False, seed=seed + 5),
+            long_tail=clips(4, seed=seed + 7, paste_class=3),
+        )
     else:
-        data = dict(source=batch(2, seed=seed), target=unlabelled(2, seed=seed + 5),
-                    long_tail=batch(8, seed=seed + 7, paste_class=3))
+        data = dict(
+            source=batch(2, seed=seed),
+            target=unlabelled(2, seed=seed + 5),
+            long_tail=batch(8, seed=seed + 7, paste_class=3),
+        )
     for sample in data['source']['data_samples']:
-        sample.gt_sem_seg.data[:, :16 * (rank + 1)] = 255
+        sample.gt_sem_seg.data[:, : 16 * (rank + 1)] = 255
     for part in data.values():
         part['inputs'] = [frames.double() for frames in part['inputs']]
         for sample in part['data_samples']:
@@ -73,8 +80,13 @@ def domains(seed: int, rank: int, frames: int = 1) -> dict:
 def joined_domains(seed: int, frames: int = 1) -> dict:
     """The same data as the batch of one process: rank r of n had the samples r, r + n, ... of it."""
     parts = [domains(seed, rank, frames) for rank in range(RANKS)]
-    return {name: {key: [value for samples in zip(*(part[name][key] for part in parts), strict=True)
-                         for value in samples] for key in ('inputs', 'data_samples')} for name in parts[0]}
+    return {
+        name: {
+            key: [value for samples in zip(*(part[name][key] for part in parts), strict=True) for value in samples]
+            for key in ('inputs', 'data_samples')
+        }
+        for name in parts[0]
+    }
 
 
 def _first_classes(present, number, generator):
@@ -89,14 +101,18 @@ def _checkerboard(batch_size, size, block_size, ratio, generator):
 @contextmanager
 def fixed_choices():
     """Every random choice of a step is one that does not depend on the size of the batch."""
+
     def draw(self, number, generator, decision=None):
         return [PhotometricDraw(jitter=[('brightness', 1.1)], sigma=0.5)] * number
 
-    with mock.patch('udass.uda.mixing.classmix.choose_classes', _first_classes), \
-            mock.patch('udass.uda.mixing.quadmix.choose_classes', _first_classes), \
-            mock.patch('udass.uda.masking.draw_blocks', _checkerboard), \
-            mock.patch.object(HRDAEncoderDecoder, 'draw_crop_box', lambda *args: Box(16, 48, 16, 48)), \
-            mock.patch.object(PhotometricChange, 'draw', draw), mock.patch.object(StrongAugmentation, 'draw', draw):
+    with (
+        mock.patch('udass.uda.mixing.classmix.choose_classes', _first_classes),
+        mock.patch('udass.uda.mixing.quadmix.choose_classes', _first_classes),
+        mock.patch('udass.uda.masking.draw_blocks', _checkerboard),
+        mock.patch.object(HRDAEncoderDecoder, 'draw_crop_box', lambda *args: Box(16, 48, 16, 48)),
+        mock.patch.object(PhotometricChange, 'draw', draw),
+        mock.patch.object(StrongAugmentation, 'draw', draw),
+    ):
         yield
 
 
@@ -105,7 +121,7 @@ def deterministic(segmentor: dict) -> dict:
     segmentor = copy.deepcopy(segmentor)
     segmentor['backbone'].update(drop_rate=0.0, drop_path_rate=0.0)
     head = segmentor['decode_head']
-    for each in (head['head'], head['scale_attention']) if 'head' in head else (head, ):
+    for each in (head['head'], head['scale_attention']) if 'head' in head else (head,):
         each['dropout_ratio'] = 0.0
     return segmentor
 
@@ -170,18 +186,28 @@ class RecordingOptimWrapper(OptimWrapper):
     """Keeps the gradients of the last step."""
 
     def zero_grad(self, **kwargs):
-        self.gradients = [None if value.grad is None else value.grad.clone()
-                          for group in self.optimizer.param_groups for value in group['params']]
+        self.gradients = [
+            None if value.grad is None else value.grad.clone()
+            for group in self.optimizer.param_groups
+            for value in group['params']
+        ]
         super().zero_grad(**kwargs)
 
 
 def optimizers(model):
     """SGD for each trained part."""
-    names = [name for name in ('student', 'adaptation_loss')
-             if any(value.requires_grad for value in getattr(model, name, None).parameters())] \
-        if model.adaptation_loss is not None else ['student']
-    wrappers = {name: RecordingOptimWrapper(torch.optim.SGD(getattr(model, name).parameters(), lr=0.1))
-                for name in names}
+    names = (
+        [
+            name
+            for name in ('student', 'adaptation_loss')
+            if any(value.requires_grad for value in getattr(model, name, None).parameters())
+        ]
+        if model.adaptation_loss is not None
+        else ['student']
+    )
+    wrappers = {
+        name: RecordingOptimWrapper(torch.optim.SGD(getattr(model, name).parameters(), lr=0.1)) for name in names
+    }
     return OptimWrapperDict(**wrappers) if len(wrappers) > 1 else wrappers['student'], wrappers
 
 
@@ -200,8 +226,7 @@ def run_case(name: str, wrap=lambda model: model, data=joined_domains, steps: in
                 batches.pop('long_tail')
             logs.append({key: float(value) for key, value in wrapped.train_step(batches, optimizer).items()})
     state = {key: value for key, value in model.state_dict().items() if isinstance(value, torch.Tensor)}
-    return {'state': state, 'logs': logs,
-            'gradients': {key: wrapper.gradients for key, wrapper in wrappers.items()}}
+    return {'state': state, 'logs': logs, 'gradients': {key: wrapper.gradients for key, wrapper in wrappers.items()}}
 
 
 def several(model):

@@ -1,4 +1,5 @@
 """What two processes compute together, by hand."""
+
 import pytest
 import torch
 
@@ -29,7 +30,7 @@ def mean_of(results, name):
 @pytest.mark.slow
 def test_losses_and_gradients_are_those_of_the_joined_batch(results):
     assert mean_of(results, 'plain_mean') == pytest.approx([WEIGHT * MEAN, MEAN])
-    assert mean_of(results, 'squared_mean') == pytest.approx([(WEIGHT * MEAN)**2, 2 * WEIGHT * MEAN**2])
+    assert mean_of(results, 'squared_mean') == pytest.approx([(WEIGHT * MEAN) ** 2, 2 * WEIGHT * MEAN**2])
     assert results[0]['squared_mean'][0] == results[1]['squared_mean'][0]
     assert [result['nothing'] for result in results] == [0, 0]
     assert [result['share'] for result in results] == [0.5, 0.5]
@@ -44,16 +45,24 @@ def test_averages_flags_and_objects_reach_who_needs_them(results):
         assert result['log'] == {'loss': 2.5, 'host': 3.0}
         assert result['everywhere'] == [0, 1]
         assert result['same'] == ''
-        assert 'b is 10 in process 0 and 11 in process 1; c is not set in process 0 and 3 in process 1' in \
-            result['refused']
+        assert (
+            'b is 10 in process 0 and 11 in process 1; c is not set in process 0 and 3 in process 1'
+            in result['refused']
+        )
     assert [result['gathered'] for result in results] == [['rank 0', 'rank 1'], None]
 
 
 @pytest.mark.slow
 def test_statistics_are_joined_for_checkpoints_and_tests_and_kept_for_each_rank(results):
     for rank, result in enumerate(results):
-        assert result['statistics'] == {'inside': 0.5, 'saved': 0.5, 'after': rank, 'resumed': rank, 'teacher': 0.5,
-                                        'of_another_number': 0.5}
+        assert result['statistics'] == {
+            'inside': 0.5,
+            'saved': 0.5,
+            'after': rank,
+            'resumed': rank,
+            'teacher': 0.5,
+            'of_another_number': 0.5,
+        }
 
 
 def test_one_process_computes_alone():

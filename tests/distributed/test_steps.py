@@ -1,4 +1,5 @@
 """Two processes compute what one computes on the joined batch."""
+
 import pytest
 import torch
 
@@ -34,8 +35,9 @@ def assert_close(rank, single):
     for name, gradients in single['gradients'].items():
         for a, b in zip(rank['gradients'][name], gradients, strict=True):
             # A parameter that no pass has used has none, or zeros.
-            torch.testing.assert_close(torch.zeros(1) if a is None else a, torch.zeros_like(a) if b is None else b,
-                                       **_CLOSE) if a is not None or b is not None else None
+            torch.testing.assert_close(
+                torch.zeros(1) if a is None else a, torch.zeros_like(a) if b is None else b, **_CLOSE
+            ) if a is not None or b is not None else None
 
 
 @pytest.mark.slow
@@ -62,9 +64,13 @@ def test_the_comparison_notices_gradients_that_are_not_reduced(results):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name, case, components', [
-    ('local_share', 'dacs', {}),
-    ('local_distance', 'daformer', dict(feature_distance=dict(type='FeatureDistance', weight=1.0)))])
+@pytest.mark.parametrize(
+    'name, case, components',
+    [
+        ('local_share', 'dacs', {}),
+        ('local_distance', 'daformer', dict(feature_distance=dict(type='FeatureDistance', weight=1.0))),
+    ],
+)
 def test_without_the_reduction_the_ranks_agree_on_something_else(results, name, case, components):
     first, second = results(name)
     assert_same(first, second)

@@ -1,4 +1,5 @@
 """Runs of two processes through the tools: killed and resumed, tested, continued on one."""
+
 import json
 import os
 import shutil
@@ -19,10 +20,16 @@ PROJECT = Path(__file__).parents[2]
 
 def call(*command, status=0, **variables):
     """Output of a command, with variables in its environment."""
-    environment = {**os.environ, 'PYTHON': sys.executable, 'PYTHONPATH': str(PROJECT), 'OMP_NUM_THREADS': '1',
-                   **variables}
-    done = subprocess.run([*map(str, command)], cwd=PROJECT, env=environment, capture_output=True, text=True,
-                          timeout=600)
+    environment = {
+        **os.environ,
+        'PYTHON': sys.executable,
+        'PYTHONPATH': str(PROJECT),
+        'OMP_NUM_THREADS': '1',
+        **variables,
+    }
+    done = subprocess.run(
+        [*map(str, command)], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=600
+    )
     assert (done.returncode == 0) == (status == 0), done.stdout[-3000:] + done.stderr[-5000:]
     return done.stdout + done.stderr
 
@@ -57,8 +64,20 @@ def test_processes_get_time_to_save_from_any_version_of_torchrun(given, seconds,
     python.write_text('#!/bin/sh\necho "$TORCH_ELASTIC_SHUTDOWN_TIMEOUT" "$@"\n')
     python.chmod(0o755)
     said = call('tools/dist_train.sh', 'c.py', 2, '--seed', '1', PYTHON=str(python))
-    assert said.split() == [seconds, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2',
-                            str(PROJECT / 'tools' / 'train.py'), 'c.py', '--seed', '1', '--launcher', 'pytorch']
+    assert said.split() == [
+        seconds,
+        '-m',
+        'torch.distributed.run',
+        '--standalone',
+        '--nproc-per-node',
+        '2',
+        str(PROJECT / 'tools' / 'train.py'),
+        'c.py',
+        '--seed',
+        '1',
+        '--launcher',
+        'pytorch',
+    ]
 
 
 @pytest.mark.slow
@@ -72,7 +91,7 @@ def test_an_ended_and_resumed_run_of_two_equals_the_uninterrupted_one(small, end
     if end == 'BreakLoader':
         assert 'a file that cannot be read' in log and 'Stopped after iteration 4 of 6, saved as' in log
     if end == 'Terminate':
-        assert f"Resume with: tools/dist_train.sh {small / 'Terminate.py'} 2 --resume" in log
+        assert f'Resume with: tools/dist_train.sh {small / "Terminate.py"} 2 --resume' in log
     log = call('tools/dist_train.sh', small / 'small.py', 2, '--work-dir', small / end, '--resume')
     assert f'Continuing the data streams after iteration {saved}' in log
     first, second = (read_checkpoint(small / run / 'iter_6.pth') for run in ('whole', end))
@@ -102,8 +121,18 @@ def test_checkpoints_of_one_and_two_processes_are_interchangeable(small, tmp_pat
     assert one['meta'].keys() == two['meta'].keys()
     assert one['optimizer']['param_groups'][0]['params'] == two['optimizer']['param_groups'][0]['params']
     assert one['meta']['rank_states'] == [{}] and one['state_dict']['ema._extra_state']['steps'] == 8
-    log = call('tools/dist_train.sh', tmp_path / 'small.py', 2, '--work-dir', double, '--resume', single / 'iter_8.pth',
-               '--cfg-options', 'train_cfg.max_iters=10', 'param_scheduler.0.end=10')
+    log = call(
+        'tools/dist_train.sh',
+        tmp_path / 'small.py',
+        2,
+        '--work-dir',
+        double,
+        '--resume',
+        single / 'iter_8.pth',
+        '--cfg-options',
+        'train_cfg.max_iters=10',
+        'param_scheduler.0.end=10',
+    )
     assert 'was written by 1 processes, this run has 2' in log
     assert read_checkpoint(double / 'iter_10.pth')['state_dict']['_extra_state']['iteration'] == 10
 
@@ -116,8 +145,10 @@ def test_processes_with_other_settings_or_data_are_refused(small, tmp_path):
     log = call('tools/dist_train.sh', tmp_path / 'data.py', 2, status=1)
     assert 'the data of target is 7 samples' in log and 'in process 0 and 6 samples' in log
     text = (small / 'small.py').read_text()
-    (tmp_path / 'rate.py').write_text(f"import os\n{text}\nwork_dir = '{tmp_path}/rate'\n"
-                                      "optim_wrapper['optimizer']['lr'] = 0.01 * (1 + int(os.environ['RANK']))\n")
+    (tmp_path / 'rate.py').write_text(
+        f"import os\n{text}\nwork_dir = '{tmp_path}/rate'\n"
+        "optim_wrapper['optimizer']['lr'] = 0.01 * (1 + int(os.environ['RANK']))\n"
+    )
     log = call('tools/dist_train.sh', tmp_path / 'rate.py', 2, status=1)
     assert 'optim_wrapper.optimizer.lr is 0.01 in process 0 and 0.02 in process 1' in log
     assert not list(tmp_path.glob('*/*.pth'))
@@ -127,11 +158,13 @@ def test_processes_with_other_settings_or_data_are_refused(small, tmp_path):
 def test_all_processes_resume_what_the_main_one_finds(small, tmp_path):
     """The work dir of another machine may be empty, or another folder."""
     text = (small / 'small.py').read_text()
-    (tmp_path / 'apart.py').write_text(f"import os\n{text}\nwork_dir = '{tmp_path}/run' + os.environ['RANK']\n"
-                                       "train_cfg['max_iters'] = param_scheduler[0]['end'] = 8\n")
+    (tmp_path / 'apart.py').write_text(
+        f"import os\n{text}\nwork_dir = '{tmp_path}/run' + os.environ['RANK']\n"
+        "train_cfg['max_iters'] = param_scheduler[0]['end'] = 8\n"
+    )
     shutil.copytree(small / 'whole', tmp_path / 'run0')
     log = call('tools/dist_train.sh', tmp_path / 'apart.py', 2, '--resume')
-    assert f"Loaded {tmp_path / 'run0' / 'iter_6.pth'}" in log
+    assert f'Loaded {tmp_path / "run0" / "iter_6.pth"}' in log
     assert read_checkpoint(tmp_path / 'run0' / 'iter_8.pth')['state_dict']['_extra_state']['iteration'] == 8
     assert not list((tmp_path / 'run1').glob('*.pth'))
 

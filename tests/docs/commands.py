@@ -1,4 +1,5 @@
 """The commands of the documentation: fenced `shell` blocks, as argument lists."""
+
 import itertools
 import re
 import shlex
@@ -6,13 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
-PAGES = [PROJECT / 'README.md', *sorted((PROJECT / 'docs').rglob('*.md')), PROJECT / 'data' / 'README.md',
-         PROJECT / 'work_dirs' / 'README.md']
+PAGES = [
+    PROJECT / 'README.md',
+    *sorted((PROJECT / 'docs').rglob('*.md')),
+    PROJECT / 'data' / 'README.md',
+    PROJECT / 'work_dirs' / 'README.md',
+]
 
 
 @dataclass(frozen=True)
 class Command:
     """One command: the page it is on, relative to the project, and its words without comment."""
+
     page: str
     words: tuple[str, ...]
 

@@ -1,4 +1,5 @@
 """The examples of docs/add_a_dataset.md, run on files as they describe them."""
+
 import re
 from pathlib import Path
 
@@ -39,8 +40,12 @@ def test_the_config_is_enough(tmp_path):
     config = Config.fromfile(tmp_path / 'farm2orchard.py')
     check_components(config.to_dict())
     # With the wrappers that a method puts around it.
-    streams = domain_configs(config.train_dataloader, ('source', 'target'),
-                             dict(type='RareClassDataset', min_pixels=50), dict(draws=1, mixes=2))
+    streams = domain_configs(
+        config.train_dataloader,
+        ('source', 'target'),
+        dict(type='RareClassDataset', min_pixels=50),
+        dict(draws=1, mixes=2),
+    )
     assert set(streams) == {'source', 'target', 'long_tail'}
     for name, stream in streams.items():
         dataset = DATASETS.build(stream['dataset'])
@@ -55,10 +60,18 @@ def test_the_config_is_enough(tmp_path):
 def test_the_class_is_complete():
     exec(compile(CLASS, 'add_a_dataset.md', 'exec'), {})
     try:
-        dataset = DATASETS.build(dict(type='Farm', data_root='data/farm', split='train',
-                                      pipeline=[dict(type='LoadImage'), dict(type='LoadLabels')]))
+        dataset = DATASETS.build(
+            dict(
+                type='Farm',
+                data_root='data/farm',
+                split='train',
+                pipeline=[dict(type='LoadImage'), dict(type='LoadLabels')],
+            )
+        )
         assert dataset[0]['gt_seg_map'][0, ::16].tolist() == [255, 0, 1, 1, 2]
-        assert ImageFolder(data_root='data/orchard', classes_from='Farm').metainfo['classes'] == \
-            dataset.metainfo['classes']
+        assert (
+            ImageFolder(data_root='data/orchard', classes_from='Farm').metainfo['classes']
+            == dataset.metainfo['classes']
+        )
     finally:
         DATASETS.module_dict.pop('Farm')

@@ -1,4 +1,5 @@
 """The examples of docs/add_a_method.md: the component, the pass and the configs, trained for two iterations."""
+
 import re
 import shutil
 from pathlib import Path
@@ -40,10 +41,15 @@ def test_the_component_pastes_a_rectangle_of_the_asked_area():
 
 
 def test_the_adapter_has_one_more_pass():
-    model, optimizer = build(dict(**TEACHER, mixing=dict(type='CutMix'), masking=dict(type='BlockMasking')),
-                             type='SourceMaskingAdapter')
-    names = [item.name for item in model.passes(model.labelled_clip(domains()['source']),
-                                                model.pseudo_labelled_clip(domains()['target']), None)]
+    model, optimizer = build(
+        dict(**TEACHER, mixing=dict(type='CutMix'), masking=dict(type='BlockMasking')), type='SourceMaskingAdapter'
+    )
+    names = [
+        item.name
+        for item in model.passes(
+            model.labelled_clip(domains()['source']), model.pseudo_labelled_clip(domains()['target']), None
+        )
+    ]
     assert names == ['source', 'cut', 'masked', 'masked_source']
     log = model.train_step(domains(), optimizer)
     assert log['loss'].item() == pytest.approx(sum(log[f'{name}.decode.loss_ce'].item() for name in names), rel=1e-5)
@@ -54,12 +60,29 @@ def test_the_configs_train(tmp_path):
     shutil.copytree(PROJECT / 'configs' / '_base_', tmp_path / '_base_')
     (tmp_path / '_base_' / 'uda' / 'cutmix.py').write_text(RECIPE)
     (tmp_path / 'streets_cutmix.py').write_text(CONFIG)
-    write_streets(tmp_path / 'data', size=(256, 512), workers=1,
-                  counts=dict(game=dict(train=2, val=1), camera=dict(train=2, val=1)))
-    config = load_config(tmp_path / 'streets_cutmix.py', {
-        'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2, 'default_hooks.logger.interval': 1,
-        **{f'{loader}.dataset.data_root': str(tmp_path / 'data') for loader in (
-            'train_dataloader.source', 'train_dataloader.target', 'val_dataloader', 'test_dataloader')}})
+    write_streets(
+        tmp_path / 'data',
+        size=(256, 512),
+        workers=1,
+        counts=dict(game=dict(train=2, val=1), camera=dict(train=2, val=1)),
+    )
+    config = load_config(
+        tmp_path / 'streets_cutmix.py',
+        {
+            'train_cfg.max_iters': 2,
+            'train_cfg.val_interval': 2,
+            'default_hooks.logger.interval': 1,
+            **{
+                f'{loader}.dataset.data_root': str(tmp_path / 'data')
+                for loader in (
+                    'train_dataloader.source',
+                    'train_dataloader.target',
+                    'val_dataloader',
+                    'test_dataloader',
+                )
+            },
+        },
+    )
     config.work_dir = str(tmp_path / 'run')
     runner = RUNNERS.build(config)
     runner.train()

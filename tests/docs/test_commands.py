@@ -1,4 +1,5 @@
 """Every command in the documentation: its tool exists and takes its arguments, its config exists and has its keys."""
+
 import importlib.util
 import itertools
 import json
@@ -121,8 +122,12 @@ def test_configs_in_the_text_load(number, tmp_path):
 def test_settings_that_configs_md_lists_exist():
     config = Config.fromfile(PROJECT / 'configs' / 'streets_quadmix.py')
     table = (PROJECT / 'docs' / 'configs.md').read_text().split('| setting | what |')[1].split('\n\n')[0]
-    keys = [key for row in table.splitlines() if row.startswith('| `') for key in re.findall(r'`([\w.]+\.\w+)`',
-                                                                                            row.split(' | ')[0])]
+    keys = [
+        key
+        for row in table.splitlines()
+        if row.startswith('| `')
+        for key in re.findall(r'`([\w.]+\.\w+)`', row.split(' | ')[0])
+    ]
     assert len(keys) > 8
     load_config(PROJECT / 'configs' / 'streets_quadmix.py', {key: value_at(config, key) for key in keys})
 

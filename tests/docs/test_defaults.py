@@ -1,4 +1,5 @@
 """The options that docs/methods.md lists are those of the components, with their defaults."""
+
 import inspect
 import re
 from pathlib import Path
@@ -20,10 +21,13 @@ def documented(name):
 
 @pytest.mark.parametrize('name', TABLES)
 def test_options_and_defaults_are_those_of_the_code(name):
-    component, = component_classes(name)
+    (component,) = component_classes(name)
     parameters = inspect.signature(component).parameters.values()
-    assert documented(name) == {parameter.name: repr(parameter.default) for parameter in parameters
-                                if parameter.default is not inspect.Parameter.empty}
+    assert documented(name) == {
+        parameter.name: repr(parameter.default)
+        for parameter in parameters
+        if parameter.default is not inspect.Parameter.empty
+    }
 
 
 def test_every_component_of_the_methods_is_listed():

@@ -1,4 +1,5 @@
 """docs/how_it_works.md names every folder of the package, and what it imports."""
+
 import ast
 import re
 from pathlib import Path
@@ -12,8 +13,13 @@ def imported(folder):
     found = set()
     for path in (PROJECT / 'udass' / folder).rglob('*.py'):
         for node in ast.walk(ast.parse(path.read_text())):
-            names = [node.module or ''] if isinstance(node, ast.ImportFrom) else \
-                [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names = (
+                [node.module or '']
+                if isinstance(node, ast.ImportFrom)
+                else [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else []
+            )
             found |= {name.split('.')[1] for name in names if name.startswith('udass.')}
     return found & FOLDERS - {folder}
 

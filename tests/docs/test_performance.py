@@ -1,4 +1,5 @@
 """docs/performance.md and the raw results that it names."""
+
 import json
 import re
 from pathlib import Path

@@ -1,4 +1,5 @@
 """``train.py | tee log`` and Ctrl-C, which ends tee first; and a second Ctrl-C while the checkpoint is written."""
+
 import os
 import signal
 import subprocess
@@ -46,8 +47,13 @@ def training(toy_root, tmp_path):
     config.log_level = 'INFO'
     config.dump(tmp_path / 'toy.py')
     train = subprocess.Popen(
-        [sys.executable, '-c', SLOW, str(tmp_path / 'toy.py'), '--work-dir', str(tmp_path)], stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, cwd=PROJECT, env={**os.environ, 'PYTHONPATH': str(PROJECT)}, start_new_session=True)
+        [sys.executable, '-c', SLOW, str(tmp_path / 'toy.py'), '--work-dir', str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=PROJECT,
+        env={**os.environ, 'PYTHONPATH': str(PROJECT)},
+        start_new_session=True,
+    )
     tee = subprocess.Popen(['tee', str(tmp_path / 'log')], stdin=train.stdout, stdout=subprocess.DEVNULL)
     train.stdout.close()
     wait_for(tmp_path / 'stepping', train)

@@ -35,12 +35,16 @@ def test_a_bare_state_dict_reads_as_a_checkpoint(tmp_path):
     assert read_checkpoint(tmp_path / 'a.pth')['state_dict']['weight'].tolist() == [1, 1]
 
 
-@pytest.mark.parametrize('write, message', [
-    (lambda path: path.write_bytes(b'not a checkpoint'), 'is no readable checkpoint'),
-    (lambda path: path.write_bytes(b''), 'is no readable checkpoint'),
-    (lambda path: path.write_bytes(pickle.dumps(Custom())), 'is no readable checkpoint'),
-    (lambda path: torch.save({'state_dict': {}, 'meta': Custom()}, path), 'nothing of this one was executed'),
-    (lambda path: torch.save([1, 2], path), 'holds a list, not a state dict')])
+@pytest.mark.parametrize(
+    'write, message',
+    [
+        (lambda path: path.write_bytes(b'not a checkpoint'), 'is no readable checkpoint'),
+        (lambda path: path.write_bytes(b''), 'is no readable checkpoint'),
+        (lambda path: path.write_bytes(pickle.dumps(Custom())), 'is no readable checkpoint'),
+        (lambda path: torch.save({'state_dict': {}, 'meta': Custom()}, path), 'nothing of this one was executed'),
+        (lambda path: torch.save([1, 2], path), 'holds a list, not a state dict'),
+    ],
+)
 def test_other_files_are_refused_without_running_their_code(tmp_path, write, message):
     write(tmp_path / 'a.pth')
     with pytest.raises(ValueError, match=message) as error:
@@ -51,7 +55,7 @@ def test_other_files_are_refused_without_running_their_code(tmp_path, write, mes
 def test_a_truncated_checkpoint_is_named(tmp_path):
     torch.save({'weight': torch.rand(1000)}, tmp_path / 'a.pth')
     content = (tmp_path / 'a.pth').read_bytes()
-    (tmp_path / 'a.pth').write_bytes(content[:len(content) // 2])
+    (tmp_path / 'a.pth').write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=r'a\.pth is no readable checkpoint .* Copy or download it again'):
         read_checkpoint(tmp_path / 'a.pth')
     with pytest.raises(FileNotFoundError, match=r'b\.pth does not exist'):
@@ -136,7 +140,7 @@ def test_damage_beside_the_checksums_is_found(tmp_path):
     start = whole.index(b'PK\x01\x02')
     found = []
     for place in range(start, start + 60):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x41]) + whole[place + 1:])
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x41]) + whole[place + 1 :])
         found.append(damage_of(path) is not None)
         if not found[-1]:
             # Some fields mean nothing to a reader.
@@ -168,8 +172,11 @@ def test_a_folder_of_damaged_checkpoints_is_not_started_anew(toy_root, tmp_path)
     train(config)
     for path in tmp_path.glob('*.pth'):
         cut(path)
-    with pytest.raises(ValueError, match=r'can be resumed: \S+iter_4.pth is damaged: .*iter_2.pth is damaged: .*start '
-                                         'again in another work dir'):
+    with pytest.raises(
+        ValueError,
+        match=r'can be resumed: \S+iter_4.pth is damaged: .*iter_2.pth is damaged: .*start '
+        'again in another work dir',
+    ):
         train(config, resume=True)
 
 
@@ -200,8 +207,10 @@ def test_what_a_killed_run_left_is_removed(toy_root, tmp_path):
 def test_a_full_disk_says_so_and_leaves_what_was_there(tmp_path):
     path = tmp_path / 'iter_4.pth'
     path.write_text('old')
-    said = (r'iter_4.pth could not be written: No space left on device after 0.0 MB, .* MB are free in .*files written '
-            r'before are untouched.* with --resume')
+    said = (
+        r'iter_4.pth could not be written: No space left on device after 0.0 MB, .* MB are free in .*files written '
+        r'before are untouched.* with --resume'
+    )
     with pytest.raises(OSError, match=said), atomic_target(path) as temporary:
         temporary.write_text('half of the n')
         raise OSError(errno.ENOSPC, 'No space left on device')
@@ -230,8 +239,13 @@ def test_a_write_that_the_system_cuts_short_keeps_the_old_checkpoint(toy_root, t
     config.train_cfg.max_iters = config.param_scheduler[0].end = 6
     config.default_hooks.checkpoint.max_keep_ckpts = 1
     config.dump(tmp_path / 'config.py')
-    done = subprocess.run([sys.executable, '-c', LIMITED, str(tmp_path / 'config.py')], capture_output=True, text=True,
-                          cwd=Path(__file__).parents[2], timeout=300)
+    done = subprocess.run(
+        [sys.executable, '-c', LIMITED, str(tmp_path / 'config.py')],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        timeout=300,
+    )
     assert done.returncode == 1 and 'Traceback' not in done.stderr
     assert 'iter_4.pth could not be written: File too large' in done.stderr, done.stderr[-2000:]
     assert [path.name for path in (tmp_path / 'run').iterdir() if 'pth' in path.name] == ['iter_2.pth']

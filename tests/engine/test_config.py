@@ -15,13 +15,24 @@ def config_file(toy_root: Path, tmp_path: Path) -> Path:
     return tmp_path / 'toy.py'
 
 
-@pytest.mark.parametrize('option, value', [
-    ('train_cfg.max_iters', 3), ('model.width', 9), ('custom_hooks', [{'type': 'PanelHook'}]),
-    ('train_dataloader.source.pin_memory', True), ('train_dataloader.source.dataset.pipeline.2.prob', 0.1),
-    ('train_dataloader.source.dataset.indices', 4), ('train_cfg.source_sampling.temperature', 0.1),
-    ('randomness.deterministic', True), ('optim_wrapper.clip_grad.max_norm', 1), ('work_dir', 'elsewhere'),
-    ('optim_wrapper.paramwise_cfg.norm_decay_mult', 0), ('param_scheduler.0.eta_min', 0.1),
-    ('env_cfg.mp_cfg.mp_start_method', 'spawn')])
+@pytest.mark.parametrize(
+    'option, value',
+    [
+        ('train_cfg.max_iters', 3),
+        ('model.width', 9),
+        ('custom_hooks', [{'type': 'PanelHook'}]),
+        ('train_dataloader.source.pin_memory', True),
+        ('train_dataloader.source.dataset.pipeline.2.prob', 0.1),
+        ('train_dataloader.source.dataset.indices', 4),
+        ('train_cfg.source_sampling.temperature', 0.1),
+        ('randomness.deterministic', True),
+        ('optim_wrapper.clip_grad.max_norm', 1),
+        ('work_dir', 'elsewhere'),
+        ('optim_wrapper.paramwise_cfg.norm_decay_mult', 0),
+        ('param_scheduler.0.eta_min', 0.1),
+        ('env_cfg.mp_cfg.mp_start_method', 'spawn'),
+    ],
+)
 def test_options_that_exist_or_that_a_component_takes_are_set(config_file, option, value):
     node = load_config(config_file, {option: value})
     for key in option.split('.'):
@@ -29,15 +40,19 @@ def test_options_that_exist_or_that_a_component_takes_are_set(config_file, optio
     assert node == value
 
 
-@pytest.mark.parametrize('option, message', [
-    ('train_cfg.max_iter', 'train_cfg.max_iter does not exist.*Did you mean max_iters'),
-    ('modle.width', 'modle does not exist.*Did you mean model'),
-    ('model.widht', 'model.widht does not exist: the keys there are seed, type, width'),
-    ('custom_hooks.0.interval', 'custom_hooks.0 does not exist'),
-    ('model.width.bias', 'model.width is 4, which has no keys|model.width.bias'),
-    ('train_dataloader.source.dataset.pipelin', 'Did you mean pipeline'),
-    ('val_evaluator.iou_metrics', 'ignore_index'),
-    ('crop_size', 'crop_size is a variable of the config files')])
+@pytest.mark.parametrize(
+    'option, message',
+    [
+        ('train_cfg.max_iter', 'train_cfg.max_iter does not exist.*Did you mean max_iters'),
+        ('modle.width', 'modle does not exist.*Did you mean model'),
+        ('model.widht', 'model.widht does not exist: the keys there are seed, type, width'),
+        ('custom_hooks.0.interval', 'custom_hooks.0 does not exist'),
+        ('model.width.bias', 'model.width is 4, which has no keys|model.width.bias'),
+        ('train_dataloader.source.dataset.pipelin', 'Did you mean pipeline'),
+        ('val_evaluator.iou_metrics', 'ignore_index'),
+        ('crop_size', 'crop_size is a variable of the config files'),
+    ],
+)
 def test_options_that_do_not_exist_are_named_with_the_valid_ones(config_file, option, message):
     if option == 'model.width.bias':
         config_file.write_text(config_file.read_text().replace("type='ToyAdapter'", "type='ToyAdapter', width=4"))
@@ -48,9 +63,16 @@ def test_options_that_do_not_exist_are_named_with_the_valid_ones(config_file, op
 PUBLISHED = Path(__file__).parents[2] / 'configs'
 
 
-@pytest.mark.parametrize('option', [
-    'optim_wrapper.student.optimizer.lr', 'optim_wrapper.adaptation_loss.clip_grad.max_norm', 'model.adaptation_loss.channels',
-    'param_scheduler.adaptation_loss.0.power', 'model.student.decode_head.dilations'])
+@pytest.mark.parametrize(
+    'option',
+    [
+        'optim_wrapper.student.optimizer.lr',
+        'optim_wrapper.adaptation_loss.clip_grad.max_norm',
+        'model.adaptation_loss.channels',
+        'param_scheduler.adaptation_loss.0.power',
+        'model.student.decode_head.dilations',
+    ],
+)
 def test_options_of_a_method_with_two_optimizers(option):
     node = load_config(PUBLISHED / 'gta2cs_advseg.py', {option: 7})
     for key in option.split('.'):
@@ -58,13 +80,21 @@ def test_options_of_a_method_with_two_optimizers(option):
     assert node == 7
 
 
-@pytest.mark.parametrize(('config', 'option', 'message'), [
-    ('gta2cs_advseg', 'optim_wrapper.accumulative_counts', 'the keys there are adaptation_loss, constructor, student'),
-    ('gta2cs_advseg', 'optim_wrapper.optimizer.lr', 'the keys there are adaptation_loss, constructor, student'),
-    ('gta2cs_advseg', 'optim_wrapper.student.lr', 'the keys there are accumulative_counts, clip_grad, optimizer'),
-    ('gta2cs_mic', 'optim_wrapper.lr', 'the keys there are accumulative_counts, clip_grad, optimizer'),
-    ('gta2cs_mic', 'optim_wrapper.student.optimizer.lr', 'the keys there are accumulative_counts, clip_grad, opt'),
-    ('gta2cs_mic', 'model.masking.modes', 'block_size, mode, ratio, type. Did you mean mode')])
+@pytest.mark.parametrize(
+    ('config', 'option', 'message'),
+    [
+        (
+            'gta2cs_advseg',
+            'optim_wrapper.accumulative_counts',
+            'the keys there are adaptation_loss, constructor, student',
+        ),
+        ('gta2cs_advseg', 'optim_wrapper.optimizer.lr', 'the keys there are adaptation_loss, constructor, student'),
+        ('gta2cs_advseg', 'optim_wrapper.student.lr', 'the keys there are accumulative_counts, clip_grad, optimizer'),
+        ('gta2cs_mic', 'optim_wrapper.lr', 'the keys there are accumulative_counts, clip_grad, optimizer'),
+        ('gta2cs_mic', 'optim_wrapper.student.optimizer.lr', 'the keys there are accumulative_counts, clip_grad, opt'),
+        ('gta2cs_mic', 'model.masking.modes', 'block_size, mode, ratio, type. Did you mean mode'),
+    ],
+)
 def test_options_of_optimizers_that_do_not_exist(config, option, message):
     with pytest.raises(ValueError, match=message):
         load_config(PUBLISHED / f'{config}.py', {option: 1})
@@ -76,8 +106,11 @@ def test_a_missing_config_is_named():
 
 
 def test_arguments_in_the_file_that_a_component_cannot_take_are_named():
-    with pytest.raises(ValueError, match=r'hooks.0.intervall does not exist: PanelHook takes interval, max_images. '
-                                         'Did you mean interval'):
+    with pytest.raises(
+        ValueError,
+        match=r'hooks.0.intervall does not exist: PanelHook takes interval, max_images. '
+        'Did you mean interval',
+    ):
         check_components({'hooks': [{'type': 'PanelHook', 'intervall': 3}]})
     check_components({'hooks': [{'type': 'PanelHook', 'interval': 3, 'priority': 'LOW'}]})
     with pytest.raises(ValueError, match=r'hooks.0.type is PanelHok, .* Did you mean PanelHook'):

@@ -1,4 +1,5 @@
 """Losses that are not finite and damaged files: what they must not change, and what is said of them."""
+
 import shutil
 from types import SimpleNamespace
 
@@ -25,6 +26,7 @@ def guarded(config, **arguments):
 
 def poison(runner, iterations, factor=float('nan')):
     """Multiplies the student's scores in the given iterations (counted from 1)."""
+
     def spoil(module, args, output):
         return output * factor if runner.iter + 1 in iterations and module.training else output
 
@@ -39,6 +41,7 @@ def finite(model):
 
 
 # ------------------------------------------------------------------ losses
+
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf')])
 def test_one_value_that_is_not_finite_makes_all_gradients_zero(value):
@@ -89,22 +92,40 @@ def test_an_iteration_that_is_left_out_counts_as_one_without_gradient(toy_root, 
 
 def test_without_the_guard_the_weights_are_lost_but_not_the_checkpoint_before(toy_root, tmp_path):
     runner = poison(build_runner(toy_config(toy_root, tmp_path)), {3})
-    with pytest.raises(FloatingPointError, match=r'12 parts of the state are not finite after iteration 4: '
-                                                 r'student.0.weight, .*exp_avg of student.0.weight. It is not saved'):
+    with pytest.raises(
+        FloatingPointError,
+        match=r'12 parts of the state are not finite after iteration 4: '
+        r'student.0.weight, .*exp_avg of student.0.weight. It is not saved',
+    ):
         runner.train()
     assert not finite(runner.model)
     assert [path.name for path in tmp_path.glob('*.pth')] == ['iter_2.pth']
     assert latest_checkpoint(tmp_path) == tmp_path / 'iter_2.pth'
 
 
-@pytest.mark.parametrize('spoil, named', [
-    (lambda adapter, optimizer: adapter.teacher.decode_head.conv_seg.weight.data[0, 0].fill_(float('nan')),
-     'teacher.decode_head.conv_seg.weight'),
-    (lambda adapter, optimizer: adapter.student.decode_head.conv_seg.bias.data[0].fill_(float('inf')),
-     'student.decode_head.conv_seg.bias'),
-    (lambda adapter, optimizer: running_statistics(adapter)[1][0].fill_(float('inf')), 'statistics of batch norm 1'),
-    (lambda adapter, optimizer: next(iter(optimizer.optimizer.state.values()))['momentum_buffer'].fill_(float('inf')),
-     'momentum_buffer of student.backbone')])
+@pytest.mark.parametrize(
+    'spoil, named',
+    [
+        (
+            lambda adapter, optimizer: adapter.teacher.decode_head.conv_seg.weight.data[0, 0].fill_(float('nan')),
+            'teacher.decode_head.conv_seg.weight',
+        ),
+        (
+            lambda adapter, optimizer: adapter.student.decode_head.conv_seg.bias.data[0].fill_(float('inf')),
+            'student.decode_head.conv_seg.bias',
+        ),
+        (
+            lambda adapter, optimizer: running_statistics(adapter)[1][0].fill_(float('inf')),
+            'statistics of batch norm 1',
+        ),
+        (
+            lambda adapter, optimizer: next(iter(optimizer.optimizer.state.values()))['momentum_buffer'].fill_(
+                float('inf')
+            ),
+            'momentum_buffer of student.backbone',
+        ),
+    ],
+)
 def test_whatever_is_not_finite_in_the_state_is_named(spoil, named):
     init_default_scope('mmseg')
     model, optimizer = build(*METHODS['dacs'])
@@ -128,8 +149,9 @@ def test_moments_that_overflow_by_finite_gradients_end_the_training(toy_root, tm
         return step(data, optim_wrapper)
 
     runner.model.train_step = explode
-    with pytest.raises(FloatingPointError, match='1 parts of the state are not finite after iteration 4: exp_avg_sq of '
-                                                 'student.0.bias'):
+    with pytest.raises(
+        FloatingPointError, match='1 parts of the state are not finite after iteration 4: exp_avg_sq of student.0.bias'
+    ):
         runner.train()
     assert latest_checkpoint(tmp_path) == tmp_path / 'iter_2.pth'
 
@@ -162,9 +184,12 @@ def test_more_than_allowed_saves_and_stops_and_can_be_resumed(toy_root, tmp_path
     whole.train()
     config = guarded(toy_config(toy_root, tmp_path / 'b', max_iters=9), max_skipped=1)
     runner = poison(build_runner(config), {2, 5})
-    with pytest.raises(FloatingPointError, match=r'not finite in 2 iterations, 1 are allowed: iteration 2: loss, .*'
-                                                 r'iteration 5: .*images: source .*\.png; target .*reached no weight.*'
-                                                 r'--resume goes on without'):
+    with pytest.raises(
+        FloatingPointError,
+        match=r'not finite in 2 iterations, 1 are allowed: iteration 2: loss, .*'
+        r'iteration 5: .*images: source .*\.png; target .*reached no weight.*'
+        r'--resume goes on without',
+    ):
         runner.train()
     # Iterations are read in pairs, as the log is.
     assert runner.iter == 6 and latest_checkpoint(tmp_path / 'b') == tmp_path / 'b' / 'iter_6.pth'
@@ -173,8 +198,9 @@ def test_more_than_allowed_saves_and_stops_and_can_be_resumed(toy_root, tmp_path
     resumed = poison(build_runner(config, resume=True), set())
     resumed.train()
     assert resumed.iter == 9 and same_weights(resumed.model, whole.model)
-    again = poison(build_runner(guarded(toy_config(toy_root, tmp_path / 'b', max_iters=12), max_skipped=1),
-                                resume=True), {10})
+    again = poison(
+        build_runner(guarded(toy_config(toy_root, tmp_path / 'b', max_iters=12), max_skipped=1), resume=True), {10}
+    )
     with pytest.raises(FloatingPointError, match='not finite in 3 iterations'):
         again.train()
 
@@ -192,8 +218,16 @@ def adapter_in_a_run(method='dacs', **arguments):
     model, optimizer = build(*METHODS[method])
     warnings = []
     hook = FiniteLossHook(**arguments)
-    runner = SimpleNamespace(model=model, optim_wrapper=optimizer, iter=0, max_iters=100, hooks=[], warnings=warnings,
-                             logger=SimpleNamespace(warning=warnings.append), train_loop=SimpleNamespace(failure=None))
+    runner = SimpleNamespace(
+        model=model,
+        optim_wrapper=optimizer,
+        iter=0,
+        max_iters=100,
+        hooks=[],
+        warnings=warnings,
+        logger=SimpleNamespace(warning=warnings.append),
+        train_loop=SimpleNamespace(failure=None),
+    )
     hook.before_train(runner)
 
     def iterate():
@@ -227,8 +261,10 @@ def test_the_report_names_the_pass_and_batch_norm_is_put_back(monkeypatch):
     assert torch.isfinite(iterate()['loss'])
     assert not all(torch.equal(value, weights[key]) for key, value in runner.model.student.named_parameters())
     assert len(runner.warnings) == 1 and runner.train_loop.failure is None
-    assert ('iteration 2: mix.decode.loss_ce, the gradients of student (images: source source/0.png, source/1.png; '
-            'target target/0.png, target/1.png)') in runner.warnings[0]
+    assert (
+        'iteration 2: mix.decode.loss_ce, the gradients of student (images: source source/0.png, source/1.png; '
+        'target target/0.png, target/1.png)'
+    ) in runner.warnings[0]
 
 
 @pytest.mark.parametrize('method', ['dacs', 'advseg'])
@@ -258,6 +294,7 @@ def test_the_guard_works_on_a_device_that_cannot_be_read():
 
 
 # ------------------------------------------------------------------- files
+
 
 @pytest.fixture(scope='module')
 def damaged_root(toy_root, tmp_path_factory):
@@ -313,6 +350,7 @@ def test_by_default_the_first_damaged_file_stops_and_the_state_is_saved(damaged_
 
 def test_a_group_of_draws_keeps_its_class_in_replacements():
     from udass.datasets import SampleKey
+
     draw = SampleKey(index=3, number=5, stream_seed=11)
     other = draw.replacement(100)
     assert other == draw.replacement(100) and (other.number, other.stream_seed, other.attempt) == (5, 11, 1)

@@ -16,8 +16,11 @@ def readings(monkeypatch):
     calls = []
     for name in ('item', 'tolist', '__float__'):
         method = getattr(torch.Tensor, name)
-        monkeypatch.setattr(torch.Tensor, name,
-                            lambda self, *args, _name=name, _method=method: calls.append(_name) or _method(self, *args))
+        monkeypatch.setattr(
+            torch.Tensor,
+            name,
+            lambda self, *args, _name=name, _method=method: calls.append(_name) or _method(self, *args),
+        )
     return calls
 
 
@@ -46,8 +49,11 @@ def test_scalars_are_read_once_per_interval_as_means(readings):
     read_at = []
     for Run.iter in range(10):
         hook.before_train_iter(Run, Run.iter)
-        hook.after_train_iter(Run, Run.iter, outputs={'loss': torch.tensor(float(Run.iter), requires_grad=True),
-                                                      'acc': torch.tensor([1]), 'host': 2})
+        hook.after_train_iter(
+            Run,
+            Run.iter,
+            outputs={'loss': torch.tensor(float(Run.iter), requires_grad=True), 'acc': torch.tensor([1]), 'host': 2},
+        )
         if readings:
             read_at.append((Run.iter + 1, len(readings)))
             readings.clear()
@@ -97,12 +103,15 @@ class RenamedLosses(Hook):
 @pytest.mark.parametrize('read_every', [1, 2, 6, None])
 def test_losses_that_change_names_are_all_in_the_log(toy_root, tmp_path, read_every):
     """However often they are read from the device."""
-    runner = build_runner(toy_config(toy_root, tmp_path, max_iters=12), **{
-        'default_hooks.logger.interval': 6, 'default_hooks.runtime_info.interval': read_every})
+    runner = build_runner(
+        toy_config(toy_root, tmp_path, max_iters=12),
+        **{'default_hooks.logger.interval': 6, 'default_hooks.runtime_info.interval': read_every},
+    )
     runner.register_hook(RenamedLosses())
     runner.train()
-    names = {step: sorted(name for name in record if name.startswith('loss_')) for step, record
-             in logged(tmp_path).items()}
+    names = {
+        step: sorted(name for name in record if name.startswith('loss_')) for step, record in logged(tmp_path).items()
+    }
     assert names == {6: ['loss_0', 'loss_1', 'loss_2'], 12: ['loss_3', 'loss_4', 'loss_5']}
 
 
@@ -130,8 +139,9 @@ def test_panels_go_to_every_backend(toy_root, tmp_path):
         def add_image(self, name, image, step=0, **kwargs):
             shown.append((name, image.shape, step))
 
-    runner = build_runner(toy_config(toy_root, tmp_path, max_iters=4),
-                          custom_hooks=[dict(type='PanelHook', interval=2)])
+    runner = build_runner(
+        toy_config(toy_root, tmp_path, max_iters=4), custom_hooks=[dict(type='PanelHook', interval=2)]
+    )
     runner.visualizer._vis_backends['tracker'] = Tracker(str(tmp_path))
     runner.train()
     picture = cv2.imread(str(tmp_path / 'panels' / 'iter_000004.png'))
@@ -151,15 +161,18 @@ def test_panels_are_kept_and_drawn_every_so_many_iterations_and_at_the_end(toy_r
 
 
 def test_predictions_are_drawn_per_image(toy_root, tmp_path):
-    runner = build_runner(toy_config(toy_root, tmp_path / 'run'),
-                          custom_hooks=[{'type': 'PredictionImageHook', 'folder': str(tmp_path / 'pictures')}])
+    runner = build_runner(
+        toy_config(toy_root, tmp_path / 'run'),
+        custom_hooks=[{'type': 'PredictionImageHook', 'folder': str(tmp_path / 'pictures')}],
+    )
     runner.test()
     names = sorted(path.name for path in (tmp_path / 'pictures').iterdir())
     assert names == [f'{number:05d}_{number:03d}.png' for number in range(8)]
 
 
-@pytest.mark.parametrize('build', [lambda: ScalarLogHook(interval=0), lambda: PanelHook(interval=0),
-                                   lambda: PanelHook(max_images=0)])
+@pytest.mark.parametrize(
+    'build', [lambda: ScalarLogHook(interval=0), lambda: PanelHook(interval=0), lambda: PanelHook(max_images=0)]
+)
 def test_impossible_intervals_are_refused(build):
     with pytest.raises(ValueError, match='at least 1'):
         build()

@@ -1,4 +1,5 @@
 """A signal at an awkward moment: the state is saved within seconds, and the run ends with a message and its status."""
+
 import signal
 import threading
 import time
@@ -37,6 +38,7 @@ class Pause(BaseTransform):
 
 def signal_once(mark, signum):
     """Sends the signal to this process once the file ``mark`` is there."""
+
     def wait():
         while not mark.exists():
             time.sleep(0.01)

@@ -1,4 +1,5 @@
 """Loaders that die or hang: the state is saved, the run ends, and the message says what was missing."""
+
 import os
 import resource
 import signal
@@ -27,15 +28,21 @@ class KillWorker(Hook):
             worker = active_children()[0]
             os.kill(worker.pid, self.signum)
             # Torch's handler runs meanwhile, if it is let.
-            while Path(f'/proc/{worker.pid}/stat').read_text().split()[2] != 'Z' or \
-                    len(os.listdir(f'/proc/{worker.pid}/task')) > 1:
+            while (
+                Path(f'/proc/{worker.pid}/stat').read_text().split()[2] != 'Z'
+                or len(os.listdir(f'/proc/{worker.pid}/task')) > 1
+            ):
                 time.sleep(0.01)
             time.sleep(0.1)
 
 
-@pytest.mark.parametrize('signum, said', [
-    (signal.SIGKILL, 'killed from outside.*want of memory.*fewer workers'),
-    (signal.SIGBUS, '/dev/shm is full.*--shm-size')])
+@pytest.mark.parametrize(
+    'signum, said',
+    [
+        (signal.SIGKILL, 'killed from outside.*want of memory.*fewer workers'),
+        (signal.SIGBUS, '/dev/shm is full.*--shm-size'),
+    ],
+)
 def test_a_dead_worker_spoils_no_iteration_and_the_run_can_be_resumed(signum, said, toy_root, tmp_path):
     whole = train(toy_config(toy_root, tmp_path / 'whole', val_begin=1000))
     config = toy_config(toy_root, tmp_path / 'run', num_workers=1, val_begin=1000)
@@ -102,14 +109,23 @@ def test_too_few_descriptors(toy_root, tmp_path):
     assert latest_checkpoint(tmp_path) == tmp_path / f'iter_{runner.iter}.pth' and 3 <= runner.iter < 20
 
 
-@pytest.mark.parametrize('error, said', [
-    (ConnectionResetError(104, 'Connection reset by peer'), 'killed from outside'), (EOFError(), 'killed from outside'),
-    (RuntimeError('unable to open shared memory object </torch_1_2_3> in read-write mode: Too many open files (24)'),
-     'descriptors'),
-    (RuntimeError('received 0 items of ancdata'), 'descriptors'),
-    (RuntimeError('unable to write to file </torch_1_2_3>: No space left on device (28)'), 'shared memory'),
-    (RuntimeError('DataLoader worker (pid 7) is killed by signal: Segmentation fault. '), 'compiled code'),
-    (RuntimeError('DataLoader worker (pid(s) 7, 8) exited unexpectedly'), 'killed from outside')])
+@pytest.mark.parametrize(
+    'error, said',
+    [
+        (ConnectionResetError(104, 'Connection reset by peer'), 'killed from outside'),
+        (EOFError(), 'killed from outside'),
+        (
+            RuntimeError(
+                'unable to open shared memory object </torch_1_2_3> in read-write mode: Too many open files (24)'
+            ),
+            'descriptors',
+        ),
+        (RuntimeError('received 0 items of ancdata'), 'descriptors'),
+        (RuntimeError('unable to write to file </torch_1_2_3>: No space left on device (28)'), 'shared memory'),
+        (RuntimeError('DataLoader worker (pid 7) is killed by signal: Segmentation fault. '), 'compiled code'),
+        (RuntimeError('DataLoader worker (pid(s) 7, 8) exited unexpectedly'), 'killed from outside'),
+    ],
+)
 def test_torch_is_translated(error, said):
     assert said in str(explain_loader_error(error))
 

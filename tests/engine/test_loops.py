@@ -18,27 +18,39 @@ LOADER = {'batch_size': 2, 'num_workers': 1, 'dataset': {'type': 'ToyDataset'}}
 
 
 def test_each_domain_gets_a_wrapped_dataset_and_a_stream_of_its_own():
-    configs = domain_configs({'source': LOADER, 'target': LOADER, 'unused': LOADER}, ('source', 'target'),
-                             source_sampling={'type': 'RareClassDataset', 'temperature': 0.01})
+    configs = domain_configs(
+        {'source': LOADER, 'target': LOADER, 'unused': LOADER},
+        ('source', 'target'),
+        source_sampling={'type': 'RareClassDataset', 'temperature': 0.01},
+    )
     assert list(configs) == ['source', 'target']
-    assert configs['source']['dataset'] == {'type': 'RareClassDataset', 'temperature': 0.01,
-                                            'dataset': {'type': 'ToyDataset'}}
+    assert configs['source']['dataset'] == {
+        'type': 'RareClassDataset',
+        'temperature': 0.01,
+        'dataset': {'type': 'ToyDataset'},
+    }
     assert configs['target']['dataset'] == {'type': 'SeededDataset', 'dataset': {'type': 'ToyDataset'}}
     assert [config['sampler'] for config in configs.values()] == [
-        {'type': 'SeededInfiniteSampler', 'stream': 'source'}, {'type': 'SeededInfiniteSampler', 'stream': 'target'}]
+        {'type': 'SeededInfiniteSampler', 'stream': 'source'},
+        {'type': 'SeededInfiniteSampler', 'stream': 'target'},
+    ]
     assert 'sampler' not in LOADER
 
 
 def test_long_tail_batches_hold_draws_times_mixes_times_source_batch_images():
     configs = domain_configs({'source': LOADER}, ('source',), long_tail={'draws': 3, 'mixes': 2})
     assert configs['long_tail']['batch_size'] == 3 * 2 * 2
-    assert configs['long_tail']['dataset'] == {'type': 'LongTailDataset', 'draws': 3, 'images_per_draw': 2 * 2,
-                                               'dataset': {'type': 'ToyDataset'}}
+    assert configs['long_tail']['dataset'] == {
+        'type': 'LongTailDataset',
+        'draws': 3,
+        'images_per_draw': 2 * 2,
+        'dataset': {'type': 'ToyDataset'},
+    }
     assert configs['long_tail']['sampler']['stream'] == 'long_tail'
 
 
 def test_long_tail_images_may_have_a_pipeline_of_their_own():
-    configs = domain_configs({'source': LOADER}, ('source', ), long_tail={'pipeline': [{'type': 'LoadImage'}]})
+    configs = domain_configs({'source': LOADER}, ('source',), long_tail={'pipeline': [{'type': 'LoadImage'}]})
     assert configs['long_tail']['dataset']['dataset'] == {'type': 'ToyDataset', 'pipeline': [{'type': 'LoadImage'}]}
     assert configs['source']['dataset']['dataset'] == LOADER['dataset'] == {'type': 'ToyDataset'}
 
@@ -67,8 +79,10 @@ def test_a_stream_that_starts_late_is_not_read_before_and_resumes_where_it_was()
             self.first = number
 
     def batches(skipped, number):
-        loaders = {name: DataLoader(Numbers(name), batch_size=size, sampler=Endless())
-                   for name, size in (('source', 1), ('long_tail', 2))}
+        loaders = {
+            name: DataLoader(Numbers(name), batch_size=size, sampler=Endless())
+            for name, size in (('source', 1), ('long_tail', 2))
+        }
         loader = DomainLoader(loaders, length=9, starts={'long_tail': 3})
         loader.skip(skipped)
         return [{name: batch.tolist() for name, batch in item.items()} for item in itertools.islice(loader, number)]
@@ -82,7 +96,7 @@ def test_a_stream_that_starts_late_is_not_read_before_and_resumes_where_it_was()
 
 def test_a_model_that_needs_the_target_gets_it_or_says_so(toy_root, tmp_path):
     config = toy_config(toy_root, tmp_path)
-    config.train_cfg.domains = ('source', )
+    config.train_cfg.domains = ('source',)
     runner = build_runner(config)
     runner.model.needs_target = True
     with pytest.raises(ValueError, match=r"also learns from the target, but train_cfg.domains is \('source',\)"):
@@ -112,10 +126,18 @@ def test_batches_are_pinned_for_a_gpu_unless_the_config_says_no(toy_root, tmp_pa
     assert [loader.pin_memory for loader in loop.dataloader.loaders.values()] == [pinned, gpu]
 
 
-@pytest.mark.parametrize('dataloader, domains, message', [
-    ({'source': LOADER}, ('source', 'target'), 'no config for domain target; it has source'),
-    ({'source': {**LOADER, 'sampler': {}}}, ('source',), 'train_dataloader.source must have batch_size and dataset'),
-    ({'source': {'batch_size': 1}}, ('source',), 'got the keys batch_size')])
+@pytest.mark.parametrize(
+    'dataloader, domains, message',
+    [
+        ({'source': LOADER}, ('source', 'target'), 'no config for domain target; it has source'),
+        (
+            {'source': {**LOADER, 'sampler': {}}},
+            ('source',),
+            'train_dataloader.source must have batch_size and dataset',
+        ),
+        ({'source': {'batch_size': 1}}, ('source',), 'got the keys batch_size'),
+    ],
+)
 def test_wrong_dataloaders_are_named(dataloader, domains, message):
     with pytest.raises(ValueError, match=message):
         domain_configs(dataloader, domains)
@@ -153,8 +175,10 @@ def interrupt_at(runner, iteration, signum=signal.SIGINT):
     runner.model.train_step = interrupted_step
 
 
-@pytest.mark.parametrize('signum, status, num_workers', [
-    (signal.SIGINT, 130, 0), (signal.SIGTERM, 143, 1), (signal.SIGHUP, 129, 1), (signal.SIGUSR1, 138, 0)])
+@pytest.mark.parametrize(
+    'signum, status, num_workers',
+    [(signal.SIGINT, 130, 0), (signal.SIGTERM, 143, 1), (signal.SIGHUP, 129, 1), (signal.SIGUSR1, 138, 0)],
+)
 def test_an_interrupted_and_resumed_run_equals_the_uninterrupted_one(toy_root, tmp_path, signum, status, num_workers):
     whole = train(toy_config(toy_root, tmp_path / 'whole', max_iters=9))
     config = toy_config(toy_root, tmp_path / 'cut', max_iters=9, num_workers=num_workers)
@@ -172,8 +196,10 @@ def test_an_interrupted_and_resumed_run_equals_the_uninterrupted_one(toy_root, t
     assert len(resumed.model.seen) == 4
     assert runner.model.seen + resumed.model.seen == whole.model.seen
     assert same_weights(resumed.model, whole.model)
-    first, second = (read_checkpoint(folder / 'iter_9.pth')['optimizer']['state'][0]
-                     for folder in (tmp_path / 'whole', tmp_path / 'cut'))
+    first, second = (
+        read_checkpoint(folder / 'iter_9.pth')['optimizer']['state'][0]
+        for folder in (tmp_path / 'whole', tmp_path / 'cut')
+    )
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
@@ -213,8 +239,9 @@ def test_what_processes_compare_at_the_start_depends_on_files_weights_and_iterat
     runner = build_runner(toy_config(toy_root, tmp_path))
     compared = []
     exchange = SimpleNamespace(gather_everywhere=lambda value: [compared.append(value) or {}])
-    view = SimpleNamespace(distributed=True, model=runner.model, iter=4, train_dataloader=runner.train_dataloader,
-                           host_exchange=exchange)
+    view = SimpleNamespace(
+        distributed=True, model=runner.model, iter=4, train_dataloader=runner.train_dataloader, host_exchange=exchange
+    )
     check_same_start(view)
     check_same_start(view)
     runner.model.student[0].weight.data[0, 0, 0, 0] += 1e-6

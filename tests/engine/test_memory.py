@@ -1,4 +1,5 @@
 """Memory of loader workers."""
+
 import ctypes
 import multiprocessing
 import resource

@@ -1,4 +1,5 @@
 """Optimizers per child of the model."""
+
 import copy
 
 import pytest
@@ -37,8 +38,10 @@ def test_each_child_gets_its_own():
     assert student['paramwise_cfg'] == dict(custom_keys=dict(head=dict(lr_mult=10.0))), 'the config was changed'
 
 
-@pytest.mark.parametrize('children', [dict(student=SGD), dict(student=SGD, adaptation_loss=ADAM, teacher=SGD),
-                                      dict(student=SGD, discriminator=ADAM)])
+@pytest.mark.parametrize(
+    'children',
+    [dict(student=SGD), dict(student=SGD, adaptation_loss=ADAM, teacher=SGD), dict(student=SGD, discriminator=ADAM)],
+)
 def test_every_trained_child_and_no_other_is_named(children):
     with pytest.raises(ValueError, match='to be trained are student, adaptation_loss: name each of these once'):
         build(**children)
@@ -56,7 +59,9 @@ def test_a_discriminator_may_be_trained_by_the_students_optimizer_too():
     init_default_scope('mmseg')
     config = dict(constructor='ChildOptimWrapperConstructor', student=SGD, adaptation_loss=ADAM)
     groups = build_optim_wrapper(model, config)['student'].optimizer.param_groups
-    assert groups[-1]['params'] == list(model.adaptation_loss.parameters()) and groups[-1]['lr'] == SGD['optimizer']['lr']
+    assert (
+        groups[-1]['params'] == list(model.adaptation_loss.parameters()) and groups[-1]['lr'] == SGD['optimizer']['lr']
+    )
     with pytest.raises(ValueError, match='train_with_student .* fp16 .* train in bf16'):
         build_optim_wrapper(model, dict(config, student=dict(SGD, type='MixedPrecisionOptimWrapper', dtype='fp16')))
     build_optim_wrapper(model, dict(config, student=dict(SGD, type='MixedPrecisionOptimWrapper', dtype='bf16')))
@@ -75,7 +80,7 @@ def test_moments_of_another_memory_layout_stay_with_their_weights(fused):
         return conv, OptimWrapper(torch.optim.AdamW(conv.parameters(), lr=0.1, fused=fused))
 
     def step(conv, wrapper):
-        wrapper.update_params((conv(torch.arange(100.).reshape(1, 4, 5, 5) / 100) ** 2).sum())
+        wrapper.update_params((conv(torch.arange(100.0).reshape(1, 4, 5, 5) / 100) ** 2).sum())
 
     saved, wrapper = training(torch.contiguous_format)
     step(saved, wrapper)

@@ -1,4 +1,5 @@
 """Mixed precision, compilation, memory layout and recomputation change how a step is computed, not what."""
+
 import copy
 
 import pytest
@@ -45,8 +46,11 @@ def test_bf16_follows_single_precision_over_50_steps():
     assert expected[-4:].mean() < 0.9 * expected[:4].mean(), 'the run must learn something'
     # bfloat16 has 8 bits of mantissa: 0.4 percent per operation.
     assert ((found - expected).abs() / expected).max() < 0.02
-    assert all(value.dtype == torch.float32 for value in half.state_dict().values() if isinstance(value, torch.Tensor)
-               and value.is_floating_point())
+    assert all(
+        value.dtype == torch.float32
+        for value in half.state_dict().values()
+        if isinstance(value, torch.Tensor) and value.is_floating_point()
+    )
 
 
 def test_the_teacher_is_computed_in_the_students_precision():
@@ -57,8 +61,7 @@ def test_the_teacher_is_computed_in_the_students_precision():
         types[name] = output[0].dtype
 
     for name in ('student', 'teacher'):
-        getattr(model, name).backbone.register_forward_hook(
-            lambda module, args, output, name=name: note(name, output))
+        getattr(model, name).backbone.register_forward_hook(lambda module, args, output, name=name: note(name, output))
     model.train_step(domains(0), sgd(model, MixedPrecisionOptimWrapper, dtype='bf16'))
     assert types == {'student': torch.bfloat16, 'teacher': torch.bfloat16}
 
@@ -85,16 +88,23 @@ def test_the_scale_of_fp16_halves_where_gradients_overflow_and_is_resumed():
 
 def test_gradients_are_clipped_without_their_scale():
     weight = nn.Parameter(torch.ones(1))
-    wrapper = MixedPrecisionOptimWrapper(torch.optim.SGD([weight], lr=1.0), dtype='fp16', initial_scale=1024.0,
-                                         clip_grad=dict(max_norm=0.5))
+    wrapper = MixedPrecisionOptimWrapper(
+        torch.optim.SGD([weight], lr=1.0), dtype='fp16', initial_scale=1024.0, clip_grad=dict(max_norm=0.5)
+    )
     wrapper.update_params((2 * weight).sum())
     assert weight.item() == pytest.approx(0.5)
 
 
 def test_the_switch_reaches_every_optimizer_and_nothing_else():
     optimizer = dict(type='AdamW', lr=1.0)
-    both = with_mixed_precision(dict(constructor='ChildOptimWrapperConstructor', student=dict(optimizer=optimizer),
-                                     adaptation_loss=dict(type='OptimWrapper', optimizer=optimizer)), 'fp16')
+    both = with_mixed_precision(
+        dict(
+            constructor='ChildOptimWrapperConstructor',
+            student=dict(optimizer=optimizer),
+            adaptation_loss=dict(type='OptimWrapper', optimizer=optimizer),
+        ),
+        'fp16',
+    )
     half = dict(type='MixedPrecisionOptimWrapper', dtype='fp16', optimizer=optimizer)
     assert both == dict(constructor='ChildOptimWrapperConstructor', student=half, adaptation_loss=half)
     with pytest.raises(ValueError, match="mixed precision is 'bf16' or 'fp16'; got 'fp8'"):
@@ -113,12 +123,14 @@ def test_fp16_leaves_the_fused_step_out_and_bf16_keeps_it():
 def test_gradients_are_not_accumulated_over_iterations():
     optimizer = dict(type='AdamW', lr=1.0)
     assert with_mixed_precision(dict(optimizer=optimizer, accumulative_counts=1), 'bf16') == dict(
-        type='MixedPrecisionOptimWrapper', dtype='bf16', optimizer=optimizer)
+        type='MixedPrecisionOptimWrapper', dtype='bf16', optimizer=optimizer
+    )
     with pytest.raises(ValueError, match='accumulative_counts of the optimizer wrapper must be 1'):
         with_mixed_precision(dict(student=dict(optimizer=optimizer, accumulative_counts=2)), 'bf16')
     with pytest.raises(ValueError, match='accumulative_counts does not exist: MixedPrecisionOptimWrapper takes clip_g'):
-        check_components(dict(optim_wrapper=dict(type='MixedPrecisionOptimWrapper', optimizer=optimizer,
-                                                 accumulative_counts=1)))
+        check_components(
+            dict(optim_wrapper=dict(type='MixedPrecisionOptimWrapper', optimizer=optimizer, accumulative_counts=1))
+        )
 
 
 def test_the_runner_reads_the_switches(toy_root, tmp_path):
@@ -157,8 +169,9 @@ def test_channels_last_computes_the_same():
 
 
 RESNET = dict(type='ResNetV1c', depth=18, stem_channels=8, base_channels=8, norm_cfg=dict(type='BN'))
-DEEPLAB = dict(SEGMENTOR, backbone=RESNET,
-               decode_head=dict(type='DLV2Head', in_channels=64, num_classes=4, dilations=(1, 2)))
+DEEPLAB = dict(
+    SEGMENTOR, backbone=RESNET, decode_head=dict(type='DLV2Head', in_channels=64, num_classes=4, dilations=(1, 2))
+)
 
 
 @pytest.mark.parametrize('name', ['hrda', 'resnet'])
@@ -173,8 +186,9 @@ def test_recomputed_blocks_give_the_same_gradients(name):
         without_batch_norm(model)
         model.double()
         checkpoint_without_reentry(model)
-        model.run_pass(next(model.passes(model.labelled_clip(domains(0)['source']), None, None)), sgd(model), {},
-                       IterationState())
+        model.run_pass(
+            next(model.passes(model.labelled_clip(domains(0)['source']), None, None)), sgd(model), {}, IterationState()
+        )
         return [value.grad for value in model.student.parameters()]
 
     for first, second in zip(gradients(False), gradients(True), strict=True):

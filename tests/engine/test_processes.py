@@ -1,4 +1,5 @@
 """How the processes of a run find each other."""
+
 import pytest
 
 from udass.engine.processes import HostExchange, local_device, start_processes, use_slurm_environment
@@ -8,7 +9,12 @@ def test_slurms_variables_become_torchs():
     environment = {'SLURM_PROCID': '5', 'SLURM_NTASKS': '8', 'SLURM_LOCALID': '1', 'SLURM_NODELIST': 'gpu07'}
     use_slurm_environment(environment)
     assert {name: environment[name] for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')} == {
-        'RANK': '5', 'WORLD_SIZE': '8', 'LOCAL_RANK': '1', 'MASTER_ADDR': 'gpu07', 'MASTER_PORT': '29500'}
+        'RANK': '5',
+        'WORLD_SIZE': '8',
+        'LOCAL_RANK': '1',
+        'MASTER_ADDR': 'gpu07',
+        'MASTER_PORT': '29500',
+    }
     given = {**environment, 'MASTER_ADDR': 'other', 'MASTER_PORT': '1'}
     use_slurm_environment(given)
     assert (given['MASTER_ADDR'], given['MASTER_PORT']) == ('other', '1')

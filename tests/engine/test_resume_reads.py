@@ -1,4 +1,5 @@
 """A resumed run opens no file of the draws that are done."""
+
 from collections import Counter
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def opened(monkeypatch, tmp_path):
     record = tmp_path / 'opened'
     record.touch()
     from udass.datasets.transforms import loading
+
     read = loading.read_file
 
     def recorded(path):
@@ -64,7 +66,7 @@ def test_a_resumed_run_reads_what_is_left_and_nothing_else(root, tmp_path, num_w
     found = opened()
     for domain in ('source', 'target'):
         drawn = [name for batch in whole.model.seen for name in batch[domain]]
-        before, after = drawn[:done * BATCH], drawn[done * BATCH:]
+        before, after = drawn[: done * BATCH], drawn[done * BATCH :]
         assert not set(before) & set(after)
         read = {key.split('/')[1]: number for key, number in found.items() if key.startswith(f'{domain}/')}
         assert not set(read) & set(before)

@@ -1,4 +1,5 @@
 """Resuming with other settings: the config wins and the change is named, or the run is refused with both values."""
+
 import copy
 
 import pytest
@@ -73,14 +74,25 @@ def rates_from_the_start(config, tmp_path):
 
 SCHEDULES = {
     'rate': (dict(lr=1e-3), None, 'optim_wrapper.optimizer.lr was 0.01, now 0.001'),
-    'another schedule': ({}, [dict(type='CosineAnnealingLR', by_epoch=False, begin=0, end=LENGTH, T_max=LENGTH)],
-                         "param_scheduler.0.type was 'PolyLR', now 'CosineAnnealingLR'"),
-    'one more': ({}, [dict(type='LinearLR', by_epoch=False, begin=0, end=6, start_factor=0.1),
-                      dict(type='PolyLR', by_epoch=False, begin=6, end=LENGTH)],
-                 "param_scheduler.1.type was not set, now 'PolyLR'"),
+    'another schedule': (
+        {},
+        [dict(type='CosineAnnealingLR', by_epoch=False, begin=0, end=LENGTH, T_max=LENGTH)],
+        "param_scheduler.0.type was 'PolyLR', now 'CosineAnnealingLR'",
+    ),
+    'one more': (
+        {},
+        [
+            dict(type='LinearLR', by_epoch=False, begin=0, end=6, start_factor=0.1),
+            dict(type='PolyLR', by_epoch=False, begin=6, end=LENGTH),
+        ],
+        "param_scheduler.1.type was not set, now 'PolyLR'",
+    ),
     'one less': ({}, [], 'param_scheduler.0.end was 8, now not set'),
-    'a step that is done': ({}, [dict(type='MultiStepLR', by_epoch=False, milestones=[2, 6], gamma=0.1)],
-                            'param_scheduler.0.milestones was not set, now [2, 6]'),
+    'a step that is done': (
+        {},
+        [dict(type='MultiStepLR', by_epoch=False, milestones=[2, 6], gamma=0.1)],
+        'param_scheduler.0.milestones was not set, now [2, 6]',
+    ),
 }
 
 
@@ -100,6 +112,7 @@ def test_rates_are_those_of_the_new_config_and_the_change_is_named(name, toy_roo
 @pytest.mark.parametrize('given', [True, False])
 def test_a_longer_training_follows_the_longer_schedule(toy_root, tmp_path, given):
     """With the end of the schedule in the config, or as long as the training by default."""
+
     def config(length):
         made = base_config(toy_root, max_iters=length)
         if not given:
@@ -181,18 +194,28 @@ def set_option(key, value):
 
 
 REFUSED = {
-    'optimizer': (set_option('optim_wrapper.optimizer', dict(type='SGD', lr=0.01, _delete_=True)),
-                  "optim_wrapper.optimizer.type was 'AdamW' and is now 'SGD', but the moments"),
-    'amsgrad': (set_option('optim_wrapper.optimizer.amsgrad', True),
-                'amsgrad was not set and is now True, but the moments'),
+    'optimizer': (
+        set_option('optim_wrapper.optimizer', dict(type='SGD', lr=0.01, _delete_=True)),
+        "optim_wrapper.optimizer.type was 'AdamW' and is now 'SGD', but the moments",
+    ),
+    'amsgrad': (
+        set_option('optim_wrapper.optimizer.amsgrad', True),
+        'amsgrad was not set and is now True, but the moments',
+    ),
     'random streams': (set_option('model.seed', 4), 'model.seed was not set and is now 4, but the random streams'),
-    'start weights': (set_option('model.init_cfg', dict(type='Pretrained', checkpoint='a.pth')),
-                      "model.init_cfg.checkpoint was not set and is now 'a.pth', but the weights are those"),
+    'start weights': (
+        set_option('model.init_cfg', dict(type='Pretrained', checkpoint='a.pth')),
+        "model.init_cfg.checkpoint was not set and is now 'a.pth', but the weights are those",
+    ),
     'seed': (set_option('randomness.seed', 7), 'trained with seed 0, this run has seed 7'),
     'shorter': (set_option('train_cfg.max_iters', 3), 'has 4 iterations, train_cfg.max_iters is 3'),
-    'classes': (lambda config: [loader.dataset.update(metainfo=dict(classes=('bright', 'middle', 'dark')))
-                                for loader in (*config.train_dataloader.values(), config.val_dataloader)],
-                'was trained on the classes dark, middle, bright, this run has bright, middle, dark'),
+    'classes': (
+        lambda config: [
+            loader.dataset.update(metainfo=dict(classes=('bright', 'middle', 'dark')))
+            for loader in (*config.train_dataloader.values(), config.val_dataloader)
+        ],
+        'was trained on the classes dark, middle, bright, this run has bright, middle, dark',
+    ),
 }
 
 
@@ -243,8 +266,14 @@ def test_other_groups_of_parameters_are_refused_by_name(toy_root, begun, tmp_pat
 def test_settings_are_compared_one_by_one_and_never_executed(tmp_path):
     hidden = tmp_path / 'ran'
     text = Config(dict(a=1, b=dict(c=[1, 2], d=[dict(type='X', size=(3, 4))], g={}, **{'e f': None}))).pretty_text
-    assert settings_of(text, '') == {'a': '1', 'b.c': '[1, 2]', 'b.d.0.type': "'X'", 'b.d.0.size': '(3, 4)',
-                                     'b.e f': 'None', 'b.g': '{}'}
+    assert settings_of(text, '') == {
+        'a': '1',
+        'b.c': '[1, 2]',
+        'b.d.0.type': "'X'",
+        'b.d.0.size': '(3, 4)',
+        'b.e f': 'None',
+        'b.g': '{}',
+    }
     code = f"a = open({str(hidden)!r}, 'w')\nb = [__import__('os').system('touch {hidden}')]\n"
     assert changed_settings(code, 'a = 1\n', '').keys() == {'a', 'b'}
     assert changed_settings("work_dir = 'a'\nx = 1", "work_dir = 'b'\nx = 2", '') == {'x': ('1', '2')}

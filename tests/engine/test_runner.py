@@ -12,8 +12,13 @@ class Data:
 
 
 def test_head_and_dataset_must_agree_on_the_classes():
-    model = nn.ModuleDict({'student': nn.ModuleDict({'decode_head': FCNHead(
-        in_channels=4, channels=4, num_convs=0, concat_input=False, num_classes=3)})})
+    model = nn.ModuleDict(
+        {
+            'student': nn.ModuleDict(
+                {'decode_head': FCNHead(in_channels=4, channels=4, num_convs=0, concat_input=False, num_classes=3)}
+            )
+        }
+    )
     with pytest.raises(ValueError, match=r'student.decode_head has num_classes=3, but Data has 2 classes \(road, sky'):
         check_class_count(model, Data())
     model['student']['decode_head'].num_classes = 2
@@ -31,10 +36,14 @@ def test_every_loop_checks_its_dataset(toy_root, tmp_path, monkeypatch):
 
 def test_a_checkpoint_of_another_architecture_is_refused(toy_root, tmp_path):
     train(toy_config(toy_root, tmp_path, max_iters=2))
-    runner = build_runner(toy_config(toy_root, tmp_path / 'other'), **{'model.width': 5},
-                          load_from=str(tmp_path / 'iter_2.pth'))
-    with pytest.raises(ValueError, match=r'iter_2.pth does not fit ToyAdapter: 3 of another shape: student.0.weight '
-                                         r'\(4, 3, 3, 3\) instead of \(5, 3, 3, 3\)'):
+    runner = build_runner(
+        toy_config(toy_root, tmp_path / 'other'), **{'model.width': 5}, load_from=str(tmp_path / 'iter_2.pth')
+    )
+    with pytest.raises(
+        ValueError,
+        match=r'iter_2.pth does not fit ToyAdapter: 3 of another shape: student.0.weight '
+        r'\(4, 3, 3, 3\) instead of \(5, 3, 3, 3\)',
+    ):
         runner.test()
 
 

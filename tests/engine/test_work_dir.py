@@ -1,4 +1,5 @@
 """One training per work dir, and no new one over the checkpoints of another."""
+
 import os
 import signal
 import subprocess
@@ -23,8 +24,9 @@ with locked(Path(sys.argv[1])):
 
 def hold(folder, how='alone'):
     """Starts another process that locks a folder."""
-    process = subprocess.Popen([sys.executable, '-c', HOLD, str(folder), how], stdout=subprocess.PIPE, text=True,
-                               start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, '-c', HOLD, str(folder), how], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     # Libraries say something of their own when they are imported.
     assert any(line == 'locked\n' for line in process.stdout)
     return process

@@ -1,4 +1,5 @@
 """A tiny segmentation task and model, so that the engine is tested without the methods and networks."""
+
 from pathlib import Path
 
 import cv2
@@ -35,16 +36,18 @@ class ToyAdapter(BaseModel):
 
     def __init__(self, width: int = 4, seed: int = 0) -> None:
         super().__init__()
-        self.student = nn.Sequential(nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.Dropout(0.5),
-                                     nn.Conv2d(width, len(CLASSES), 1))
+        self.student = nn.Sequential(
+            nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.Dropout(0.5), nn.Conv2d(width, len(CLASSES), 1)
+        )
         self.keep_panels, self.panels, self.seen, self.kept = False, {}, [], []
 
     def train_step(self, data: dict, optim_wrapper) -> dict:
         source = data['source']
         images = torch.stack(source['inputs']).float()
         labels = torch.stack([sample.gt_sem_seg.data[0] for sample in source['data_samples']])
-        self.seen.append({name: [Path(sample.img_path).stem for sample in batch['data_samples']]
-                          for name, batch in data.items()})
+        self.seen.append(
+            {name: [Path(sample.img_path).stem for sample in batch['data_samples']] for name, batch in data.items()}
+        )
         self.kept.append(self.keep_panels)
         loss = nn.functional.cross_entropy(self.student(images / 255), labels, ignore_index=255)
         optim_wrapper.update_params(loss)
@@ -73,32 +76,58 @@ def write_toy_data(root: Path, count: int = 8, size: int = 12) -> Path:
 
 
 def toy_dataset(root: Path) -> dict:
-    return dict(type='ToyDataset', data_root=str(root), img_suffix='.png',
-                data_prefix=dict(img_path='images', seg_map_path='labels'),
-                pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'),
-                          dict(type='RandomFlip', prob=0.5), dict(type='PackSegInputs')])
+    return dict(
+        type='ToyDataset',
+        data_root=str(root),
+        img_suffix='.png',
+        data_prefix=dict(img_path='images', seg_map_path='labels'),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations'),
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='PackSegInputs'),
+        ],
+    )
 
 
 def toy_config(root: Path, work_dir: Path, max_iters: int = 6, num_workers: int = 0, **train_cfg) -> Config:
     """A whole config: trains, validates every 3 iterations, saves every 2."""
     loader = dict(batch_size=2, num_workers=num_workers, dataset=toy_dataset(root))
-    test_loader = dict(batch_size=1, num_workers=0, dataset=toy_dataset(root),
-                       sampler=dict(type='DefaultSampler', shuffle=False))
-    return Config(dict(
-        model=dict(type='ToyAdapter'), work_dir=str(work_dir), default_scope='mmseg', runner_type='UDARunner',
-        custom_imports=dict(imports=['udass', 'tests.engine.toys']),
-        train_dataloader=dict(source=loader, target=loader),
-        train_cfg=dict(type='UDATrainLoop', max_iters=max_iters, val_interval=3, **train_cfg),
-        val_dataloader=test_loader, val_cfg=dict(type='ValLoop'), val_evaluator=dict(type='ClassIoUMetric'),
-        test_dataloader=test_loader, test_cfg=dict(type='TestLoop'), test_evaluator=dict(type='ClassIoUMetric'),
-        optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.01)),
-        param_scheduler=[dict(type='PolyLR', power=1.0, begin=0, end=max_iters, by_epoch=False)],
-        default_hooks=dict(
-            runtime_info=dict(type='ScalarLogHook'), logger=dict(type='LoggerHook', interval=2),
-            checkpoint=dict(type='SafeCheckpointHook', by_epoch=False, interval=2, max_keep_ckpts=2),
-            sampler_seed=None),
-        custom_hooks=[], env_cfg={}, randomness=dict(seed=0), load_from=None, resume=False,
-        log_processor=dict(by_epoch=False, window_size=1), log_level='WARNING'))
+    test_loader = dict(
+        batch_size=1, num_workers=0, dataset=toy_dataset(root), sampler=dict(type='DefaultSampler', shuffle=False)
+    )
+    return Config(
+        dict(
+            model=dict(type='ToyAdapter'),
+            work_dir=str(work_dir),
+            default_scope='mmseg',
+            runner_type='UDARunner',
+            custom_imports=dict(imports=['udass', 'tests.engine.toys']),
+            train_dataloader=dict(source=loader, target=loader),
+            train_cfg=dict(type='UDATrainLoop', max_iters=max_iters, val_interval=3, **train_cfg),
+            val_dataloader=test_loader,
+            val_cfg=dict(type='ValLoop'),
+            val_evaluator=dict(type='ClassIoUMetric'),
+            test_dataloader=test_loader,
+            test_cfg=dict(type='TestLoop'),
+            test_evaluator=dict(type='ClassIoUMetric'),
+            optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.01)),
+            param_scheduler=[dict(type='PolyLR', power=1.0, begin=0, end=max_iters, by_epoch=False)],
+            default_hooks=dict(
+                runtime_info=dict(type='ScalarLogHook'),
+                logger=dict(type='LoggerHook', interval=2),
+                checkpoint=dict(type='SafeCheckpointHook', by_epoch=False, interval=2, max_keep_ckpts=2),
+                sampler_seed=None,
+            ),
+            custom_hooks=[],
+            env_cfg={},
+            randomness=dict(seed=0),
+            load_from=None,
+            resume=False,
+            log_processor=dict(by_epoch=False, window_size=1),
+            log_level='WARNING',
+        )
+    )
 
 
 _built = 0

@@ -1,4 +1,5 @@
 """How good a flow is, against numbers computed by hand."""
+
 import pytest
 import torch
 
@@ -53,8 +54,12 @@ def test_pairs_are_summed():
     for current, previous in (([0, 0, 0, 0], [0, 0, 0, 0]), ([1, 1, 1, 1], [0, 0, 1, 1])):
         meter.add(*pair(current, previous), uniform(0), {'all': everywhere})
     # a 4 of 4 + 2, b 2 of 4.
-    assert meter.scores()['all'] == {'pixels': 75.0, 'mIoU': round(100 * (4 / 6 + 2 / 4) / 2, 3), 'grey': 2.5,
-                                     'share': 100.0}
+    assert meter.scores()['all'] == {
+        'pixels': 75.0,
+        'mIoU': round(100 * (4 / 6 + 2 / 4) / 2, 3),
+        'grey': 2.5,
+        'share': 100.0,
+    }
 
 
 def test_end_point_error():

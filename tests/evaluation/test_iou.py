@@ -10,8 +10,10 @@ from udass.evaluation.iou import ClassIoUMetric, iou_table
 
 
 def sample(prediction, truth, scores=None):
-    result = {'pred_sem_seg': {'data': torch.as_tensor(prediction)[None]},
-              'gt_sem_seg': {'data': torch.as_tensor(truth)[None]}}
+    result = {
+        'pred_sem_seg': {'data': torch.as_tensor(prediction)[None]},
+        'gt_sem_seg': {'data': torch.as_tensor(truth)[None]},
+    }
     return result if scores is None else {**result, 'seg_logits': {'data': scores}}
 
 
@@ -24,8 +26,9 @@ def evaluated(samples, classes):
 
 def test_scores_computed_by_hand():
     # Class b: 2 right, 1 missed, 1 too many. Class c occurs only in the prediction, on a pixel of a and an ignored one.
-    metric, result = evaluated([sample([[0, 0, 2], [1, 1, 1]], [[0, 0, 0], [1, 1, 0]]),
-                                sample([[0, 2]], [[1, 255]])], ('a', 'b', 'c'))
+    metric, result = evaluated(
+        [sample([[0, 0, 2], [1, 1, 1]], [[0, 0, 0], [1, 1, 0]]), sample([[0, 2]], [[1, 255]])], ('a', 'b', 'c')
+    )
     table = metric.table
     assert table.iou[:2] == pytest.approx((2 / 5, 2 / 4)) and math.isnan(table.iou[2])
     assert table.recall[:2] == pytest.approx((2 / 4, 2 / 3)) and math.isnan(table.recall[2])
@@ -36,19 +39,21 @@ def test_scores_computed_by_hand():
 
 def test_the_base_metric_agrees_where_every_class_occurs():
     rng = torch.Generator().manual_seed(0)
-    samples = [sample(torch.randint(4, (9, 7), generator=rng), torch.randint(4, (9, 7), generator=rng))
-               for _ in range(5)]
+    samples = [
+        sample(torch.randint(4, (9, 7), generator=rng), torch.randint(4, (9, 7), generator=rng)) for _ in range(5)
+    ]
     _, result = evaluated(samples, 'abcd')
     base = IoUMetric()
     base.dataset_meta = {'classes': 'abcd'}
     base.process({}, samples)
     expected = base.evaluate(len(samples))
     assert {key: round(value, 2) for key, value in result.items()} == pytest.approx(
-        {key: float(value) for key, value in expected.items()}, abs=0.011)
+        {key: float(value) for key, value in expected.items()}, abs=0.011
+    )
 
 
 def test_counts_beyond_single_precision_are_exact():
-    big = 2.0 ** 25
+    big = 2.0**25
     counts = torch.tensor([[big + 1, 0], [big + 3, 0], [big + 2, 0]], dtype=torch.float64)
     table = iou_table(*counts, ('a', 'b'))
     assert table.iou[0] == (big + 1) / (big + 4)
@@ -68,8 +73,13 @@ def test_the_table_counts_and_names_what_is_left_out():
     text = metric.table.to_text()
     assert '| mean  | 50.00 |  50.00 |' in text.splitlines()
     assert '2 of 3 classes do not occur in the truth and do not count in the means: train, bus' in text
-    assert metric.table.to_dict() == {'mIoU': 50.0, 'mean_recall': 50.0, 'pixel_accuracy': 50.0,
-                                      'absent': ['train', 'bus'], 'IoU': {'road': 50.0, 'train': None, 'bus': None}}
+    assert metric.table.to_dict() == {
+        'mIoU': 50.0,
+        'mean_recall': 50.0,
+        'pixel_accuracy': 50.0,
+        'absent': ['train', 'bus'],
+        'IoU': {'road': 50.0, 'train': None, 'bus': None},
+    }
 
 
 def test_nothing_to_evaluate_is_an_error():
@@ -93,8 +103,11 @@ def with_protocols(samples, classes, protocols):
 
 def test_protocols_are_means_over_some_classes():
     # IoU: a 1/2, b 1/3, c 0/1; d does not occur.
-    metric, result = with_protocols([sample([[0, 1, 1, 1]], [[0, 0, 1, 2]])], ('a', 'b', 'c', 'd'),
-                                    {'two': ['a', 'b'], 'one': ['b', 'd'], 'none': ['d']})
+    metric, result = with_protocols(
+        [sample([[0, 1, 1, 1]], [[0, 0, 1, 2]])],
+        ('a', 'b', 'c', 'd'),
+        {'two': ['a', 'b'], 'one': ['b', 'd'], 'none': ['d']},
+    )
     assert result['mIoU'] == round(100 * (1 / 2 + 1 / 3) / 3, 4)
     assert result['two'] == round(100 * (1 / 2 + 1 / 3) / 2, 4)
     assert result['one'] == round(100 / 3, 4)
@@ -104,11 +117,22 @@ def test_protocols_are_means_over_some_classes():
 
 
 def test_protocols_per_condition_count_their_images_only():
-    samples = [{**sample([[0, 1]], [[0, 0]]), 'condition': 'fog'}, {**sample([[1, 1]], [[1, 0]]), 'condition': 'snow'},
-               {**sample([[0, 0]], [[0, 0]]), 'condition': 'snow'}, sample([[1, 1]], [[1, 1]])]
-    _, result = with_protocols(samples, ('a', 'b'), {
-        'mIoU_fog': dict(condition='fog'), 'mIoU_snow': dict(condition='snow'),
-        'b_snow': dict(condition='snow', classes=['b']), 'mIoU_rain': dict(condition='rain')})
+    samples = [
+        {**sample([[0, 1]], [[0, 0]]), 'condition': 'fog'},
+        {**sample([[1, 1]], [[1, 0]]), 'condition': 'snow'},
+        {**sample([[0, 0]], [[0, 0]]), 'condition': 'snow'},
+        sample([[1, 1]], [[1, 1]]),
+    ]
+    _, result = with_protocols(
+        samples,
+        ('a', 'b'),
+        {
+            'mIoU_fog': dict(condition='fog'),
+            'mIoU_snow': dict(condition='snow'),
+            'b_snow': dict(condition='snow', classes=['b']),
+            'mIoU_rain': dict(condition='rain'),
+        },
+    )
     assert result['mIoU_fog'] == 50.0
     # Snow: a has 2 of 3 pixels and none too many, b 1 of 1 and one too many.
     assert result['mIoU_snow'] == round(100 * (2 / 3 + 1 / 2) / 2, 4)
@@ -132,8 +156,11 @@ def test_the_confusion_matrix_and_the_scores_of_every_image_are_kept():
         'classes': ['a', 'b', 'c'],
         # Rows: truth. Two pixels of a found, one taken for b, one for c; two of b found, one taken for a.
         'confusion': [[2, 1, 1], [1, 2, 0], [0, 0, 0]],
-        'images': [{'image': 'x/first.png', 'mIoU': round((50 + 200 / 3) / 2, 2), 'IoU': [50.0, 66.67, None]},
-                   {'image': None, 'mIoU': 0.0, 'IoU': [None, 0.0, None]}]}
+        'images': [
+            {'image': 'x/first.png', 'mIoU': round((50 + 200 / 3) / 2, 2), 'IoU': [50.0, 66.67, None]},
+            {'image': None, 'mIoU': 0.0, 'IoU': [None, 0.0, None]},
+        ],
+    }
 
 
 def test_an_image_without_labels_has_no_score():
@@ -148,13 +175,18 @@ def written(folder, root, images):
     for image, prediction in images.items():
         metric.process({}, [{**sample([prediction], [[0, 1]]), 'img_path': image}])
     metric.evaluate(len(images))
-    return metric.details['images'], {path.relative_to(folder).as_posix(): np.array(Image.open(path)).tolist()
-                                      for path in folder.rglob('*.png')}
+    return metric.details['images'], {
+        path.relative_to(folder).as_posix(): np.array(Image.open(path)).tolist() for path in folder.rglob('*.png')
+    }
 
 
 def test_predictions_of_equal_names_keep_their_folders(tmp_path):
-    images = {'data/images/day/000.jpg': [0, 0], 'data/images/night/000.jpg': [1, 1], 'data/images/a.b.jpg': [0, 1],
-              'elsewhere/001.jpg': [1, 0]}
+    images = {
+        'data/images/day/000.jpg': [0, 0],
+        'data/images/night/000.jpg': [1, 1],
+        'data/images/a.b.jpg': [0, 1],
+        'elsewhere/001.jpg': [1, 0],
+    }
     details, files = written(tmp_path / 'ids', 'data/images', images)
     assert files == {'day/000.png': [[0, 0]], 'night/000.png': [[1, 1]], 'a.b.png': [[0, 1]], '001.png': [[1, 0]]}
     assert [item['prediction'] for item in details] == ['day/000.png', 'night/000.png', 'a.b.png', '001.png']

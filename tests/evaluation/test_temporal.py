@@ -1,4 +1,5 @@
 """Temporal consistency against numbers computed by hand, and on the exact flow of the built-in clips."""
+
 import numpy as np
 import pytest
 import torch
@@ -39,11 +40,16 @@ def frame(number, prediction, truth=None, previous=None, first=False):
     """Sample of frame ``number``; ``truth`` is its label, ``previous`` that of the frame before."""
     prediction = torch.as_tensor(prediction)
     paths = [f'{number:03d}.png', f'{number if first else number - 1:03d}.png']
-    sample = {'pred_sem_seg': {'data': prediction[None]}, 'ori_shape': prediction.shape, 'img_path': paths[0],
-              'frame_paths': paths}
+    sample = {
+        'pred_sem_seg': {'data': prediction[None]},
+        'ori_shape': prediction.shape,
+        'img_path': paths[0],
+        'frame_paths': paths,
+    }
     if truth is not None or previous is not None:
-        labels = [torch.full_like(prediction, 255) if label is None else torch.as_tensor(label)
-                  for label in (truth, previous)]
+        labels = [
+            torch.full_like(prediction, 255) if label is None else torch.as_tensor(label) for label in (truth, previous)
+        ]
         sample['gt_sem_seg'] = {'data': torch.stack(labels)}
     return sample
 
@@ -58,18 +64,21 @@ def evaluated(samples, **options):
 def test_equal_predictions_without_motion_are_consistent():
     prediction = [[0, 1, 1], [2, 2, 0]]
     assert evaluated([frame(0, prediction, first=True), frame(1, prediction), frame(2, prediction)]) == {
-        'TC': 100.0, 'TC_pixels': 100.0, 'TC_compared': 100.0}
+        'TC': 100.0,
+        'TC_pixels': 100.0,
+        'TC_compared': 100.0,
+    }
 
 
 def test_flicker_computed_by_hand():
     # Pair 1: a 2 of 2 + 3, b 0 of 1 + 0, c 3 of 3 + 3. Pair 2: a 2 of 3 + 2, b 0 of 0 + 1, c 3.
     steady, flicker = [[0, 0, 0], [2, 2, 2]], [[0, 1, 0], [2, 2, 2]]
     result = evaluated([frame(0, steady, first=True), frame(1, flicker), frame(2, steady)])
-    assert result == {'TC': round(100 * (4 / 6 + 0 + 1) / 3, 4), 'TC_pixels': round(1000 / 12, 4),
-                      'TC_compared': 100.0}
+    assert result == {'TC': round(100 * (4 / 6 + 0 + 1) / 3, 4), 'TC_pixels': round(1000 / 12, 4), 'TC_compared': 100.0}
     # A class that neither has does not count.
     assert evaluated([frame(0, steady, first=True), frame(1, flicker)], classes='abcd')['TC'] == round(
-        100 * (2 / 3 + 0 + 1) / 3, 4)
+        100 * (2 / 3 + 0 + 1) / 3, 4
+    )
 
 
 def test_what_moves_as_the_flow_says_is_consistent():
@@ -86,6 +95,7 @@ def test_what_moves_as_the_flow_says_is_consistent():
 
 def test_pixels_whose_way_back_leads_elsewhere_do_not_count():
     """A strip of two columns stays behind while the flow back says that it is hidden."""
+
     @MODELS.register_module(force=True)
     class HiddenStrip:
         def __call__(self, current, other, size):
@@ -102,8 +112,12 @@ def test_pixels_whose_way_back_leads_elsewhere_do_not_count():
 
 def test_against_the_warped_truth():
     truth = [[0, 0, 1, 255]]
-    result = evaluated([frame(0, [[0, 0, 1, 1]], truth=truth, first=True),
-                        frame(1, [[0, 1, 1, 1]], truth=[[0, 1, 1, 1]], previous=truth)])
+    result = evaluated(
+        [
+            frame(0, [[0, 0, 1, 1]], truth=truth, first=True),
+            frame(1, [[0, 1, 1, 1]], truth=[[0, 1, 1, 1]], previous=truth),
+        ]
+    )
     # Of three labelled pixels: a 1 of 2, b 1 of 2. The prediction before was right, so TC sees the same and column 3.
     assert result['TC_truth'] == 50.0
     assert result['TC'] == round(100 * (1 / 2 + 2 / 3) / 2, 4)
@@ -189,11 +203,17 @@ def test_counts_per_class():
 @pytest.fixture(scope='module')
 def clips(tmp_path_factory):
     root = tmp_path_factory.mktemp('streets')
-    write_streets(root, size=(96, 192), workers=1, counts=dict(game=dict(train=0)),
-                  clip_counts=dict(camera=dict(val=2)))
+    write_streets(
+        root, size=(96, 192), workers=1, counts=dict(game=dict(train=0)), clip_counts=dict(camera=dict(val=2))
+    )
     with DefaultScope.overwrite_default_scope('mmseg'):
-        return StreetsClips(data_root=str(root), domain='camera', split='val', test_mode=True, pipeline=[
-            dict(type='LoadClip'), dict(type='LoadClipLabels'), dict(type='PackClip')])
+        return StreetsClips(
+            data_root=str(root),
+            domain='camera',
+            split='val',
+            test_mode=True,
+            pipeline=[dict(type='LoadClip'), dict(type='LoadClipLabels'), dict(type='PackClip')],
+        )
 
 
 def samples_of(clips, prediction_of):

@@ -1,4 +1,5 @@
 """The cache of computed flow: one file per pair, size and estimator; complete or absent."""
+
 import os
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -13,6 +14,7 @@ from udass.flow.filling import numbered_pairs
 
 class Counted:
     """An estimator whose flow tells the mean of the first frame; not a multiple of 1/64."""
+
     concurrent, key = True, 'counted'
 
     def __init__(self):
@@ -58,8 +60,13 @@ def test_the_path_tells_the_pair_the_size_and_the_estimator(cache, frames, tmp_p
     path = cache.path(*frames, size=(20, 32)).relative_to(tmp_path / 'flow')
     assert path.parent.as_posix() == 'counted/32x20/seq'
     assert path.name.startswith('00001_00000_')
-    paths = {cache.path(*frames), path, cache.path(*reversed(frames)), cache.path(frames[0], frames[0]),
-             FlowCache(tmp_path / 'flow', DISFlow()).path(*frames)}
+    paths = {
+        cache.path(*frames),
+        path,
+        cache.path(*reversed(frames)),
+        cache.path(frames[0], frames[0]),
+        FlowCache(tmp_path / 'flow', DISFlow()).path(*frames),
+    }
     assert len(paths) == 5
     assert cache(*frames, size=(20, 32)).shape == (20, 32, 2)
 

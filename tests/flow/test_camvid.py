@@ -1,4 +1,5 @@
 """On real video: CamVid's 0016E5, consecutive frames at 15 Hz, each labelled."""
+
 import cv2
 import numpy as np
 import torch
@@ -20,10 +21,16 @@ def test_dis_brings_real_frames_and_their_labels_into_line(camvid_root, tmp_path
         flow = torch.from_numpy(cache(current, previous)).permute(2, 0, 1)[None]
         frames = read(previous), read(current)
         changed.append([(frame - frames[1]).abs().mean().item() for frame in (frames[0], warp(frames[0], flow))])
-        labels = [torch.from_numpy(cv2.imread(str(camvid_root / 'labels/val' / f'{path.stem}.png'), -1))[None]
-                  for path in (previous, current)]
-        agreement.append([(label == labels[1])[labels[1] < 11].float().mean().item()
-                          for label in (labels[0], warp_labels(labels[0], flow))])
+        labels = [
+            torch.from_numpy(cv2.imread(str(camvid_root / 'labels/val' / f'{path.stem}.png'), -1))[None]
+            for path in (previous, current)
+        ]
+        agreement.append(
+            [
+                (label == labels[1])[labels[1] < 11].float().mean().item()
+                for label in (labels[0], warp_labels(labels[0], flow))
+            ]
+        )
     before, after = np.mean(changed, axis=0)
     assert after < 0.6 * before, (before, after)
     before, after = np.mean(agreement, axis=0)

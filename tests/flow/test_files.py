@@ -1,4 +1,5 @@
 """Flow files: what is written comes back, files of other programs are understood, damage is named."""
+
 import cv2
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ def test_damaged_files_are_named(tmp_path, flow, name):
     path = tmp_path / name
     write_flow(path, flow)
     content = path.read_bytes()
-    for broken in (b'', content[:10], content[:len(content) // 2], b'something else'):
+    for broken in (b'', content[:10], content[: len(content) // 2], b'something else'):
         path.write_bytes(broken)
         with pytest.raises(ValueError, match=rf'{name}.*\. Copy, download or compute the file again'):
             read_flow(path)

@@ -1,4 +1,5 @@
 """Filling a cache ahead of training."""
+
 import cv2
 import numpy as np
 import pytest
@@ -30,7 +31,10 @@ def test_pairs_of_numbered_frames(tmp_path):
     write_frames(tmp_path / 'sub', ['1_left.png', '2_left.png', '2_right.png'])
     (tmp_path / 'a_13.txt').write_text('no picture')
     assert short(numbered_pairs(tmp_path), tmp_path) == [
-        ('a_10.png', 'a_9.png'), ('a_12.png', 'a_10.png'), ('sub/2_left.png', 'sub/1_left.png')]
+        ('a_10.png', 'a_9.png'),
+        ('a_12.png', 'a_10.png'),
+        ('sub/2_left.png', 'sub/1_left.png'),
+    ]
     assert short(numbered_pairs(tmp_path, (2,)), tmp_path) == [('a_12.png', 'a_9.png')]
     assert len(numbered_pairs(tmp_path, (1, 2))) == 4
     with pytest.raises(ValueError, match='holds no numbered pictures .* with another one 5 before it'):
@@ -101,5 +105,6 @@ def test_precomputed_files_are_looked_for(requests, tmp_path):
     write_flow(tmp_path / '001_000.flo', np.zeros((2, 2, 2)))
     report = fill([FlowRequest(cache, request.current, request.other, None) for request in requests])
     assert (report.computed, report.present) == (0, 1)
-    assert sorted(report.problems) == [f'flow file {tmp_path}/{name}.flo does not exist' for name in
-                                       ('002_001', '003_002')]
+    assert sorted(report.problems) == [
+        f'flow file {tmp_path}/{name}.flo does not exist' for name in ('002_001', '003_002')
+    ]

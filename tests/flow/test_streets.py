@@ -1,4 +1,5 @@
 """On clips whose motion is known exactly: warping brings frames into line, and how far estimators are off."""
+
 import numpy as np
 import pytest
 import torch
@@ -71,8 +72,10 @@ def test_what_is_hidden_is_not_consistent(domain):
     """Measured with exact flow: 99.5 to 99.9 % of the visible pixels pass, 24 to 35 % of the hidden ones, which lie
     beside things of nearly the same motion; none that leaves the frame.
     """
-    views = [render(draw_scene(domain, np.random.default_rng((0, 3)), size=SIZE), time=time, size=SIZE)
-             for time in (0.0, 1 / 12)]
+    views = [
+        render(draw_scene(domain, np.random.default_rng((0, 3)), size=SIZE), time=time, size=SIZE)
+        for time in (0.0, 1 / 12)
+    ]
     (forward, valid), (backward, _) = exact_flow(views[1], views[0]), exact_flow(views[0], views[1])
     same = consistent(batch(forward), batch(backward))[0, 0].numpy()
     within = inside(batch(forward))[0, 0].numpy()
@@ -103,5 +106,6 @@ def test_files_keep_what_matters(clips, tmp_path):
     exact = warp(previous, batch(flow)).numpy()[..., valid]
     for name, tolerance in (('flow.flo', 1e-6), ('flow.png', 0.1), ('flow.npy', 0.5)):
         write_flow(tmp_path / name, flow)
-        assert np.abs(warp(previous, batch(read_flow(tmp_path / name)[0])).numpy()[..., valid] - exact).mean() \
-            <= tolerance
+        assert (
+            np.abs(warp(previous, batch(read_flow(tmp_path / name)[0])).numpy()[..., valid] - exact).mean() <= tolerance
+        )

@@ -1,4 +1,5 @@
 """Warping and what flips and changes of size do to a flow."""
+
 import pytest
 import torch
 
@@ -15,19 +16,24 @@ def along_x(*values):
 def smooth(size, channels=3, batch=2):
     """Waves that bilinear sampling follows well, (N, K, H, W)."""
     y, x = torch.meshgrid(*(torch.arange(side).float() for side in size), indexing='ij')
-    return torch.stack([torch.sin(x / (5 + k) + n) * torch.cos(y / (4 + k)) for n in range(batch)
-                        for k in range(channels)]).view(batch, channels, *size)
+    return torch.stack(
+        [torch.sin(x / (5 + k) + n) * torch.cos(y / (4 + k)) for n in range(batch) for k in range(channels)]
+    ).view(batch, channels, *size)
 
 
 def some_flow(size, batch=2, largest=6.0, seed=0):
     return (torch.rand(batch, 2, *size, generator=torch.Generator().manual_seed(seed)) * 2 - 1) * largest
 
 
-@pytest.mark.parametrize(('flow', 'expected'), [
-    ((1.0, 1.0, 1.0, 1.0), (20, 40, 80, 80)),  # the last one is clamped to the border
-    ((-1.0, -1.0, -1.0, -1.0), (10, 10, 20, 40)),
-    ((0.5, 0.25, -0.5, 0.0), (15, 25, 30, 80)),
-    ((3.0, 100.0, -100.0, -3.0), (80, 80, 10, 10))])
+@pytest.mark.parametrize(
+    ('flow', 'expected'),
+    [
+        ((1.0, 1.0, 1.0, 1.0), (20, 40, 80, 80)),  # the last one is clamped to the border
+        ((-1.0, -1.0, -1.0, -1.0), (10, 10, 20, 40)),
+        ((0.5, 0.25, -0.5, 0.0), (15, 25, 30, 80)),
+        ((3.0, 100.0, -100.0, -3.0), (80, 80, 10, 10)),
+    ],
+)
 def test_warp_by_hand(flow, expected):
     warped = warp(ROW, along_x(*flow))
     assert torch.allclose(warped, torch.tensor(expected).float().view_as(warped), atol=1e-4)
@@ -40,10 +46,14 @@ def test_dy_moves_along_the_rows():
     assert torch.allclose(warp(column, flow).flatten(), torch.tensor([30.0, 60.0, 80.0, 80.0]), atol=1e-4)
 
 
-@pytest.mark.parametrize(('flow', 'expected'), [
-    ((1.0, 1.0, 1.0, 1.0), (1, 2, 18, 255)),
-    ((0.4, 0.4, 0.6, 0.4), (0, 1, 18, 18)),
-    ((-0.6, -0.4, 100.0, -3.0), (255, 1, 255, 0))])
+@pytest.mark.parametrize(
+    ('flow', 'expected'),
+    [
+        ((1.0, 1.0, 1.0, 1.0), (1, 2, 18, 255)),
+        ((0.4, 0.4, 0.6, 0.4), (0, 1, 18, 18)),
+        ((-0.6, -0.4, 100.0, -3.0), (255, 1, 255, 0)),
+    ],
+)
 def test_labels_are_never_blended(flow, expected):
     labels = torch.tensor([[[0, 1, 2, 18]]])
     warped = warp_labels(labels, along_x(*flow))
@@ -125,11 +135,21 @@ def test_the_allowed_gap_grows_with_the_motion():
     assert not consistent(fast, -fast + along_x(*[1.0] * 40), relative=0.0).any()
 
 
-@pytest.mark.parametrize(('call', 'message'), [
-    (lambda: warp(ROW, torch.zeros(1, 2, 2, 4)), r'maps .* of shape \(1, 1, 1, 4\) do not fit the flow \(1, 2, 2, 4\)'),
-    (lambda: warp(ROW, torch.zeros(1, 1, 4, 2)), r'a flow is a floating point tensor \(N, 2, H, W\), got \(1, 1, 4, 2'),
-    (lambda: warp_labels(ROW, along_x(0., 0., 0., 0.)), r'labels \(N, H, W\) of shape \(1, 1, 1, 4\)'),
-    (lambda: flip_flow(torch.zeros(4, 2)), r'got \(4, 2\) torch.float32')])
+@pytest.mark.parametrize(
+    ('call', 'message'),
+    [
+        (
+            lambda: warp(ROW, torch.zeros(1, 2, 2, 4)),
+            r'maps .* of shape \(1, 1, 1, 4\) do not fit the flow \(1, 2, 2, 4\)',
+        ),
+        (
+            lambda: warp(ROW, torch.zeros(1, 1, 4, 2)),
+            r'a flow is a floating point tensor \(N, 2, H, W\), got \(1, 1, 4, 2',
+        ),
+        (lambda: warp_labels(ROW, along_x(0.0, 0.0, 0.0, 0.0)), r'labels \(N, H, W\) of shape \(1, 1, 1, 4\)'),
+        (lambda: flip_flow(torch.zeros(4, 2)), r'got \(4, 2\) torch.float32'),
+    ],
+)
 def test_shapes_that_do_not_fit_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()

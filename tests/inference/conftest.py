@@ -1,4 +1,5 @@
 """Small networks of shipped configs with random weights, as checkpoints of a training."""
+
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,9 @@ def save_checkpoint(config, path, seed=0):
 def streets(tmp_path_factory):
     """Three pictures and a clip of four frames of the camera."""
     root = tmp_path_factory.mktemp('streets')
-    write_streets(root, size=(96, 192), workers=1, counts=dict(camera=dict(val=3)),
-                  clip_counts=dict(camera=dict(val=1)))
+    write_streets(
+        root, size=(96, 192), workers=1, counts=dict(camera=dict(val=3)), clip_counts=dict(camera=dict(val=1))
+    )
     return root
 
 

@@ -8,8 +8,16 @@ from udass.inference import Frame, Recording, Stream, find_inputs
 @pytest.fixture
 def folder(tmp_path):
     """Pictures below a folder, a video, numbered frames, and other files."""
-    for name in ('pictures/b.JPG', 'pictures/a.png', 'pictures/sub/a.png', 'frames/f_10.png', 'frames/f_2.png',
-                 'frames/f_9.png', 'frames/left/1.png', 'frames/left/2.png'):
+    for name in (
+        'pictures/b.JPG',
+        'pictures/a.png',
+        'pictures/sub/a.png',
+        'frames/f_10.png',
+        'frames/f_2.png',
+        'frames/f_9.png',
+        'frames/left/1.png',
+        'frames/left/2.png',
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(tmp_path / name), np.zeros((32, 48, 3), np.uint8))
     (tmp_path / 'pictures' / 'notes.txt').write_text('x')
@@ -30,9 +38,15 @@ def test_pictures_come_first_and_videos_are_recordings(folder):
     assert pictures.name is None and names(pictures) == ['a', 'b', 'sub/a']
     assert pictures.frames[0] == Frame(str(folder / 'pictures' / 'a.png'), 'a', None)
     path = str(folder / 'drive.mp4')
-    assert video == Recording('drive', (Frame(f'{path}#000000', 'drive/000000', f'{path}#000000'),
-                                        Frame(f'{path}#000001', 'drive/000001', f'{path}#000000'),
-                                        Frame(f'{path}#000002', 'drive/000002', f'{path}#000001')), 12)
+    assert video == Recording(
+        'drive',
+        (
+            Frame(f'{path}#000000', 'drive/000000', f'{path}#000000'),
+            Frame(f'{path}#000001', 'drive/000001', f'{path}#000000'),
+            Frame(f'{path}#000002', 'drive/000002', f'{path}#000001'),
+        ),
+        12,
+    )
 
 
 def test_numbered_frames_follow_their_numbers_sequence_by_sequence(folder):

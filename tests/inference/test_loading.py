@@ -19,8 +19,12 @@ def test_a_checkpoint_alone_is_its_config_and_itself(image_run):
     alone, both = load_network(checkpoint), load_network(config, checkpoint)
     assert same(alone.network, both.network) and not alone.network.training
     assert alone.classes == both.classes and len(alone.classes) == 19 and alone.palette[0] == (128, 64, 128)
-    assert [node['type'] for node in alone.test_pipeline] == ['LoadImage', 'ResizeToCover', 'LoadLabels',
-                                                              'PackUDAInputs']
+    assert [node['type'] for node in alone.test_pipeline] == [
+        'LoadImage',
+        'ResizeToCover',
+        'LoadLabels',
+        'PackUDAInputs',
+    ]
     assert alone.branch == 'student' and alone.origin == str(checkpoint)
     stored = torch.load(checkpoint, weights_only=True)['state_dict']
     assert torch.equal(alone.network.decode_head.conv_seg.weight, stored['student.decode_head.conv_seg.weight'])
@@ -42,23 +46,27 @@ def test_the_test_pipeline_is_that_of_the_first_data_set(image_run, tmp_path):
     assert load_network(tmp_path / 'a.pth').test_pipeline == load_network(image_run[1]).test_pipeline != ()
 
 
-@pytest.mark.parametrize('text, named', [
-    ("model = __import__('os').system('touch {0}')", '`__import__'),
-    ("model = dict(type=open('{0}', 'w'))", '`open('),
-    ("model = [dict(type='A', size=1 + len('{0}'))]", '`1 + len')])
+@pytest.mark.parametrize(
+    'text, named',
+    [
+        ("model = __import__('os').system('touch {0}')", '`__import__'),
+        ("model = dict(type=open('{0}', 'w'))", '`open('),
+        ("model = [dict(type='A', size=1 + len('{0}'))]", '`1 + len'),
+    ],
+)
 def test_the_config_in_a_checkpoint_is_not_run(text, named, tmp_path):
     checkpoint = dict(meta=dict(cfg=text.format(tmp_path / 'trap')))
     with pytest.raises(ValueError, match='model of the config in a.pth holds .*, which is not run') as caught:
-        stored_config(checkpoint, 'a.pth', ('model', ))
+        stored_config(checkpoint, 'a.pth', ('model',))
     assert named in str(caught.value)
     assert not (tmp_path / 'trap').exists()
     # What nobody asks for may be anything.
-    assert stored_config(checkpoint, 'a.pth', ('other', )).to_dict() == {}
+    assert stored_config(checkpoint, 'a.pth', ('other',)).to_dict() == {}
 
 
 def test_the_stored_config_reads_what_configs_consist_of():
     text = "a = dict(b=(1, -2.5), c=[None, True], d={'x-y': 'z'})\nimport os\nb = 3"
-    found = stored_config(dict(meta=dict(cfg=text)), 'a.pth', ('a', ))
+    found = stored_config(dict(meta=dict(cfg=text)), 'a.pth', ('a',))
     assert found.to_dict() == {'a': {'b': (1, -2.5), 'c': [None, True], 'd': {'x-y': 'z'}}}
     for name in ('streets_quadmix', 'gta2cs_mic', 'viper'):
         for path in CONFIGS.glob(f'{name}*.py'):
@@ -91,8 +99,11 @@ def test_what_does_not_fit_is_refused(image_run, video_run, tmp_path):
         load_network(checkpoint, device='tpu9')
     with pytest.raises(ValueError, match=r'device cuda:99 does not exist: torch sees \d+ CUDA devices'):
         load_network(checkpoint, device='cuda:99')
-    bare = {key.removeprefix('student.'): value for key, value in torch.load(checkpoint)['state_dict'].items()
-            if key.startswith('student.')}
+    bare = {
+        key.removeprefix('student.'): value
+        for key, value in torch.load(checkpoint)['state_dict'].items()
+        if key.startswith('student.')
+    }
     torch.save(dict(state_dict=bare), tmp_path / 'bare.pth')
     with pytest.raises(ValueError, match='bare.pth carries no config .*: give the config file of its network first'):
         load_network(tmp_path / 'bare.pth')
@@ -108,11 +119,15 @@ def test_a_component_of_ones_own_needs_the_config_file(tmp_path):
         load_network(tmp_path / 'mine.pth', options={'model.student.type': 'MySegmentor'})
 
 
-@pytest.mark.parametrize('option, value, message', [
-    ('modle.eval_branch', 'teacher', r'option modle does not exist: .*Did you mean model\?'),
-    ('model.studnet.test_cfg.mode', 'whole', r'option model\.studnet does not exist: .*Did you mean student\?'),
-    ('model.student.backbone.depht', 3, r'option model\.student\.backbone\.depht does not exist'),
-    ('model.student.neck', dict(type='MiT', varant='b0'), r'student\.neck\.varant does not exist: MiT takes')])
+@pytest.mark.parametrize(
+    'option, value, message',
+    [
+        ('modle.eval_branch', 'teacher', r'option modle does not exist: .*Did you mean model\?'),
+        ('model.studnet.test_cfg.mode', 'whole', r'option model\.studnet does not exist: .*Did you mean student\?'),
+        ('model.student.backbone.depht', 3, r'option model\.student\.backbone\.depht does not exist'),
+        ('model.student.neck', dict(type='MiT', varant='b0'), r'student\.neck\.varant does not exist: MiT takes'),
+    ],
+)
 @pytest.mark.parametrize('with_config', [False, True])
 def test_options_are_checked_with_and_without_the_config_file(option, value, message, with_config, image_run):
     files = image_run if with_config else image_run[1:]
@@ -127,8 +142,10 @@ def test_published_files_load_with_their_config(tmp_path):
     checkpoint = save_checkpoint(config, tmp_path / 'ours.pth')
     ours = load_network(tmp_path / 'small.py', checkpoint, branch='teacher').network
     teacher = to_reference(ours.state_dict())
-    published = {**{f'model.{key}': value + 1 for key, value in teacher.items()},
-                 **{f'ema_model.{key}': value for key, value in teacher.items()}}
+    published = {
+        **{f'model.{key}': value + 1 for key, value in teacher.items()},
+        **{f'ema_model.{key}': value for key, value in teacher.items()},
+    }
     torch.save(dict(state_dict=published, meta=dict(epoch=1)), tmp_path / 'published.pth')
     loaded = load_network(tmp_path / 'small.py', tmp_path / 'published.pth', branch='teacher')
     assert same(loaded.network, ours)

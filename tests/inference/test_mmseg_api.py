@@ -1,4 +1,5 @@
 """The functions of mmseg.apis with configs and checkpoints of this project."""
+
 import cv2
 import numpy as np
 import pytest
@@ -27,8 +28,9 @@ def test_init_model_and_the_inferencer_give_the_ids_of_the_segmenter(image_run, 
     expected = Segmenter(image_run[1], device='cpu')(path)
     found = inference_model(init_model(config, str(student), device='cpu'), path).pred_sem_seg.data[0].numpy()
     np.testing.assert_array_equal(found, expected)
-    inferencer = MMSegInferencer(config_for_mmseg(Config.fromfile(image_run[0])), str(student), device='cpu',
-                                 show_progress=False)
+    inferencer = MMSegInferencer(
+        config_for_mmseg(Config.fromfile(image_run[0])), str(student), device='cpu', show_progress=False
+    )
     np.testing.assert_array_equal(inferencer(path)['predictions'], expected)
 
 

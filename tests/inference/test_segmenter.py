@@ -74,8 +74,11 @@ def test_flow_is_computed_where_the_config_computes_it_and_not_for_a_still(frame
 
     pictures = [cv2.imread(str(path)) for path in frames[:2]]
     load = dict(type='LoadFlow', estimator=dict(type='DISFlow'))
-    for pipeline, size, flow in (([RESIZE, load], (32, 64), (1, 1)), ([RESIZE], (32, 64), (1, 1)),
-                                 ([load, RESIZE], (96, 192), (1 / 3, 1 / 3))):
+    for pipeline, size, flow in (
+        ([RESIZE, load], (32, 64), (1, 1)),
+        ([RESIZE], (32, 64), (1, 1)),
+        ([load, RESIZE], (96, 192), (1 / 3, 1 / 3)),
+    ):
         scaled, found = InputScaling(pipeline)(pictures, estimator)
         assert seen.pop()[:2] == size and [frame.shape for frame in scaled] == [(32, 64, 3)] * 2
         assert found.shape == (32, 64, 2) and np.allclose(found, flow)
@@ -87,8 +90,10 @@ def test_many_at_once_are_one_by_one(segment, pictures):
     other = cv2.resize(cv2.imread(str(pictures[0])), (100, 150))[..., ::-1]
     together = segment.batch([pictures[0], other, pictures[1]])
     assert [ids.shape for ids in together] == [(96, 192), (150, 100), (96, 192)]
-    assert all((ids == segment(one)).mean() > 0.999
-               for ids, one in zip(together, [pictures[0], other, pictures[1]], strict=True))
+    assert all(
+        (ids == segment(one)).mean() > 0.999
+        for ids, one in zip(together, [pictures[0], other, pictures[1]], strict=True)
+    )
     as_array = cv2.imread(str(pictures[0]))[..., ::-1]
     assert np.array_equal(segment(as_array), segment(str(pictures[0])))
 
@@ -98,15 +103,20 @@ def test_the_network_sees_the_tested_size_or_the_own_one(image_run, segment):
     native = Segmenter(image_run[1], device='cpu', native=True)
     for one in (segment, native):
         handle = one.network.backbone.register_forward_pre_hook(
-            lambda module, inputs: seen.append(tuple(inputs[0].shape)))
+            lambda module, inputs: seen.append(tuple(inputs[0].shape))
+        )
         assert one(picture).shape == (70, 50)
         handle.remove()
     # A portrait is not squashed.
     assert seen == [(1, 3, 358, 256), (1, 3, 70, 50)]
-    assert segment.scaling.describe() == ('Pictures are resized to cover 256x128 at their aspect ratio, as the '
-                                          'network was tested, and the results back (--native: neither)')
-    assert native.scaling.describe() == ('Pictures are segmented at their own size (native); the network was tested '
-                                         'with pictures resized to cover 256x128 at their aspect ratio')
+    assert segment.scaling.describe() == (
+        'Pictures are resized to cover 256x128 at their aspect ratio, as the '
+        'network was tested, and the results back (--native: neither)'
+    )
+    assert native.scaling.describe() == (
+        'Pictures are segmented at their own size (native); the network was tested '
+        'with pictures resized to cover 256x128 at their aspect ratio'
+    )
 
 
 def test_an_aspect_ratio_is_kept_where_the_config_keeps_it():
@@ -121,8 +131,11 @@ def test_an_aspect_ratio_is_kept_where_the_config_keeps_it():
 
 
 def test_windows_slide_where_the_network_says_so(image_run, segment, pictures):
-    sliding = Segmenter(image_run[1], device='cpu', options={
-        'model.student.test_cfg': dict(mode='slide', crop_size=(128, 128), stride=(64, 64), max_batch=2)})
+    sliding = Segmenter(
+        image_run[1],
+        device='cpu',
+        options={'model.student.test_cfg': dict(mode='slide', crop_size=(128, 128), stride=(64, 64), max_batch=2)},
+    )
     seen = []
     sliding.network.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape)))
     assert not np.array_equal(sliding(pictures[0]), segment(pictures[0]))
@@ -147,8 +160,11 @@ def test_what_is_no_picture_is_refused(segment, video_run, pictures, tmp_path):
         segment([1])
     with pytest.raises(ValueError, match='2 pictures and 1 previous frames'):
         segment.batch(pictures[:2], pictures[:1])
-    with pytest.raises(ValueError, match=rf'{Path(pictures[0]).name} is 192x96 pixels, the frame before it, an array, '
-                                         '40x40'):
+    with pytest.raises(
+        ValueError,
+        match=rf'{Path(pictures[0]).name} is 192x96 pixels, the frame before it, an array, '
+        '40x40',
+    ):
         Segmenter(*video_run, device='cpu')(pictures[0], np.zeros((40, 40, 3), np.uint8))
 
 
@@ -168,9 +184,20 @@ def test_images_of_pillow_and_arrays_are_pictures(segment, pictures):
     assert np.array_equal(segment(turned), expected)
 
 
-@pytest.mark.parametrize('picture', [
-    Image.new('I;16', (4, 4)), Image.new('F', (4, 4)), np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4, 3), np.uint8),
-    np.zeros((4, 4, 3), np.uint16), np.zeros((3, 4, 5), np.uint8), np.zeros(4, np.uint8), None, [1, 2]])
+@pytest.mark.parametrize(
+    'picture',
+    [
+        Image.new('I;16', (4, 4)),
+        Image.new('F', (4, 4)),
+        np.zeros((4, 4, 2), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros((4, 4, 3), np.uint16),
+        np.zeros((3, 4, 5), np.uint8),
+        np.zeros(4, np.uint8),
+        None,
+        [1, 2],
+    ],
+)
 def test_other_arrays_and_images_are_refused(segment, picture):
     with pytest.raises(ValueError, match=r'0\.\.255'):
         segment(picture)

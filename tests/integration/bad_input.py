@@ -1,4 +1,5 @@
 """Files and calls that are wrong in one way each: what `test_bad_input.py` tries out."""
+
 import os
 import shutil
 import zipfile
@@ -100,11 +101,12 @@ def train_with(*arguments):
 
 def cut(path, keep=0.5):
     content = path.read_bytes()
-    path.write_bytes(content[:int(len(content) * keep)])
+    path.write_bytes(content[: int(len(content) * keep)])
     return path
 
 
 # ------------------------------------------------------------------ the files of each case
+
 
 def missing_folder(at):
     config = load_config(CONFIG, {'train_dataloader.source.dataset.data_root': '/nowhere'})
@@ -219,6 +221,7 @@ def harmful(name, save):
         path = at.folder / name
         save(Harmful(at.mark), path)
         read_checkpoint(path)
+
     return case
 
 

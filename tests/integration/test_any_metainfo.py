@@ -1,4 +1,5 @@
 """Whatever a config can hold survives in a checkpoint: saved, resumed, tested, used for inference, started from."""
+
 from pathlib import Path
 
 import cv2
@@ -53,11 +54,13 @@ default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=2))
 custom_hooks = []
 visualizer = dict(vis_backends=[dict(type='LocalVisBackend')])
 """
-ENTRIES = ("rare_classes=[dict(name='lamp', weight=1.0, min_pixels=5)], protocols=dict(mIoU_x=dict(classes=['tree'])), "
-           'pseudo_margins=dict(size=(128, 96), top=0, bottom=4, left=0, right=0), '
-           "palette=np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), classes=np.array(['ground', 'tree', 'lamp']), "
-           "root=Path('/x'), dtype=torch.float16, infinite=float('inf'), text=np.str_('a'), number=np.int64(3), "
-           'half=np.float16(0.5), true=np.True_, some={1, 2}, none=None, pair=(1, (2, )), keyed={1: dict(a=[3])}')
+ENTRIES = (
+    "rare_classes=[dict(name='lamp', weight=1.0, min_pixels=5)], protocols=dict(mIoU_x=dict(classes=['tree'])), "
+    'pseudo_margins=dict(size=(128, 96), top=0, bottom=4, left=0, right=0), '
+    "palette=np.array([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), classes=np.array(['ground', 'tree', 'lamp']), "
+    "root=Path('/x'), dtype=torch.float16, infinite=float('inf'), text=np.str_('a'), number=np.int64(3), "
+    'half=np.float16(0.5), true=np.True_, some={1, 2}, none=None, pair=(1, (2, )), keyed={1: dict(a=[3])}'
+)
 
 
 @pytest.fixture()
@@ -82,7 +85,8 @@ def test_a_checkpoint_holds_what_its_config_holds(scenes, tmp_path, monkeypatch)
     stored = read_checkpoint(run / 'iter_2.pth')['meta']['dataset_meta']
     meant = load_config(config).train_dataloader.source.dataset.metainfo.to_dict()
     assert {key: stored[key] for key in meant if key not in ('classes', 'palette')} == {
-        key: value for key, value in meant.items() if key not in ('classes', 'palette')}
+        key: value for key, value in meant.items() if key not in ('classes', 'palette')
+    }
     assert list(stored['classes']) == ['ground', 'tree', 'lamp'] and list(stored['palette']) == meant['palette']
     call(train_tool, config, '--work-dir', run, '--resume', '--cfg-options', 'train_cfg.max_iters=3')
     call(test_tool, config, run / 'iter_3.pth', '--work-dir', tmp_path / 'test')
@@ -92,15 +96,40 @@ def test_a_checkpoint_holds_what_its_config_holds(scenes, tmp_path, monkeypatch)
 
 
 def test_values_become_plain_ones(tmp_path):
-    values = dict(a=np.arange(4).reshape(2, 2), b=(np.float32(0.5), ), c={np.int64(1): Path('x')}, d=frozenset({1}),
-                  e=range(3), f=Config(dict(g=[dict(h=1)]))._cfg_dict, i=torch.float16, j=np.datetime64('2020-01-02'),
-                  k=torch.ones(2), m=1j, n=b'a', o=Path, p=np.array([None, 1], dtype=object), q=torch.device('cpu'))
+    values = dict(
+        a=np.arange(4).reshape(2, 2),
+        b=(np.float32(0.5),),
+        c={np.int64(1): Path('x')},
+        d=frozenset({1}),
+        e=range(3),
+        f=Config(dict(g=[dict(h=1)]))._cfg_dict,
+        i=torch.float16,
+        j=np.datetime64('2020-01-02'),
+        k=torch.ones(2),
+        m=1j,
+        n=b'a',
+        o=Path,
+        p=np.array([None, 1], dtype=object),
+        q=torch.device('cpu'),
+    )
     torch.save(to_plain(values), tmp_path / 'a.pth')
     read = torch.load(tmp_path / 'a.pth', weights_only=True)
     assert read.pop('k').tolist() == [1, 1]
-    assert read == dict(a=[[0, 1], [2, 3]], b=(0.5, ), c={1: 'x'}, d={1}, e=[0, 1, 2], f=dict(g=[dict(h=1)]),
-                        i=torch.float16, j='2020-01-02', m=1j, n=b'a', o=str(Path), p=[None, 1],
-                        q=torch.device('cpu'))
+    assert read == dict(
+        a=[[0, 1], [2, 3]],
+        b=(0.5,),
+        c={1: 'x'},
+        d={1},
+        e=[0, 1, 2],
+        f=dict(g=[dict(h=1)]),
+        i=torch.float16,
+        j='2020-01-02',
+        m=1j,
+        n=b'a',
+        o=str(Path),
+        p=[None, 1],
+        q=torch.device('cpu'),
+    )
 
 
 def test_a_state_dict_keeps_its_versions():

@@ -2,6 +2,7 @@
 
 Every case runs as in a tool (`run_command`): an error that the tools would show as a traceback fails here.
 """
+
 import pickle
 import re
 
@@ -82,15 +83,22 @@ CASES = {
     # The config and its options.
     'config: missing': (train_with('none.py'), ['none.py', 'does not exist', 'configs/']),
     'config: no Python': (
-        lambda at: load_config(at.file('a.py', 'model = dict(\n')), ['a.py', 'line 1', 'never closed']),
+        lambda at: load_config(at.file('a.py', 'model = dict(\n')),
+        ['a.py', 'line 1', 'never closed'],
+    ),
     'config: missing base': (lambda at: load_config(at.file('a.py', "_base_ = ['gone.py']\n")), ['gone.py', 'a.py']),
     'config: unknown key of train_cfg': (
-        option(train_cfg__max_iter=3), ['train_cfg.max_iter does not exist', 'Did you mean max_iters']),
+        option(train_cfg__max_iter=3),
+        ['train_cfg.max_iter does not exist', 'Did you mean max_iters'],
+    ),
     'config: unknown key of a component': (
-        option(model__mixing__ratio=0.5), ['model.mixing.ratio does not exist', 'start_iter']),
+        option(model__mixing__ratio=0.5),
+        ['model.mixing.ratio does not exist', 'start_iter'],
+    ),
     'config: unknown key in the file': (
         lambda at: load_config(at.file('a.py', f"_base_ = ['{CONFIG}']\nmodel = dict(ema=dict(alfa=0.9))\n")),
-        ['model.ema.alfa', 'EMA takes', 'alpha']),
+        ['model.ema.alfa', 'EMA takes', 'alpha'],
+    ),
     'config: unknown component': (option(model__mixing__type='QuadMox'), ['model.mixing.type', 'QuadMox', 'QuadMix']),
     'config: a variable that nothing reads': (option(crop_size=3), ['option crop_size', 'nothing reads']),
     'config: a key below a number': (option(train_cfg__max_iters__a=3), ['train_cfg.max_iters is 450', 'no keys']),
@@ -111,18 +119,24 @@ CASES = {
     'range: damaged files': (lambda at: DamagedFileHook(max_files=-1), ['max_files', '-1']),
     # Domains and loaders.
     'domains: unknown': (
-        lambda at: at.toy(domains=('source', 'night')), ['no config for domain night', 'source, target']),
+        lambda at: at.toy(domains=('source', 'night')),
+        ['no config for domain night', 'source, target'],
+    ),
     'domains: none': (lambda at: at.toy(domains=()), ['train_cfg.domains']),
     'domains: other classes': (other_classes, ['target has other classes than source', 'same order']),
     'domains: a sampler of its own': (
         lambda at: at.toy({'train_dataloader.source.sampler': dict(type='DefaultSampler')}),
-        ['train_dataloader.source', 'no sampler']),
+        ['train_dataloader.source', 'no sampler'],
+    ),
     # Folders and files of a data set.
     'data: missing folder': (missing_folder, ['/nowhere/game', 'does not exist', 'data_root']),
     'data: folder without pictures': (no_pictures, ['no images *.png', '.txt', 'data_root']),
     'data: no sample asked for': (lambda at: at.load(indices=0), ['indices=0', '2 samples', 'from 1']),
     'data: a sample that is not there': (lambda at: at.load(indices=[0, 7]), ['indices=[0, 7]', '0..1']),
-    'data: nothing to draw from': (lambda at: SeededInfiniteSampler([], seed=0, stream='target'), ["stream 'target' is empty"]),
+    'data: nothing to draw from': (
+        lambda at: SeededInfiniteSampler([], seed=0, stream='target'),
+        ["stream 'target' is empty"],
+    ),
     'data: image without label': (unlabelled_image, ['1 of 3 images', 'c.png', 'labelled=False']),
     'data: image cut off': (truncated_image, ['images/a.png', 'truncated', 'copy or download it again']),
     'data: image is text': (text_as_image, ['images/a.png', '13 bytes', 'no image']),
@@ -134,18 +148,23 @@ CASES = {
     'data: label in colours': (coloured_label, ['labels/a.png', '(20, 30, 3)', 'label_channel']),
     'data: crop larger than the image': (large_crop, ['images/a.png', '512', '20']),
     'data: label table out of range': (
-        lambda at: at.load(label_table={0: 9}), ['label_table maps {0: 9}', '0..2', '255']),
+        lambda at: at.load(label_table={0: 9}),
+        ['label_table maps {0: 9}', '0..2', '255'],
+    ),
     'data: labels that are not used': (
         lambda at: at.load(labelled=False, pipeline=[dict(type='LoadImage'), dict(type='LoadLabels')]),
-        ['labelled=False', 'LoadLabels']),
+        ['labelled=False', 'LoadLabels'],
+    ),
     'data: archive is none': (damaged_archive, ['images.zip', 'no readable zip file']),
     'data: archive is damaged': (damaged_archive_member, ['images/a.png', 'images.zip', 'damaged']),
     'data: rare classes without labels': (
         lambda at: DATASETS.build(dict(type='RareClassDataset', dataset=at.scenes.config(labelled=False))),
-        ['labelled=False', 'labelled (source) data set']),
+        ['labelled=False', 'labelled (source) data set'],
+    ),
     'data: an unknown class in a list': (
         lambda at: at.load(metainfo=dict(classes=('ground', 'tree', 'lamp'), thing_classes=['lamb'])),
-        ['thing_classes', "['lamb']", 'ground']),
+        ['thing_classes', "['lamb']", 'ground'],
+    ),
     # Flow files.
     'flow: missing': (lambda at: read_flow(at.folder / 'a.flo'), ['a.flo does not exist']),
     'flow: unknown format': (lambda at: read_flow(at.file('a.tif')), ['a.tif', '.png, .flo or .npy']),
@@ -158,17 +177,23 @@ CASES = {
     'checkpoint: text': (lambda at: read_checkpoint(at.file('a.pth', 'hello')), ['a.pth is no readable checkpoint']),
     'checkpoint: empty': (lambda at: read_checkpoint(at.file('a.pth')), ['a.pth is no readable checkpoint']),
     'checkpoint: cut off': (
-        lambda at: read_checkpoint(cut(at.saved('a.pth', {'weight': torch.rand(999)}))), ['a.pth', 'cut off']),
+        lambda at: read_checkpoint(cut(at.saved('a.pth', {'weight': torch.rand(999)}))),
+        ['a.pth', 'cut off'],
+    ),
     'checkpoint: a list': (lambda at: read_checkpoint(at.saved('a.pth', [1])), ['a.pth holds a list']),
     'checkpoint: no weights': (lambda at: weights_of({'state_dict': {}}, 'a.pth'), ['a.pth has no usable state dict']),
     'checkpoint: runs code': (
         harmful('a.pth', lambda harm, path: torch.save({'state_dict': {}, 'meta': harm}, path)),
-        ['a.pth needs', 'system', 'nothing of this one was executed']),
+        ['a.pth needs', 'system', 'nothing of this one was executed'],
+    ),
     'checkpoint: runs code, old format': (
         harmful('a.pth', lambda harm, path: torch.save(harm, path, _use_new_zipfile_serialization=False)),
-        ['a.pth needs', 'nothing of this one was executed']),
+        ['a.pth needs', 'nothing of this one was executed'],
+    ),
     'checkpoint: runs code, bare pickle': (
-        harmful('a.pkl', lambda harm, path: path.write_bytes(pickle.dumps(harm, protocol=2))), ['a.pkl']),
+        harmful('a.pkl', lambda harm, path: path.write_bytes(pickle.dumps(harm, protocol=2))),
+        ['a.pkl'],
+    ),
     'checkpoint: runs code at the start of a training': (harmful_start, ['a.pth needs', 'nothing of this one']),
     'checkpoint: all damaged': (cut_resume, ['nothing in', 'iter_4.pth is damaged', 'iter_2.pth is damaged']),
     'checkpoint: other seed': (other_seed, ['seed 0', 'seed 7', '--seed 0']),
@@ -179,17 +204,22 @@ CASES = {
     'weights: half a backbone': (half_a_backbone, ['a.pth does not fill the backbone', 'missing']),
     'weights: text': (lambda at: built_backbone(str(at.file('a.pth', 'x'))), ['a.pth cannot be read as a weight file']),
     'weights: broken safetensors': (
-        lambda at: built_backbone(str(at.file('a.safetensors', 'x'))), ['a.safetensors cannot be read']),
+        lambda at: built_backbone(str(at.file('a.safetensors', 'x'))),
+        ['a.safetensors cannot be read'],
+    ),
     'weights: run code': (harmful_backbone, ['a.pth cannot be read as a weight file']),
     'weights: run code, for flow': (harmful_flow_network, ['a.pth cannot be read as weights', 'tensors only']),
     'weights: run code, loader of mmengine': (harmful_pretrained, ['a.pth needs', 'nothing of this one was executed']),
     'weights: a collection that unpickles': (
-        lambda at: load_checkpoint(nn.Linear(1, 1), 'modelzoo://resnet'), ['modelzoo://resnet', 'local file']),
+        lambda at: load_checkpoint(nn.Linear(1, 1), 'modelzoo://resnet'),
+        ['modelzoo://resnet', 'local file'],
+    ),
     'weights: missing file of a published network': (
-        lambda at: StrictPretrained('gone.pth')(nn.Linear(1, 1)), ['gone.pth does not exist', 'init_cfg']),
+        lambda at: StrictPretrained('gone.pth')(nn.Linear(1, 1)),
+        ['gone.pth does not exist', 'init_cfg'],
+    ),
     # What is scored.
-    'metric: unknown argument': (
-        lambda at: METRICS.build(dict(type='ClassIoUMetric', ignore=3)), ['ignore']),
+    'metric: unknown argument': (lambda at: METRICS.build(dict(type='ClassIoUMetric', ignore=3)), ['ignore']),
 }
 
 

@@ -3,6 +3,7 @@
 Each is read right, or refused by an error that names it. In formats without checksums nothing tells a wrong bit, so
 that other values may come out, in the form that is expected; a file that is cut off is found in each of them.
 """
+
 import random
 import signal
 import zipfile
@@ -33,20 +34,26 @@ PER_DAMAGE, SECONDS = 150, 20
 def damages(content: bytes, rng: random.Random) -> Iterator[tuple[str, bytes]]:
     """Variants of a file's content, each with what was done to it."""
     for _ in range(PER_DAMAGE):
-        yield 'cut', content[:rng.randrange(len(content))]
+        yield 'cut', content[: rng.randrange(len(content))]
         flipped = bytearray(content)
         flipped[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
         yield 'flipped', bytes(flipped)
         start, length = rng.randrange(len(content)), rng.choice((1, 8, 64, 512))
-        yield 'zeroed', content[:start] + bytes(min(length, len(content) - start)) + content[start + length:]
+        yield 'zeroed', content[:start] + bytes(min(length, len(content) - start)) + content[start + length :]
 
 
 def raise_timeout(signum, frame):
     raise TimeoutError('reading takes too long')
 
 
-def check(path: Path, read: Callable, same: Callable, form: Callable | None = None, damaged: Path | None = None,
-          names: tuple[str, ...] = ()) -> int:
+def check(
+    path: Path,
+    read: Callable,
+    same: Callable,
+    form: Callable | None = None,
+    damaged: Path | None = None,
+    names: tuple[str, ...] = (),
+) -> int:
     """Damages a file in all ways; returns how many were refused.
 
     Args:
@@ -66,7 +73,7 @@ def check(path: Path, read: Callable, same: Callable, form: Callable | None = No
             try:
                 found = read(path)
             except (ValueError, FileNotFoundError) as error:
-                assert any(name in str(error) for name in names or (damaged.name, )), f'{kind}: {error}'
+                assert any(name in str(error) for name in names or (damaged.name,)), f'{kind}: {error}'
                 refused += 1
             else:
                 right = same if form is None or kind == 'cut' else form
@@ -89,14 +96,19 @@ def is_picture(image):
     return image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
 
 
-@pytest.mark.parametrize('suffix, has_checksums', [('.png', True), ('.jpg', False), ('.bmp', False), ('.tif', False),
-                                                   ('.webp', False)])
+@pytest.mark.parametrize(
+    'suffix, has_checksums', [('.png', True), ('.jpg', False), ('.bmp', False), ('.tif', False), ('.webp', False)]
+)
 def test_images(suffix, has_checksums, tmp_path):
     path = tmp_path / f'a{suffix}'
     assert cv2.imwrite(str(path), picture())
     right = read_image(str(path))
-    refused = check(path, lambda path: read_image(str(path)), lambda image: np.array_equal(image, right),
-                    form=None if has_checksums else is_picture)
+    refused = check(
+        path,
+        lambda path: read_image(str(path)),
+        lambda image: np.array_equal(image, right),
+        form=None if has_checksums else is_picture,
+    )
     assert refused > PER_DAMAGE // 2
 
 
@@ -148,11 +160,16 @@ def test_flow(suffix, has_checksums, tmp_path):
 
     def has_form(found):
         flow, valid = found
-        return flow.shape[2] == 2 and flow.size == right[0].size and np.isfinite(flow).all() \
+        return (
+            flow.shape[2] == 2
+            and flow.size == right[0].size
+            and np.isfinite(flow).all()
             and valid.shape == flow.shape[:2]
+        )
 
-    refused = check(path, read_flow, lambda found: all(map(np.array_equal, found, right)),
-                    form=None if has_checksums else has_form)
+    refused = check(
+        path, read_flow, lambda found: all(map(np.array_equal, found, right)), form=None if has_checksums else has_form
+    )
     assert refused > PER_DAMAGE // 2
 
 
@@ -167,8 +184,11 @@ def test_checkpoints(checksum, tmp_path):
         add_checksum(path)
 
     def same(content):
-        return content['meta'] == {'iter': 3} and content['state_dict'].keys() == weights.keys() and all(
-            torch.equal(value, weights[key]) for key, value in content['state_dict'].items())
+        return (
+            content['meta'] == {'iter': 3}
+            and content['state_dict'].keys() == weights.keys()
+            and all(torch.equal(value, weights[key]) for key, value in content['state_dict'].items())
+        )
 
     refused = check(path, read_checkpoint, same)
     assert refused >= (3 if checksum else 2) * PER_DAMAGE - 100
@@ -184,7 +204,9 @@ def test_class_statistics(tmp_path):
     dataset = DATASETS.build(scenes.config())
     right = class_statistics(dataset)
     cache = next(scenes.root.glob('class_statistics_*.json'))
-    refused = check(cache, lambda path: class_statistics(dataset),
-                    lambda found: np.array_equal(found.pixels, right.pixels)
-                    and np.array_equal(found.ignored, right.ignored))
+    refused = check(
+        cache,
+        lambda path: class_statistics(dataset),
+        lambda found: np.array_equal(found.pixels, right.pixels) and np.array_equal(found.ignored, right.ignored),
+    )
     assert refused == 0

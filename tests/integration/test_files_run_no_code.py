@@ -2,6 +2,7 @@
 
 The mark is made by `os.system`, by a module on the import path, or by unpickling.
 """
+
 import json
 import os
 import pickle
@@ -77,6 +78,7 @@ def test_the_traps_work(tmp_path, mark):
 
 # ------------------------------------------------------------------ the config in a checkpoint
 
+
 def touch(mark):
     return dict(type='os.system', command=f'touch {mark}')
 
@@ -84,42 +86,59 @@ def touch(mark):
 def with_student(change):
     def case(config, mark):
         change(config.model.student, mark)
+
     return case
 
 
 STORED = {
     'the network': with_student(lambda student, mark: student.update(touch(mark), _delete_=True)),
     'the backbone': with_student(lambda student, mark: student.update(backbone=touch(mark))),
-    'a second loss': with_student(lambda student, mark: student.decode_head.update(
-        loss_decode=[dict(type='CrossEntropyLoss'), touch(mark)])),
-    'a norm': with_student(lambda student, mark: student.decode_head.update(
-        norm_cfg=dict(type='harmful_module.Thing'))),
+    'a second loss': with_student(
+        lambda student, mark: student.decode_head.update(loss_decode=[dict(type='CrossEntropyLoss'), touch(mark)])
+    ),
+    'a norm': with_student(
+        lambda student, mark: student.decode_head.update(norm_cfg=dict(type='harmful_module.Thing'))
+    ),
     'a module': with_student(lambda student, mark: student.update(neck=dict(type='harmful_module'))),
     'a registry': with_student(lambda student, mark: student.update(neck=dict(type='harmful_module.FPN'))),
     'a scope': with_student(lambda student, mark: student.decode_head.update(_scope_='harmful_module')),
-    'a function': with_student(lambda student, mark: student.update(backbone=dict(
-        type='TIMMBackbone', model_name='test_resnet', norm_layer='harmful_module.Thing'))),
-    'class weights': with_student(lambda student, mark: student.decode_head.update(loss_decode=dict(
-        type='CrossEntropyLoss', class_weight=str(mark.parent / 'harm.pkl')))),
+    'a function': with_student(
+        lambda student, mark: student.update(
+            backbone=dict(type='TIMMBackbone', model_name='test_resnet', norm_layer='harmful_module.Thing')
+        )
+    ),
+    'class weights': with_student(
+        lambda student, mark: student.decode_head.update(
+            loss_decode=dict(type='CrossEntropyLoss', class_weight=str(mark.parent / 'harm.pkl'))
+        )
+    ),
     'a hub': with_student(lambda student, mark: student.backbone.update(name='hf-hub:harmful/network')),
     'no module': with_student(lambda student, mark: student.update(neck=dict(type='FlowCache', folder=str(mark)))),
-    'stored weights': with_student(lambda student, mark: student.update(neck=dict(
-        type='VPD', diffusion_cfg=dict(base_size=512, checkpoint='a.pth', config='a.yaml')))),
+    'stored weights': with_student(
+        lambda student, mark: student.update(
+            neck=dict(type='VPD', diffusion_cfg=dict(base_size=512, checkpoint='a.pth', config='a.yaml'))
+        )
+    ),
     'a transform': lambda config, mark: config.test_dataloader.dataset.pipeline.append(touch(mark)),
     'a nested transform': lambda config, mark: config.test_dataloader.dataset.pipeline.append(
-        dict(type='RandomChoice', transforms=[[touch(mark)]])),
+        dict(type='RandomChoice', transforms=[[touch(mark)]])
+    ),
 }
 # These say nothing of the network, and are not looked at.
 UNUSED = {
-    'the data set': lambda config, mark: config.test_dataloader.update(dataset=dict(
-        touch(mark), pipeline=config.test_dataloader.dataset.pipeline)),
+    'the data set': lambda config, mark: config.test_dataloader.update(
+        dataset=dict(touch(mark), pipeline=config.test_dataloader.dataset.pipeline)
+    ),
     'the training data': lambda config, mark: config.train_dataloader.source.update(dataset=touch(mark)),
     'imports': lambda config, mark: config.update(custom_imports=dict(imports=['harmful_module'])),
     'the scope': lambda config, mark: config.update(default_scope='harmful_module'),
     'the adapter': lambda config, mark: config.model.update(type='os.system', mixing=touch(mark)),
-    'start weights': with_student(lambda student, mark: student.update(
-        init_cfg=dict(type='Pretrained', checkpoint=str(mark.parent / 'harm.pkl')),
-        pretrained=str(mark.parent / 'harm.pkl'))),
+    'start weights': with_student(
+        lambda student, mark: student.update(
+            init_cfg=dict(type='Pretrained', checkpoint=str(mark.parent / 'harm.pkl')),
+            pretrained=str(mark.parent / 'harm.pkl'),
+        )
+    ),
 }
 
 
@@ -130,8 +149,9 @@ def with_stored(checkpoint, path, change, mark):
     (mark.parent / 'harm.pkl').write_bytes(pickle.dumps(Harmful(mark)))
     change(config, mark)
     content['meta']['cfg'] = config.pretty_text
-    content['meta']['dataset_meta'] = dict(classes=[f'class {number}' for number in range(19)],
-                                           palette=[[number] * 3 for number in range(19)])
+    content['meta']['dataset_meta'] = dict(
+        classes=[f'class {number}' for number in range(19)], palette=[[number] * 3 for number in range(19)]
+    )
     torch.save(content, path)
     return path
 
@@ -164,22 +184,31 @@ def test_the_rest_of_a_stored_config_is_not_used(name, image_run, tmp_path, mark
     assert Segmenter(path, options={'model.student.test_cfg.mode': 'whole'}).branch == 'student'
 
 
-@pytest.mark.parametrize('text', [
-    'model = __import__("os").system("touch {0}")', 'model = dict(student=dict(type=open("{0}", "w")))',
-    'model = dict(student=dict(a=[dict(b=f"{{open(\'{0}\', \'w\')}}")]))',
-    'model = [open("{0}", "w") for a in "b"]',
-    'model = (lambda: open("{0}", "w"))()', 'model = dict(**open("{0}", "w"))',
-    'import harmful_module\nmodel = dict()', 'model = 3', 'model = dict(student=[])', 'model = {{[]: 1}}',
-    'model = dict(student=dict(a=' + 'a.' * 5000 + 'b))', 'test_dataloader = 3\nmodel = dict()'])
+@pytest.mark.parametrize(
+    'text',
+    [
+        'model = __import__("os").system("touch {0}")',
+        'model = dict(student=dict(type=open("{0}", "w")))',
+        "model = dict(student=dict(a=[dict(b=f\"{{open('{0}', 'w')}}\")]))",
+        'model = [open("{0}", "w") for a in "b"]',
+        'model = (lambda: open("{0}", "w"))()',
+        'model = dict(**open("{0}", "w"))',
+        'import harmful_module\nmodel = dict()',
+        'model = 3',
+        'model = dict(student=[])',
+        'model = {{[]: 1}}',
+        'model = dict(student=dict(a=' + 'a.' * 5000 + 'b))',
+        'test_dataloader = 3\nmodel = dict()',
+    ],
+)
 def test_a_stored_expression_is_not_run(text, tmp_path, mark):
     torch.save(dict(state_dict={'student.a': torch.zeros(1)}, meta=dict(cfg=text.format(mark))), tmp_path / 'a.pth')
     with pytest.raises(ValueError, match=r'a\.pth'):
         Segmenter(tmp_path / 'a.pth')
 
 
-
-
 # ------------------------------------------------------------------ checkpoints that are pickles, or bring programs
+
 
 def harmful_checkpoint(path, mark):
     torch.save({'state_dict': {}, 'meta': Harmful(mark)}, path)
@@ -293,15 +322,16 @@ def test_a_data_file_runs_no_code(name, image_run, tmp_path, mark):  # noqa: F81
 
 
 def test_a_data_file_is_a_config(tmp_path):
-    (tmp_path / 'a.yaml').write_text(f'_base_: {CONFIGS}/streets_quadmix.py\ntrain_cfg: {{max_iters: 7}}\n'
-                                     'model: {student: {pretrained: null}}\n')
+    (tmp_path / 'a.yaml').write_text(
+        f'_base_: {CONFIGS}/streets_quadmix.py\ntrain_cfg: {{max_iters: 7}}\nmodel: {{student: {{pretrained: null}}}}\n'
+    )
     (tmp_path / 'b.json').write_text(json.dumps({'_base_': 'a.yaml', 'train_cfg': {'val_interval': 7}}))
     config, program = load_config(tmp_path / 'b.json'), load_config(CONFIGS / 'streets_quadmix.py')
     assert config.train_cfg == {**program.train_cfg, 'max_iters': 7, 'val_interval': 7}
     assert config.train_dataloader == program.train_dataloader
     # As mmengine writes it.
-    Config(dict(crop=(3, 4), nested=[dict(a=(1, ))])).dump(tmp_path / 'c.yaml')
-    assert read_config(tmp_path / 'c.yaml').to_dict() == dict(crop=(3, 4), nested=[dict(a=(1, ))])
+    Config(dict(crop=(3, 4), nested=[dict(a=(1,))])).dump(tmp_path / 'c.yaml')
+    assert read_config(tmp_path / 'c.yaml').to_dict() == dict(crop=(3, 4), nested=[dict(a=(1,))])
 
 
 def test_mmengine_reads_no_pickles(tmp_path, mark):
@@ -315,27 +345,48 @@ def test_mmengine_reads_no_pickles(tmp_path, mark):
 
 # ------------------------------------------------------------------ folders of runs
 
+
 def test_the_config_in_the_folder_of_a_run_is_not_run(tmp_path, mark):
-    write_log(tmp_path / 'run', [dict(step=1, loss=1.0, lr=0.1)], config=(
-        f'import harmful_module\nopen({str(mark)!r}, "w")\nmodel = dict(type="X", size=3)\n'
-        f'work_dir = __import__("os").system("touch {mark}")\n'))
+    write_log(
+        tmp_path / 'run',
+        [dict(step=1, loss=1.0, lr=0.1)],
+        config=(
+            f'import harmful_module\nopen({str(mark)!r}, "w")\nmodel = dict(type="X", size=3)\n'
+            f'work_dir = __import__("os").system("touch {mark}")\n'
+        ),
+    )
     report.report(report.parse_args([str(tmp_path / 'run'), '--out', str(tmp_path / 'a.html')]))
     page = (tmp_path / 'a.html').read_text()
     assert 'model.size' in page
     assert parse_settings('a = open(3)\nb = dict(c=1)', 'a.py') == {'a': 'open(3)', 'b': {'c': 1}}
 
 
-@pytest.mark.parametrize('dataset', [
-    lambda mark: touch(mark),
-    lambda mark: dict(type='harmful_module'),
-    lambda mark: dict(type='ConcatDataset', datasets=[touch(mark)]),
-    lambda mark: dict(type='UDADataset', data_root=str(mark.parent), image_folder='.', label_folder='.',
-                      pipeline=[touch(mark)]),
-    lambda mark: dict(type='BaseSegDataset', data_root=str(mark.parent), img_suffix='.pkl', pipeline=[
-        dict(type='LoadBiomedicalData', decode_backend='pickle')]),
-    lambda mark: dict(type='BaseSegDataset', data_root=str(mark.parent), ann_file='a.txt', pipeline=[],
-                      backend_args=dict(backend='memcached', server_list_cfg='', client_cfg='',
-                                        sys_path=str(mark.parent / 'modules')))])
+@pytest.mark.parametrize(
+    'dataset',
+    [
+        lambda mark: touch(mark),
+        lambda mark: dict(type='harmful_module'),
+        lambda mark: dict(type='ConcatDataset', datasets=[touch(mark)]),
+        lambda mark: dict(
+            type='UDADataset', data_root=str(mark.parent), image_folder='.', label_folder='.', pipeline=[touch(mark)]
+        ),
+        lambda mark: dict(
+            type='BaseSegDataset',
+            data_root=str(mark.parent),
+            img_suffix='.pkl',
+            pipeline=[dict(type='LoadBiomedicalData', decode_backend='pickle')],
+        ),
+        lambda mark: dict(
+            type='BaseSegDataset',
+            data_root=str(mark.parent),
+            ann_file='a.txt',
+            pipeline=[],
+            backend_args=dict(
+                backend='memcached', server_list_cfg='', client_cfg='', sys_path=str(mark.parent / 'modules')
+            ),
+        ),
+    ],
+)
 def test_the_data_set_of_a_run_is_a_plain_one(dataset, mark):
     with pytest.raises(ValueError, match=r'dataset(\.pipeline\.0)?(\.backend_args)?\.(type|sys_path) is '):
         TestImages({'test_dataloader': {'dataset': dataset(mark)}})
@@ -344,15 +395,27 @@ def test_the_data_set_of_a_run_is_a_plain_one(dataset, mark):
 def test_what_a_run_says_is_text_in_the_page(tmp_path):
     config = 'model = dict(type="<script>alert(1)</script>")'
     write_log(tmp_path / 'run', [dict(step=1, loss=1.0, lr=0.1)], config=config)
-    (tmp_path / 'run' / 'test.json').write_text(json.dumps(dict(
-        config='<script>alert(2)</script>', mIoU=1.0, IoU={'<script>alert(3)</script>': 1.0})))
+    (tmp_path / 'run' / 'test.json').write_text(
+        json.dumps(dict(config='<script>alert(2)</script>', mIoU=1.0, IoU={'<script>alert(3)</script>': 1.0}))
+    )
     report.report(report.parse_args([str(tmp_path / 'run'), '--out', str(tmp_path / 'a.html')]))
     page = (tmp_path / 'a.html').read_text()
     assert 'alert(1)' in page and 'alert(2)' in page and '<script>alert' not in page
 
 
-RECORDS = [b'', b'\xff\xfe\0', b'\n' * 9, b'a' * 9000, b'.', b'/dev/zero', b'/etc/passwd', b'$(touch {mark})',
-           b'../../..', b'iter_4.pth\nrm -rf', b'\x80pickle']
+RECORDS = [
+    b'',
+    b'\xff\xfe\0',
+    b'\n' * 9,
+    b'a' * 9000,
+    b'.',
+    b'/dev/zero',
+    b'/etc/passwd',
+    b'$(touch {mark})',
+    b'../../..',
+    b'iter_4.pth\nrm -rf',
+    b'\x80pickle',
+]
 
 
 def test_the_record_of_the_last_checkpoint_may_hold_anything(toy, tmp_path, mark):
@@ -367,6 +430,7 @@ def test_the_record_of_the_last_checkpoint_may_hold_anything(toy, tmp_path, mark
 
 
 # ------------------------------------------------------------------ data
+
 
 def test_data_is_not_run(tmp_path, mark):
     place = Place(tmp_path, (tmp_path, tmp_path))

@@ -1,4 +1,5 @@
 """Whole training runs on tiny street scenes: repeatable, and resumable to the bit."""
+
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,15 @@ def use_advseg(config):
     """Turns a config of training on the source alone into one of AdvSeg, with its second optimizer and schedule."""
     config.model.adaptation_loss = dict(type='AdversarialAlignment', weight=0.1, channels=4)
     config.train_cfg.domains = ('source', 'target')
-    config.optim_wrapper = dict(constructor='ChildOptimWrapperConstructor', student=config.optim_wrapper,
-                                adaptation_loss=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-2)))
-    config.param_scheduler = dict(student=config.param_scheduler,
-                                  adaptation_loss=[dict(type='PolyLR', power=0.9, by_epoch=False, begin=0, end=21)])
+    config.optim_wrapper = dict(
+        constructor='ChildOptimWrapperConstructor',
+        student=config.optim_wrapper,
+        adaptation_loss=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-2)),
+    )
+    config.param_scheduler = dict(
+        student=config.param_scheduler,
+        adaptation_loss=[dict(type='PolyLR', power=0.9, by_epoch=False, begin=0, end=21)],
+    )
 
 
 def make_config(name, streets, work_dir, max_iters=20):
@@ -68,6 +74,7 @@ def train(config, stop_at=None):
         if stop_at is not None and runner.iter + 1 == stop_at:
             import os
             import signal
+
             os.kill(os.getpid(), signal.SIGINT)
         return log
 
@@ -101,13 +108,17 @@ def whole_state(runner):
     """Student, teacher, discriminator, templates, counters, optimizers and schedules."""
     schedulers = runner.param_schedulers
     groups = schedulers if isinstance(schedulers, dict) else {'student': schedulers}
-    return dict(model=dict(runner.model.state_dict()), optimizer=runner.optim_wrapper.state_dict(),
-                schedulers={name: [scheduler.state_dict() for scheduler in group] for name, group in groups.items()})
+    return dict(
+        model=dict(runner.model.state_dict()),
+        optimizer=runner.optim_wrapper.state_dict(),
+        schedulers={name: [scheduler.state_dict() for scheduler in group] for name, group in groups.items()},
+    )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', ['streets_source_only', 'streets_advseg', 'streets_dacs', 'streets_quadmix',
-                                  'streets_video_quadmix'])
+@pytest.mark.parametrize(
+    'name', ['streets_source_only', 'streets_advseg', 'streets_dacs', 'streets_quadmix', 'streets_video_quadmix']
+)
 def test_one_seed_gives_the_same_losses_and_resume_gives_the_same_weights(name, streets, tmp_path):
     whole, losses = train(make_config(name, streets, tmp_path / 'whole'))
     interrupted, first = train(make_config(name, streets, tmp_path / 'cut'), stop_at=10)

@@ -1,4 +1,5 @@
 """A user's walk through docs/use_a_network.md: own pictures, one config, train, look, infer, report; no other edit."""
+
 import os
 import re
 import runpy
@@ -43,8 +44,14 @@ def run(command, folder, monkeypatch, capfd):
     python, *arguments = shlex.split(command)
     assert python == 'python'
     if Path(arguments[0]).name in OWN_PROCESS:
-        done = subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=600,
-                              env={**os.environ, 'PYTHONPATH': str(folder)})
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            env={**os.environ, 'PYTHONPATH': str(folder)},
+        )
         assert done.returncode == 0, f'{command}\n{done.stdout[-1000:]}{done.stderr[-3000:]}'
         return done.stdout
     module = arguments[:1] == ['-m']

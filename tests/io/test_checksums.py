@@ -1,4 +1,5 @@
 """Every bit of a file that has checksums is covered by them."""
+
 import random
 
 import cv2
@@ -64,8 +65,9 @@ def test_a_file_of_another_program_is_compared_with_the_checksums_of_its_zip_fil
     assert read_checkpoint(path)['state_dict']['weight'].tolist() == [1, 1]
 
 
-@pytest.mark.parametrize('image', [
-    np.random.default_rng(0).integers(0, 19, (40, 60), np.uint8), np.zeros((30, 40, 3), np.uint16)])
+@pytest.mark.parametrize(
+    'image', [np.random.default_rng(0).integers(0, 19, (40, 60), np.uint8), np.zeros((30, 40, 3), np.uint16)]
+)
 def test_every_flipped_bit_of_a_png_is_found(image):
     whole = cv2.imencode('.png', image)[1].tobytes()
     assert not is_damaged_png(whole) and not is_damaged_png(whole + b'what follows the end is not read')

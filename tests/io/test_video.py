@@ -1,4 +1,5 @@
 """Video files: frames by number, decoded when asked for."""
+
 import os
 import re
 import shutil

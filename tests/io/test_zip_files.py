@@ -1,4 +1,5 @@
 """Data sets that are still in the zip files of their publishers."""
+
 import os
 import shutil
 from pathlib import Path
@@ -100,8 +101,10 @@ def test_unpacked_files_go_first_and_both_may_be_mixed(tmp_path):
     shutil.rmtree(tmp_path / 'leftImg8bit')
     dataset = DATASETS.build(dict(CITYSCAPES, data_root=str(tmp_path), lazy_init=True))
     assert dataset.names_without_label(dataset.image_names()) == ['ulm/ulm_000001_000019']
-    assert read_file(str(tmp_path / 'gtFine/train/ulm/ulm_000000_000019_gtFine_labelIds.png')) == (
-        tmp_path / 'gtFine/train/ulm/ulm_000000_000019_gtFine_labelIds.png').read_bytes()
+    assert (
+        read_file(str(tmp_path / 'gtFine/train/ulm/ulm_000000_000019_gtFine_labelIds.png'))
+        == (tmp_path / 'gtFine/train/ulm/ulm_000000_000019_gtFine_labelIds.png').read_bytes()
+    )
 
 
 def test_what_is_missing_or_damaged_is_named(tmp_path):
@@ -118,8 +121,15 @@ def test_what_is_missing_or_damaged_is_named(tmp_path):
         read_file(str(broken / 'gtFine/a.png'))
 
 
-HIDDEN = ('._a.png', '.DS_Store', '.ipynb_checkpoints/a-checkpoint.png', '__MACOSX/images/._a.png',
-          'town/.thumbnails/a.png', 'town/@eaDir/a.png', 'lost+found/a.png')
+HIDDEN = (
+    '._a.png',
+    '.DS_Store',
+    '.ipynb_checkpoints/a-checkpoint.png',
+    '__MACOSX/images/._a.png',
+    'town/.thumbnails/a.png',
+    'town/@eaDir/a.png',
+    'lost+found/a.png',
+)
 
 
 @pytest.mark.parametrize('hidden', HIDDEN)
@@ -174,7 +184,7 @@ def member(tmp_path, content=bytes(1000), change=None, **options) -> str:
 @pytest.mark.parametrize('offset', range(42, 52))
 def test_damaged_members_are_damaged_files(compression, offset, tmp_path):
     content = np.random.default_rng(0).integers(0, 4, 1000, np.uint8).tobytes()
-    path = member(tmp_path, content, change=(offset, 0xff), compression=compression)
+    path = member(tmp_path, content, change=(offset, 0xFF), compression=compression)
     try:
         assert read_file(path) == content
     except DamagedFileError as error:

@@ -1,4 +1,5 @@
 """Every base model of the installed MMSegmentation as a student: it takes a step, or is refused for a stated reason."""
+
 from pathlib import Path
 
 import mmseg
@@ -38,8 +39,13 @@ UNBUILT = {
 }
 # The networks that learn from source labels alone, and the head for which they cannot learn from pseudo-labels.
 SOURCE_ONLY = {'encnet_r50-d8': 'EncHead', 'stdc': 'STDCHead'}
-REFUSED = {**UNBUILT, **{name: rf'\({head}\) computes its loss by itself, without the weights of pseudo-labels'
-                         for name, head in SOURCE_ONLY.items()}}
+REFUSED = {
+    **UNBUILT,
+    **{
+        name: rf'\({head}\) computes its loss by itself, without the weights of pseudo-labels'
+        for name, head in SOURCE_ONLY.items()
+    },
+}
 
 
 @pytest.fixture(autouse=True)
@@ -63,8 +69,9 @@ def student_of(name):
     backbone = student.get('backbone', {})
     if backbone.get('type') in ('VisionTransformer', 'BEiT', 'MAE'):
         stages = backbone.get('out_indices', -1)
-        backbone.update(num_layers=4, img_size=SIZE,
-                        out_indices=stages if isinstance(stages, int) else tuple(range(len(stages))))
+        backbone.update(
+            num_layers=4, img_size=SIZE, out_indices=stages if isinstance(stages, int) else tuple(range(len(stages)))
+        )
     if name == 'upernet_mae':
         # Its configs correct what the base file says of the channels.
         student.decode_head.in_channels, student.auxiliary_head.in_channels = [768] * 4, 768
@@ -98,8 +105,9 @@ def step(name, model, optimizer):
 STEPPED = [name for name in NAMES if name not in UNREAD | REFUSED]
 
 
-@pytest.mark.parametrize('name', [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow])
-                                  for name in STEPPED])
+@pytest.mark.parametrize(
+    'name', [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in STEPPED]
+)
 def test_base_model_takes_a_step_with_pseudo_labels(name):
     model, optimizer = build(student_of(name), mixing=dict(type='ClassMix'), **TEACHER)
     log = step(name, model, optimizer)

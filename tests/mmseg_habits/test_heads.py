@@ -1,4 +1,5 @@
 """Every decode head that MMSegmentation registers: it carries the weights of pixels, or is refused when built."""
+
 import inspect
 
 import pytest
@@ -40,20 +41,44 @@ HEADS = {
     'SETRUPHead': dict(_ONE, norm_cfg=dict(type='BN')),
     'SegformerHead': _TWO,
     'SegmenterMaskTransformerHead': dict(
-        {key: value for key, value in _ONE.items() if key != 'norm_cfg'}, embed_dims=8, channels=8, num_layers=1,
-        num_heads=1),
+        {key: value for key, value in _ONE.items() if key != 'norm_cfg'},
+        embed_dims=8,
+        channels=8,
+        num_layers=1,
+        num_heads=1,
+    ),
     'DepthwiseSeparableASPPHead': dict(_ONE, dilations=(1, 2), c1_in_channels=0, c1_channels=0),
     'DepthwiseSeparableFCNHead': dict(_ONE, dw_act_cfg=None),
     'UPerHead': dict(_TWO, pool_scales=(1, 2)),
-    'IterativeDecodeHead': dict(num_stages=1, kernel_generate_head=_FCN, kernel_update_head=[dict(
-        type='KernelUpdateHead', num_classes=CLASSES, num_heads=1, num_mask_fcs=1, feedforward_channels=8,
-        in_channels=8, out_channels=8, conv_kernel_size=1, kernel_updator_cfg=dict(
-            type='KernelUpdator', in_channels=8, feat_channels=8, out_channels=8, act_cfg=dict(type='ReLU'),
-            norm_cfg=dict(type='LN')))]),
+    'IterativeDecodeHead': dict(
+        num_stages=1,
+        kernel_generate_head=_FCN,
+        kernel_update_head=[
+            dict(
+                type='KernelUpdateHead',
+                num_classes=CLASSES,
+                num_heads=1,
+                num_mask_fcs=1,
+                feedforward_channels=8,
+                in_channels=8,
+                out_channels=8,
+                conv_kernel_size=1,
+                kernel_updator_cfg=dict(
+                    type='KernelUpdator',
+                    in_channels=8,
+                    feat_channels=8,
+                    out_channels=8,
+                    act_cfg=dict(type='ReLU'),
+                    norm_cfg=dict(type='LN'),
+                ),
+            )
+        ],
+    ),
     'WeightedSegformerHead': _TWO,
     'ACCELHead': dict(in_channels=8, num_classes=CLASSES, channels=4, dilations=(1, 2), dropout_ratio=0),
-    'DAFormerHead': dict(in_channels=[8, 8], num_classes=CLASSES, embed_channels=4, channels=4, dilations=(1, 2),
-                         dropout_ratio=0),
+    'DAFormerHead': dict(
+        in_channels=[8, 8], num_classes=CLASSES, embed_channels=4, channels=4, dilations=(1, 2), dropout_ratio=0
+    ),
     'DLV2Head': dict(in_channels=8, num_classes=CLASSES, dilations=(1, 2)),
     'SegFormerMLPHead': dict(in_channels=[8, 8], num_classes=CLASSES, channels=4, dropout_ratio=0),
 }
@@ -66,8 +91,9 @@ OWN_LOSS = {
 # Heads that learn from what no data set of classes has.
 OTHER_LABELS = {
     'PIDHead': dict(in_channels=8, channels=4, num_classes=CLASSES, norm_cfg=_NORM),
-    'VPDDepthHead': dict(in_channels=[16, 16], embed_dim=16, feature_dim=16, num_deconv_layers=1,
-                         num_deconv_filters=[16]),
+    'VPDDepthHead': dict(
+        in_channels=[16, 16], embed_dim=16, feature_dim=16, num_deconv_layers=1, num_deconv_filters=[16]
+    ),
 }
 # Heads that cannot be built here: without compiled operations, or a language model.
 NOT_BUILT = {'CCHead', 'PSAHead', 'PointHead', 'SideAdapterCLIPHead'}
@@ -110,9 +136,13 @@ def samples(labels, weights):
 
 
 def test_the_lists_hold_every_registered_head():
-    registered = {name for name, component in MODELS.module_dict.items()
-                  if inspect.isclass(component) and issubclass(component, BaseDecodeHead)
-                  and component.__module__.startswith(('mmseg', 'udass'))}
+    registered = {
+        name
+        for name, component in MODELS.module_dict.items()
+        if inspect.isclass(component)
+        and issubclass(component, BaseDecodeHead)
+        and component.__module__.startswith(('mmseg', 'udass'))
+    }
     assert registered == {*HEADS, *OWN_LOSS, *OTHER_LABELS, *NOT_BUILT, *ELSEWHERE}
 
 

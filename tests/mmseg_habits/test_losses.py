@@ -1,4 +1,5 @@
 """Every loss and sampler that MMSegmentation registers: it carries the weights of pixels, or is refused when built."""
+
 import inspect
 
 import pytest
@@ -38,15 +39,23 @@ UNUSABLE = {
     # The installed mmseg computes it with compiled operations on a GPU, and wrongly without.
     'focal': (dict(type='FocalLoss'), 'FocalLoss'),
     'masks': (dict(type='CrossEntropyLoss', use_mask=True), 'does not support ignore_index'),
-    'a weight per class too few': (dict(type='CrossEntropyLoss', class_weight=[1.0, 2.0, 3.0]),
-                                   'class_weight of CrossEntropyLoss has 3 numbers, but the head has 4 channel'),
+    'a weight per class too few': (
+        dict(type='CrossEntropyLoss', class_weight=[1.0, 2.0, 3.0]),
+        'class_weight of CrossEntropyLoss has 3 numbers, but the head has 4 channel',
+    ),
     'a weight per class and labelled pixels': (
-        dict(type='CrossEntropyLoss', class_weight=[1.0] * CLASSES, avg_non_ignore=True), 'cannot be computed'),
+        dict(type='CrossEntropyLoss', class_weight=[1.0] * CLASSES, avg_non_ignore=True),
+        'cannot be computed',
+    ),
     'a weight per class and sigmoid': (
-        dict(type='CrossEntropyLoss', use_sigmoid=True, class_weight=[1.0] * CLASSES), 'cannot be computed'),
+        dict(type='CrossEntropyLoss', use_sigmoid=True, class_weight=[1.0] * CLASSES),
+        'cannot be computed',
+    ),
     'a name that is not trained on': (dict(type='CrossEntropyLoss', loss_name='ce'), 'nothing is learned'),
     'a weight per class of hausdorff': (
-        dict(type='HuasdorffDisstanceLoss', class_weight=[1.0] * CLASSES), 'cannot be computed'),
+        dict(type='HuasdorffDisstanceLoss', class_weight=[1.0] * CLASSES),
+        'cannot be computed',
+    ),
 }
 
 
@@ -58,9 +67,22 @@ def scope():
 def network_with(loss, **changes):
     torch.manual_seed(0)
     network = nn.Module()
-    network.decode_head = MODELS.build({**dict(type='FCNHead', in_channels=4, channels=4, num_convs=1, kernel_size=1,
-                                               concat_input=False, num_classes=CLASSES, dropout_ratio=0,
-                                               loss_decode=loss), **changes})
+    network.decode_head = MODELS.build(
+        {
+            **dict(
+                type='FCNHead',
+                in_channels=4,
+                channels=4,
+                num_convs=1,
+                kernel_size=1,
+                concat_input=False,
+                num_classes=CLASSES,
+                dropout_ratio=0,
+                loss_decode=loss,
+            ),
+            **changes,
+        }
+    )
     weigh_heads(network)
     return network
 
@@ -70,8 +92,13 @@ def total(losses):
 
 
 def test_the_lists_hold_every_registered_loss():
-    registered = {name for name, component in MODELS.module_dict.items() if inspect.isclass(component)
-                  and '.losses' in component.__module__ and component.__module__.startswith(('mmseg', 'udass'))}
+    registered = {
+        name
+        for name, component in MODELS.module_dict.items()
+        if inspect.isclass(component)
+        and '.losses' in component.__module__
+        and component.__module__.startswith(('mmseg', 'udass'))
+    }
     tried = [*WEIGHTED.values(), *UNWEIGHTED.values(), *(loss for loss, _ in UNUSABLE.values())]
     assert registered == {one['type'] for loss in tried for one in (loss if isinstance(loss, list) else [loss])}
 
@@ -86,8 +113,8 @@ def test_a_pixel_of_weight_0_says_nothing_and_half_a_weight_half_as_much(name):
     weights = torch.ones(2, 6, 5)
     weights[:, :, 0], weights[:, :, 1] = 0, 0.5
     head = network.decode_head
-    gradient, = torch.autograd.grad(total(head.pixel_loss(logits, labels, weights)), logits)
-    plain, = torch.autograd.grad(total(head.pixel_loss(logits, labels, None)), logits)
+    (gradient,) = torch.autograd.grad(total(head.pixel_loss(logits, labels, weights)), logits)
+    (plain,) = torch.autograd.grad(total(head.pixel_loss(logits, labels, None)), logits)
     torch.testing.assert_close(gradient, plain * weights[:, None])
 
 
@@ -124,9 +151,13 @@ def test_one_channel_learns_as_two_of_which_the_first_is_0():
     torch.testing.assert_close(loss, expected)
 
 
-@pytest.mark.parametrize('loss, message', [
-    (dict(type='CrossEntropyLoss'), 'One channel needs use_sigmoid=True|cannot be computed'),
-    (dict(type='CrossEntropyLoss', use_sigmoid=True, class_weight=[1.0, 2.0]), 'has 2 numbers, but the head has 1')])
+@pytest.mark.parametrize(
+    'loss, message',
+    [
+        (dict(type='CrossEntropyLoss'), 'One channel needs use_sigmoid=True|cannot be computed'),
+        (dict(type='CrossEntropyLoss', use_sigmoid=True, class_weight=[1.0, 2.0]), 'has 2 numbers, but the head has 1'),
+    ],
+)
 def test_one_channel_with_a_loss_of_two_is_refused(loss, message):
     with pytest.raises(ValueError, match=message):
         check_heads(network_with(loss, **ONE), needs_weights=True)
@@ -146,14 +177,16 @@ def test_a_single_class_is_refused(use_sigmoid, needs_weights):
 
 # ---------------------------------------------------------------- samplers
 
+
 def test_the_list_holds_every_registered_sampler():
     assert [name for name in TASK_UTILS.module_dict if 'Sampler' in name] == ['OHEMPixelSampler']
 
 
 def test_ohem_keeps_hard_pixels_with_their_weights():
     """Confidence of the label in a row of pixels: 0.9, 0.8, 0.6, 0.55; the first is easy for a threshold of 0.7."""
-    network = network_with(dict(type='CrossEntropyLoss'), num_classes=2,
-                           sampler=dict(type='OHEMPixelSampler', thresh=0.7, min_kept=2))
+    network = network_with(
+        dict(type='CrossEntropyLoss'), num_classes=2, sampler=dict(type='OHEMPixelSampler', thresh=0.7, min_kept=2)
+    )
     check_heads(network, needs_weights=True)
     shares = torch.tensor([0.9, 0.8, 0.6, 0.55])
     logits = torch.stack([shares.log(), (1 - shares).log()])[None, :, None]
@@ -172,8 +205,9 @@ def test_ohem_keeps_hard_pixels_with_their_weights():
 
 
 def test_ohem_by_loss_keeps_the_pixels_of_largest_loss():
-    network = network_with(dict(type='CrossEntropyLoss'), num_classes=2,
-                           sampler=dict(type='OHEMPixelSampler', min_kept=2))
+    network = network_with(
+        dict(type='CrossEntropyLoss'), num_classes=2, sampler=dict(type='OHEMPixelSampler', min_kept=2)
+    )
     check_heads(network, needs_weights=True)
     shares = torch.tensor([0.9, 0.8, 0.6, 0.55])
     logits = torch.stack([shares.log(), (1 - shares).log()])[None, :, None]
@@ -181,13 +215,20 @@ def test_ohem_by_loss_keeps_the_pixels_of_largest_loss():
     torch.testing.assert_close(loss, -(shares[2].log() + shares[3].log()) / 4)
 
 
-@pytest.mark.parametrize('changes', [
-    # The sampler takes a softmax, of one channel.
-    dict(**ONE, loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True),
-         sampler=dict(type='OHEMPixelSampler', thresh=0.7, min_kept=2)),
-    # The sampler asks the loss for its values per pixel.
-    dict(loss_decode=dict(type='ValidCrossEntropy'), sampler=dict(type='OHEMPixelSampler', min_kept=2)),
-    dict(loss_decode=dict(type='DiceLoss'), sampler=dict(type='OHEMPixelSampler', thresh=0.7, min_kept=2))])
+@pytest.mark.parametrize(
+    'changes',
+    [
+        # The sampler takes a softmax, of one channel.
+        dict(
+            **ONE,
+            loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True),
+            sampler=dict(type='OHEMPixelSampler', thresh=0.7, min_kept=2),
+        ),
+        # The sampler asks the loss for its values per pixel.
+        dict(loss_decode=dict(type='ValidCrossEntropy'), sampler=dict(type='OHEMPixelSampler', min_kept=2)),
+        dict(loss_decode=dict(type='DiceLoss'), sampler=dict(type='OHEMPixelSampler', thresh=0.7, min_kept=2)),
+    ],
+)
 @pytest.mark.parametrize('needs_weights', [False, True])
 def test_ohem_that_cannot_be_computed_is_refused(changes, needs_weights):
     with pytest.raises(ValueError, match='cannot be computed'):

@@ -1,4 +1,5 @@
 """Settings as users of MMSegmentation write them, and their mistakes: each ends with one message."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -38,8 +39,15 @@ def message_of(main):
 
 # ---------------------------------------------------------------- what is accepted
 
-@pytest.mark.parametrize('norm', [dict(type='BN', requires_grad=True), dict(type='SyncBN', requires_grad=False),
-                                  dict(type='GN', num_groups=2, requires_grad=True)])
+
+@pytest.mark.parametrize(
+    'norm',
+    [
+        dict(type='BN', requires_grad=True),
+        dict(type='SyncBN', requires_grad=False),
+        dict(type='GN', num_groups=2, requires_grad=True),
+    ],
+)
 def test_norm_cfg_with_requires_grad(norm):
     check_components(dict(model=dict(type='FCNHead', norm_cfg=norm)))
     head = MODELS.build(dict(type='FCNHead', in_channels=4, channels=4, num_classes=3, norm_cfg=norm))
@@ -70,10 +78,12 @@ def test_variables_that_nothing_reads_are_not_checked(tmp_path):
 
 def test_paths_in_a_config_are_strings(tmp_path):
     path = tmp_path / 'a.py'
-    path.write_text(f"_base_ = ['{SMALL}']\nfrom pathlib import Path\nroot = Path('/data')\n"
-                    "work_dir = Path('runs') / 'a'\n"
-                    "train_dataloader = dict(source=dict(dataset=dict(data_root=root / 'streets')))\n"
-                    "test_evaluator = dict(type='ClassIoUMetric', output_dir=Path('ids'))\n")
+    path.write_text(
+        f"_base_ = ['{SMALL}']\nfrom pathlib import Path\nroot = Path('/data')\n"
+        "work_dir = Path('runs') / 'a'\n"
+        "train_dataloader = dict(source=dict(dataset=dict(data_root=root / 'streets')))\n"
+        "test_evaluator = dict(type='ClassIoUMetric', output_dir=Path('ids'))\n"
+    )
     config = load_config(path)
     assert config.train_dataloader.source.dataset.data_root == '/data/streets' and config.work_dir == 'runs/a'
     assert 'PosixPath' not in config.pretty_text
@@ -86,10 +96,14 @@ def test_paths_in_a_config_are_strings(tmp_path):
 HEAD = dict(type='DAFormerHead', in_channels=[8] * 4, num_classes=19)
 
 
-@pytest.mark.parametrize('segmentor', [
-    dict(decode_head=HEAD, auxiliary_head=[dict(HEAD), dict(type='FCNHead', num_classes=19, out_channels=19)]),
-    dict(decode_head=[dict(HEAD), dict(HEAD)]),
-    dict(decode_head=dict(type='HRDAHead', head=HEAD, scale_attention=dict(HEAD)))])
+@pytest.mark.parametrize(
+    'segmentor',
+    [
+        dict(decode_head=HEAD, auxiliary_head=[dict(HEAD), dict(type='FCNHead', num_classes=19, out_channels=19)]),
+        dict(decode_head=[dict(HEAD), dict(HEAD)]),
+        dict(decode_head=dict(type='HRDAHead', head=HEAD, scale_attention=dict(HEAD))),
+    ],
+)
 def test_one_setting_changes_the_classes_of_all_heads(segmentor):
     config = Config(dict(model=dict(type='DomainAdapter', student=segmentor, num_classes=3)))
     prepare_config(config)
@@ -128,9 +142,11 @@ def test_the_number_of_classes_is_an_option_and_what_the_check_names():
 
 # ---------------------------------------------------------------- one channel, in a step
 
+
 def test_a_head_of_one_channel_learns_both_classes_from_pseudo_labels():
     """Where the teacher's logit is positive, the label is class 1, with the confidence of the sigmoid."""
     from udass.uda.pseudo_labels import pseudo_label
+
     logits = torch.tensor([[[[-4.0, -0.1, 0.1, 4.0]]]])
     label = pseudo_label(logits, threshold=0.9)
     assert label.labels.tolist() == [[[0, 0, 1, 1]]]
@@ -138,14 +154,27 @@ def test_a_head_of_one_channel_learns_both_classes_from_pseudo_labels():
     assert label.weights.unique().tolist() == [0.5]
 
 
-@pytest.mark.parametrize('components', [
-    dict(**TEACHER, mixing=dict(type='ClassMix')), dict(adaptation_loss=dict(type='EntropyMinimization')),
-    dict(adaptation_loss=dict(type='AdversarialAlignment', channels=4))])
+@pytest.mark.parametrize(
+    'components',
+    [
+        dict(**TEACHER, mixing=dict(type='ClassMix')),
+        dict(adaptation_loss=dict(type='EntropyMinimization')),
+        dict(adaptation_loss=dict(type='AdversarialAlignment', channels=4)),
+    ],
+)
 def test_methods_work_with_one_channel(components):
     from tests.uda.small import SEGMENTOR, build
+
     head = dict(SEGMENTOR['decode_head'], num_classes=4)
-    head.update(type='WeightedSegformerHead', in_channels=[8] * 4, in_index=[0, 1, 2, 3], num_classes=2, out_channels=1,
-                threshold=0.5, loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True))
+    head.update(
+        type='WeightedSegformerHead',
+        in_channels=[8] * 4,
+        in_index=[0, 1, 2, 3],
+        num_classes=2,
+        out_channels=1,
+        threshold=0.5,
+        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True),
+    )
     for name in ('embed_channels', 'dilations'):
         del head[name]
     model, optimizer = build(components, dict(SEGMENTOR, decode_head=head))
@@ -160,6 +189,7 @@ def test_methods_work_with_one_channel(components):
 
 
 # ---------------------------------------------------------------- mistakes
+
 
 def test_an_unknown_backbone_is_named_with_what_is_near():
     with pytest.raises(ValueError, match="no network 'tf_efficientnet_lit0'. Did you mean tf_efficientnet_lite0"):
@@ -204,13 +234,16 @@ def test_errors_of_any_kind_end_in_one_line_unless_asked_for(monkeypatch):
 
 def test_debug_shows_where_it_happened(tmp_path):
     command = [sys.executable, str(PROJECT / 'tools' / 'train.py'), str(tmp_path / 'none.py')]
-    said = [subprocess.run([*command, *more], capture_output=True, text=True, cwd=PROJECT).stderr
-            for more in ([], ['--debug'])]
+    said = [
+        subprocess.run([*command, *more], capture_output=True, text=True, cwd=PROJECT).stderr
+        for more in ([], ['--debug'])
+    ]
     assert 'Traceback' not in said[0] and 'does not exist' in said[0]
     assert 'Traceback' in said[1] and 'does not exist' in said[1]
 
 
 # ---------------------------------------------------------------- the runner of mmengine
+
 
 @pytest.fixture(scope='module')
 def toys(tmp_path_factory):

@@ -1,4 +1,5 @@
 """Small networks for tests: MiT-B0 under narrow heads, and a toy whose scores are easy to foresee."""
+
 import torch
 from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
@@ -14,35 +15,76 @@ _MIT = [32, 64, 160, 256]
 
 
 def daformer_head(**changes: object) -> dict:
-    return dict(type='DAFormerHead', in_channels=_MIT, num_classes=CLASSES, embed_channels=8, channels=16,
-                dilations=(1, 2), dropout_ratio=0.0, **changes)
+    return dict(
+        type='DAFormerHead',
+        in_channels=_MIT,
+        num_classes=CLASSES,
+        embed_channels=8,
+        channels=16,
+        dilations=(1, 2),
+        dropout_ratio=0.0,
+        **changes,
+    )
 
 
 def plain(**changes: object) -> nn.Module:
     """DAFormer's head on MiT-B0."""
-    return build({**dict(type='SlidingEncoderDecoder', backbone=dict(type='MiT', variant='b0', drop_path_rate=0.0),
-                         decode_head=daformer_head(), test_cfg=dict(mode='whole')), **changes})
+    return build(
+        {
+            **dict(
+                type='SlidingEncoderDecoder',
+                backbone=dict(type='MiT', variant='b0', drop_path_rate=0.0),
+                decode_head=daformer_head(),
+                test_cfg=dict(mode='whole'),
+            ),
+            **changes,
+        }
+    )
 
 
 def hrda(**changes: object) -> nn.Module:
     """HRDA with DAFormer's head on MiT-B0; detail crops of 64x64."""
     head = dict(type='HRDAHead', head=daformer_head(), scale_attention=daformer_head(fusion='conv'))
-    return build({**dict(type='HRDAEncoderDecoder', backbone=dict(type='MiT', variant='b0', drop_path_rate=0.0),
-                         decode_head=head, output_stride=4, crop_size=(64, 64), test_cfg=dict(mode='whole')),
-                  **changes})
+    return build(
+        {
+            **dict(
+                type='HRDAEncoderDecoder',
+                backbone=dict(type='MiT', variant='b0', drop_path_rate=0.0),
+                decode_head=head,
+                output_stride=4,
+                crop_size=(64, 64),
+                test_cfg=dict(mode='whole'),
+            ),
+            **changes,
+        }
+    )
 
 
 def video(**changes: object) -> nn.Module:
     """The network of `plain` on two frames."""
-    return build({**dict(type='FlowGuidedEncoderDecoder', backbone=dict(type='MiT', variant='b0', drop_path_rate=0.0),
-                         decode_head=daformer_head(), test_cfg=dict(mode='whole')), **changes})
+    return build(
+        {
+            **dict(
+                type='FlowGuidedEncoderDecoder',
+                backbone=dict(type='MiT', variant='b0', drop_path_rate=0.0),
+                decode_head=daformer_head(),
+                test_cfg=dict(mode='whole'),
+            ),
+            **changes,
+        }
+    )
 
 
 def accel() -> nn.Module:
     """ACCEL-DeepLabV2 on ResNet-50 with narrow heads."""
     main = dict(type='ACCELHead', in_channels=2048, num_classes=CLASSES, channels=8, dropout_ratio=0.0)
-    auxiliary = dict(type='DLV2Head', in_channels=1024, in_index=2, num_classes=CLASSES,
-                     loss_decode=dict(type='ValidCrossEntropy', loss_weight=0.1))
+    auxiliary = dict(
+        type='DLV2Head',
+        in_channels=1024,
+        in_index=2,
+        num_classes=CLASSES,
+        loss_decode=dict(type='ValidCrossEntropy', loss_weight=0.1),
+    )
     return video(backbone=dict(type='CaffeResNet', depth=50), decode_head=main, auxiliary_head=auxiliary)
 
 

@@ -1,4 +1,5 @@
 """Conversion of published weights: there and back, nothing lost, nothing guessed."""
+
 import pytest
 import torch
 from mmengine.registry import init_default_scope
@@ -14,8 +15,14 @@ CHANNELS = [32, 64, 160, 256]
 def segmentor(head):
     init_default_scope('mmseg')
     torch.manual_seed(0)
-    return MODELS.build(dict(type='SlidingEncoderDecoder', backbone=dict(type='MiT', variant='b0'), decode_head=head,
-                             test_cfg=dict(mode='whole')))
+    return MODELS.build(
+        dict(
+            type='SlidingEncoderDecoder',
+            backbone=dict(type='MiT', variant='b0'),
+            decode_head=head,
+            test_cfg=dict(mode='whole'),
+        )
+    )
 
 
 @pytest.fixture(scope='module')
@@ -38,8 +45,11 @@ def assert_identical(actual, expected):
 
 def training_checkpoint(weights):
     """The three networks of a published checkpoint, told apart by a constant."""
-    return {prefix + key: value + offset for offset, prefix in enumerate(('model.', 'ema_model.', 'imnet_model.'))
-            for key, value in weights.items()}
+    return {
+        prefix + key: value + offset
+        for offset, prefix in enumerate(('model.', 'ema_model.', 'imnet_model.'))
+        for key, value in weights.items()
+    }
 
 
 def test_there_and_back_gives_identical_tensors(daformer):
@@ -73,9 +83,11 @@ def test_branches_of_a_training_checkpoint(daformer, branch, offset):
 
 def test_a_checkpoint_of_this_project(daformer):
     own, _ = daformer
-    weights = {**{f'student.{key}': value for key, value in own.state_dict().items()},
-               **{f'teacher.{key}': value + 1 for key, value in own.state_dict().items()},
-               'mixing.template.frames': torch.zeros(1)}
+    weights = {
+        **{f'student.{key}': value for key, value in own.state_dict().items()},
+        **{f'teacher.{key}': value + 1 for key, value in own.state_dict().items()},
+        'mixing.template.frames': torch.zeros(1),
+    }
     conversion = convert(weights, branch='teacher')
     assert conversion.layout == 'training checkpoint of this project'
     assert_identical(conversion.weights, {key: value + 1 for key, value in own.state_dict().items()})
@@ -107,8 +119,15 @@ def test_unused_classifier_of_the_published_segformer_head_is_dropped(segformer)
     assert list(conversion.dropped) == ['decode_head.conv_seg.weight']
 
 
-@pytest.mark.parametrize('key', ['backbone.block1.0.attn.rope.weight', 'backbone.patch_embed5.extra.weight',
-                                 'decode_head.embed_layers.0.norm.weight', 'auxiliary_head.conv_seg.weight'])
+@pytest.mark.parametrize(
+    'key',
+    [
+        'backbone.block1.0.attn.rope.weight',
+        'backbone.patch_embed5.extra.weight',
+        'decode_head.embed_layers.0.norm.weight',
+        'auxiliary_head.conv_seg.weight',
+    ],
+)
 def test_unknown_keys_are_named_not_dropped(daformer, key):
     _, published = daformer
     with pytest.raises(ValueError, match=key.removeprefix('backbone.')):
@@ -117,8 +136,13 @@ def test_unknown_keys_are_named_not_dropped(daformer, key):
 
 def test_resnet_checkpoints_keep_their_names():
     init_default_scope('mmseg')
-    network = MODELS.build(dict(type='SlidingEncoderDecoder', backbone=dict(type='ResNetV1c', depth=18),
-                                decode_head=dict(type='DLV2Head', in_channels=512, num_classes=4, dilations=(6, 12))))
+    network = MODELS.build(
+        dict(
+            type='SlidingEncoderDecoder',
+            backbone=dict(type='ResNetV1c', depth=18),
+            decode_head=dict(type='DLV2Head', in_channels=512, num_classes=4, dilations=(6, 12)),
+        )
+    )
     published = dict(network.state_dict())
     assert_identical(convert(published).weights, published)
     training = training_checkpoint(published)
@@ -168,11 +192,21 @@ def test_strict_loading_names_missing_extra_and_misshapen_keys(daformer):
 @torch.no_grad()
 def test_segformer_in_plain_mmsegmentation_gives_the_same_scores(segformer):
     weights, notes = to_mmseg(segformer.state_dict())
-    plain = MODELS.build(dict(
-        type='EncoderDecoder',
-        backbone=dict(type='MixVisionTransformer', embed_dims=32, num_layers=[2, 2, 2, 2], num_heads=[1, 2, 5, 8]),
-        decode_head=dict(type='SegformerHead', in_channels=CHANNELS, in_index=[0, 1, 2, 3], channels=16, num_classes=4,
-                         norm_cfg=dict(type='BN'), act_cfg=None)))
+    plain = MODELS.build(
+        dict(
+            type='EncoderDecoder',
+            backbone=dict(type='MixVisionTransformer', embed_dims=32, num_layers=[2, 2, 2, 2], num_heads=[1, 2, 5, 8]),
+            decode_head=dict(
+                type='SegformerHead',
+                in_channels=CHANNELS,
+                in_index=[0, 1, 2, 3],
+                channels=16,
+                num_classes=4,
+                norm_cfg=dict(type='BN'),
+                act_cfg=None,
+            ),
+        )
+    )
     load_strictly(plain, weights, 'export')
     images = torch.randn(2, 3, 64, 96)
     ours, theirs = segformer.eval()(images), plain.eval()(images)

@@ -53,8 +53,11 @@ def test_labels_of_one_byte_are_int64_for_the_losses(preprocessor):
 def test_images_of_different_sizes_in_a_test_batch_are_explained(preprocessor):
     """And clips, too; the message names the sizes, the files and the setting."""
     samples = [SegDataSample(metainfo=dict(img_path=f'{name}.png')) for name in 'ab']
-    for frames in ((), (2, )):
+    for frames in ((), (2,)):
         inputs = [torch.zeros(*frames, 3, height, 8, dtype=torch.uint8) for height in (4, 6)]
-        with pytest.raises(ValueError, match=r"differ in size \(H, W\): \[\(4, 8\), \(6, 8\)\], files \['a.png', "
-                                             r"'b.png'\]; set batch_size=1 in test_dataloader"):
+        with pytest.raises(
+            ValueError,
+            match=r"differ in size \(H, W\): \[\(4, 8\), \(6, 8\)\], files \['a.png', "
+            r"'b.png'\]; set batch_size=1 in test_dataloader",
+        ):
             preprocessor(dict(inputs=inputs, data_samples=samples), False)

@@ -2,6 +2,7 @@
 
 Networks are float64: what two ways of computing give is equal but for 1e-9, and rounding decides nothing.
 """
+
 import pytest
 import torch
 from mmengine.structures import PixelData
@@ -106,11 +107,11 @@ def test_unwarped_pixels_use_the_current_score_instead(network, clip, flow):
     current = network.encode_decode(clip[:, 0], [])
     assert torch.allclose(network(clip, flow=flow, no_flow=everywhere), current, rtol=1e-9, atol=1e-9)
     left = everywhere.clone()
-    left[..., SIZE[1] // 2:] = False
+    left[..., SIZE[1] // 2 :] = False
     half = network(clip, flow=flow, no_flow=left)
     nowhere = network(clip, flow=flow, no_flow=torch.zeros_like(left))
-    assert torch.equal(half[..., SIZE[1] // 2:], nowhere[..., SIZE[1] // 2:])
-    assert torch.allclose(half[..., :SIZE[1] // 2], current[..., :SIZE[1] // 2], rtol=1e-9, atol=1e-9)
+    assert torch.equal(half[..., SIZE[1] // 2 :], nowhere[..., SIZE[1] // 2 :])
+    assert torch.allclose(half[..., : SIZE[1] // 2], current[..., : SIZE[1] // 2], rtol=1e-9, atol=1e-9)
     assert not torch.allclose(nowhere, current, atol=1e-2)
 
 
@@ -121,8 +122,9 @@ def test_a_batch_of_three_is_three_batches_of_one(make, clip, flow):
     no_flow = flow[:, :1] > 0
     for options in (dict(flow=flow), dict(flow=flow, no_flow=no_flow)):
         together = network(clip, **options)
-        apart = torch.cat([network(clip[n:n + 1], **{name: value[n:n + 1] for name, value in options.items()})
-                           for n in range(3)])
+        apart = torch.cat(
+            [network(clip[n : n + 1], **{name: value[n : n + 1] for name, value in options.items()}) for n in range(3)]
+        )
         torch.testing.assert_close(together, apart, atol=1e-9, rtol=1e-9)
 
 
@@ -132,7 +134,11 @@ def test_losses_features_and_scores_of_one_forward(clip, flow):
     losses, features, scores, further = network(clip, labelled(clip), mode='outputs', flow=flow)
     assert losses.keys() == {'decode.loss_ce', 'aux.loss_ce'}
     assert [tuple(feature.shape[1:]) for feature in features] == [
-        (256, 17, 25), (512, 9, 13), (1024, 9, 13), (2048, 9, 13)]
+        (256, 17, 25),
+        (512, 9, 13),
+        (1024, 9, 13),
+        (2048, 9, 13),
+    ]
     assert scores.shape == (2, CLASSES, 9, 13) and further == ()
     sum(losses.values()).backward()
     without = {name for name, parameter in network.named_parameters() if parameter.grad is None}

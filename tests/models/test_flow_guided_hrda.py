@@ -1,4 +1,5 @@
 """HRDA on two frames: HRDA where there is no motion, the joined logits where there is."""
+
 import pytest
 import torch
 from torch import nn
@@ -73,8 +74,7 @@ def test_inference_joins_the_logits_along_the_flow(network, alone, clip, flow):
     expected = 0.75 * current + 0.25 * warp(previous, flow)
     torch.testing.assert_close(network.encode_decode(clip, [], flow), expected)
     no_flow = flow[:, :1] > 0
-    torch.testing.assert_close(network.encode_decode(clip, [], flow, no_flow),
-                               torch.where(no_flow, current, expected))
+    torch.testing.assert_close(network.encode_decode(clip, [], flow, no_flow), torch.where(no_flow, current, expected))
     logits, features = network.clip_logits(clip, flow)
     assert torch.equal(logits['decode'], network.encode_decode(clip, [], flow))
     assert torch.equal(features[-1], alone.extract_feat(clip[:, 0])[-1])
@@ -87,9 +87,13 @@ def test_training_joins_the_fused_logits_and_leaves_the_detail_to_frame_t(networ
     outputs = network(clip, labelled, mode='outputs', flow=flow, crop_box=BOX)
     torch.testing.assert_close(outputs.scores, joined)
     labels = torch.cat([sample.gt_sem_seg.data for sample in labelled])
-    torch.testing.assert_close(outputs.losses, {
-        'decode.loss_ce': 0.9 * nn.functional.cross_entropy(joined, labels),
-        'decode.hr.loss_ce': current.losses['decode.hr.loss_ce']})
+    torch.testing.assert_close(
+        outputs.losses,
+        {
+            'decode.loss_ce': 0.9 * nn.functional.cross_entropy(joined, labels),
+            'decode.hr.loss_ce': current.losses['decode.hr.loss_ce'],
+        },
+    )
     for own, other in zip(outputs.features, current.features, strict=True):
         torch.testing.assert_close(own, other)
 
@@ -97,8 +101,10 @@ def test_training_joins_the_fused_logits_and_leaves_the_detail_to_frame_t(networ
 def test_the_box_is_drawn_once_for_both_frames(network, clip, flow, labelled):
     drawn = network.draw_crop_box(SIZE, torch.Generator().manual_seed(5))
     generator = torch.Generator().manual_seed(5)
-    torch.testing.assert_close(network(clip, labelled, mode='loss', flow=flow, generator=generator),
-                               network(clip, labelled, mode='loss', flow=flow, crop_box=drawn))
+    torch.testing.assert_close(
+        network(clip, labelled, mode='loss', flow=flow, generator=generator),
+        network(clip, labelled, mode='loss', flow=flow, crop_box=drawn),
+    )
 
 
 def test_no_gradient_goes_through_the_previous_frame(clip, flow, labelled):
@@ -116,8 +122,9 @@ def test_windows_are_joined_after_they_are_put_together(clip):
     flow[:, 0, :, 64:] = -64
     current, previous = (network.inference(clip[:, frame], []) for frame in (0, 1))
     fused = network.inference(clip, [], flow)
-    torch.testing.assert_close(fused[..., 64:], 0.75 * current[..., 64:] + 0.25 * previous[..., :64], atol=1e-5,
-                               rtol=1e-5)
+    torch.testing.assert_close(
+        fused[..., 64:], 0.75 * current[..., 64:] + 0.25 * previous[..., :64], atol=1e-5, rtol=1e-5
+    )
 
 
 @torch.no_grad()

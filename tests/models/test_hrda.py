@@ -2,6 +2,7 @@
 
 Networks are float64: what two ways of computing give is equal but for 1e-9, and rounding decides nothing.
 """
+
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
@@ -53,8 +54,9 @@ def test_one_attention_for_all_classes_or_for_all_cells_by_hand():
     torch.testing.assert_close(fuse_scales(context, torch.full((1, 1, 1, 1), 0.25), detail, **boxes), expected)
     torch.testing.assert_close(fuse_scales(context, 0.25, detail, **boxes), expected)
     # A number, too, counts inside the box only: the row of `test_fusion_by_hand`.
-    fused = fuse_scales(torch.tensor([[[[2.0, 4.0]]]]), 0.5, torch.full((1, 1, 2, 2), 10.0), Box(0, 1, 0, 1),
-                        Box(0, 2, 0, 2), ratio=2)
+    fused = fuse_scales(
+        torch.tensor([[[[2.0, 4.0]]]]), 0.5, torch.full((1, 1, 2, 2), 10.0), Box(0, 1, 0, 1), Box(0, 2, 0, 2), ratio=2
+    )
     torch.testing.assert_close(fused[0, 0, 0], torch.tensor([1 + 0.5 * 10, 1.75 + 0.375 * 10, 3.25, 4.0]))
 
 
@@ -80,19 +82,25 @@ def test_details_side_by_side():
     """A fixed attention of 1 shows the detail alone: four windows of 64 in 128, each in its own place."""
     network = hrda_with(dict(overlapping_slide=False), scale_attention=None, fixed_attention=1.0).eval()
     images = batch((128, 128))[0]
-    quarters = [[network.decode_head(network._features(images[..., y:y + 64, x:x + 64], 1.0)) for x in (0, 64)]
-                for y in (0, 64)]
+    quarters = [
+        [network.decode_head(network._features(images[..., y : y + 64, x : x + 64], 1.0)) for x in (0, 64)]
+        for y in (0, 64)
+    ]
     detail = torch.cat([torch.cat(row, dim=3) for row in quarters], dim=2)
     torch.testing.assert_close(network.encode_decode(images, []), network._enlarge(detail, (128, 128)))
     network.overlapping_slide = True
     assert (network.encode_decode(images, []) - network._enlarge(detail, (128, 128))).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize('changes, message', [
-    (dict(fixed_attention=0.5), 'either by a learned scale_attention or by a fixed_attention'),
-    (dict(scale_attention=None), 'either by a learned scale_attention or by a fixed_attention'),
-    (dict(scale_attention=None, fixed_attention=1.5), r'in \[0, 1\]; got 1.5'),
-    (dict(scale_attention=None, fixed_attention=-0.5), r'in \[0, 1\]; got -0.5')])
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (dict(fixed_attention=0.5), 'either by a learned scale_attention or by a fixed_attention'),
+        (dict(scale_attention=None), 'either by a learned scale_attention or by a fixed_attention'),
+        (dict(scale_attention=None, fixed_attention=1.5), r'in \[0, 1\]; got 1.5'),
+        (dict(scale_attention=None, fixed_attention=-0.5), r'in \[0, 1\]; got -0.5'),
+    ],
+)
 def test_an_attention_that_makes_no_sense_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         hrda_with(**changes)
@@ -112,7 +120,7 @@ def test_scores_of_any_size(network, size):
     scores = network.eval().encode_decode(images, [])
     assert scores.shape == (2, CLASSES, *size)
     padded = network.encode_decode(pad_to_multiple(images, 8), [])
-    torch.testing.assert_close(scores, padded[..., :size[0], :size[1]])
+    torch.testing.assert_close(scores, padded[..., : size[0], : size[1]])
     torch.testing.assert_close(network(images), scores)
 
 
@@ -130,14 +138,15 @@ def test_losses_of_any_size(network, size):
     assert network.backbone.layers[0][0].projection.weight.grad.abs().sum() > 0
     network.zero_grad()
     ignored = torch.full((2, height, width), 255)
-    ignored[:, :size[0], :size[1]] = labels
+    ignored[:, : size[0], : size[1]] = labels
     zeros = torch.zeros(2, height, width, dtype=torch.float64)
-    zeros[:, :size[0], :size[1]] = weights
+    zeros[:, : size[0], : size[1]] = weights
     whole = network(padded, samples(ignored, zeros), mode='loss', crop_box=box)
     inside = (min(box.y2, size[0]) - box.y1) * (min(box.x2, size[1]) - box.x1)
     torch.testing.assert_close(losses['decode.loss_ce'] * size[0] * size[1], whole['decode.loss_ce'] * height * width)
-    torch.testing.assert_close(losses['decode.hr.loss_ce'] * inside,
-                               whole['decode.hr.loss_ce'] * box.size[0] * box.size[1])
+    torch.testing.assert_close(
+        losses['decode.hr.loss_ce'] * inside, whole['decode.hr.loss_ce'] * box.size[0] * box.size[1]
+    )
 
 
 def test_shares_of_the_losses(network):
@@ -153,8 +162,9 @@ def test_detail_meets_the_labels_and_weights_of_its_box(network):
     box = Box(2, 6, 4, 8)
     box.cut(labels).fill_(0)
     box.cut(weights).fill_(0.5)
-    losses = network.decode_head.pixel_loss(torch.zeros(1, CLASSES, 8, 8), torch.zeros(1, CLASSES, 4, 4), box, labels,
-                                            weights)
+    losses = network.decode_head.pixel_loss(
+        torch.zeros(1, CLASSES, 8, 8), torch.zeros(1, CLASSES, 4, 4), box, labels, weights
+    )
     log_c = torch.tensor(float(CLASSES)).log()
     torch.testing.assert_close(losses['hr.loss_ce'], 0.1 * 0.5 * log_c)
     torch.testing.assert_close(losses['loss_ce'], 0.9 * 0.5 * log_c * 16 / 64)
@@ -238,7 +248,7 @@ def test_detail_windows_share_batch_statistics():
 def test_prediction_in_the_image_s_own_size(network):
     sample = samples(torch.zeros(1, 50, 70, dtype=torch.long))[0]
     sample.set_metainfo(dict(ori_shape=(50, 70), img_shape=(97, 131)))
-    prediction, = network.eval()(batch((97, 131))[0][:1], [sample], mode='predict')
+    (prediction,) = network.eval()(batch((97, 131))[0][:1], [sample], mode='predict')
     assert prediction.pred_sem_seg.data.shape == (1, 50, 70)
 
 
@@ -257,7 +267,9 @@ def test_other_scales():
     images, labels, _ = batch((150, 200))
     assert network.encode_decode(images, []).shape == (2, CLASSES, 150, 200)
     assert network(images, samples(labels), mode='loss', crop_box=(16, 144, 64, 192)).keys() == {
-        'decode.loss_ce', 'decode.hr.loss_ce'}
+        'decode.loss_ce',
+        'decode.hr.loss_ce',
+    }
 
 
 def test_a_step_reads_nothing_from_the_device(network):
@@ -282,14 +294,27 @@ def test_settings_that_do_not_fit():
     with pytest.raises(ValueError, match=r'crop_size must be multiples of 8 .*got \(60, 64\)'):
         hrda(crop_size=(60, 64))
     with pytest.raises(ValueError, match='that of the head, 4, or 1 for one map that all classes share; got 5'):
-        hrda(decode_head=dict(type='HRDAHead', head=daformer_head(),
-                              scale_attention={**daformer_head(fusion='conv'), 'num_classes': 5}))
+        hrda(
+            decode_head=dict(
+                type='HRDAHead',
+                head=daformer_head(),
+                scale_attention={**daformer_head(fusion='conv'), 'num_classes': 5},
+            )
+        )
     with pytest.raises(TypeError, match='EncHead computes its loss by itself, which HRDAHead cannot do for two scales'):
-        hrda(decode_head=dict(type='HRDAHead', scale_attention=daformer_head(), head=dict(
-            type='EncHead', in_channels=[32], in_index=[0], channels=8, num_codes=2, num_classes=CLASSES)))
+        hrda(
+            decode_head=dict(
+                type='HRDAHead',
+                scale_attention=daformer_head(),
+                head=dict(type='EncHead', in_channels=[32], in_index=[0], channels=8, num_codes=2, num_classes=CLASSES),
+            )
+        )
     with pytest.raises(ValueError, match=r'share of the loss, in \[0, 1\]; got 1.5'):
-        hrda(decode_head=dict(type='HRDAHead', head=daformer_head(), scale_attention=daformer_head(),
-                              detail_loss_weight=1.5))
+        hrda(
+            decode_head=dict(
+                type='HRDAHead', head=daformer_head(), scale_attention=daformer_head(), detail_loss_weight=1.5
+            )
+        )
 
 
 @pytest.mark.parametrize('mode', ['loss', 'tensor'])
@@ -308,13 +333,23 @@ def test_an_image_too_small_for_the_backbone_is_explained(network):
 def test_the_training_step_of_the_project_takes_it():
     """Teacher with sliding detail, source and mixed pass, one optimizer step; both losses of each pass in the log."""
     head = dict(type='HRDAHead', head=daformer_head(), scale_attention=daformer_head(fusion='conv'))
-    model = build(dict(
-        type='DomainAdapter',
-        student=dict(type='HRDAEncoderDecoder', backbone=dict(type='MiT', variant='b0'), decode_head=head,
-                     output_stride=4, crop_size=(64, 64), test_cfg=dict(mode='whole'),
-                     data_preprocessor=dict(type='PixelPreprocessor', mean=[0, 0, 0], std=[255, 255, 255])),
-        ema=dict(type='EMA'), pseudo_labels=dict(type='ConfidencePseudoLabels', threshold=0.0),
-        mixing=dict(type='ClassMix'))).train()
+    model = build(
+        dict(
+            type='DomainAdapter',
+            student=dict(
+                type='HRDAEncoderDecoder',
+                backbone=dict(type='MiT', variant='b0'),
+                decode_head=head,
+                output_stride=4,
+                crop_size=(64, 64),
+                test_cfg=dict(mode='whole'),
+                data_preprocessor=dict(type='PixelPreprocessor', mean=[0, 0, 0], std=[255, 255, 255]),
+            ),
+            ema=dict(type='EMA'),
+            pseudo_labels=dict(type='ConfidencePseudoLabels', threshold=0.0),
+            mixing=dict(type='ClassMix'),
+        )
+    ).train()
     _, labels, _ = batch((72, 100))
     images = list(torch.randint(256, (2, 3, 72, 100), dtype=torch.uint8))
     data = {domain: dict(inputs=images, data_samples=samples(labels)) for domain in ('source', 'target')}

@@ -1,4 +1,5 @@
 """Backbones and heads by themselves: what the goldens do not reach."""
+
 import pytest
 import timm
 import torch
@@ -26,7 +27,7 @@ def test_mit_normalises_as_the_reference():
     eps = {name: module.eps for name, module in backbone.named_modules() if isinstance(module, torch.nn.LayerNorm)}
     reference = {name: to_reference({f'{name}.weight': torch.zeros(1)}) for name in eps}
     for name, keys in reference.items():
-        key, = keys
+        (key,) = keys
         assert eps[name] == (1e-5 if 'patch_embed' in key or 'attn.norm' in key else 1e-6), key
 
 
@@ -59,9 +60,16 @@ def test_unknown_choices_are_named():
         MODELS.build(daformer_head(fusion='isa'))
 
 
-@pytest.mark.parametrize('head', [
-    daformer_head(), daformer_head(fusion='conv'),
-    dict(type='SegFormerMLPHead', in_channels=[32, 64, 160, 256], num_classes=CLASSES, channels=16, dropout_ratio=0.0)])
+@pytest.mark.parametrize(
+    'head',
+    [
+        daformer_head(),
+        daformer_head(fusion='conv'),
+        dict(
+            type='SegFormerMLPHead', in_channels=[32, 64, 160, 256], num_classes=CLASSES, channels=16, dropout_ratio=0.0
+        ),
+    ],
+)
 def test_every_parameter_gets_a_gradient_and_weights_scale_the_loss(head):
     """Parameters without one would stop distributed training; half the weight is half the loss."""
     network = plain(decode_head=head).train()
@@ -75,20 +83,28 @@ def test_every_parameter_gets_a_gradient_and_weights_scale_the_loss(head):
 
 def test_auxiliary_heads_and_necks_take_part():
     aux = dict(type='DLV2Head', in_channels=256, num_classes=CLASSES, dilations=(1, 2))
-    network = build(dict(type='SlidingEncoderDecoder', backbone=dict(type='MiT', variant='b0'), auxiliary_head=aux,
-                         neck=dict(type='MultiLevelNeck', in_channels=[32, 64, 160, 256], out_channels=256,
-                                   scales=[1, 1, 1, 1]),
-                         decode_head={**aux, 'dilations': (1,)}))
-    losses, features, *_ = network(torch.randn(1, 3, 64, 64), samples(torch.zeros(1, 64, 64, dtype=torch.long)),
-                                   mode='outputs')
+    network = build(
+        dict(
+            type='SlidingEncoderDecoder',
+            backbone=dict(type='MiT', variant='b0'),
+            auxiliary_head=aux,
+            neck=dict(type='MultiLevelNeck', in_channels=[32, 64, 160, 256], out_channels=256, scales=[1, 1, 1, 1]),
+            decode_head={**aux, 'dilations': (1,)},
+        )
+    )
+    losses, features, *_ = network(
+        torch.randn(1, 3, 64, 64), samples(torch.zeros(1, 64, 64, dtype=torch.long)), mode='outputs'
+    )
     assert losses.keys() == {'decode.loss_ce', 'aux.loss_ce'}
     assert [feature.shape[1] for feature in features] == [256] * 4
 
 
 def test_initial_scores_are_those_of_an_undecided_classifier():
     """The classifiers start near zero (std 0.01); a missed init_cfg would leave them large."""
-    for head in (dict(type='SegFormerMLPHead', in_channels=[32, 64, 160, 256], num_classes=19),
-                 dict(type='DLV2Head', in_channels=512, num_classes=19)):
+    for head in (
+        dict(type='SegFormerMLPHead', in_channels=[32, 64, 160, 256], num_classes=19),
+        dict(type='DLV2Head', in_channels=512, num_classes=19),
+    ):
         module = MODELS.build(head)
         module.init_weights()
         classifier = module.linear_pred if hasattr(module, 'linear_pred') else module.aspp_modules[0].conv
@@ -109,8 +125,11 @@ def test_plain_vit_reads_its_authors_files_completely(tmp_path):
     own = {key: torch.randn_like(value) for key, value in backbone.net.state_dict().items()}
     published = {key: value for key, value in own.items() if key not in ('reg_token', 'pos_embed')}
     # The authors store registers under another name, the class token's position with the others, and a mask token.
-    published |= {'register_tokens': own['reg_token'], 'mask_token': torch.zeros(1, 384),
-                  'pos_embed': torch.cat([torch.zeros(1, 1, 384), own['pos_embed']], dim=1)}
+    published |= {
+        'register_tokens': own['reg_token'],
+        'mask_token': torch.zeros(1, 384),
+        'pos_embed': torch.cat([torch.zeros(1, 1, 384), own['pos_embed']], dim=1),
+    }
     torch.save(published, tmp_path / 'dinov2.pth')
     backbone.init_weights()
     for key, value in backbone.net.state_dict().items():
@@ -123,6 +142,7 @@ def test_plain_vit_reads_its_authors_files_completely(tmp_path):
 
 def test_plain_vit_reads_safetensors(tmp_path):
     from safetensors.torch import save_file
+
     net = timm.create_model('vit_tiny_patch16_224', num_classes=0)
     save_file(net.state_dict(), tmp_path / 'model.safetensors')
     weights = read_weights(tmp_path / 'model.safetensors', net)

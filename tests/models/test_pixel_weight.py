@@ -13,8 +13,18 @@ import udass  # noqa: F401
 def head():
     init_default_scope('mmseg')
     torch.manual_seed(0)
-    return MODELS.build(dict(type='WeightedSegformerHead', in_channels=[4], in_index=[0], channels=4, num_classes=3,
-                             dropout_ratio=0, norm_cfg=dict(type='BN'), align_corners=False))
+    return MODELS.build(
+        dict(
+            type='WeightedSegformerHead',
+            in_channels=[4],
+            in_index=[0],
+            channels=4,
+            num_classes=3,
+            dropout_ratio=0,
+            norm_cfg=dict(type='BN'),
+            align_corners=False,
+        )
+    )
 
 
 def samples(labels, weights=None):

@@ -1,4 +1,5 @@
 """What is computed in a cheaper way gives what the plain way gives."""
+
 import copy
 
 import pytest
@@ -20,8 +21,10 @@ def stages(seed=0):
 
 def fused_after_enlarging(head, inputs):
     """As the SegFormer decoder is written down: enlarge, join, then the 1x1 convolution."""
-    embedded = [resize(layer(stage), size=inputs[0].shape[2:], mode='bilinear', align_corners=False)
-                for layer, stage in zip(head.linear_c, inputs, strict=True)]
+    embedded = [
+        resize(layer(stage), size=inputs[0].shape[2:], mode='bilinear', align_corners=False)
+        for layer, stage in zip(head.linear_c, inputs, strict=True)
+    ]
     return head.linear_pred(head.linear_fuse(torch.cat(embedded, dim=1)))
 
 
@@ -34,7 +37,7 @@ def test_fusing_small_maps_equals_fusing_enlarged_ones(training):
     results = head(inputs), fused_after_enlarging(plain_head, inputs)
     assert torch.allclose(*results, rtol=1e-9, atol=1e-9)
     for result in results:
-        (result ** 2).sum().backward()
+        (result**2).sum().backward()
     for (name, value), other in zip(head.named_parameters(), plain_head.parameters(), strict=True):
         assert torch.allclose(value.grad, other.grad, rtol=1e-8, atol=1e-8), name
     for value, other in zip(head.buffers(), plain_head.buffers(), strict=True):
@@ -53,9 +56,16 @@ def picture(size, **metainfo):
     return SegDataSample(metainfo=dict(ori_shape=size, img_shape=(64, 96), pad_shape=(64, 96), **metainfo))
 
 
-@pytest.mark.parametrize('metainfo', [
-    dict(size=(64, 96)), dict(size=(60, 90)), dict(size=(64, 96), flip=True, flip_direction='horizontal'),
-    dict(size=(60, 90), padding_size=[2, 4, 1, 3]), dict(size=(64, 96), flip=False, padding_size=[0, 0, 0, 0])])
+@pytest.mark.parametrize(
+    'metainfo',
+    [
+        dict(size=(64, 96)),
+        dict(size=(60, 90)),
+        dict(size=(64, 96), flip=True, flip_direction='horizontal'),
+        dict(size=(60, 90), padding_size=[2, 4, 1, 3]),
+        dict(size=(64, 96), flip=False, padding_size=[0, 0, 0, 0]),
+    ],
+)
 @torch.no_grad()
 def test_predictions_are_mmseg_s_whether_they_must_be_enlarged_or_not(metainfo):
     network = plain().eval()

@@ -56,6 +56,7 @@ def test_a_missing_file_says_what_to_do():
 def test_without_a_connection_the_error_says_what_to_fetch_and_where_to_put_it(monkeypatch):
     def offline(*args, **options):
         raise ConnectionError('no route to host')
+
     backbone = build()
     monkeypatch.setattr('udass.models.backbones.timm.timm.create_model', offline)
     with pytest.raises(ConnectionError, match=r'resnet10t could not be fetched.*ConnectionError.*`checkpoint`'):
@@ -63,8 +64,9 @@ def test_without_a_connection_the_error_says_what_to_fetch_and_where_to_put_it(m
 
 
 def test_real_weights_load_completely(weights_path):
-    backbone = MODELS.build(dict(type='TimmBackbone', name='tf_efficientnet_lite0', out_indices=(1, 2, 3, 4),
-                                 checkpoint=str(weights_path)))
+    backbone = MODELS.build(
+        dict(type='TimmBackbone', name='tf_efficientnet_lite0', out_indices=(1, 2, 3, 4), checkpoint=str(weights_path))
+    )
     backbone.init_weights()
     published = torch.load(weights_path, weights_only=True)
     assert torch.equal(backbone.net.state_dict()['conv_stem.weight'], published['conv_stem.weight'])
@@ -85,5 +87,7 @@ def test_networks_whose_stages_timm_renames_load_too(tmp_path, suffix):
     (torch.save if suffix == '.pth' else save_file)(network.state_dict(), path)
     backbone = MODELS.build(dict(type='TimmBackbone', name='convnext_atto', checkpoint=str(path)))
     backbone.init_weights()
-    assert torch.equal(backbone.net.state_dict()['stages_0.blocks.0.conv_dw.weight'],
-                       network.state_dict()['stages.0.blocks.0.conv_dw.weight'])
+    assert torch.equal(
+        backbone.net.state_dict()['stages_0.blocks.0.conv_dw.weight'],
+        network.state_dict()['stages.0.blocks.0.conv_dw.weight'],
+    )

@@ -1,4 +1,5 @@
 """Reading weight files: no code is run, every failure says what to do, start weights fill a backbone or fail."""
+
 import os
 import pickle
 import zipfile
@@ -39,8 +40,11 @@ def test_a_file_that_would_run_code_is_refused_and_nothing_is_executed(tmp_path)
 def test_weights_beside_harmless_records(tmp_path, legacy):
     """What mmcv writes beside weights: texts, lists, numbers; old files are no zip archives."""
     path = tmp_path / 'ok.pth'
-    torch.save({'state_dict': {'a': torch.ones(2)}, 'meta': {'CLASSES': ('road',), 'mIoU': np.float64(53.7)}}, path,
-               _use_new_zipfile_serialization=not legacy)
+    torch.save(
+        {'state_dict': {'a': torch.ones(2)}, 'meta': {'CLASSES': ('road',), 'mIoU': np.float64(53.7)}},
+        path,
+        _use_new_zipfile_serialization=not legacy,
+    )
     checkpoint = read_checkpoint(path)
     assert checkpoint['meta'] == {'CLASSES': ('road',), 'mIoU': 53.7}
     assert torch.equal(weights_of(checkpoint, path)['a'], torch.ones(2))
@@ -56,8 +60,15 @@ def test_numbers_of_old_numpy(tmp_path):
     assert read_checkpoint(old)['meta'] == {'mIoU': 53.7}
 
 
-@pytest.mark.parametrize('content', [{'a': torch.ones(2)}, {'state_dict': {'a': torch.ones(2)}},
-                                     {'model': {'a': torch.ones(2)}}, {'state_dict': {'module.a': torch.ones(2)}}])
+@pytest.mark.parametrize(
+    'content',
+    [
+        {'a': torch.ones(2)},
+        {'state_dict': {'a': torch.ones(2)}},
+        {'model': {'a': torch.ones(2)}},
+        {'state_dict': {'module.a': torch.ones(2)}},
+    ],
+)
 def test_shapes_of_files(tmp_path, content):
     torch.save(content, tmp_path / 'file.pth')
     weights = weights_of(read_checkpoint(tmp_path / 'file.pth'), 'file.pth')
@@ -130,8 +141,15 @@ def test_start_weights_fill_the_backbone(tmp_path, weights, published):
 
 def test_start_weights_from_a_whole_network(tmp_path, weights):
     path = tmp_path / 'network.pth'
-    torch.save({'state_dict': {**{f'backbone.{key}': value for key, value in weights.items()},
-                               'decode_head.conv_seg.bias': torch.zeros(19)}}, path)
+    torch.save(
+        {
+            'state_dict': {
+                **{f'backbone.{key}': value for key, value in weights.items()},
+                'decode_head.conv_seg.bias': torch.zeros(19),
+            }
+        },
+        path,
+    )
     backbone = mit(str(path))
     backbone.init_weights()
     assert torch.equal(backbone.layers[3][2].bias, weights['layers.3.2.bias'])

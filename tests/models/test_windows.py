@@ -1,4 +1,5 @@
 """Sliding windows: where they lie, and that batching them changes nothing but memory."""
+
 import pytest
 import torch
 from mmengine.config import ConfigDict
@@ -7,14 +8,17 @@ from tests.models.small import CLASSES, build, daformer_head, plain
 from udass.models.windows import Box, average_windows, pad_to_multiple, uses_batch_statistics, window_boxes
 
 
-@pytest.mark.parametrize('size, boxes', [
-    ((64, 64), [(0, 64, 0, 64)]),
-    ((64, 100), [(0, 64, 0, 64), (0, 64, 32, 96), (0, 64, 36, 100)]),
-    ((65, 64), [(0, 64, 0, 64), (1, 65, 0, 64)]),
-    # Smaller than the crop in one direction, in both.
-    ((40, 70), [(0, 40, 0, 64), (0, 40, 6, 70)]),
-    ((40, 40), [(0, 40, 0, 40)]),
-])
+@pytest.mark.parametrize(
+    'size, boxes',
+    [
+        ((64, 64), [(0, 64, 0, 64)]),
+        ((64, 100), [(0, 64, 0, 64), (0, 64, 32, 96), (0, 64, 36, 100)]),
+        ((65, 64), [(0, 64, 0, 64), (1, 65, 0, 64)]),
+        # Smaller than the crop in one direction, in both.
+        ((40, 70), [(0, 40, 0, 64), (0, 40, 6, 70)]),
+        ((40, 40), [(0, 40, 0, 40)]),
+    ],
+)
 def test_places_of_windows(size, boxes):
     assert window_boxes(size, (64, 64), (32, 32)) == [Box(*box) for box in boxes]
 
@@ -79,8 +83,18 @@ def test_batched_windows_equal_one_at_a_time(size):
     for max_batch in (1, 3, None):
         network.test_cfg = {**slide, 'max_batch': max_batch}
         results.append(network.slide_inference(images, [meta] * 2))
-    mmseg = build(dict(type='EncoderDecoder', backbone=dict(type='MiT', variant='b0'), decode_head=daformer_head(),
-                       test_cfg=slide)).double().eval()
+    mmseg = (
+        build(
+            dict(
+                type='EncoderDecoder',
+                backbone=dict(type='MiT', variant='b0'),
+                decode_head=daformer_head(),
+                test_cfg=slide,
+            )
+        )
+        .double()
+        .eval()
+    )
     mmseg.load_state_dict(network.state_dict())
     mmseg.test_cfg = ConfigDict(slide)
     results.append(mmseg.slide_inference(images, [dict(meta), dict(meta)]))

@@ -1,4 +1,5 @@
 """The directory of the golden files as a fixture."""
+
 from pathlib import Path
 
 import pytest

@@ -1,4 +1,5 @@
 """Access to a directory of golden files: expected numbers, and the formulas that regenerate weights and inputs."""
+
 import importlib.util
 import json
 from pathlib import Path

@@ -1,4 +1,5 @@
 """Training steps on images, taken by the project's `train_step` with the reference's weights, inputs and choices."""
+
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from unittest import mock
@@ -20,11 +21,20 @@ from udass.models.checkpoints import convert, load_strictly
 from udass.models.windows import Box
 
 # Method, as the golden files call it -> its config and its network.
-METHODS = {'daformer': ('daformer', 'daformer_mitb0'), 'mic': ('mic', 'hrda_daformer_mitb0'),
-           'quad': ('quadmix', 'daformer_mitb0')}
+METHODS = {
+    'daformer': ('daformer', 'daformer_mitb0'),
+    'mic': ('mic', 'hrda_daformer_mitb0'),
+    'quad': ('quadmix', 'daformer_mitb0'),
+}
 # The reference's names of passes and losses in terms of ours.
-_LOSSES = {'decode': 'source.decode', 'src.loss_imnet_feat_dist': 'source.loss_feature_distance', 'mix.': 'mix.',
-           'mix_tss.': 'tss.', 'mix_tst.': 'tst.', 'masked.': 'masked.'}
+_LOSSES = {
+    'decode': 'source.decode',
+    'src.loss_imnet_feat_dist': 'source.loss_feature_distance',
+    'mix.': 'mix.',
+    'mix_tss.': 'tss.',
+    'mix_tst.': 'tst.',
+    'masked.': 'masked.',
+}
 
 
 class ImageSteps:
@@ -82,8 +92,13 @@ class ImageSteps:
         return config
 
     @contextmanager
-    def choices(self, source: np.ndarray, target: np.ndarray | None = None, blocks: np.ndarray | None = None,
-                boxes: np.ndarray | None = None) -> Iterator[None]:
+    def choices(
+        self,
+        source: np.ndarray,
+        target: np.ndarray | None = None,
+        blocks: np.ndarray | None = None,
+        boxes: np.ndarray | None = None,
+    ) -> Iterator[None]:
         """Within the block a step takes these instead of drawing.
 
         Args:
@@ -116,13 +131,17 @@ class ImageSteps:
             valid = (self.golden.uniform(f'{series}/valid{number}', (2, 1, *self.size)) > 0.1).float()
         else:
             valid = torch.ones(2, 1, *self.size)
-            valid[:, :, :margins[0]] = 0
-            valid[:, :, self.size[0] - margins[1]:] = 0
+            valid[:, :, : margins[0]] = 0
+            valid[:, :, self.size[0] - margins[1] :] = 0
         labels = self.golden.labels(f'{series}/source_label{number}', (2, *self.size), block=64, ignore=0.02)
-        samples = {'source': [SegDataSample(gt_sem_seg=PixelData(data=label[None])) for label in labels],
-                   'target': [SegDataSample(valid_pseudo_mask=PixelData(data=part)) for part in valid]}
-        return {domain: dict(inputs=list(self.images(f'{series}/{domain}{number}')), data_samples=samples[domain])
-                for domain in samples}
+        samples = {
+            'source': [SegDataSample(gt_sem_seg=PixelData(data=label[None])) for label in labels],
+            'target': [SegDataSample(valid_pseudo_mask=PixelData(data=part)) for part in valid],
+        }
+        return {
+            domain: dict(inputs=list(self.images(f'{series}/{domain}{number}')), data_samples=samples[domain])
+            for domain in samples
+        }
 
     def images(self, name: str) -> Tensor:
         """A stored batch of images, (2, 3, H, W)."""
@@ -130,8 +149,11 @@ class ImageSteps:
 
     def losses(self) -> dict[str, np.ndarray]:
         """The stored losses by our names. Accuracies are left out: the reference counts ignored pixels in them."""
-        stored = {key.removeprefix('log/'): value for key, value in self.expected.items()
-                  if key.startswith('log/') and 'acc_seg' not in key}
+        stored = {
+            key.removeprefix('log/'): value
+            for key, value in self.expected.items()
+            if key.startswith('log/') and 'acc_seg' not in key
+        }
         found = {}
         for name, value in stored.items():
             start = next(start for start in _LOSSES if name.startswith(start))

@@ -5,6 +5,7 @@ norms of the first layers by up to 2 percent, more than the goldens' tolerance. 
 AVX2 kernels on several threads; under these, ours agree to 2e-4 and better. oneDNN chooses its kernels once per
 process, hence a process of its own.
 """
+
 import json
 import os
 import subprocess
@@ -68,9 +69,14 @@ class Case:
 
 def gradient_norms_in_reference_arithmetic(names: list[str]) -> dict[str, dict[str, float]]:
     """`Case.gradient_norms` of golden files, computed in a process of its own."""
-    result = subprocess.run([sys.executable, '-m', 'tests.reference.network_case', *names], cwd=ROOT, text=True,
-                            stdout=subprocess.PIPE, check=True,
-                            env={**os.environ, **_REFERENCE_ARITHMETIC, 'PYTHONPATH': str(ROOT)})
+    result = subprocess.run(
+        [sys.executable, '-m', 'tests.reference.network_case', *names],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        check=True,
+        env={**os.environ, **_REFERENCE_ARITHMETIC, 'PYTHONPATH': str(ROOT)},
+    )
     return json.loads(result.stdout.splitlines()[-1])
 
 

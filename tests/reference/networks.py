@@ -1,4 +1,5 @@
 """The networks of the golden files, built from this project's configs and filled with converted reference weights."""
+
 import json
 import os
 from pathlib import Path
@@ -15,10 +16,16 @@ from udass.models.checkpoints import convert, load_strictly
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL_CONFIGS = ROOT / 'configs' / '_base_' / 'models'
-_BASE = {'daformer_mitb0': 'daformer_mitb5', 'segformer_mitb0': 'segformer_mitb0',
-         'hrda_daformer_mitb0': 'hrda_daformer_mitb5', 'deeplabv2_r50': 'deeplabv2_r101',
-         'deeplabv2red_r50': 'deeplabv2_r101', 'hrda_deeplabv2red_r50': 'hrda_deeplabv2_r101',
-         'video_daformer_mitb0': 'video_daformer_mitb5', 'video_accel_deeplabv2_r50': 'video_accel_deeplabv2_r101'}
+_BASE = {
+    'daformer_mitb0': 'daformer_mitb5',
+    'segformer_mitb0': 'segformer_mitb0',
+    'hrda_daformer_mitb0': 'hrda_daformer_mitb5',
+    'deeplabv2_r50': 'deeplabv2_r101',
+    'deeplabv2red_r50': 'deeplabv2_r101',
+    'hrda_deeplabv2red_r50': 'hrda_deeplabv2_r101',
+    'video_daformer_mitb0': 'video_daformer_mitb5',
+    'video_accel_deeplabv2_r50': 'video_accel_deeplabv2_r101',
+}
 # Of images; the video ones have other inputs.
 NETWORKS = tuple(name for name in _BASE if not name.startswith('video_'))
 
@@ -31,15 +38,19 @@ def golden_directory() -> Path:
     """
     directory = ROOT / os.environ.get('UDASS_GOLDEN', 'tests/reference/golden')
     if not (directory / 'meta.json').is_file():
-        raise FileNotFoundError(f'{directory} has no meta.json, so it is no directory of golden files; correct '
-                                'UDASS_GOLDEN, or unset it to use those of the repository')
+        raise FileNotFoundError(
+            f'{directory} has no meta.json, so it is no directory of golden files; correct '
+            'UDASS_GOLDEN, or unset it to use those of the repository'
+        )
     return directory
 
 
 def reference_weights(golden: Golden, expected: dict, prefix: str = '') -> dict[str, Tensor]:
     """The reference's state dict, regenerated from its keys and shapes."""
-    return {str(key): torch.from_numpy(golden.formula.weight(prefix + str(key), json.loads(str(shape))))
-            for key, shape in zip(expected['keys'], expected['shapes'], strict=True)}
+    return {
+        str(key): torch.from_numpy(golden.formula.weight(prefix + str(key), json.loads(str(shape))))
+        for key, shape in zip(expected['keys'], expected['shapes'], strict=True)
+    }
 
 
 def segmentor_config(name: str) -> dict:

@@ -1,4 +1,5 @@
 """The pure functions of the image step against what the reference implementations compute."""
+
 import pytest
 import torch
 from torch import nn
@@ -43,8 +44,8 @@ def chosen_from_ids(ids, num_classes):
 def trusted_rows(logits, top, bottom):
     """(N, 1, H, W): 0 in the outermost rows."""
     valid = torch.ones_like(logits[:, :1])
-    valid[..., :int(top), :] = 0
-    valid[..., valid.shape[2] - int(bottom):, :] = 0
+    valid[..., : int(top), :] = 0
+    valid[..., valid.shape[2] - int(bottom) :, :] = 0
     return valid
 
 
@@ -75,8 +76,9 @@ def test_ema(golden, expected):
     rows = []
     for iteration in range(6):
         name = 'ema/student/' if iteration == 0 else f'ema/student{iteration}/'
-        student.load_state_dict({key: golden.weight(name + key, value.shape)
-                                 for key, value in student.state_dict().items()})
+        student.load_state_dict(
+            {key: golden.weight(name + key, value.shape) for key, value in student.state_dict().items()}
+        )
         ema.update(teacher, student)
         rows.append(teacher.weight.detach().clone())
     assert_close(torch.stack(rows), expected['ema/teacher_weight_after_step'])
@@ -100,13 +102,19 @@ def test_classmix(golden, expected):
 def test_quadmix(golden, expected):
     image_shape, label_shape = (2, 3, *SIZE), (2, *SIZE)
     source = clip(golden.image('quad/img_src', image_shape), golden.labels('quad/gt_src', label_shape, 16, 0.05))
-    old_source = clip(golden.image('quad/img_src_tmpl', image_shape),
-                      golden.labels('quad/gt_src_tmpl', label_shape, 16, 0.05))
-    target = clip(golden.image('quad/img_trg', image_shape), golden.labels('quad/pl_trg', label_shape, 16, 0.0),
-                  golden.uniform('quad/w_trg', label_shape))
-    old_target = clip(golden.image('quad/img_trg_tmpl', image_shape),
-                      golden.labels('quad/pl_trg_tmpl', label_shape, 16, 0.0),
-                      golden.uniform('quad/w_trg_tmpl', label_shape))
+    old_source = clip(
+        golden.image('quad/img_src_tmpl', image_shape), golden.labels('quad/gt_src_tmpl', label_shape, 16, 0.05)
+    )
+    target = clip(
+        golden.image('quad/img_trg', image_shape),
+        golden.labels('quad/pl_trg', label_shape, 16, 0.0),
+        golden.uniform('quad/w_trg', label_shape),
+    )
+    old_target = clip(
+        golden.image('quad/img_trg_tmpl', image_shape),
+        golden.labels('quad/pl_trg_tmpl', label_shape, 16, 0.0),
+        golden.uniform('quad/w_trg_tmpl', label_shape),
+    )
     source_mask = class_mask(old_source.labels, chosen_from_ids(expected['quad/source_classes'], 19))
     target_mask = class_mask(old_target.labels, chosen_from_ids(expected['quad/target_classes'], 19))
     target_mask &= torch.from_numpy(expected['quad/confident'])[:, None]
@@ -124,9 +132,15 @@ def test_blur(golden, expected):
     assert_close(blurred, expected['blur/image'])
 
 
-@pytest.mark.parametrize(('key', 'operation', 'factor'), [
-    ('brightness_+0.1', 'brightness', 1.1), ('contrast_0.85', 'contrast', 0.85),
-    ('saturation_1.15', 'saturation', 1.15), ('hue_+0.1', 'hue', 0.1)])
+@pytest.mark.parametrize(
+    ('key', 'operation', 'factor'),
+    [
+        ('brightness_+0.1', 'brightness', 1.1),
+        ('contrast_0.85', 'contrast', 0.85),
+        ('saturation_1.15', 'saturation', 1.15),
+        ('hue_+0.1', 'hue', 0.1),
+    ],
+)
 def test_jitter(expected, key, operation, factor):
     images = torch.from_numpy(expected['jitter/in'])
     assert_close(torchvision_color(images, operation, factor), expected[f'jitter/{key}'])

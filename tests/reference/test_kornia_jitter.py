@@ -1,4 +1,5 @@
 """Colour operations against those of kornia 0.5.8, which the published code of DACS, DAFormer, HRDA and MIC pins."""
+
 import pytest
 import torch
 
@@ -22,8 +23,10 @@ def orders(expected):
 @pytest.mark.parametrize('name', NAMES)
 def test_single_operations(expected, name):
     images = torch.from_numpy(expected['in'])
-    changed = [kornia_color(image, name, float(factor)) for image, factor in
-               zip(images, expected[f'factor/{name}'], strict=True)]
+    changed = [
+        kornia_color(image, name, float(factor))
+        for image, factor in zip(images, expected[f'factor/{name}'], strict=True)
+    ]
     assert_close(torch.stack(changed), expected[f'out/{name}'])
 
 
@@ -31,7 +34,9 @@ def test_one_after_the_other_on_grey_levels(expected):
     images = torch.from_numpy(expected['in'])
     assert orders(expected)
     for key, names in orders(expected).items():
-        changes = [PhotometricDraw([(name, float(expected[f'factor/{name}'][i])) for name in names], sigma=None)
-                   for i in range(len(images))]
+        changes = [
+            PhotometricDraw([(name, float(expected[f'factor/{name}'][i])) for name in names], sigma=None)
+            for i in range(len(images))
+        ]
         changed = PhotometricChange(operations='kornia').apply(255 * images[:, None], changes)
         assert_close(changed[:, 0] / 255, expected[key])

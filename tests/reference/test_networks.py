@@ -1,4 +1,5 @@
 """Every network against the reference's numbers: features, scores, losses, gradients, from converted weights."""
+
 import platform
 
 import pytest
@@ -53,8 +54,11 @@ def test_sliding_windows(name, max_batch):
 def test_losses(case, weighted):
     prefix = 'loss_weighted' if weighted else 'loss'
     losses = {name.replace('loss_ce', 'loss_seg'): value.item() for name, value in case.losses(weighted).items()}
-    stored = {key.removeprefix(f'{prefix}/'): float(value) for key, value in case.expected.items()
-              if key.startswith(f'{prefix}/') and key.endswith('loss_seg')}
+    stored = {
+        key.removeprefix(f'{prefix}/'): float(value)
+        for key, value in case.expected.items()
+        if key.startswith(f'{prefix}/') and key.endswith('loss_seg')
+    }
     assert losses == pytest.approx(stored, rel=1e-4)
 
 
@@ -76,8 +80,10 @@ def resnet_norms():
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', RESNETS)
-@pytest.mark.skipif(platform.machine() not in ('x86_64', 'AMD64'),
-                    reason='float32 gradients of ResNets need the kernels of the machine that made the goldens')
+@pytest.mark.skipif(
+    platform.machine() not in ('x86_64', 'AMD64'),
+    reason='float32 gradients of ResNets need the kernels of the machine that made the goldens',
+)
 def test_gradient_norms_of_resnets(name, resnet_norms):
     assert_gradient_norms(resnet_norms[name], Golden(golden_directory()).load(name))
 
@@ -86,8 +92,9 @@ def test_gradient_norms_of_resnets(name, resnet_norms):
 def test_features_of_a_training_step_are_those_of_the_context(name):
     case = Case(name)
     case.network.train()
-    losses, features, *_ = case.network(case.images, case.samples(True), mode='outputs',
-                                    crop_box=case.expected['crop_box'])
+    losses, features, *_ = case.network(
+        case.images, case.samples(True), mode='outputs', crop_box=case.expected['crop_box']
+    )
     alone = case.network(case.images, case.samples(True), mode='loss', crop_box=case.expected['crop_box'])
     assert losses.keys() == alone.keys()
     for feature, own in zip(features, case.network.extract_feat(case.images), strict=True):

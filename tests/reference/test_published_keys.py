@@ -1,4 +1,5 @@
 """Whole published checkpoints, as key lists: every key is mapped or named as dropped, every key of ours is filled."""
+
 import json
 
 import pytest
@@ -7,10 +8,14 @@ import torch
 from tests.reference.networks import build, golden_directory, segmentor_config
 from udass.models.checkpoints import convert, load_strictly, to_reference
 
-CHECKPOINTS = {'uda_daformer_mitb5': ('daformer_mitb5', 'daformer'),
-               'uda_mic_hrda_daformer_mitb5': ('hrda_daformer_mitb5', 'mic')}
-VIDEO_CHECKPOINTS = {'video_daformer_mitb5_viper': 'video_daformer_mitb5',
-                     'video_deeplabv2_r101_viper': 'video_accel_deeplabv2_r101'}
+CHECKPOINTS = {
+    'uda_daformer_mitb5': ('daformer_mitb5', 'daformer'),
+    'uda_mic_hrda_daformer_mitb5': ('hrda_daformer_mitb5', 'mic'),
+}
+VIDEO_CHECKPOINTS = {
+    'video_daformer_mitb5_viper': 'video_daformer_mitb5',
+    'video_deeplabv2_r101_viper': 'video_accel_deeplabv2_r101',
+}
 PREFIXES = {'student': 'model.', 'teacher': 'ema_model.'}
 
 

@@ -1,4 +1,5 @@
 """Rare-class sampling against the probabilities of the reference implementation."""
+
 import json
 
 import numpy as np

@@ -2,6 +2,7 @@
 
 Both sides are float64. In float32 rounding grows from iteration to iteration, and a difference of method could hide.
 """
+
 import numpy as np
 import pytest
 import torch
@@ -14,8 +15,11 @@ from tests.reference.networks import ROOT
 from udass.models.checkpoints import to_reference
 
 pytestmark = pytest.mark.slow
-TRAJECTORIES = {'daformer': 'trajectory_daformer_mitb0', 'mic': 'trajectory_mic_hrda_mitb0',
-                'quad': 'trajectory_quadmix_daformer_mitb0'}
+TRAJECTORIES = {
+    'daformer': 'trajectory_daformer_mitb0',
+    'mic': 'trajectory_mic_hrda_mitb0',
+    'quad': 'trajectory_quadmix_daformer_mitb0',
+}
 NETWORKS = ('student', 'teacher')
 # Rows at the top and the bottom whose pseudo-labels do not count; MIC's file marks single pixels.
 MARGINS = {'daformer': (4, 24), 'mic': None, 'quad': (4, 24)}
@@ -37,8 +41,12 @@ class Trajectory(ImageSteps):
         optimizer, schedulers = self.optimizer()
         groups = {id(value): group for group in optimizer.param_groups for value in group['params']}
         for iteration in range(int(self.expected['steps'])):
-            self.rates.append([{groups[id(value)]['lr'] for value in getattr(self.adapter.student, part).parameters()}
-                               for part in ('backbone', 'decode_head')])
+            self.rates.append(
+                [
+                    {groups[id(value)]['lr'] for value in getattr(self.adapter.student, part).parameters()}
+                    for part in ('backbone', 'decode_head')
+                ]
+            )
             self.logs.append(self.iterate(iteration, optimizer))
             for scheduler in schedulers:
                 scheduler.step()
@@ -55,8 +63,11 @@ class Trajectory(ImageSteps):
 
     def iterate(self, iteration, optimizer):
         """The losses of one `train_step`."""
-        drawn = {key: self.expected[key][iteration] for key in ('source_classes', 'target_classes', 'block_mask')
-                 if key in self.expected}
+        drawn = {
+            key: self.expected[key][iteration]
+            for key in ('source_classes', 'target_classes', 'block_mask')
+            if key in self.expected
+        }
         boxes = self.boxes[iteration] if self.method == 'mic' else None
         data = self.data(f'traj_{self.method}', str(iteration), MARGINS[self.method])
         with self.choices(drawn['source_classes'], drawn.get('target_classes'), drawn.get('block_mask'), boxes):
@@ -92,8 +103,9 @@ def test_rates(trajectory):
 @torch.no_grad()
 def test_last_logits(trajectory, name):
     network = getattr(trajectory.adapter, name).eval()
-    logits = network.encode_decode(trajectory.images(f'traj_{trajectory.method}/test'),
-                                   [dict(img_shape=trajectory.size)] * 2)[:, :, ::4, ::4]
+    logits = network.encode_decode(
+        trajectory.images(f'traj_{trajectory.method}/test'), [dict(img_shape=trajectory.size)] * 2
+    )[:, :, ::4, ::4]
     expected = torch.from_numpy(trajectory.expected[f'{name}_logits'])
     # They are stored in float32.
     assert logits.shape == expected.shape

@@ -1,4 +1,5 @@
 """Centroids, their distance, and histogram matching against the reference's numbers."""
+
 import pytest
 import torch
 

@@ -1,4 +1,5 @@
 """The pure functions of the video step against what the reference implementation computes."""
+
 import pytest
 import torch
 

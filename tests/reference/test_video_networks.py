@@ -1,4 +1,5 @@
 """The networks of two frames against the reference's numbers, from converted reference weights."""
+
 import pytest
 import torch
 from torch import Tensor

@@ -6,6 +6,7 @@ scales the source's flow with the frame and has one backward per pass, so it is 
 Both sides compute in double precision: in single precision a label near a tie may flip, and the CNN's gradients are
 ill-conditioned.
 """
+
 import numpy as np
 import pytest
 import torch
@@ -22,18 +23,28 @@ from udass.models.checkpoints import convert, load_strictly, to_reference
 from udass.uda.centroids import class_centroids
 from udass.uda.clip import Clip
 
-STEPS = {'daformer': ('video_step_daformer_mitb0', 'video_daformer_mitb0'),
-         'accel': ('video_step_accel_r50', 'video_accel_deeplabv2_r50')}
+STEPS = {
+    'daformer': ('video_step_daformer_mitb0', 'video_daformer_mitb0'),
+    'accel': ('video_step_accel_r50', 'video_accel_deeplabv2_r50'),
+}
 # Network, whether all passes have one backward, and the variant of the golden file.
-VARIANTS = {'daformer': ('daformer', False, 'apart_scaled'), 'accel': ('accel', False, 'apart'),
-            'daformer, joint backward': ('daformer', True, 'scaled_source_flow'),
-            'accel, joint backward': ('accel', True, '')}
+VARIANTS = {
+    'daformer': ('daformer', False, 'apart_scaled'),
+    'accel': ('accel', False, 'apart'),
+    'daformer, joint backward': ('daformer', True, 'scaled_source_flow'),
+    'accel, joint backward': ('accel', True, ''),
+}
 # The reference's names of losses, and what ours must be multiplied with: the reference logs them with their factors.
-LOSSES = {'loss_src': ('source.decode.loss_ce', None), 'loss_src_aux': ('source.aux.loss_ce', None),
-          'loss_src_p': ('tss.decode.loss_ce', None), 'loss_tar_p': ('tst.decode.loss_ce', 'lambda_t'),
-          'loss_trg': ('cross_frame.decode.loss_ce', 'lambda_t'),
-          'loss_trg_aux': ('cross_frame.aux.loss_ce', 'lambda_t'),
-          'loss_mmd': ('cross_frame.loss_centroids', None), 'total': ('loss', None)}
+LOSSES = {
+    'loss_src': ('source.decode.loss_ce', None),
+    'loss_src_aux': ('source.aux.loss_ce', None),
+    'loss_src_p': ('tss.decode.loss_ce', None),
+    'loss_tar_p': ('tst.decode.loss_ce', 'lambda_t'),
+    'loss_trg': ('cross_frame.decode.loss_ce', 'lambda_t'),
+    'loss_trg_aux': ('cross_frame.aux.loss_ce', 'lambda_t'),
+    'loss_mmd': ('cross_frame.loss_centroids', None),
+    'total': ('loss', None),
+}
 
 
 class KeepGradients(OptimWrapper):
@@ -66,8 +77,12 @@ class Step:
         for name, prefix in (('student', 'model.'), ('teacher', 'ema_model.')):
             weights = convert(reference_weights(self.golden, keys, prefix)).weights
             load_strictly(getattr(self.adapter, name), weights, name)
-        self.adapter.use_metainfo(dict(classes=[str(i) for i in range(self.classes)],
-                                       rare_classes=[dict(name=str(i)) for i in self.values['rare_classes']]))
+        self.adapter.use_metainfo(
+            dict(
+                classes=[str(i) for i in range(self.classes)],
+                rare_classes=[dict(name=str(i)) for i in self.values['rare_classes']],
+            )
+        )
         self.adapter.iteration = self.adapter.ema.steps = int(self.values['local_iter'])
         self.adapter.train()
 
@@ -82,14 +97,18 @@ class Step:
         share = float(self.values['lambda_t'])
         transformer = self.network == 'daformer'
         return dict(
-            type='VideoAdapter', student=segmentor, ema=dict(type='EMA', alpha=float(self.values['alpha'])),
+            type='VideoAdapter',
+            student=segmentor,
+            ema=dict(type='EMA', alpha=float(self.values['alpha'])),
             pseudo_labels=dict(type='CrossFramePseudoLabels', flip_probability=0.5),
             cross_frame=dict(type='CrossFramePass', scale=share),
             mixing=dict(type='VideoQuadMix', tst_scale=share),
             source_size=self.size if transformer else None,
             feature_mixing=dict(type='FeatureMixing', mix_ratio=0.7, start_iter=8000) if transformer else None,
             centroid_alignment=dict(type='CentroidAlignment', weight=0.01, intervals=1 if transformer else 2),
-            match_histograms=True, joint_backward=self.joint_backward)
+            match_histograms=True,
+            joint_backward=self.joint_backward,
+        )
 
     # ------------------------------------------------------------------ inputs
 
@@ -100,8 +119,12 @@ class Step:
     def labels(self, name, indices, size, ignore=0.02):
         """(T, H, W): the labels ``name<index>``."""
         block = int(self.values['block'])
-        return torch.cat([self.golden.labels(f'video_step_{self.network}/{name}{i}', (1, *size), block, ignore,
-                                             self.classes) for i in indices])
+        return torch.cat(
+            [
+                self.golden.labels(f'video_step_{self.network}/{name}{i}', (1, *size), block, ignore, self.classes)
+                for i in indices
+            ]
+        )
 
     def flow(self, name, size):
         """(2, H, W)."""
@@ -110,18 +133,24 @@ class Step:
     def window(self, value):
         """What is mixed of a whole source frame."""
         (row, column), (height, width) = self.values['window'].tolist(), self.size
-        return value[..., row:row + height, column:column + width]
+        return value[..., row : row + height, column : column + width]
 
     def data(self):
-        source = SegDataSample(gt_sem_seg=PixelData(data=self.labels('source_label', (0, 1), self.source_size)),
-                               flow=PixelData(data=self.flow('source_flow', self.source_size)))
+        source = SegDataSample(
+            gt_sem_seg=PixelData(data=self.labels('source_label', (0, 1), self.source_size)),
+            flow=PixelData(data=self.flow('source_flow', self.source_size)),
+        )
         near, far = self.flow('target_flow', self.size), self.flow('target_far_flow', self.size)
-        target = SegDataSample(flow=PixelData(data=torch.cat([near, near, far])),
-                               past_flow=PixelData(data=self.flow('target_past_flow', self.size)),
-                               metainfo=dict(frame_paths=['t', 't-1', 't-1', 't-2']))
-        return dict(source=dict(inputs=[self.frames('source', (0, 1), self.source_size)], data_samples=[source]),
-                    target=dict(inputs=[self.frames('target', (0, 1, 1, 2), self.size)], data_samples=[target]),
-                    long_tail=self.long_tail())
+        target = SegDataSample(
+            flow=PixelData(data=torch.cat([near, near, far])),
+            past_flow=PixelData(data=self.flow('target_past_flow', self.size)),
+            metainfo=dict(frame_paths=['t', 't-1', 't-1', 't-2']),
+        )
+        return dict(
+            source=dict(inputs=[self.frames('source', (0, 1), self.source_size)], data_samples=[source]),
+            target=dict(inputs=[self.frames('target', (0, 1, 1, 2), self.size)], data_samples=[target]),
+            long_tail=self.long_tail(),
+        )
 
     def long_tail(self):
         """The loader's windows of still images, as clips of two equal frames."""
@@ -136,15 +165,23 @@ class Step:
     def templates(self):
         name, size = f'video_step_{self.network}', self.size
         labels = self.window(self.labels('source_template_label', (0, 1), self.source_size))[None]
-        source = Clip(frames=self.window(self.frames('source_template', (0, 1), self.source_size))[None], labels=labels,
-                      weights=torch.ones(labels.shape),
-                      flow=self.window(self.flow('source_template_flow', self.source_size))[None, None])
+        source = Clip(
+            frames=self.window(self.frames('source_template', (0, 1), self.source_size))[None],
+            labels=labels,
+            weights=torch.ones(labels.shape),
+            flow=self.window(self.flow('source_template_flow', self.source_size))[None, None],
+        )
         labels = self.labels('target_template_label', (0, 1), size, ignore=0)[None]
-        confident = torch.cat([self.golden.uniform(f'{name}/target_template_confident{i}', (1, *size)) > 0.3
-                               for i in (0, 1)])[None]
-        target = Clip(frames=self.frames('target_template', (0, 1), size)[None], labels=labels,
-                      weights=torch.ones(labels.shape), confidence=confident.to(torch.get_default_dtype()),
-                      flow=self.flow('target_template_flow', size)[None, None])
+        confident = torch.cat(
+            [self.golden.uniform(f'{name}/target_template_confident{i}', (1, *size)) > 0.3 for i in (0, 1)]
+        )[None]
+        target = Clip(
+            frames=self.frames('target_template', (0, 1), size)[None],
+            labels=labels,
+            weights=torch.ones(labels.shape),
+            confidence=confident.to(torch.get_default_dtype()),
+            flow=self.flow('target_template_flow', size)[None, None],
+        )
         return source, target
 
     # ------------------------------------------------------------------ the step
@@ -193,8 +230,9 @@ def step(request):
             case.adapter.to(torch.get_default_dtype())
             for name in ('image', 'uniform'):
                 draw = getattr(case.golden, name)
-                monkeypatch.setattr(case.golden, name,
-                                    lambda *args, draw=draw: draw(*args).to(torch.get_default_dtype()))
+                monkeypatch.setattr(
+                    case.golden, name, lambda *args, draw=draw: draw(*args).to(torch.get_default_dtype())
+                )
             case.run(monkeypatch)
         finally:
             torch.set_default_dtype(torch.float32)
@@ -216,7 +254,7 @@ def test_labels_across_time(step):
         close(step.target.confidence[:, frame, ::4, ::4], step.expected(f'cross_frame/confidence{suffix}'), 1e-6)
     names = [f'cross_frame/label{part}_cells' for part in ('', '_aux')]
     assert step.target.cell_labels.shape[1] == (1 if step.network == 'daformer' else 2)
-    for decoder, name in enumerate(names[:step.target.cell_labels.shape[1]]):
+    for decoder, name in enumerate(names[: step.target.cell_labels.shape[1]]):
         assert np.array_equal(step.target.cell_labels[:, decoder], step.expected(name))
 
 
@@ -266,6 +304,9 @@ def test_accumulated_gradients(step):
 
 def test_the_teacher_was_updated_before_it_labelled(step):
     teacher = to_reference(dict(step.adapter.teacher.named_parameters()))
-    stored = {key.removeprefix('teacher_norm/'): float(value) for key, value in step.values.items()
-              if key.startswith('teacher_norm/')}
+    stored = {
+        key.removeprefix('teacher_norm/'): float(value)
+        for key, value in step.values.items()
+        if key.startswith('teacher_norm/')
+    }
     assert stored and {name: teacher[name].norm().item() for name in stored} == pytest.approx(stored, rel=1e-5)

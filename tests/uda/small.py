@@ -1,4 +1,5 @@
 """Tiny adapters and batches for the tests of the step."""
+
 import copy
 
 import torch
@@ -11,27 +12,61 @@ from udass.uda import VideoAdapter
 
 CLASSES = ('road', 'sky', 'car', 'pole')
 _PIXELS = dict(type='PixelPreprocessor', mean=[127.5] * 3, std=[60.0] * 3, bgr_to_rgb=True)
-_BACKBONE = dict(type='MixVisionTransformer', embed_dims=8, num_layers=[1, 1, 1, 1], num_heads=[1, 1, 1, 1],
-                 drop_rate=0.1, drop_path_rate=0.2)
-_HEAD = dict(type='DAFormerHead', in_channels=[8] * 4, num_classes=4, embed_channels=8, channels=8, dilations=(1, 2),
-             dropout_ratio=0.3)
-SEGMENTOR = dict(type='SlidingEncoderDecoder', data_preprocessor=_PIXELS, backbone=_BACKBONE, decode_head=_HEAD,
-                 test_cfg=dict(mode='whole'))
-HRDA = dict(type='HRDAEncoderDecoder', data_preprocessor=_PIXELS, backbone=_BACKBONE, crop_size=(32, 32),
-            output_stride=4, test_cfg=dict(mode='whole'),
-            decode_head=dict(type='HRDAHead', head=_HEAD, scale_attention=dict(_HEAD, fusion='conv')))
+_BACKBONE = dict(
+    type='MixVisionTransformer',
+    embed_dims=8,
+    num_layers=[1, 1, 1, 1],
+    num_heads=[1, 1, 1, 1],
+    drop_rate=0.1,
+    drop_path_rate=0.2,
+)
+_HEAD = dict(
+    type='DAFormerHead',
+    in_channels=[8] * 4,
+    num_classes=4,
+    embed_channels=8,
+    channels=8,
+    dilations=(1, 2),
+    dropout_ratio=0.3,
+)
+SEGMENTOR = dict(
+    type='SlidingEncoderDecoder',
+    data_preprocessor=_PIXELS,
+    backbone=_BACKBONE,
+    decode_head=_HEAD,
+    test_cfg=dict(mode='whole'),
+)
+HRDA = dict(
+    type='HRDAEncoderDecoder',
+    data_preprocessor=_PIXELS,
+    backbone=_BACKBONE,
+    crop_size=(32, 32),
+    output_stride=4,
+    test_cfg=dict(mode='whole'),
+    decode_head=dict(type='HRDAHead', head=_HEAD, scale_attention=dict(_HEAD, fusion='conv')),
+)
 FLOW_GUIDED = dict(SEGMENTOR, type='FlowGuidedEncoderDecoder')
 TEACHER = dict(ema=dict(type='EMA', alpha=0.9), pseudo_labels=dict(type='ConfidencePseudoLabels', threshold=0.3))
 DAFORMER = dict(**TEACHER, mixing=dict(type='ClassMix'), feature_distance=dict(type='FeatureDistance'))
 MIC = dict(**DAFORMER, masking=dict(type='BlockMasking', block_size=8))
 QUADMIX = dict(MIC, mixing=dict(type='QuadMix'))
-TPS = dict(type='VideoAdapter', ema=dict(type='EMA', alpha=0.0),
-           pseudo_labels=dict(type='CrossFramePseudoLabels', flip_probability=0.5),
-           cross_frame=dict(type='CrossFramePass', rescale=(0.8, 1.2)),
-           strong_augmentation=dict(type='StrongAugmentation', grey_probability=0.5), match_histograms=True)
-VIDEO = dict(type='VideoAdapter', ema=dict(type='EMA', alpha=0.9), pseudo_labels=dict(type='CrossFramePseudoLabels'),
-             cross_frame=dict(type='CrossFramePass', scale=0.2), mixing=dict(type='VideoQuadMix', tst_scale=0.2),
-             centroid_alignment=dict(type='CentroidAlignment'), match_histograms=True)
+TPS = dict(
+    type='VideoAdapter',
+    ema=dict(type='EMA', alpha=0.0),
+    pseudo_labels=dict(type='CrossFramePseudoLabels', flip_probability=0.5),
+    cross_frame=dict(type='CrossFramePass', rescale=(0.8, 1.2)),
+    strong_augmentation=dict(type='StrongAugmentation', grey_probability=0.5),
+    match_histograms=True,
+)
+VIDEO = dict(
+    type='VideoAdapter',
+    ema=dict(type='EMA', alpha=0.9),
+    pseudo_labels=dict(type='CrossFramePseudoLabels'),
+    cross_frame=dict(type='CrossFramePass', scale=0.2),
+    mixing=dict(type='VideoQuadMix', tst_scale=0.2),
+    centroid_alignment=dict(type='CentroidAlignment'),
+    match_histograms=True,
+)
 # Components of every method, and the network that it runs on here.
 METHODS = {
     'source_only': ({}, SEGMENTOR),
@@ -115,6 +150,9 @@ def build(components, segmentor=SEGMENTOR, **more):
     model.init_weights()
     model.use_metainfo(dict(classes=CLASSES, thing_classes=['car', 'pole'], rare_classes=[dict(name='pole')]))
     model.train()
-    wrappers = {name: OptimWrapper(torch.optim.SGD(getattr(model, name).parameters(), lr=0.1))
-                for name in ('student', 'adaptation_loss') if any(key.startswith(f'{name}.') for key in model.state_dict())}
+    wrappers = {
+        name: OptimWrapper(torch.optim.SGD(getattr(model, name).parameters(), lr=0.1))
+        for name in ('student', 'adaptation_loss')
+        if any(key.startswith(f'{name}.') for key in model.state_dict())
+    }
     return model, OptimWrapperDict(**wrappers) if len(wrappers) > 1 else wrappers['student']

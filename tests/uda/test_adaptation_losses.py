@@ -1,4 +1,5 @@
 """Losses on unlabelled images: entropy and a discriminator."""
+
 import math
 
 import pytest
@@ -15,11 +16,15 @@ def logits_of(scores):
     return torch.tensor(scores).log().T[None, :, None]
 
 
-@pytest.mark.parametrize(('scores', 'entropy'), [
-    ([[0.25, 0.25, 0.25, 0.25]], 1.0),
-    ([[0.5, 0.5, 1e-30, 1e-30]], 0.5),
-    ([[0.5, 0.25, 0.125, 0.125]], 0.875),
-    ([[0.5, 0.25, 0.125, 0.125], [0.25, 0.25, 0.25, 0.25]], 0.9375)])
+@pytest.mark.parametrize(
+    ('scores', 'entropy'),
+    [
+        ([[0.25, 0.25, 0.25, 0.25]], 1.0),
+        ([[0.5, 0.5, 1e-30, 1e-30]], 0.5),
+        ([[0.5, 0.25, 0.125, 0.125]], 0.875),
+        ([[0.5, 0.25, 0.125, 0.125], [0.25, 0.25, 0.25, 0.25]], 0.9375),
+    ],
+)
 def test_entropy_by_hand(scores, entropy):
     assert normalized_entropy(logits_of(scores)).item() == pytest.approx(entropy, rel=1e-6)
 
@@ -69,9 +74,13 @@ def test_a_discriminator_learns_to_tell_the_domains_apart():
     source, target = torch.zeros(2, 3, 32, 32), torch.zeros(2, 3, 32, 32)
     source[:, 0], target[:, 1] = 5, 5
     before = {name: value.clone() for name, value in adaptation_loss.named_parameters()}
-    expected = {'discriminator.source': adaptation_loss(source).square().mean().item() / 2,
-                'discriminator.target': (adaptation_loss(target) - 1).square().mean().item() / 2}
-    of_student = OptimWrapper(torch.optim.SGD(adaptation_loss.parameters(), lr=1.0))  # not used without train_with_student
+    expected = {
+        'discriminator.source': adaptation_loss(source).square().mean().item() / 2,
+        'discriminator.target': (adaptation_loss(target) - 1).square().mean().item() / 2,
+    }
+    of_student = OptimWrapper(
+        torch.optim.SGD(adaptation_loss.parameters(), lr=1.0)
+    )  # not used without train_with_student
     first = train_discriminator(adaptation_loss, source, target, optimizer, of_student)
     assert {name: value.item() for name, value in first.items()} == pytest.approx(expected)
     for _ in range(60):
@@ -82,9 +91,15 @@ def test_a_discriminator_learns_to_tell_the_domains_apart():
     assert all(not value.requires_grad for value in last.values())
 
 
-@pytest.mark.parametrize(('component', 'options'), [
-    (EntropyMinimization, dict(weight=-1)), (EntropyMinimization, dict(num_classes=1)),
-    (AdversarialAlignment, dict(weight=-0.1)), (AdversarialAlignment, dict(channels=0))])
+@pytest.mark.parametrize(
+    ('component', 'options'),
+    [
+        (EntropyMinimization, dict(weight=-1)),
+        (EntropyMinimization, dict(num_classes=1)),
+        (AdversarialAlignment, dict(weight=-0.1)),
+        (AdversarialAlignment, dict(channels=0)),
+    ],
+)
 def test_impossible_numbers_are_refused(component, options):
     with pytest.raises(ValueError, match='weight is a factor of the loss, 0 or more'):
         component(**{'num_classes': 3, **options})

@@ -1,4 +1,5 @@
 """The training step on a tiny network, without loaders."""
+
 import copy
 
 import pytest
@@ -15,11 +16,26 @@ from udass.models.losses.pixel_weight import PixelWeightMixin
 SEGMENTOR = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(type='PixelPreprocessor', mean=[127.5] * 3, std=[60.0] * 3, bgr_to_rgb=True),
-    backbone=dict(type='MixVisionTransformer', embed_dims=8, num_layers=[1, 1, 1, 1], num_heads=[1, 1, 1, 1],
-                  drop_rate=0.1, drop_path_rate=0.2),
-    decode_head=dict(type='WeightedSegformerHead', in_channels=[8] * 4, in_index=[0, 1, 2, 3], channels=8,
-                     dropout_ratio=0.3, num_classes=4, norm_cfg=dict(type='BN'), align_corners=False),
-    test_cfg=dict(mode='whole'))
+    backbone=dict(
+        type='MixVisionTransformer',
+        embed_dims=8,
+        num_layers=[1, 1, 1, 1],
+        num_heads=[1, 1, 1, 1],
+        drop_rate=0.1,
+        drop_path_rate=0.2,
+    ),
+    decode_head=dict(
+        type='WeightedSegformerHead',
+        in_channels=[8] * 4,
+        in_index=[0, 1, 2, 3],
+        channels=8,
+        dropout_ratio=0.3,
+        num_classes=4,
+        norm_cfg=dict(type='BN'),
+        align_corners=False,
+    ),
+    test_cfg=dict(mode='whole'),
+)
 TEACHER = dict(ema=dict(type='EMA', alpha=0.9), pseudo_labels=dict(type='ConfidencePseudoLabels', threshold=0.3))
 
 
@@ -64,8 +80,12 @@ def test_source_only_trains_and_needs_no_target():
 
 @pytest.mark.parametrize(('mixing', 'names'), [('ClassMix', {'mix'}), ('QuadMix', {'tss', 'tst'})])
 def test_passes_of_a_method_and_their_scales_in_the_loss(mixing, names):
-    model, optimizer = build(**TEACHER, mixing=dict(type=mixing), photometric=dict(type='PhotometricChange'),
-                             masking=dict(type='BlockMasking', block_size=8))
+    model, optimizer = build(
+        **TEACHER,
+        mixing=dict(type=mixing),
+        photometric=dict(type='PhotometricChange'),
+        masking=dict(type='BlockMasking', block_size=8),
+    )
     for seed in range(2):
         log = model.train_step(dict(source=batch(2, seed=seed), target=unlabelled(2, seed=seed + 5)), optimizer)
     losses = {key.split('.')[0]: value for key, value in log.items() if key.endswith('loss_ce')}
@@ -76,8 +96,10 @@ def test_passes_of_a_method_and_their_scales_in_the_loss(mixing, names):
     assert model.iteration == 2
 
 
-@pytest.mark.parametrize(('source', 'target'), [((1, (32, 48)), (1, (32, 48))), ((2, (32, 48)), (3, (32, 48))),
-                                                ((3, (48, 32)), (2, (32, 64)))])
+@pytest.mark.parametrize(
+    ('source', 'target'),
+    [((1, (32, 48)), (1, (32, 48))), ((2, (32, 48)), (3, (32, 48))), ((3, (48, 32)), (2, (32, 64)))],
+)
 def test_source_and_target_batches_may_differ(source, target):
     model, optimizer = build(**TEACHER, mixing=dict(type='QuadMix'))
     for _ in range(2):
@@ -151,8 +173,9 @@ def test_untrusted_target_pixels_carry_no_weight():
 def test_log_holds_scalar_tensors_only():
     model, optimizer = build(**TEACHER, mixing=dict(type='QuadMix'))
     log = model.train_step(dict(source=batch(2), target=unlabelled(2)), optimizer)
-    assert all(isinstance(value, torch.Tensor) and value.ndim == 0 and not value.requires_grad
-               for value in log.values())
+    assert all(
+        isinstance(value, torch.Tensor) and value.ndim == 0 and not value.requires_grad for value in log.values()
+    )
 
 
 def test_state_dict_brings_back_counters_templates_and_random_stream():
@@ -180,12 +203,19 @@ def test_evaluation_branch():
         build(eval_branch='teacher')
 
 
-@pytest.mark.parametrize(('components', 'message'), [
-    (dict(ema=dict(type='EMA')), 'needs pseudo_labels, and mixing or masking to use them'),
-    (dict(mixing=dict(type='ClassMix')), 'give ema too'),
-    (dict(masking=dict(type='BlockMasking')), 'give ema too'),
-    (dict(photometric=dict(type='PhotometricChange')), 'give ema too'),
-    (dict(**TEACHER, mixing=dict(type='ClassMix'), teacher_batch_statistics=False), 'set ema.copy_buffers=True too')])
+@pytest.mark.parametrize(
+    ('components', 'message'),
+    [
+        (dict(ema=dict(type='EMA')), 'needs pseudo_labels, and mixing or masking to use them'),
+        (dict(mixing=dict(type='ClassMix')), 'give ema too'),
+        (dict(masking=dict(type='BlockMasking')), 'give ema too'),
+        (dict(photometric=dict(type='PhotometricChange')), 'give ema too'),
+        (
+            dict(**TEACHER, mixing=dict(type='ClassMix'), teacher_batch_statistics=False),
+            'set ema.copy_buffers=True too',
+        ),
+    ],
+)
 def test_components_that_need_each_other(components, message):
     with pytest.raises(ValueError, match=message):
         build(**components)
@@ -207,8 +237,9 @@ def test_plain_ddp_is_refused_with_what_to_use():
 
 def test_a_head_of_mmseg_gets_the_weights_and_one_that_would_ignore_them_is_refused():
     plain = copy.deepcopy(SEGMENTOR)
-    plain['decode_head'] = dict(type='SegformerHead', in_channels=[8] * 4, in_index=[0, 1, 2, 3], channels=8,
-                                num_classes=4)
+    plain['decode_head'] = dict(
+        type='SegformerHead', in_channels=[8] * 4, in_index=[0, 1, 2, 3], channels=8, num_classes=4
+    )
     mixing = dict(**TEACHER, mixing=dict(type='ClassMix'))
     model = MODELS.build(dict(type='DomainAdapter', student=plain, **mixing))
     assert isinstance(model.student.decode_head, PixelWeightMixin)
@@ -225,10 +256,14 @@ def test_gradient_accumulation_is_refused():
         model.train_step(dict(source=batch(2)), optimizer)
 
 
-@pytest.mark.parametrize(('mixing', 'classes', 'message'), [
-    ('ClassMix', [3] * 8, 'this method pastes no long-tail images'),
-    ('QuadMix', [3, 3, 5, 5], r'4 long-tail images of one class per draw .*set train_cfg.long_tail.mixes=2'),
-    ('QuadMix', [3] * 6, '4 long-tail images of one class per draw')])
+@pytest.mark.parametrize(
+    ('mixing', 'classes', 'message'),
+    [
+        ('ClassMix', [3] * 8, 'this method pastes no long-tail images'),
+        ('QuadMix', [3, 3, 5, 5], r'4 long-tail images of one class per draw .*set train_cfg.long_tail.mixes=2'),
+        ('QuadMix', [3] * 6, '4 long-tail images of one class per draw'),
+    ],
+)
 def test_long_tail_images_that_do_not_fit_the_mixing_are_refused(mixing, classes, message):
     model, optimizer = build(**TEACHER, mixing=dict(type=mixing))
     tail = batch(len(classes))

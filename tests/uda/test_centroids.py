@@ -1,4 +1,5 @@
 """Class means, their distance, and histogram matching, by hand and by their properties."""
+
 import pytest
 import torch
 

@@ -10,8 +10,13 @@ def make_clip(batch=2, frames=1, size=(4, 6), start=0.0, flow=False):
     motion = None
     if flow:
         motion = count[:, 1:, None].repeat(1, 1, 2, 1, 1)
-    return Clip(frames=count[:, :, None].repeat(1, 1, 3, 1, 1), labels=count.long() % 255, weights=count / 1e4,
-                confidence=None, flow=motion)
+    return Clip(
+        frames=count[:, :, None].repeat(1, 1, 3, 1, 1),
+        labels=count.long() % 255,
+        weights=count / 1e4,
+        confidence=None,
+        flow=motion,
+    )
 
 
 def test_every_pasted_pixel_comes_from_one_clip_with_its_label_and_weight():

@@ -101,8 +101,9 @@ def test_block_mask_covers_sizes_that_are_no_multiple_of_the_block():
     assert BlockMasking(4).apply(torch.ones(1, 1, 3, 10, 13), blocks, torch.zeros(())).shape == (1, 1, 3, 10, 13)
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [(dict(block_size=0), 'at least 1; got 0'),
-                                                    (dict(ratio=1.5), r'in \[0, 1\]; got 1.5')])
+@pytest.mark.parametrize(
+    ('arguments', 'message'), [(dict(block_size=0), 'at least 1; got 0'), (dict(ratio=1.5), r'in \[0, 1\]; got 1.5')]
+)
 def test_impossible_masking_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         BlockMasking(**arguments)

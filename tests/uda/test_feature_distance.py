@@ -1,4 +1,5 @@
 """The thing-class feature distance, by hand."""
+
 import pytest
 import torch
 
@@ -56,8 +57,10 @@ def test_thing_classes_come_by_name():
         component.use_metainfo(dict(classes=('sky', 'road')))
 
 
-@pytest.mark.parametrize(('options', 'message'), [
-    (dict(weight=-1), 'weight is a factor of the loss'), (dict(min_ratio=0.5), r'min_ratio is a share of a cell')])
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [(dict(weight=-1), 'weight is a factor of the loss'), (dict(min_ratio=0.5), r'min_ratio is a share of a cell')],
+)
 def test_impossible_numbers_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         FeatureDistance(**options)

@@ -1,4 +1,5 @@
 """Networks that are not trained run in inference mode, and what they say can still be trained on."""
+
 import torch
 from mmengine.registry import init_default_scope
 

@@ -1,4 +1,5 @@
 """Starting from a checkpoint of a network with other classes."""
+
 import pytest
 import torch
 from mmengine.registry import init_default_scope
@@ -61,7 +62,7 @@ def test_the_runner_takes_a_file_or_a_file_with_what_to_skip(tmp_path, monkeypat
     config.load_from = dict(file='a.pth', skip=[CLASSIFIER])
     config.experiment_name = 'load_from_skip'
     runner = UDARunner.from_cfg(config)
-    assert runner.skipped == (CLASSIFIER, ) and runner.cfg.load_from.file == 'a.pth' and runner._load_from == 'a.pth'
+    assert runner.skipped == (CLASSIFIER,) and runner.cfg.load_from.file == 'a.pth' and runner._load_from == 'a.pth'
     with pytest.raises(ValueError, match='ToyAdapter is loaded as a whole'):
         runner.train()
     for wrong in (dict(skip=[]), dict(file='a.pth', leave=[]), dict(file='a.pth', skip=CLASSIFIER)):

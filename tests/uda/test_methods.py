@@ -1,4 +1,5 @@
 """The step of every method on a tiny network: its passes, what it leaves alone, what it hands on."""
+
 import copy
 import weakref
 from contextlib import contextmanager
@@ -19,12 +20,20 @@ from udass.uda.masking import BlockMasking
 from udass.uda.passes import Pass
 
 PASSES = {
-    'source_only': {'source'}, 'minent': {'source', 'target'}, 'advseg': {'source', 'target', 'discriminator'},
-    'dacs': {'source', 'mix'}, 'daformer': {'source', 'mix'}, 'hrda': {'source', 'mix'},
-    'mic': {'source', 'mix', 'masked'}, 'mic_mixed': {'source', 'mix', 'masked'},
-    'quadmix': {'source', 'tss', 'tst', 'masked'}, 'quadmix_features': {'source', 'tss', 'tst', 'masked'},
-    'tps': {'source', 'cross_frame'}, 'quadmix_video': {'source', 'cross_frame', 'tss', 'tst'},
-    'quadmix_video_cnn': {'source', 'cross_frame', 'tss', 'tst'}}
+    'source_only': {'source'},
+    'minent': {'source', 'target'},
+    'advseg': {'source', 'target', 'discriminator'},
+    'dacs': {'source', 'mix'},
+    'daformer': {'source', 'mix'},
+    'hrda': {'source', 'mix'},
+    'mic': {'source', 'mix', 'masked'},
+    'mic_mixed': {'source', 'mix', 'masked'},
+    'quadmix': {'source', 'tss', 'tst', 'masked'},
+    'quadmix_features': {'source', 'tss', 'tst', 'masked'},
+    'tps': {'source', 'cross_frame'},
+    'quadmix_video': {'source', 'cross_frame', 'tss', 'tst'},
+    'quadmix_video_cnn': {'source', 'cross_frame', 'tss', 'tst'},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -57,8 +66,11 @@ def test_every_method_trains_the_student_with_its_passes(method):
     after = model.state_dict()
     moved = {name for name, value in model.named_parameters() if not torch.equal(after[name], before[name])}
     # A bias in front of a 1x1 convolution and batch norm changes nothing.
-    trained = {name for name, value in model.named_parameters() if value.requires_grad
-               and 'scale_attention.embed_layers' not in name}
+    trained = {
+        name
+        for name, value in model.named_parameters()
+        if value.requires_grad and 'scale_attention.embed_layers' not in name
+    }
     assert trained <= moved, 'parameters that no loss reaches'
     assert not any(name.startswith('imagenet.') for name in moved)
     assert ('source.loss_feature_distance' in log) == (model.imagenet is not None)
@@ -109,8 +121,12 @@ def test_only_a_discriminator_keeps_scores():
         model.run_pass = watched
         alive = []
         step = optimizer.step
-        optimizer.step = lambda *args, alive=alive, kept=kept, step=step: (  # called when all passes are done
-            alive.extend(ref for ref in kept[:-1] if ref is not None and ref() is not None), step(*args))
+        optimizer.step = (
+            lambda *args, alive=alive, kept=kept, step=step: (  # called when all passes are done
+                alive.extend(ref for ref in kept[:-1] if ref is not None and ref() is not None),
+                step(*args),
+            )
+        )
         steps(model, optimizer, 1)
         assert len(kept) > 1 and not alive
 
@@ -120,8 +136,9 @@ def test_the_imagenet_network_is_the_start_of_the_students_backbone():
     start = copy.deepcopy(model.student.backbone.state_dict())
     steps(model, optimizer)
     assert all(torch.equal(value, start[name]) for name, value in model.imagenet.backbone.state_dict().items())
-    assert not model.imagenet.training and {key.split('.')[1] for key in model.state_dict()
-                                            if key.startswith('imagenet.')} == {'backbone'}
+    assert not model.imagenet.training and {
+        key.split('.')[1] for key in model.state_dict() if key.startswith('imagenet.')
+    } == {'backbone'}
 
 
 def test_the_feature_distance_joins_the_source_pass():
@@ -171,18 +188,23 @@ def test_the_students_optimizer_may_move_the_discriminator_too():
     components = dict(adaptation_loss=dict(type='AdversarialAlignment', channels=4, train_with_student=True))
     model, _ = build(components)
     # The discriminator's biases are enough to see both steps; Adam's first one is its rate, whatever the gradient.
-    optimizer = build_optim_wrapper(model, dict(
-        constructor='ChildOptimWrapperConstructor',
-        student=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.01)),
-        adaptation_loss=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, eps=1e-30))))
+    optimizer = build_optim_wrapper(
+        model,
+        dict(
+            constructor='ChildOptimWrapperConstructor',
+            student=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.01)),
+            adaptation_loss=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, eps=1e-30)),
+        ),
+    )
     start, student, data = copy.deepcopy(model.adaptation_loss), copy.deepcopy(model.student), domains()
     model.student.eval()  # nothing random: its scores can be computed again
     student.eval()
     model.train_step(data, optimizer)
     for domain, number in (('source', 0), ('target', 1)):
         frames = model.data_preprocessor.normalize(model.unlabelled_clip(data[domain]).frames[:, 0])
-        scores = torch.nn.functional.interpolate(student(frames, mode='tensor').detach(), size=(64, 64),
-                                                 mode='bilinear')
+        scores = torch.nn.functional.interpolate(
+            student(frames, mode='tensor').detach(), size=(64, 64), mode='bilinear'
+        )
         ((start(scores) - number).square().mean() / 2).backward()
     for parameter, before in zip(model.adaptation_loss.parameters(), start.parameters(), strict=True):
         stepped = before - 0.1 * (before.grad + 0.01 * before) - 1e-3 * before.grad.sign()
@@ -190,10 +212,17 @@ def test_the_students_optimizer_may_move_the_discriminator_too():
     # A second step of the student on no gradient: neither its momentum nor its decay is applied twice.
     twin, _ = build(dict(adaptation_loss=dict(type='AdversarialAlignment', channels=4)))
     twin.student.eval()
-    twin.train_step(data, build_optim_wrapper(twin, dict(
-        constructor='ChildOptimWrapperConstructor',
-        student=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.01)),
-        adaptation_loss=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3)))))
+    twin.train_step(
+        data,
+        build_optim_wrapper(
+            twin,
+            dict(
+                constructor='ChildOptimWrapperConstructor',
+                student=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.01)),
+                adaptation_loss=dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3)),
+            ),
+        ),
+    )
     assert all(map(torch.equal, model.student.parameters(), twin.student.parameters()))
 
 
@@ -248,13 +277,18 @@ def test_only_masked_targets_change_their_colours(mode, recoloured):
 def test_mixed_passes_share_the_decision_on_colours_and_nothing_else(monkeypatch):
     model, optimizer = build(dict(QUADMIX, photometric=dict(type='PhotometricChange')))
     changes, apply = [], type(model.photometric).apply
-    monkeypatch.setattr(type(model.photometric), 'apply',
-                        lambda self, frames, drawn: changes.append(drawn) or apply(self, frames, drawn))
+    monkeypatch.setattr(
+        type(model.photometric),
+        'apply',
+        lambda self, frames, drawn: changes.append(drawn) or apply(self, frames, drawn),
+    )
     steps(model, optimizer, number=12)
     # Mixed and masked pass of the first iteration, which has no templates yet; then TSS, TST and masked pass.
     tss, tst, masked = changes[2::3], changes[3::3], changes[4::3]
-    decisions = [[{(bool(draw.jitter), draw.sigma is not None) for draw in drawn} for drawn in passes]
-                 for passes in (tss, tst, masked)]
+    decisions = [
+        [{(bool(draw.jitter), draw.sigma is not None) for draw in drawn} for drawn in passes]
+        for passes in (tss, tst, masked)
+    ]
     assert all(len(decision) == 1 for passes in decisions for decision in passes)
     assert decisions[0] == decisions[1] != decisions[2] and len(set(map(tuple, decisions[0]))) > 1
     # Factors, and in mixed passes widths of the blur, are drawn for each image anew.
@@ -302,8 +336,10 @@ def test_feature_mixing_waits_for_its_start():
         steps(model, optimizer)
 
 
-@pytest.mark.parametrize('components', [
-    dict(feature_distance=dict(type='FeatureDistance')), dict(adaptation_loss=dict(type='EntropyMinimization'))])
+@pytest.mark.parametrize(
+    'components',
+    [dict(feature_distance=dict(type='FeatureDistance')), dict(adaptation_loss=dict(type='EntropyMinimization'))],
+)
 def test_networks_that_do_not_show_their_features_are_refused(components):
     plain = dict(copy.deepcopy(SEGMENTOR), type='EncoderDecoder')
     with pytest.raises(ValueError, match='EncoderDecoder does not give: use SlidingEncoderDecoder'):
@@ -376,8 +412,13 @@ def test_networks_that_do_not_fit_are_named():
 
 def test_margins_can_be_trusted():
     for use_margins in (True, False):
-        model, _ = build(dict(TEACHER, mixing=dict(type='ClassMix'), pseudo_labels=dict(
-            type='ConfidencePseudoLabels', threshold=0.0, use_margins=use_margins)))
+        model, _ = build(
+            dict(
+                TEACHER,
+                mixing=dict(type='ClassMix'),
+                pseudo_labels=dict(type='ConfidencePseudoLabels', threshold=0.0, use_margins=use_margins),
+            )
+        )
         target = domains()['target']
         for sample in target['data_samples']:
             sample.valid_pseudo_mask = PixelData(data=torch.zeros(1, 64, 64))
@@ -385,6 +426,7 @@ def test_margins_can_be_trusted():
 
 
 def test_the_alignment_learns_the_number_of_classes_from_the_student():
-    model = MODELS.build(dict(type='DomainAdapter', student=copy.deepcopy(SEGMENTOR),
-                              adaptation_loss=dict(type='AdversarialAlignment')))
+    model = MODELS.build(
+        dict(type='DomainAdapter', student=copy.deepcopy(SEGMENTOR), adaptation_loss=dict(type='AdversarialAlignment'))
+    )
     assert model.adaptation_loss.layers[0].in_channels == 4

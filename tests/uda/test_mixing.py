@@ -14,12 +14,17 @@ def generator(seed=0):
 
 def random_clip(batch, size, value, classes=(0, 1, 2, 3), confidence=None, seed=0):
     """Labels drawn from ``classes`` in 4x4 blocks; every pixel of the image and weight is ``value``."""
-    blocks = torch.tensor(classes)[torch.randint(len(classes), (batch, 1, size[0] // 4, size[1] // 4),
-                                                 generator=generator(seed))]
+    blocks = torch.tensor(classes)[
+        torch.randint(len(classes), (batch, 1, size[0] // 4, size[1] // 4), generator=generator(seed))
+    ]
     labels = blocks.repeat_interleave(4, 2).repeat_interleave(4, 3)
     scores = None if confidence is None else torch.full(labels.shape, confidence)
-    return Clip(frames=torch.full((batch, 1, 3, *size), float(value)), labels=labels,
-                weights=torch.full(labels.shape, value / 10), confidence=scores)
+    return Clip(
+        frames=torch.full((batch, 1, 3, *size), float(value)),
+        labels=labels,
+        weights=torch.full(labels.shape, value / 10),
+        confidence=scores,
+    )
 
 
 def test_present_classes_leaves_out_255():
@@ -59,7 +64,7 @@ def test_class_mask_never_holds_ignored_pixels():
 def test_classmix_pastes_half_of_the_classes_with_labels_and_weights(batch):
     source = random_clip(batch, (16, 24), 1, seed=batch)
     target = random_clip(batch, (16, 24), 7, classes=(10, 11), seed=batch + 9)
-    (item, ) = ClassMix()(source, target, 19, 0, generator())
+    (item,) = ClassMix()(source, target, 19, 0, generator())
     pasted = item.clip.frames[:, :, 0] == 1
     for i in range(batch):
         pasted_classes = set(source.labels[i][pasted[i]].tolist())
@@ -99,8 +104,9 @@ def test_start_iteration_and_another_template_shape_fall_back():
 @pytest.mark.parametrize('batch', [1, 2, 3])
 def test_every_mixed_pixel_comes_from_exactly_one_image_with_its_label_and_weight(batch):
     size = (16, 24)
-    old = dict(source=random_clip(batch, size, 2, seed=1),
-               target=random_clip(batch, size, 8, (4, 5, 10, 11), 1.0, seed=2))
+    old = dict(
+        source=random_clip(batch, size, 2, seed=1), target=random_clip(batch, size, 8, (4, 5, 10, 11), 1.0, seed=2)
+    )
     new = dict(source=random_clip(batch, size, 1, seed=3), target=random_clip(batch, size, 7, (6, 9), 1.0, seed=4))
     component = QuadMix()
     component(old['source'], old['target'], 19, 0, generator())
@@ -134,23 +140,30 @@ def test_only_confident_template_pixels_are_pasted():
     assert set(tst.clip.frames.unique().tolist()) == {1.0, 7.0}
 
 
-@pytest.mark.parametrize(('off', 'tss', 'tst'), [
-    ('intra_source', {1.0, 8.0}, {2.0, 7.0, 8.0}),
-    ('source_to_target', {1.0, 2.0, 8.0}, {7.0, 8.0}),
-    ('target_to_source', {1.0, 2.0}, {2.0, 7.0, 8.0}),
-    ('intra_target', {1.0, 2.0, 8.0}, {2.0, 7.0})])
+@pytest.mark.parametrize(
+    ('off', 'tss', 'tst'),
+    [
+        ('intra_source', {1.0, 8.0}, {2.0, 7.0, 8.0}),
+        ('source_to_target', {1.0, 2.0, 8.0}, {7.0, 8.0}),
+        ('target_to_source', {1.0, 2.0}, {2.0, 7.0, 8.0}),
+        ('intra_target', {1.0, 2.0, 8.0}, {2.0, 7.0}),
+    ],
+)
 def test_each_direction_can_be_switched_off(off, tss, tst):
     size = (8, 16)
-    clips = [random_clip(1, size, value, classes, 1.0, seed=value)
-             for value, classes in ((1, (0, 1)), (7, (6, 9)), (2, (0, 1)), (8, (4, 5)))]
+    clips = [
+        random_clip(1, size, value, classes, 1.0, seed=value)
+        for value, classes in ((1, (0, 1)), (7, (6, 9)), (2, (0, 1)), (8, (4, 5)))
+    ]
     columns = torch.arange(16).expand(1, 1, 8, 16)
     mixed = quadmix(*clips, source_mask=columns < 5, target_mask=columns > 11, directions=Directions(**{off: False}))
     assert set(mixed.tss.frames.unique().tolist()) == tss
     assert set(mixed.tst.frames.unique().tolist()) == tst
 
 
-@pytest.mark.parametrize(('classes', 'pasted'), [((0, 1), 'half'), ((0, 255), 'class 0'), ((1, ), 'all'),
-                                                 ((255, ), 'nothing')])
+@pytest.mark.parametrize(
+    ('classes', 'pasted'), [((0, 1), 'half'), ((0, 255), 'class 0'), ((1,), 'all'), ((255,), 'nothing')]
+)
 def test_two_class_data_and_empty_choices(classes, pasted):
     """Two classes at most; nothing is confident, so only the template source (2) is ever pasted over 1 and 7."""
     old, source = random_clip(4, (16, 24), 2, classes=classes), random_clip(4, (16, 24), 1, classes=(0, 1), seed=3)
@@ -172,8 +185,10 @@ def test_two_valid_classes_still_leave_room_for_the_target():
 
 
 @pytest.mark.parametrize('component', [ClassMix(), QuadMix()])
-@pytest.mark.parametrize(('source_shape', 'target_shape'), [
-    ((1, (16, 24)), (3, (16, 24))), ((3, (24, 16)), (2, (16, 32))), ((2, (8, 8)), (2, (16, 24)))])
+@pytest.mark.parametrize(
+    ('source_shape', 'target_shape'),
+    [((1, (16, 24)), (3, (16, 24))), ((3, (24, 16)), (2, (16, 32))), ((2, (8, 8)), (2, (16, 24)))],
+)
 def test_source_and_target_may_differ_in_batch_and_size(component, source_shape, target_shape):
     source = random_clip(*source_shape, 1)
     target = random_clip(*target_shape, 7, classes=(10, 11), confidence=0.1)
@@ -185,8 +200,9 @@ def test_source_and_target_may_differ_in_batch_and_size(component, source_shape,
         assert from_source.any() and not from_source[..., height:, :].any() and not from_source[..., width:].any()
         repeated = torch.arange(len(clip)) % len(source)
         inside = from_source[..., :height, :width]
-        assert torch.equal(clip.labels[..., :height, :width][inside],
-                           source.labels[repeated][..., :height, :width][inside])
+        assert torch.equal(
+            clip.labels[..., :height, :width][inside], source.labels[repeated][..., :height, :width][inside]
+        )
 
 
 def test_templates_survive_in_the_state_dict():
@@ -196,8 +212,11 @@ def test_templates_survive_in_the_state_dict():
     second.load_state_dict(first.state_dict())
     assert second.bank.iteration == 41
     other_source, other_target = random_clip(2, (16, 24), 3, seed=8), random_clip(2, (16, 24), 4, (4, 5), 1.0, seed=9)
-    for a, b in zip(first(other_source, other_target, 19, 42, generator()),
-                    second(other_source, other_target, 19, 42, generator()), strict=True):
+    for a, b in zip(
+        first(other_source, other_target, 19, 42, generator()),
+        second(other_source, other_target, 19, 42, generator()),
+        strict=True,
+    ):
         assert a.name == b.name and torch.equal(a.clip.frames, b.clip.frames)
 
 
@@ -229,10 +248,17 @@ def test_quadmix_gives_each_mix_its_own_long_tail_images():
     assert not (tss.clip.frames[:, 0, 0] == 3)[shared].any() and not (tst.clip.frames[:, 0, 0] == 4)[shared].any()
 
 
-@pytest.mark.parametrize(('off', 'values'), [
-    ({}, {1.0, 7.0}), (dict(intra_source=False), {7.0}), (dict(source_to_target=False), {7.0}),
-    (dict(intra_target=False), {1.0}), (dict(target_to_source=False), {1.0}),
-    (dict(intra_source=False, target_to_source=False), set())])
+@pytest.mark.parametrize(
+    ('off', 'values'),
+    [
+        ({}, {1.0, 7.0}),
+        (dict(intra_source=False), {7.0}),
+        (dict(source_to_target=False), {7.0}),
+        (dict(intra_target=False), {1.0}),
+        (dict(target_to_source=False), {1.0}),
+        (dict(intra_source=False, target_to_source=False), set()),
+    ],
+)
 def test_only_what_both_mixed_images_get_from_the_templates_is_shared(off, values):
     old = random_clip(1, (16, 24), 1), random_clip(1, (16, 24), 7, (10, 11), 1.0)
     old[1].confidence[..., 12:] = 0
@@ -245,9 +271,15 @@ def test_only_what_both_mixed_images_get_from_the_templates_is_shared(off, value
     assert set(tss.clip.frames[:, 0, 0][shared].tolist()) == values
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
-    (dict(confidence_threshold=90), r'softmax score in \[0, 1\]; got 90'), (dict(target_classes=0), 'switch it off'),
-    (dict(start_iter=-1), 'start_iter is an iteration'), (dict(scale=-1), 'scale is a factor of the loss')])
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(confidence_threshold=90), r'softmax score in \[0, 1\]; got 90'),
+        (dict(target_classes=0), 'switch it off'),
+        (dict(start_iter=-1), 'start_iter is an iteration'),
+        (dict(scale=-1), 'scale is a factor of the loss'),
+    ],
+)
 def test_impossible_choices_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         QuadMix(**arguments)

@@ -1,4 +1,5 @@
 """The step never waits for the device: no method reads a value of a tensor that lives there."""
+
 import pytest
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
@@ -52,8 +53,9 @@ def test_the_step_runs_on_a_device_that_cannot_be_read(method):
     model.to('meta')
     # Adam counts its steps on the host, which is no wait.
     names = optimizers.keys() if isinstance(optimizers, OptimWrapperDict) else ['student']
-    wrappers = {name: OptimWrapper(torch.optim.AdamW(getattr(model, name).parameters(), foreach=True))
-                for name in names}
+    wrappers = {
+        name: OptimWrapper(torch.optim.AdamW(getattr(model, name).parameters(), foreach=True)) for name in names
+    }
     optimizer = OptimWrapperDict(**wrappers) if len(wrappers) > 1 else wrappers['student']
     model.train_step(data_of(model, 0), optimizer)
     with WatchReads('meta') as watch:
@@ -63,10 +65,17 @@ def test_the_step_runs_on_a_device_that_cannot_be_read(method):
     assert all(value.device.type == 'meta' for value in log.values())
 
 
-@pytest.mark.parametrize(('read', 'is_seen'), [
-    (lambda value: value.item(), True), (bool, True), (lambda value: value.cpu(), False),
-    (lambda value: value[value > 0], False), (lambda value: value.tolist(), False)],
-    ids=['item', 'bool', 'cpu', 'index', 'tolist'])
+@pytest.mark.parametrize(
+    ('read', 'is_seen'),
+    [
+        (lambda value: value.item(), True),
+        (bool, True),
+        (lambda value: value.cpu(), False),
+        (lambda value: value[value > 0], False),
+        (lambda value: value.tolist(), False),
+    ],
+    ids=['item', 'bool', 'cpu', 'index', 'tolist'],
+)
 def test_a_read_would_be_noticed(read, is_seen):
     with WatchReads('cpu') as watch:
         read(torch.ones(1))

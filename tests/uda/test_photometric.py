@@ -26,9 +26,13 @@ def test_no_change_is_identity():
         assert torch.equal(change.apply(frames, [PhotometricDraw([], None)] * 2), frames)
 
 
-@pytest.mark.parametrize('change', [
-    PhotometricChange(jitter_probability=1.0, blur_probability=1.0),
-    StrongAugmentation(jitter_probability=1.0, blur_probability=1.0, grey_probability=0.0)])
+@pytest.mark.parametrize(
+    'change',
+    [
+        PhotometricChange(jitter_probability=1.0, blur_probability=1.0),
+        StrongAugmentation(jitter_probability=1.0, blur_probability=1.0, grey_probability=0.0),
+    ],
+)
 def test_frames_of_a_clip_change_alike_and_clips_differ(change):
     frame = torch.rand(1, 1, 3, 16, 16, generator=generator()) * 255
     changed = change.apply(frame.expand(2, 3, -1, -1, -1), change.draw(2, generator(1)))
@@ -56,8 +60,9 @@ def test_hue_turns_as_in_torchvision(turn):
 
 
 @pytest.mark.parametrize('color', [kornia_color, torchvision_color])
-@pytest.mark.parametrize('operation, factor', [('brightness', 1.2), ('contrast', 0.8), ('saturation', 1.2),
-                                               ('hue', 0.15)])
+@pytest.mark.parametrize(
+    'operation, factor', [('brightness', 1.2), ('contrast', 0.8), ('saturation', 1.2), ('hue', 0.15)]
+)
 def test_colours_change_alike_on_every_scale(color, operation, factor):
     images = torch.rand(2, 3, 16, 16, generator=generator())
     changed = color(images * 255, operation, factor, peak=255)
@@ -66,17 +71,24 @@ def test_colours_change_alike_on_every_scale(color, operation, factor):
 
 
 # One pixel (0.2, 0.6, 0.4): value 0.6, smallest 0.2, S = 2/3; its grey is 0.299 * 0.2 + 0.587 * 0.6 + 0.114 * 0.4.
-@pytest.mark.parametrize(('color', 'operation', 'factor', 'expected'), [
-    (kornia_color, 'brightness', 1.2, (0.4, 0.8, 0.6)), (torchvision_color, 'brightness', 1.2, (0.24, 0.72, 0.48)),
-    (kornia_color, 'brightness', 0.7, (0.0, 0.3, 0.1)), (kornia_color, 'contrast', 1.8, (0.36, 1.0, 0.72)),
-    (torchvision_color, 'contrast', 1.2, (0.16424, 0.64424, 0.40424)),
-    (kornia_color, 'saturation', 0.5, (0.4, 0.6, 0.5)), (kornia_color, 'saturation', 1.2, (0.12, 0.6, 0.36)),
-    (kornia_color, 'saturation', 1.8, (0.0, 0.6, 0.3)),
-    (torchvision_color, 'saturation', 0.0, (0.4576, 0.4576, 0.4576))])
+@pytest.mark.parametrize(
+    ('color', 'operation', 'factor', 'expected'),
+    [
+        (kornia_color, 'brightness', 1.2, (0.4, 0.8, 0.6)),
+        (torchvision_color, 'brightness', 1.2, (0.24, 0.72, 0.48)),
+        (kornia_color, 'brightness', 0.7, (0.0, 0.3, 0.1)),
+        (kornia_color, 'contrast', 1.8, (0.36, 1.0, 0.72)),
+        (torchvision_color, 'contrast', 1.2, (0.16424, 0.64424, 0.40424)),
+        (kornia_color, 'saturation', 0.5, (0.4, 0.6, 0.5)),
+        (kornia_color, 'saturation', 1.2, (0.12, 0.6, 0.36)),
+        (kornia_color, 'saturation', 1.8, (0.0, 0.6, 0.3)),
+        (torchvision_color, 'saturation', 0.0, (0.4576, 0.4576, 0.4576)),
+    ],
+)
 def test_operations_by_hand(color, operation, factor, expected):
     pixel = torch.tensor([0.2, 0.6, 0.4])
     # The second pixel is grey: the mean grey is (0.4576 + 0.3) / 2.
-    images = torch.stack([pixel, torch.full((3, ), 0.3)], dim=1)[:, :, None]
+    images = torch.stack([pixel, torch.full((3,), 0.3)], dim=1)[:, :, None]
     assert color(images, operation, factor)[:, 0, 0].tolist() == pytest.approx(expected, abs=1e-6)
 
 
@@ -87,7 +99,9 @@ def test_draws_follow_probabilities_ranges_and_random_order():
     assert sum(draw[0].sigma is not None for draw in draws) / 2000 == pytest.approx(0.5, abs=0.04)
     jittered = [draw[0].jitter for draw in draws if draw[0].jitter]
     assert {tuple(name for name, _ in jitter) for jitter in jittered} >= {
-        ('brightness', 'contrast', 'saturation', 'hue'), ('hue', 'saturation', 'contrast', 'brightness')}
+        ('brightness', 'contrast', 'saturation', 'hue'),
+        ('hue', 'saturation', 'contrast', 'brightness'),
+    }
     hues = [factor for jitter in jittered for name, factor in jitter if name == 'hue']
     brightness = [factor for jitter in jittered for name, factor in jitter if name == 'brightness']
     assert -0.2 <= min(hues) < -0.18 and 0.18 < max(hues) <= 0.2
@@ -132,7 +146,7 @@ def test_strong_blur_comes_first_and_is_as_wide_as_drawn():
     blurred = StrongAugmentation().apply(dot, [PhotometricDraw([], 9.0)])[0, 0, 0]
     assert blurred.sum().item() == pytest.approx(255, rel=1e-4)
     offsets = torch.arange(121) - 60.0
-    assert (blurred.sum(dim=0) * offsets ** 2).sum().item() / 255 == pytest.approx(81, rel=3e-3)
+    assert (blurred.sum(dim=0) * offsets**2).sum().item() / 255 == pytest.approx(81, rel=3e-3)
     changed = StrongAugmentation().apply(dot, [PhotometricDraw([('brightness', 1.8)], 9.0)])[0, 0, 0]
     assert torch.allclose(changed, 1.8 * blurred)
 
@@ -177,14 +191,19 @@ def test_kernel_weights_sum_to_one():
     assert torch.allclose(gaussian_blur(flat, (5, 5), 1.0), flat)
 
 
-@pytest.mark.parametrize(('change', 'arguments', 'message'), [
-    (PhotometricChange, dict(brightness=-0.1), 'strengths in'), (PhotometricChange, dict(hue=0.6), r'in \[0, 0.5\]'),
-    (PhotometricChange, dict(jitter_probability=2), 'jitter_probability and blur_probability'),
-    (PhotometricChange, dict(sigma=(0, 0)), '0 < low <= high'),
-    (PhotometricChange, dict(operations='opencv'), "kornia or torchvision, got 'opencv'"),
-    (StrongAugmentation, dict(sigmas=()), r'sigmas are .* got \(\)'),
-    (StrongAugmentation, dict(sigmas=(5, 0)), r'larger than 0; got \(5, 0\)'),
-    (StrongAugmentation, dict(grey_probability=1.5), 'grey_probability is in')])
+@pytest.mark.parametrize(
+    ('change', 'arguments', 'message'),
+    [
+        (PhotometricChange, dict(brightness=-0.1), 'strengths in'),
+        (PhotometricChange, dict(hue=0.6), r'in \[0, 0.5\]'),
+        (PhotometricChange, dict(jitter_probability=2), 'jitter_probability and blur_probability'),
+        (PhotometricChange, dict(sigma=(0, 0)), '0 < low <= high'),
+        (PhotometricChange, dict(operations='opencv'), "kornia or torchvision, got 'opencv'"),
+        (StrongAugmentation, dict(sigmas=()), r'sigmas are .* got \(\)'),
+        (StrongAugmentation, dict(sigmas=(5, 0)), r'larger than 0; got \(5, 0\)'),
+        (StrongAugmentation, dict(grey_probability=1.5), 'grey_probability is in'),
+    ],
+)
 def test_impossible_changes_are_refused(change, arguments, message):
     with pytest.raises(ValueError, match=message):
         change(**arguments)

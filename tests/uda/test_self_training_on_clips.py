@@ -1,4 +1,5 @@
 """The self-training of image methods on clips of two frames: labels of frame t from both, one mask for both."""
+
 import pytest
 import torch
 from mmengine.registry import init_default_scope
@@ -24,8 +25,12 @@ def model():
 def two_pixels(labels, colour, flow):
     """A clip of two frames of 1x2 pixels."""
     labels = torch.tensor(labels).view(1, 2, 1, 2)
-    return Clip(frames=torch.full((1, 2, 3, 1, 2), colour), labels=labels, weights=torch.ones(1, 2, 1, 2),
-                flow=torch.full((1, 1, 2, 1, 2), flow))
+    return Clip(
+        frames=torch.full((1, 2, 3, 1, 2), colour),
+        labels=labels,
+        weights=torch.ones(1, 2, 1, 2),
+        flow=torch.full((1, 1, 2, 1, 2), flow),
+    )
 
 
 @pytest.mark.parametrize('same_mask, before, motion', [(True, [9.0, 5.0], [2.0, 7.0]), (False, [5.0, 9.0], [7.0, 2.0])])
@@ -59,8 +64,12 @@ def test_the_step_trains_the_fusion_too(model):
     before = adapter.student.fusion.weight.detach().clone()
     log = adapter.train_step(dict(source=clips(2), target=clips(2, labelled=False, seed=100)), wrapper)
     assert {name.split('.')[0] for name in log if '.' in name} == {'source', 'mix'}
-    assert {'source.decode.loss_ce', 'source.decode.hr.loss_ce', 'source.loss_feature_distance',
-            'mix.decode.hr.loss_ce'} <= log.keys()
+    assert {
+        'source.decode.loss_ce',
+        'source.decode.hr.loss_ce',
+        'source.loss_feature_distance',
+        'mix.decode.hr.loss_ce',
+    } <= log.keys()
     assert all(torch.isfinite(value) for value in log.values())
     assert not torch.equal(adapter.student.fusion.weight, before)
 

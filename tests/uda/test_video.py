@@ -1,4 +1,5 @@
 """The parts of the video methods: labels across time, mixing with motion, the target pass, class means."""
+
 import copy
 
 import pytest
@@ -32,6 +33,7 @@ def shift(size, dx=0.0, dy=0.0, batch=1):
 
 # ------------------------------------------------------------------ labels across time
 
+
 def test_labels_are_those_of_the_warped_softmax():
     scores = 4 * torch.randn(2, 3, 6, 8, generator=generator())
     label = CrossFramePseudoLabels()(scores, shift((6, 8), dx=2, batch=2))
@@ -64,8 +66,10 @@ def test_the_mirrored_teacher_sees_mirrored_motion():
     frames = torch.rand(2, 2, 3, 8, 8, generator=generator())
     flow = torch.rand(2, 2, 8, 8, generator=generator(1))
     seen, logits = [], {}
-    model.teacher.clip_logits = lambda inputs, flow, auxiliary: (seen.append(inputs),
-                                                                 pixel_logits(inputs, flow, auxiliary))[1]
+    model.teacher.clip_logits = lambda inputs, flow, auxiliary: (
+        seen.append(inputs),
+        pixel_logits(inputs, flow, auxiliary),
+    )[1]
     for flip in (True, False):
         model.pseudo_labels.draw_flip = lambda generator, flip=flip: flip
         logits[flip] = model.past_logits(frames, flow)['decode']
@@ -146,15 +150,18 @@ def test_decoder_features_of_frame_t_alone_are_mixed():
     model.train_step(data_of(model, 0), optimizer)
     called, pasted, fused = [], [], []
     mix, passes = model.feature_mixing.mix, model.mixed_passes
-    model.feature_mixing.mix = lambda network, others, masks: (called.append((others, masks)),
-                                                               mix(network, others, masks))[1]
-    model.mixed_passes = lambda *args, **options: (pasted.append(item.pasted) or item
-                                                   for item in passes(*args, **options))
+    model.feature_mixing.mix = lambda network, others, masks: (
+        called.append((others, masks)),
+        mix(network, others, masks),
+    )[1]
+    model.mixed_passes = lambda *args, **options: (
+        pasted.append(item.pasted) or item for item in passes(*args, **options)
+    )
     # After the hooks that mix.
     fuse_layer = model.student.decode_head.fuse_layer
     fuse_layer.register_forward_hook(lambda module, args, result: fused.append(args[0].detach()))
     model.train_step(data_of(model, 1), optimizer)
-    (others, masks), = called
+    ((others, masks),) = called
     assert len(others) == 2 and len(masks) == 1 and torch.equal(masks[0], pasted[1][:, :1])
     # The fusion layer is called for frame t first, then for t-1: in the last two calls, those of TST.
     inside = masks[0][..., ::4, ::4].expand_as(others[0])
@@ -167,21 +174,27 @@ def test_a_batch_of_three_clips_equals_three_of_one():
     whole = clips(3, frames=4, labelled=False, seed=8)
     together = model.pseudo_labelled_clip(whole)
     for i in range(3):
-        alone = model.pseudo_labelled_clip({key: value[i:i + 1] for key, value in whole.items()})
+        alone = model.pseudo_labelled_clip({key: value[i : i + 1] for key, value in whole.items()})
         assert torch.equal(alone.labels[0], together.labels[i])
         torch.testing.assert_close(alone.confidence[0], together.confidence[i])
     frames = model.data_preprocessor.normalize(together.frames[:, :2])
     scores = model.student(frames, mode='tensor', flow=together.flow[:, 0])
     for i in range(3):
-        torch.testing.assert_close(model.student(frames[i:i + 1], mode='tensor', flow=together.flow[i:i + 1, 0])[0],
-                                   scores[i], rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(
+            model.student(frames[i : i + 1], mode='tensor', flow=together.flow[i : i + 1, 0])[0],
+            scores[i],
+            rtol=1e-9,
+            atol=1e-9,
+        )
 
 
 # ------------------------------------------------------------------ the target pass
 
+
 def test_the_student_sees_both_frames_augmented_alike_and_the_template_as_it_is():
-    model, optimizer = build(dict(VIDEO, strong_augmentation=dict(type='StrongAugmentation', jitter_probability=1.0)),
-                             FLOW_GUIDED)
+    model, optimizer = build(
+        dict(VIDEO, strong_augmentation=dict(type='StrongAugmentation', jitter_probability=1.0)), FLOW_GUIDED
+    )
     data = data_of(model, 0)
     for name in ('source', 'target'):
         for clip in data[name]['inputs']:
@@ -200,8 +213,13 @@ def test_the_student_sees_both_frames_augmented_alike_and_the_template_as_it_is(
 def cells(labels):
     """A clip of one frame with labels at a quarter of its size."""
     frames = torch.full((1, 2, 3, 64, 64), 7.0)
-    return Clip(frames=frames, labels=torch.full((1, 2, 64, 64), IGNORE), weights=torch.ones(1, 2, 64, 64),
-                flow=shift((64, 64), dx=4, dy=-2)[:, None], cell_labels=labels)
+    return Clip(
+        frames=frames,
+        labels=torch.full((1, 2, 64, 64), IGNORE),
+        weights=torch.ones(1, 2, 64, 64),
+        flow=shift((64, 64), dx=4, dy=-2)[:, None],
+        cell_labels=labels,
+    )
 
 
 def test_the_target_pass_learns_labels_at_the_size_of_the_logits():
@@ -247,6 +265,7 @@ def test_the_source_takes_the_colours_of_the_target():
 
 # ------------------------------------------------------------------ class means
 
+
 def test_equal_class_means_cost_nothing():
     scores = torch.randn(2, 4, 8, 8, generator=generator(), requires_grad=True)
     adaptation_loss = CentroidAlignment(weight=0.01)
@@ -258,7 +277,7 @@ def test_equal_class_means_cost_nothing():
 
 def test_a_class_that_one_domain_lacks_keeps_the_loss_finite():
     adaptation_loss = CentroidAlignment(weight=1.0)
-    source_scores = torch.randn(1, 4, 8, 8, generator=generator()) + torch.tensor([9., 0, 0, 0]).reshape(1, 4, 1, 1)
+    source_scores = torch.randn(1, 4, 8, 8, generator=generator()) + torch.tensor([9.0, 0, 0, 0]).reshape(1, 4, 1, 1)
     target_scores = torch.randn(1, 4, 8, 8, generator=generator(1), requires_grad=True)
     source = adaptation_loss.source_centroids(source_scores, source_scores.argmax(1))
     assert (source[1:] == 0).all() and (source[0] != 0).all()
@@ -281,8 +300,9 @@ def test_labels_meet_scores_at_the_size_of_the_scores():
 def test_only_the_target_pass_is_aligned_and_its_factor_is_its_own():
     logs = {}
     for weight in (0.0, 1.0):
-        model, optimizer = build(dict(VIDEO, centroid_alignment=dict(type='CentroidAlignment', weight=weight)),
-                                 FLOW_GUIDED, seed=1)
+        model, optimizer = build(
+            dict(VIDEO, centroid_alignment=dict(type='CentroidAlignment', weight=weight)), FLOW_GUIDED, seed=1
+        )
         log = model.train_step(data_of(model, 0), optimizer)
         assert [key for key in log if 'centroids' in key] == ['cross_frame.loss_centroids']
         scale = {'source': 1.0, 'cross_frame': 0.2, 'mix': 0.2}
@@ -293,12 +313,20 @@ def test_only_the_target_pass_is_aligned_and_its_factor_is_its_own():
 
 
 def test_the_second_interval_is_a_pair_of_plain_frames():
-    model, optimizer = build(dict(VIDEO, centroid_alignment=dict(type='CentroidAlignment', intervals=2),
-                                  strong_augmentation=dict(type='StrongAugmentation')), FLOW_GUIDED)
+    model, optimizer = build(
+        dict(
+            VIDEO,
+            centroid_alignment=dict(type='CentroidAlignment', intervals=2),
+            strong_augmentation=dict(type='StrongAugmentation'),
+        ),
+        FLOW_GUIDED,
+    )
     shown = []
     forward = model.student.forward
     model.student.forward = lambda inputs, *args, **options: (
-        shown.append((inputs, options['flow'])), forward(inputs, *args, **options))[1]
+        shown.append((inputs, options['flow'])),
+        forward(inputs, *args, **options),
+    )[1]
     data = data_of(model, 0)
     model.train_step(data, optimizer)
     assert [tuple(inputs.shape[:2]) for inputs, _ in shown] == [(2, 2), (2, 4), (2, 2)]
@@ -325,11 +353,18 @@ def test_each_pair_is_segmented_by_itself():
 
 def test_two_intervals_of_two_sizes_are_refused():
     with pytest.raises(ValueError, match='set rescale=None, or intervals=1'):
-        build(dict(VIDEO, centroid_alignment=dict(type='CentroidAlignment', intervals=2),
-                   cross_frame=dict(type='CrossFramePass', rescale=(0.8, 1.2))), FLOW_GUIDED)
+        build(
+            dict(
+                VIDEO,
+                centroid_alignment=dict(type='CentroidAlignment', intervals=2),
+                cross_frame=dict(type='CrossFramePass', rescale=(0.8, 1.2)),
+            ),
+            FLOW_GUIDED,
+        )
 
 
 # ------------------------------------------------------------------ the whole
+
 
 def test_video_methods_say_what_they_need():
     with pytest.raises(ValueError, match='set pseudo_labels to CrossFramePseudoLabels'):

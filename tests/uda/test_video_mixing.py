@@ -1,4 +1,5 @@
 """QuadMix on clips: what is pasted on what, and the motion that comes along."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -17,8 +18,13 @@ def striped_clip(value, stripes, confidence=None, motion=0.0, size=(4, 8)):
     """A clip of two frames; ``stripes`` gives the class of each column of frame t and of frame t-1."""
     labels = torch.tensor(stripes)[None, :, None].expand(1, 2, *size).clone()
     scores = None if confidence is None else torch.full(labels.shape, confidence)
-    return Clip(frames=torch.full((1, 2, 3, *size), float(value)), labels=labels, confidence=scores,
-                weights=torch.ones(labels.shape), flow=shift(size, dx=motion)[:, None])
+    return Clip(
+        frames=torch.full((1, 2, 3, *size), float(value)),
+        labels=labels,
+        confidence=scores,
+        weights=torch.ones(labels.shape),
+        flow=shift(size, dx=motion)[:, None],
+    )
 
 
 def mix(mixing, templates, current, long_tail=None, classes=6):
@@ -42,7 +48,9 @@ def test_clips_are_mixed_in_four_directions_with_their_motion():
     mixing.draw_classes = lambda *args: (one_class(0), one_class(3))
     first, second = mix(mixing, (old_source, old_target), (source, target))
     assert [(item.name, item.scale, item.auxiliary) for item in (first, second)] == [
-        ('tss', 1.0, False), ('tst', 0.2, False)]
+        ('tss', 1.0, False),
+        ('tst', 0.2, False),
+    ]
     for item, under in ((first, 3), (second, 4)):
         rows = item.clip.frames[0, :, 0, 0].tolist()
         assert rows == [[1, 1, under, under, 2, 2, 2, 2], [1, 1, 1, under, 2, 2, 2, 2]]
@@ -76,8 +84,9 @@ def test_long_tail_images_that_would_be_cut_are_refused():
     source, target = striped_clip(3, [[4] * 8] * 2), striped_clip(4, [[4] * 8] * 2, 0.5)
     still = replace(striped_clip(9, [[2] * 10] * 2, size=(4, 10)), flow=None)
     with pytest.raises(ValueError, match=r'\(4, 10\) pixels .* only \(4, 8\): give train_cfg.long_tail a pipeline'):
-        VideoQuadMix(paste_rare_classes=False)(source, target, 6, 0, generator(),
-                                               LongTail(clips=[[still]], classes=[[torch.tensor([2])]]))
+        VideoQuadMix(paste_rare_classes=False)(
+            source, target, 6, 0, generator(), LongTail(clips=[[still]], classes=[[torch.tensor([2])]])
+        )
 
 
 def test_rare_classes_are_pasted_besides_the_drawn_ones():
@@ -106,12 +115,16 @@ def test_classes_of_the_template_target_leave_out_the_drawn_ones_only():
 def test_what_is_mixed_of_a_larger_source_is_a_window_of_the_target_size():
     mixing = VideoQuadMix(paste_rare_classes=False, window_rows=(1, 2))
     columns, rows = torch.arange(12.0), torch.arange(6.0)[:, None]
-    wide = Clip(frames=(100 * rows + columns).expand(1, 2, 3, 6, 12), labels=torch.full((1, 2, 6, 12), 4),
-                weights=torch.ones(1, 2, 6, 12), flow=shift((6, 12), dx=1)[:, None])
+    wide = Clip(
+        frames=(100 * rows + columns).expand(1, 2, 3, 6, 12),
+        labels=torch.full((1, 2, 6, 12), 4),
+        weights=torch.ones(1, 2, 6, 12),
+        flow=shift((6, 12), dx=1)[:, None],
+    )
     target = striped_clip(4, [[4] * 8] * 2, 0.5)
     seen = set()
     for seed in range(60):
-        (row, column), = mixing.draw_windows(1, wide.size, target.size, generator(seed))
+        ((row, column),) = mixing.draw_windows(1, wide.size, target.size, generator(seed))
         seen.add((row, column))
         mixing.bank.clear()
         mixing.draw_windows = lambda *args, corner=(row, column): [corner]
@@ -131,8 +144,9 @@ def street_clip(domain, seed):
     frames = torch.from_numpy(np.stack([clip.frames[1], clip.frames[0]])).permute(0, 3, 1, 2)[None].float()
     labels = torch.from_numpy(np.stack([clip.labels[1], clip.labels[0]]))[None].long()
     flow = torch.from_numpy(clip.flows[1, 0]).permute(2, 0, 1)[None, None].float()
-    return Clip(frames=frames, labels=labels, weights=torch.ones(labels.shape), flow=flow,
-                confidence=torch.ones(labels.shape)), torch.from_numpy(clip.valid[1, 0])[None]
+    return Clip(
+        frames=frames, labels=labels, weights=torch.ones(labels.shape), flow=flow, confidence=torch.ones(labels.shape)
+    ), torch.from_numpy(clip.valid[1, 0])[None]
 
 
 def shown_again(frames, flow):

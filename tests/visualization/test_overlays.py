@@ -31,8 +31,9 @@ def test_small_pictures_are_enlarged_so_that_the_legend_is_legible():
     assert picture.shape[1] == 700 and picture.shape[0] > 350
 
 
-@pytest.mark.parametrize('size, written', [((64, 96), (64, 96)), ((99, 701), (100, 702)), ((1, 1), (2, 2)),
-                                           ((1080, 1920), (1080, 1920))])
+@pytest.mark.parametrize(
+    'size, written', [((64, 96), (64, 96)), ((99, 701), (100, 702)), ((1, 1), (2, 2)), ((1080, 1920), (1080, 1920))]
+)
 def test_a_video_has_the_size_of_its_frames(size, written, tmp_path):
     with VideoFile(tmp_path / 'a.mp4', 25) as video:
         for _ in range(2):

@@ -63,8 +63,9 @@ def test_an_image_is_drawn_with_its_label_what_it_was_drawn_for_and_where_it_is_
     inputs[0] = 200  # blue
     label, trusted = torch.full((1, 4, 8), 2), torch.ones(1, 4, 8, dtype=torch.bool)
     label[:, :, :4], trusted[:, :1] = 255, False
-    image, overlay, mask = sample_tiles(inputs, sample(gt_sem_seg=label, valid_pseudo_mask=trusted,
-                                                       meta=dict(rare_class=2)), CLASSES, PALETTE)
+    image, overlay, mask = sample_tiles(
+        inputs, sample(gt_sem_seg=label, valid_pseudo_mask=trusted, meta=dict(rare_class=2)), CLASSES, PALETTE
+    )
     assert image.caption == '1.png, drawn for car' and image.picture[0, 0].tolist() == [0, 0, 200]
     assert overlay.caption == 'label, 50% ignored'
     assert overlay.picture[0, 0].tolist() == [0, 0, 200] and overlay.picture[0, 7].tolist() == [0, 0, 165]
@@ -78,13 +79,28 @@ def test_a_clip_is_drawn_with_all_frames_and_flows():
     flow[2] = 3.0
     flow[3] = 4.0
     paths = [f'x/{number}.png' for number in (9, 8, 7, 6)]
-    tiles = sample_tiles(torch.zeros(4, 3, 4, 8, dtype=torch.uint8),
-                         sample(gt_sem_seg=labels, flow=flow, past_flow=torch.ones(2, 4, 8),
-                                meta=dict(frame_paths=paths, paste_class=1, rare_class=1)), CLASSES, PALETTE)
+    tiles = sample_tiles(
+        torch.zeros(4, 3, 4, 8, dtype=torch.uint8),
+        sample(
+            gt_sem_seg=labels,
+            flow=flow,
+            past_flow=torch.ones(2, 4, 8),
+            meta=dict(frame_paths=paths, paste_class=1, rare_class=1),
+        ),
+        CLASSES,
+        PALETTE,
+    )
     assert [one.caption for one in tiles] == [
-        't: 9.png, to paste sky', 'label, 0% ignored', 't-1: 8.png', 't-k: 7.png', 't-k-1: 6.png',
-        'flow to t-1, at most 0.0 px', 'flow to t-k, at most 5.0 px', 'flow to t-k-1, at most 0.0 px',
-        'flow of the past pair, at most 1.4 px']
+        't: 9.png, to paste sky',
+        'label, 0% ignored',
+        't-1: 8.png',
+        't-k: 7.png',
+        't-k-1: 6.png',
+        'flow to t-1, at most 0.0 px',
+        'flow to t-k, at most 5.0 px',
+        'flow to t-k-1, at most 0.0 px',
+        'flow of the past pair, at most 1.4 px',
+    ]
     assert frame_name(0, 1) == ''
 
 
@@ -98,16 +114,21 @@ def test_opposite_motions_have_different_colours_and_none_is_white():
 
 def test_passes_are_grouped_by_pass_and_show_the_frame_before():
     def panel(value, frames=1, confidence=False, flow=False):
-        return dict(frames=torch.full((2, frames, 3, 4, 8), float(value)), labels=torch.ones(2, frames, 4, 8),
-                    confidence=torch.rand(2, frames, 4, 8) if confidence else None,
-                    flow=torch.ones(2, 1, 2, 4, 8) if flow else None)
+        return dict(
+            frames=torch.full((2, frames, 3, 4, 8), float(value)),
+            labels=torch.ones(2, frames, 4, 8),
+            confidence=torch.rand(2, frames, 4, 8) if confidence else None,
+            flow=torch.ones(2, 1, 2, 4, 8) if flow else None,
+        )
 
     panels = {'mix': panel(1, frames=2, flow=True), 'source': panel(2), 'target': panel(3, confidence=True)}
     panels['mix']['labels'] = panels['mix']['labels'].long()
     groups = panel_tiles({name: {**one, 'labels': one['labels'].long()} for name, one in panels.items()}, 1, PALETTE)
     assert [[one.caption for one in group] for group in groups] == [
-        ['source', 'source: label'], ['target', 'target: pseudo-label', 'target: confidence'],
-        ['mixed', 'mixed: label', 'mixed: frame t-1', 'mixed: flow to t-1, at most 1.4 px']]
+        ['source', 'source: label'],
+        ['target', 'target: pseudo-label', 'target: confidence'],
+        ['mixed', 'mixed: label', 'mixed: frame t-1', 'mixed: flow to t-1, at most 1.4 px'],
+    ]
     assert groups[0][0].picture[0, 0].tolist() == [2] * 3
     assert panel_tiles({'source': {**panels['source'], 'labels': panels['source']['labels'].long()}}, 2, PALETTE) == []
 

@@ -24,8 +24,13 @@ PALETTE = ((128, 64, 128), (10, 200, 30), (70, 130, 180))
 
 def panel(value, count=2, confidence=False):
     frames = torch.full((count, 1, 3, 20, 40), float(value))
-    return {'frames': frames, 'labels': torch.full((count, 1, 20, 40), 2), 'weights': torch.ones(count, 1, 20, 40),
-            'confidence': torch.rand(count, 1, 20, 40) if confidence else None, 'flow': None}
+    return {
+        'frames': frames,
+        'labels': torch.full((count, 1, 20, 40), 2),
+        'weights': torch.ones(count, 1, 20, 40),
+        'confidence': torch.rand(count, 1, 20, 40) if confidence else None,
+        'flow': None,
+    }
 
 
 def shares(picture, colour):
@@ -34,8 +39,10 @@ def shares(picture, colour):
 
 def test_labels_get_their_colours_and_ignored_pixels_none():
     labels = np.array([[0, 1], [2, 255]])
-    assert colour_labels(labels, PALETTE).tolist() == [[list(PALETTE[0]), list(PALETTE[1])],
-                                                       [list(PALETTE[2]), list(IGNORED)]]
+    assert colour_labels(labels, PALETTE).tolist() == [
+        [list(PALETTE[0]), list(PALETTE[1])],
+        [list(PALETTE[2]), list(IGNORED)],
+    ]
     image = np.full((2, 2, 3), 100, np.uint8)
     overlay = overlay_labels(image, labels, PALETTE, opacity=0.5)
     assert overlay[0, 0].tolist() == [114, 82, 114] and overlay[1, 1].tolist() == [100, 100, 100]

@@ -4,6 +4,7 @@ The formulas are those of the reference code bases (DACS, DAFormer, MIC, UDASS);
 
 Shapes: N batch, T frames, H, W pixels.
 """
+
 from collections.abc import Callable
 
 import torch
@@ -33,8 +34,16 @@ def select(mask: Tensor, over: Tensor, under: Tensor) -> Tensor:
     return torch.where(mask > 0, over, under)
 
 
-def quadmix_per_image(source: Clip, target: Clip, template_source: Clip, template_target: Clip, source_classes: Choice,
-                      target_classes: Choice, threshold: float, paste: Blend) -> list[list[Tensor]]:
+def quadmix_per_image(
+    source: Clip,
+    target: Clip,
+    template_source: Clip,
+    template_target: Clip,
+    source_classes: Choice,
+    target_classes: Choice,
+    threshold: float,
+    paste: Blend,
+) -> list[list[Tensor]]:
     """SS, ST, TSS and TST image by image and tensor by tensor.
 
     Args:

@@ -2,6 +2,7 @@
 
 Shapes: N batch, T frames, H, W pixels.
 """
+
 from collections.abc import Mapping
 
 import torch
@@ -26,20 +27,32 @@ def random_labels(number: int, size: tuple[int, int], num_classes: int, generato
     """Regions of one class each, (number, H, W) int64."""
     cells = [-(-length // _REGION) for length in size]
     regions = torch.randint(0, num_classes, (number, *cells), generator=generator)
-    return regions.repeat_interleave(_REGION, 1).repeat_interleave(_REGION, 2)[:, :size[0], :size[1]].contiguous()
+    return regions.repeat_interleave(_REGION, 1).repeat_interleave(_REGION, 2)[:, : size[0], : size[1]].contiguous()
 
 
-def random_clip(batch: int, size: tuple[int, int], num_classes: int, generator: torch.Generator,
-                confidence: bool = False) -> Clip:
+def random_clip(
+    batch: int, size: tuple[int, int], num_classes: int, generator: torch.Generator, confidence: bool = False
+) -> Clip:
     """Images (T = 1) with labels and weights, and with a confidence as pseudo-labels have it."""
     labels = random_labels(batch, size, num_classes, generator)[:, None]
     values = torch.rand(2, *labels.shape, generator=generator)
-    return Clip(frames=random_images(batch, size, generator)[:, None].float(), labels=labels, weights=values[0],
-                confidence=values[1] if confidence else None)
+    return Clip(
+        frames=random_images(batch, size, generator)[:, None].float(),
+        labels=labels,
+        weights=values[0],
+        confidence=values[1] if confidence else None,
+    )
 
 
-def _samples(model: DomainAdapter, number: int, size: tuple[int, int], frames: int, labelled: bool,
-             generator: torch.Generator, metainfo: Mapping) -> dict:
+def _samples(
+    model: DomainAdapter,
+    number: int,
+    size: tuple[int, int],
+    frames: int,
+    labelled: bool,
+    generator: torch.Generator,
+    metainfo: Mapping,
+) -> dict:
     inputs, samples = [], []
     for index in range(number):
         sample = SegDataSample(metainfo={**metainfo, 'frame_paths': [f'{index}_{i}' for i in range(frames)]})
@@ -57,8 +70,9 @@ def _samples(model: DomainAdapter, number: int, size: tuple[int, int], frames: i
     return dict(inputs=inputs, data_samples=samples)
 
 
-def random_batch(model: DomainAdapter, batch: int, size: tuple[int, int], seed: int, long_tail_draws: int = 0,
-                 rare_class: int = 0) -> dict[str, dict]:
+def random_batch(
+    model: DomainAdapter, batch: int, size: tuple[int, int], seed: int, long_tail_draws: int = 0, rare_class: int = 0
+) -> dict[str, dict]:
     """What the loaders hand to one training step.
 
     Args:
@@ -77,6 +91,7 @@ def random_batch(model: DomainAdapter, batch: int, size: tuple[int, int], seed: 
         data['target'] = _samples(model, batch, size, 4 if video else 1, False, generator, {})
     mixes = getattr(model.mixing, 'number_of_mixes', 0)
     if long_tail_draws and mixes:
-        data['long_tail'] = _samples(model, long_tail_draws * mixes * batch, size, frames, True, generator,
-                                     {'paste_class': rare_class})
+        data['long_tail'] = _samples(
+            model, long_tail_draws * mixes * batch, size, frames, True, generator, {'paste_class': rare_class}
+        )
     return data

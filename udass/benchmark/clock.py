@@ -1,4 +1,5 @@
 """Where the time of a training step goes."""
+
 import statistics
 import time
 from collections import defaultdict
@@ -70,6 +71,7 @@ def stages_of(adapter: DomainAdapter, optimizer: OptimWrapper, clock: StageClock
     """
     student = unwrap(adapter.student)
     with ExitStack() as stack:
+
         def timed(owner: object, method: str, name: str | Callable[..., str]) -> None:
             if owner is not None:
                 stack.enter_context(_timed(owner, method, name, clock))
@@ -152,6 +154,7 @@ def summarize(steps: list[dict[tuple[str, ...], float]]) -> dict:
         dict: ``stages``, the outer stages, a pass as a whole; ``kinds``, the innermost ones over all passes, where
         ``other`` is what no stage claims; ``networks``, the share of the networks' own forward and backward.
     """
+
     def median(select: Callable[[tuple[str, ...]], bool]) -> float:
         sums = [sum(value for path, value in step.items() if select(path)) for step in steps]
         return statistics.median(sums)
@@ -160,9 +163,11 @@ def summarize(steps: list[dict[tuple[str, ...], float]]) -> dict:
     outer = dict.fromkeys(path[1] for path in paths if len(path) > 1)
     kinds = dict.fromkeys(_kind(path) for path in paths)
     shares = [sum(value for path, value in step.items() if path[-1] in NETWORKS) / sum(step.values()) for step in steps]
-    return {'stages': {name: median(lambda path, name=name: path[1:2] == (name,)) for name in outer},
-            'kinds': {name: median(lambda path, name=name: _kind(path) == name) for name in kinds},
-            'networks': statistics.median(shares)}
+    return {
+        'stages': {name: median(lambda path, name=name: path[1:2] == (name,)) for name in outer},
+        'kinds': {name: median(lambda path, name=name: _kind(path) == name) for name in kinds},
+        'networks': statistics.median(shares),
+    }
 
 
 def _kind(path: tuple[str, ...]) -> str:

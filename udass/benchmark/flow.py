@@ -1,4 +1,5 @@
 """What optical flow and warping cost."""
+
 from functools import partial
 
 import cv2
@@ -20,8 +21,9 @@ def frame_pair(size: tuple[int, int], seed: int = 0) -> tuple[np.ndarray, np.nda
     return first, cv2.warpAffine(first, shift, (width, height), borderMode=cv2.BORDER_REFLECT)
 
 
-def benchmark_flow(size: tuple[int, int], repeats: int, warmup: int, device: torch.device, presets: list[str],
-                   num_classes: int = 19) -> dict:
+def benchmark_flow(
+    size: tuple[int, int], repeats: int, warmup: int, device: torch.device, presets: list[str], num_classes: int = 19
+) -> dict:
     """Seconds of DIS per pair of frames (always on the CPU), and of warping scores along the flow."""
     first, second = frame_pair(size)
     scores = torch.rand(1, num_classes, *size).to(device)

@@ -1,4 +1,5 @@
 """What inference costs."""
+
 from collections.abc import Callable
 from functools import partial
 
@@ -41,8 +42,9 @@ def _predictor(config: Config, batch: int, size: tuple[int, int], device: torch.
     return predict
 
 
-def benchmark_inference(configs: dict[str, Config], batch: int, size: tuple[int, int], repeats: int, warmup: int,
-                        device: torch.device) -> dict:
+def benchmark_inference(
+    configs: dict[str, Config], batch: int, size: tuple[int, int], repeats: int, warmup: int, device: torch.device
+) -> dict:
     """Seconds per batch and peak memory of each config's network, from pixels to class ids.
 
     Returns:
@@ -50,9 +52,17 @@ def benchmark_inference(configs: dict[str, Config], batch: int, size: tuple[int,
     """
     predictors = {name: _predictor(config, batch, size, device) for name, config in configs.items()}
     timings = time_in_turns(predictors, repeats, warmup, device)
-    rows = [{'config': name, 'batch': batch, 'size': list(size), **timing.to_dict(),
-             'images_per_second': batch / timing.median,
-             'peak_bytes': peak_memory(partial(predictors[name]), device)} for name, timing in timings.items()]
+    rows = [
+        {
+            'config': name,
+            'batch': batch,
+            'size': list(size),
+            **timing.to_dict(),
+            'images_per_second': batch / timing.median,
+            'peak_bytes': peak_memory(partial(predictors[name]), device),
+        }
+        for name, timing in timings.items()
+    ]
     result: dict = {'rows': rows}
     if len(timings) == 2:
         first, second = timings.values()

@@ -1,4 +1,5 @@
 """What the loaders of a config cost."""
+
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -20,8 +21,16 @@ from udass.datasets.sampling.streams import SampleKey, SeededDataset, SeededInfi
 from udass.engine.memory import disable_malloc_trim
 
 # What must be done for any crop: both files are read and brought to the size of the training.
-_NEEDED = ('LoadImage', 'LoadLabels', 'LoadClip', 'LoadClipLabels', 'Resize', 'RandomResize', 'ClipResize',
-           'ResizeToCover')
+_NEEDED = (
+    'LoadImage',
+    'LoadLabels',
+    'LoadClip',
+    'LoadClipLabels',
+    'Resize',
+    'RandomResize',
+    'ClipResize',
+    'ResizeToCover',
+)
 _CPU = torch.device('cpu')
 
 
@@ -47,8 +56,10 @@ def source_config(config: Config, data_root: Path | None) -> dict:
     if data_root is None:
         return source
     if source['type'] != 'GTA':
-        raise ValueError(f'drawn pictures take the place of GTA, but the source of this config is {source["type"]}: '
-                         'use a gta2cs config, or leave --published-sizes out to measure with your own files')
+        raise ValueError(
+            f'drawn pictures take the place of GTA, but the source of this config is {source["type"]}: '
+            'use a gta2cs config, or leave --published-sizes out to measure with your own files'
+        )
     return {**source, 'data_root': str(data_root)}
 
 
@@ -65,11 +76,18 @@ def transform_times(dataset: BaseDataset, samples: int) -> dict[str, float]:
     return {name: Timing(tuple(values)).median for name, values in times.items()}
 
 
-def _steady_loader(dataset: SeededDataset, start: Callable[[int], None] | None, batch: int, workers: int,
-                   batches: int) -> float:
+def _steady_loader(
+    dataset: SeededDataset, start: Callable[[int], None] | None, batch: int, workers: int, batches: int
+) -> float:
     """Seconds per sample over a stretch of batches, once the workers are in step."""
-    loader = DataLoader(dataset, batch_size=batch, sampler=SeededInfiniteSampler(dataset, seed=0), num_workers=workers,
-                        collate_fn=pseudo_collate, worker_init_fn=start)
+    loader = DataLoader(
+        dataset,
+        batch_size=batch,
+        sampler=SeededInfiniteSampler(dataset, seed=0),
+        num_workers=workers,
+        collate_fn=pseudo_collate,
+        worker_init_fn=start,
+    )
     iterator = iter(loader)
     # What was fetched ahead, and one round of all workers.
     for _ in islice(iterator, 2 * 2 * max(workers, 1)):
@@ -91,16 +109,23 @@ def throughput(source: dict, batch: int, workers: int, batches: int, repeats: in
     """Seconds per sample that a loader delivers as the training loop starts it, and of decoding and resizing alone with
     as many processes, started likewise and plainly (see `disable_malloc_trim`)."""
     whole, needed = SeededDataset(source), DecodedOnly(source)
-    loaders = {'loader': (whole, _like_the_loop), 'decode and resize': (needed, _like_the_loop),
-               'decode and resize, plain workers': (needed, None)}
+    loaders = {
+        'loader': (whole, _like_the_loop),
+        'decode and resize': (needed, _like_the_loop),
+        'decode and resize, plain workers': (needed, None),
+    }
     seconds: dict[str, list[float]] = defaultdict(list)
     for number in range(repeats):
-        for name in list(loaders)[::1 if number % 2 == 0 else -1]:
+        for name in list(loaders)[:: 1 if number % 2 == 0 else -1]:
             seconds[name].append(_steady_loader(*loaders[name], batch, workers, batches))
     timings = {name: Timing(tuple(values)) for name, values in seconds.items()}
-    return {'batch': batch, 'workers': workers, 'seconds_per_sample': {k: v.to_dict() for k, v in timings.items()},
-            'samples_per_second': 1 / timings['loader'].median,
-            'ratios': {name: ratio(timings['loader'], timing) for name, timing in timings.items() if name != 'loader'}}
+    return {
+        'batch': batch,
+        'workers': workers,
+        'seconds_per_sample': {k: v.to_dict() for k, v in timings.items()},
+        'samples_per_second': 1 / timings['loader'].median,
+        'ratios': {name: ratio(timings['loader'], timing) for name, timing in timings.items() if name != 'loader'},
+    }
 
 
 def rare_class_sampling(source: dict, sampling: dict, samples: int, repeats: int) -> dict:
@@ -120,16 +145,23 @@ def rare_class_sampling(source: dict, sampling: dict, samples: int, repeats: int
             with isolated_randomness(draw.pipeline_seed()):
                 loads.append(reload_and_retry(partial(once, info), wanted, min_pixels)[1])
 
-    timings = time_in_turns({'udass': lambda: [dataset[draw] for draw in draws], 'reload and retry': again_and_again},
-                            repeats, 1, _CPU)
-    return {'samples': samples, 'loads_per_sample': sum(loads) / len(loads),
-            'times': {name: Timing(tuple(value / samples for value in timing.seconds)).to_dict()
-                      for name, timing in timings.items()},
-            'ratio': ratio(timings['reload and retry'], timings['udass'])}
+    timings = time_in_turns(
+        {'udass': lambda: [dataset[draw] for draw in draws], 'reload and retry': again_and_again}, repeats, 1, _CPU
+    )
+    return {
+        'samples': samples,
+        'loads_per_sample': sum(loads) / len(loads),
+        'times': {
+            name: Timing(tuple(value / samples for value in timing.seconds)).to_dict()
+            for name, timing in timings.items()
+        },
+        'ratio': ratio(timings['reload and retry'], timings['udass']),
+    }
 
 
-def benchmark_loader(config: Config, data_root: Path | None, workers: int, repeats: int, samples: int = 16,
-                     batches: int = 24) -> dict:
+def benchmark_loader(
+    config: Config, data_root: Path | None, workers: int, repeats: int, samples: int = 16, batches: int = 24
+) -> dict:
     """Transforms, throughput and rare-class sampling of the source of a config.
 
     Args:
@@ -144,8 +176,11 @@ def benchmark_loader(config: Config, data_root: Path | None, workers: int, repea
     cv2.setNumThreads(0)
     source = source_config(config, data_root)
     dataset = DATASETS.build(source)
-    result = {'pictures': len(dataset), 'transforms_ms': transform_times(dataset, samples),
-              'throughput': throughput(source, config.train_dataloader.source.batch_size, workers, batches, repeats)}
+    result = {
+        'pictures': len(dataset),
+        'transforms_ms': transform_times(dataset, samples),
+        'throughput': throughput(source, config.train_dataloader.source.batch_size, workers, batches, repeats),
+    }
     sampling = config.train_cfg.get('source_sampling')
     if sampling is not None and sampling['type'] == 'RareClassDataset':
         result['rare_class'] = rare_class_sampling(source, sampling, samples, repeats)

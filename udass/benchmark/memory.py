@@ -1,4 +1,5 @@
 """Peak memory of tensors."""
+
 import json
 import tempfile
 from collections.abc import Callable

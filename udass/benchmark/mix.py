@@ -1,4 +1,5 @@
 """What mixing and the teacher's update cost, beside the same results the slow way."""
+
 import copy
 
 import torch
@@ -30,13 +31,17 @@ class MixingCase:
 
     def __init__(self, batch: int, size: tuple[int, int], device: torch.device) -> None:
         generator = torch.Generator().manual_seed(0)
-        self.clips = [random_clip(batch, size, _CLASSES, generator, confidence).map(lambda value: value.to(device))
-                      for confidence in (False, True, False, True)]
-        drawn = torch.rand(batch, _CLASSES, generator=generator).argsort(dim=1)[:, :2 * _PASTED].to(device)
+        self.clips = [
+            random_clip(batch, size, _CLASSES, generator, confidence).map(lambda value: value.to(device))
+            for confidence in (False, True, False, True)
+        ]
+        drawn = torch.rand(batch, _CLASSES, generator=generator).argsort(dim=1)[:, : 2 * _PASTED].to(device)
         # Source and target paste different classes.
         self.classes = [list(drawn[:, :_PASTED]), list(drawn[:, _PASTED:])]
-        self.chosen = [torch.zeros(batch, _CLASSES, dtype=torch.bool, device=device).scatter_(1, part, True)
-                       for part in drawn.split(_PASTED, dim=1)]
+        self.chosen = [
+            torch.zeros(batch, _CLASSES, dtype=torch.bool, device=device).scatter_(1, part, True)
+            for part in drawn.split(_PASTED, dim=1)
+        ]
 
     def fast(self) -> QuadMixed:
         """As the training step does it."""
@@ -53,8 +58,16 @@ class MixingCase:
 def benchmark_mixing(batch: int, size: tuple[int, int], repeats: int, warmup: int, device: torch.device) -> dict:
     """QuadMix without the network: how many times longer the slow ways take."""
     case = MixingCase(batch, size, device)
-    timings = time_in_turns({'udass': case.fast, 'multiply-add per image and class': lambda: case.slow(blend),
-                             'torch.where per image': lambda: case.slow(select)}, repeats, warmup, device)
+    timings = time_in_turns(
+        {
+            'udass': case.fast,
+            'multiply-add per image and class': lambda: case.slow(blend),
+            'torch.where per image': lambda: case.slow(select),
+        },
+        repeats,
+        warmup,
+        device,
+    )
     return {'batch': batch, 'size': list(size), **_compared(timings)}
 
 
@@ -64,10 +77,15 @@ def benchmark_ema(network: nn.Module, repeats: int, warmup: int, device: torch.d
     teachers = [_copy_of(student, device) for _ in range(2)]
     ema = EMA(alpha=0.999)
     ema.keep_teacher()
-    timings = time_in_turns({
-        'udass': lambda: ema.update(teachers[0], student),
-        'a * t + (1 - a) * s per parameter': lambda: ema_per_parameter(teachers[1], student, 0.999),
-    }, repeats, warmup, device)
+    timings = time_in_turns(
+        {
+            'udass': lambda: ema.update(teachers[0], student),
+            'a * t + (1 - a) * s per parameter': lambda: ema_per_parameter(teachers[1], student, 0.999),
+        },
+        repeats,
+        warmup,
+        device,
+    )
     return {'parameters': sum(value.numel() for value in student.parameters()), **_compared(timings)}
 
 
@@ -87,5 +105,7 @@ def _copy_of(network: nn.Module, device: torch.device) -> nn.Module:
 
 def _compared(timings: dict) -> dict:
     fast = timings['udass']
-    return {'times': {name: timing.to_dict() for name, timing in timings.items()},
-            'ratios': {name: ratio(timing, fast) for name, timing in timings.items() if name != 'udass'}}
+    return {
+        'times': {name: timing.to_dict() for name, timing in timings.items()},
+        'ratios': {name: ratio(timing, fast) for name, timing in timings.items() if name != 'udass'},
+    }

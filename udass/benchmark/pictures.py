@@ -1,4 +1,5 @@
 """Drawn picture files as large as GTA's, for measuring loaders without the data set."""
+
 from pathlib import Path
 
 import cv2
@@ -34,8 +35,16 @@ def draw_label(generator: np.random.Generator) -> np.ndarray:
             pixels = np.exp(generator.uniform(*np.log(_OBJECT_PIXELS)))
             radius = np.sqrt(pixels / np.pi)
             centre = generator.uniform((0.05 * width, 0.3 * height), (0.95 * width, 0.9 * height))
-            cv2.ellipse(label, tuple(centre.astype(int).tolist()), (int(radius * 0.7), int(radius / 0.7)), 0, 0, 360,
-                        int(raw), -1)
+            cv2.ellipse(
+                label,
+                tuple(centre.astype(int).tolist()),
+                (int(radius * 0.7), int(radius / 0.7)),
+                0,
+                0,
+                360,
+                int(raw),
+                -1,
+            )
     return label
 
 

@@ -1,4 +1,5 @@
 """What a training step costs."""
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -115,16 +116,24 @@ def measure_stages(training: Training, repeats: int, warmup: int, device: torch.
 
 def measure_memory(build: Callable[[], Training], device: torch.device) -> int:
     """Peak bytes of a step with everything that it needs: networks, optimizer's state, templates."""
+
     def run() -> Training:
         training = build()
         for _ in range(_STEPS_TO_FILL + 1):
             training.step(training.data())
         return training
+
     return peak_memory(run, device)
 
 
-def benchmark_step(configs: dict[str, Config], batches: Sequence[int], sizes: Sequence[tuple[int, int]], repeats: int,
-                   warmup: int, device: torch.device) -> dict:
+def benchmark_step(
+    configs: dict[str, Config],
+    batches: Sequence[int],
+    sizes: Sequence[tuple[int, int]],
+    repeats: int,
+    warmup: int,
+    device: torch.device,
+) -> dict:
     """Time, stages and memory of a step of each config at each batch and crop size; all steps are timed in turns.
 
     Args:
@@ -138,19 +147,35 @@ def benchmark_step(configs: dict[str, Config], batches: Sequence[int], sizes: Se
     if device.type == 'cpu':
         # As the training loop does.
         disable_malloc_trim()
-    builds = {(name, batch, size): partial(build_training, config, batch, size, device)
-              for name, config in configs.items() for batch in batches for size in sizes}
+    builds = {
+        (name, batch, size): partial(build_training, config, batch, size, device)
+        for name, config in configs.items()
+        for batch in batches
+        for size in sizes
+    }
     trainings = {key: build() for key, build in builds.items()}
 
-    timings = time_in_turns({str(key): training.step for key, training in trainings.items()}, repeats, warmup, device,
-                            prepare={str(key): training.data for key, training in trainings.items()})
+    timings = time_in_turns(
+        {str(key): training.step for key, training in trainings.items()},
+        repeats,
+        warmup,
+        device,
+        prepare={str(key): training.data for key, training in trainings.items()},
+    )
     rows = []
     for key, training in trainings.items():
         name, batch, size = key
         timing = timings[str(key)]
-        rows.append({'config': name, 'batch': batch, 'size': list(size), **timing.to_dict(),
-                     'microseconds_per_pixel': 1e6 * timing.median / (batch * size[0] * size[1]),
-                     **measure_stages(training, repeats, 1, device)})
+        rows.append(
+            {
+                'config': name,
+                'batch': batch,
+                'size': list(size),
+                **timing.to_dict(),
+                'microseconds_per_pixel': 1e6 * timing.median / (batch * size[0] * size[1]),
+                **measure_stages(training, repeats, 1, device),
+            }
+        )
     # None may stay on the device beside what is measured next.
     del training, trainings
     for key, row in zip(builds, rows, strict=True):
@@ -159,9 +184,14 @@ def benchmark_step(configs: dict[str, Config], batches: Sequence[int], sizes: Se
     if len(configs) == 2:
         first, second = configs
         result['ratios'] = [
-            {'batch': batch, 'size': list(size),
-             'time': ratio(timings[str((second, batch, size))], timings[str((first, batch, size))])}
-            for batch in batches for size in sizes]
+            {
+                'batch': batch,
+                'size': list(size),
+                'time': ratio(timings[str((second, batch, size))], timings[str((first, batch, size))]),
+            }
+            for batch in batches
+            for size in sizes
+        ]
         for number, entry in enumerate(result['ratios']):
             entry['memory'] = rows[number + len(result['ratios'])]['peak_bytes'] / rows[number]['peak_bytes']
     return result

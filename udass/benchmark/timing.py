@@ -1,4 +1,5 @@
 """Times that can be compared: warm-up, repeats, and several candidates in turns, so that all see the same weather."""
+
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,8 +29,13 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def time_in_turns(candidates: Mapping[str, Callable[..., object]], repeats: int, warmup: int, device: torch.device,
-                  prepare: Mapping[str, Callable[[], object]] | None = None) -> dict[str, Timing]:
+def time_in_turns(
+    candidates: Mapping[str, Callable[..., object]],
+    repeats: int,
+    warmup: int,
+    device: torch.device,
+    prepare: Mapping[str, Callable[[], object]] | None = None,
+) -> dict[str, Timing]:
     """Time several functions, one call of each per round.
 
     The order turns round after round, so that none always runs in the wake of the same other one.

@@ -1,4 +1,5 @@
 """What the command-line tools share: short error messages, and an orderly end on a signal."""
+
 import io
 import os
 import re

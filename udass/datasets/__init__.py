@@ -1,4 +1,5 @@
 """Data sets, the wrappers that draw from them, and the random streams of the loaders."""
+
 from udass.datasets import transforms
 from udass.datasets.acdc import ACDC
 from udass.datasets.base import UDADataset
@@ -23,8 +24,35 @@ from udass.datasets.synthia_seq import SynthiaSeq
 from udass.datasets.video_folder import FrameFolder, VideoFile
 from udass.datasets.viper import Viper
 
-__all__ = ['ACDC', 'BDDVid', 'CamVidDataset', 'CamVidVideo', 'Cityscapes', 'CityscapesSeq', 'ClassStatistics',
-           'ClipDataset', 'DarkZurich', 'SampleKey', 'SeededInfiniteSampler', 'SeededDataset', 'FrameFolder', 'GTA', 'LongTailDataset',
-           'ImageFolder', 'RareClassDataset', 'Report', 'StreetsClips', 'StreetsDataset', 'Synthia', 'SynthiaSeq',
-           'UDADataset', 'VideoFile', 'Viper', 'check_dataset', 'class_probabilities', 'class_statistics',
-           'isolated_randomness', 'transforms']
+__all__ = [
+    'ACDC',
+    'BDDVid',
+    'CamVidDataset',
+    'CamVidVideo',
+    'Cityscapes',
+    'CityscapesSeq',
+    'ClassStatistics',
+    'ClipDataset',
+    'DarkZurich',
+    'SampleKey',
+    'SeededInfiniteSampler',
+    'SeededDataset',
+    'FrameFolder',
+    'GTA',
+    'LongTailDataset',
+    'ImageFolder',
+    'RareClassDataset',
+    'Report',
+    'StreetsClips',
+    'StreetsDataset',
+    'Synthia',
+    'SynthiaSeq',
+    'UDADataset',
+    'VideoFile',
+    'Viper',
+    'check_dataset',
+    'class_probabilities',
+    'class_statistics',
+    'isolated_randomness',
+    'transforms',
+]

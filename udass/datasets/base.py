@@ -1,4 +1,5 @@
 """What every data set of this project has in common: finding its files, checking them early, naming what is wrong."""
+
 import logging
 import os
 from collections import Counter
@@ -51,6 +52,7 @@ class UDADataset(BaseSegDataset):
         pipeline, metainfo, test_mode, lazy_init: as in mmseg; ``LoadAnnotations`` and ``PackSegInputs`` stand for
             ``LoadLabels`` and ``PackUDAInputs``.
     """
+
     LABEL_TABLE: dict[int, int] | None = None
     # Called with the raw ids (H, W) of a label file, returns them with changes that depend on more than the single
     # id; a static function (``staticmethod``). None = the ids are taken as they are.
@@ -58,20 +60,40 @@ class UDADataset(BaseSegDataset):
     # Last sentence of the message about missing files.
     DOWNLOAD_HINT = 'Set data_root in the config to the folder that holds the data set.'
 
-    def __init__(self, *, data_root: str, image_folder: str, label_folder: str, image_suffix: str, label_suffix: str,
-                 labelled: bool = True, label_table: dict[int, int] | None = None, label_channel: int | None = None,
-                 indices: int | Sequence[int] | None = None, pipeline: Sequence[dict | Callable] = (),
-                 metainfo: dict | None = None, test_mode: bool = False, lazy_init: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        data_root: str,
+        image_folder: str,
+        label_folder: str,
+        image_suffix: str,
+        label_suffix: str,
+        labelled: bool = True,
+        label_table: dict[int, int] | None = None,
+        label_channel: int | None = None,
+        indices: int | Sequence[int] | None = None,
+        pipeline: Sequence[dict | Callable] = (),
+        metainfo: dict | None = None,
+        test_mode: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
         self.labelled = labelled
         self.label_channel = label_channel
         # Path as the suffix says it -> path as it is written, where the two differ in case; made when listed.
         self._spellings: dict[str, str] = {}
         self._given_table = label_table
-        super().__init__(data_root=os.path.expanduser(data_root), img_suffix=image_suffix, seg_map_suffix=label_suffix,
-                         data_prefix=dict(img_path=image_folder, seg_map_path=label_folder), metainfo=metainfo,
-                         indices=indices, pipeline=[own_transform(transform) for transform in pipeline],
-                         test_mode=test_mode, ignore_index=IGNORE_INDEX,
-                         lazy_init=True)
+        super().__init__(
+            data_root=os.path.expanduser(data_root),
+            img_suffix=image_suffix,
+            seg_map_suffix=label_suffix,
+            data_prefix=dict(img_path=image_folder, seg_map_path=label_folder),
+            metainfo=metainfo,
+            indices=indices,
+            pipeline=[own_transform(transform) for transform in pipeline],
+            test_mode=test_mode,
+            ignore_index=IGNORE_INDEX,
+            lazy_init=True,
+        )
         check_metainfo(self._metainfo, type(self).__name__)
         self.label_table = self._make_label_table()
         if not lazy_init:
@@ -109,10 +131,15 @@ class UDADataset(BaseSegDataset):
                 raise FileNotFoundError(self._explain_missing(missing, len(names)))
         left_out = self.images_left_out(names)
         if left_out:
-            print_log(printable(f'{type(self).__name__}: {len(left_out)} images in {self.image_folder} do not end in '
-                                f'{self.img_suffix} and are left out: {", ".join(left_out[:3])}'
-                                f'{", ..." if len(left_out) > 3 else ""}. Convert or rename them to use them'),
-                      logger='current', level=logging.WARNING)
+            print_log(
+                printable(
+                    f'{type(self).__name__}: {len(left_out)} images in {self.image_folder} do not end in '
+                    f'{self.img_suffix} and are left out: {", ".join(left_out[:3])}'
+                    f'{", ..." if len(left_out) > 3 else ""}. Convert or rename them to use them'
+                ),
+                logger='current',
+                level=logging.WARNING,
+            )
         return [self.make_sample(name) for name in names]
 
     def filter_data(self) -> list[dict]:
@@ -126,9 +153,11 @@ class UDADataset(BaseSegDataset):
             return samples
         wrong = [] if isinstance(chosen, int) else [index for index in chosen if not 0 <= index < len(samples)]
         if wrong or chosen == 0 or (not isinstance(chosen, int) and len(chosen) == 0):
-            raise ValueError(f'{type(self).__name__}: indices={chosen} of the {len(samples)} samples in '
-                             f'{self.image_folder}: give a number of samples from 1, or a list of some in '
-                             f'0..{len(samples) - 1}')
+            raise ValueError(
+                f'{type(self).__name__}: indices={chosen} of the {len(samples)} samples in '
+                f'{self.image_folder}: give a number of samples from 1, or a list of some in '
+                f'0..{len(samples) - 1}'
+            )
         return samples
 
     def image_names(self) -> list[str]:
@@ -136,8 +165,10 @@ class UDADataset(BaseSegDataset):
         found = self._names(self.image_folder, self.img_suffix, 'images')
         names = [name for name in found if self.keep(name)]
         if not names:
-            raise ValueError(f'{type(self).__name__}: the filter of the config keeps none of the {len(found)} images '
-                             f'in {self.image_folder}. {self.explain_filter(found)}')
+            raise ValueError(
+                f'{type(self).__name__}: the filter of the config keeps none of the {len(found)} images '
+                f'in {self.image_folder}. {self.explain_filter(found)}'
+            )
         return names
 
     def label_names(self) -> list[str]:
@@ -164,9 +195,15 @@ class UDADataset(BaseSegDataset):
         found = []
         for file in files_below(self.image_folder) or ():
             rest, other = os.path.splitext(file)
-            name = rest[:len(rest) - len(stem)]
-            if (other.lower() in IMAGE_SUFFIXES and other.lower() != dot + kind and rest.lower().endswith(stem)
-                    and name not in known and self.keep(name) and (labels is None or name in labels)):
+            name = rest[: len(rest) - len(stem)]
+            if (
+                other.lower() in IMAGE_SUFFIXES
+                and other.lower() != dot + kind
+                and rest.lower().endswith(stem)
+                and name not in known
+                and self.keep(name)
+                and (labels is None or name in labels)
+            ):
                 found.append(file)
         return sorted(found)
 
@@ -207,34 +244,41 @@ class UDADataset(BaseSegDataset):
         """Sorted paths below ``folder`` without the suffix, with '/' between folders."""
         files = files_below(folder)
         if files is None:
-            raise FileNotFoundError(f'{type(self).__name__}: the folder {folder} does not exist; it should hold the '
-                                    f'{what} (*{suffix}). {self.DOWNLOAD_HINT}')
+            raise FileNotFoundError(
+                f'{type(self).__name__}: the folder {folder} does not exist; it should hold the '
+                f'{what} (*{suffix}). {self.DOWNLOAD_HINT}'
+            )
         found: dict[str, str] = {}
         others: Counter[str] = Counter()
         for file in files:
             if not file.lower().endswith(suffix.lower()):
                 others[Path(file).suffix or Path(file).name] += 1
                 continue
-            name = file[:len(file) - len(suffix)]
+            name = file[: len(file) - len(suffix)]
             other = found.setdefault(name, file)
             if other != file:
-                raise ValueError(f'{type(self).__name__}: {folder} holds both {other} and {file}, which are the '
-                                 f'{what} of one sample. Rename or remove one of them')
+                raise ValueError(
+                    f'{type(self).__name__}: {folder} holds both {other} and {file}, which are the '
+                    f'{what} of one sample. Rename or remove one of them'
+                )
             if file != name + suffix:
                 self._spellings[os.path.join(folder, name + suffix)] = os.path.join(folder, file)
         if not found:
             content = ', '.join(f'{count} {kind}' for kind, count in others.most_common(3)) or 'no files at all'
-            raise FileNotFoundError(f'{type(self).__name__}: no {what} *{suffix} in {folder} (it holds {content}). '
-                                    f'{self.DOWNLOAD_HINT}')
+            raise FileNotFoundError(
+                f'{type(self).__name__}: no {what} *{suffix} in {folder} (it holds {content}). {self.DOWNLOAD_HINT}'
+            )
         return sorted(found)
 
     def _explain_missing(self, missing: Sequence[str], total: int) -> str:
         """What to say about images without a label."""
         first = ', '.join(name + self.img_suffix for name in missing[:3])
-        return (f'{type(self).__name__}: {len(missing)} of {total} images in {self.image_folder} have no label in '
-                f'{self.label_folder}: {first}{", ..." if len(missing) > 3 else ""}. Expected e.g. '
-                f'{missing[0]}{self.seg_map_suffix}. Add the labels, remove the images, or set labelled=False if this '
-                'is a target domain')
+        return (
+            f'{type(self).__name__}: {len(missing)} of {total} images in {self.image_folder} have no label in '
+            f'{self.label_folder}: {first}{", ..." if len(missing) > 3 else ""}. Expected e.g. '
+            f'{missing[0]}{self.seg_map_suffix}. Add the labels, remove the images, or set labelled=False if this '
+            'is a target domain'
+        )
 
     def _make_label_table(self) -> dict[int, int]:
         """The table of the config or of the class, followed by mmseg's mapping to a chosen subset of the classes."""
@@ -246,8 +290,10 @@ class UDADataset(BaseSegDataset):
         table = _whole_numbers(table, owner)
         wrong = {raw: new for raw, new in table.items() if raw < 0 or not (0 <= new < number or new == IGNORE_INDEX)}
         if wrong:
-            raise ValueError(f'{owner}: label_table maps {wrong}; raw ids must be 0 or larger and train '
-                             f'ids in 0..{number - 1} or {IGNORE_INDEX} (ignore)')
+            raise ValueError(
+                f'{owner}: label_table maps {wrong}; raw ids must be 0 or larger and train '
+                f'ids in 0..{number - 1} or {IGNORE_INDEX} (ignore)'
+            )
         if self.label_map is not None:
             table = {raw: self.label_map.get(new, IGNORE_INDEX) for raw, new in table.items()}
         return dict(table)
@@ -260,15 +306,17 @@ def _whole_numbers(table: Mapping, owner: str) -> dict[int, int]:
         ValueError: it is no dict, is empty, or holds something that is no whole number.
     """
     if not isinstance(table, Mapping) or not table:
-        raise ValueError(f'{owner}: label_table is a dict raw id -> train id, such as {{0: 0, 7: 1, 255: 255}}, got '
-                         f'{table!r}')
+        raise ValueError(
+            f'{owner}: label_table is a dict raw id -> train id, such as {{0: 0, 7: 1, 255: 255}}, got {table!r}'
+        )
     numbers = {}
     for raw, new in table.items():
         if isinstance(raw, str) and raw.isdecimal():
             raw = int(raw)
         if any(isinstance(value, bool) or not isinstance(value, int | np.integer) for value in (raw, new)):
-            raise ValueError(f'{owner}: label_table maps {raw!r} to {new!r}; both must be whole numbers, a raw id and '
-                             'a train id')
+            raise ValueError(
+                f'{owner}: label_table maps {raw!r} to {new!r}; both must be whole numbers, a raw id and a train id'
+            )
         numbers[int(raw)] = int(new)
     return numbers
 
@@ -284,27 +332,39 @@ def check_metainfo(metainfo: dict, owner: str) -> None:
     if not classes or len(set(classes)) != len(classes):
         raise ValueError(f'{owner}: metainfo needs `classes`, a list of different names, got {classes}')
     if len(classes) > IGNORE_INDEX:
-        raise ValueError(f'{owner}: {len(classes)} classes are more than {IGNORE_INDEX}, the number that labels of 8 '
-                         f'bits have room for beside {IGNORE_INDEX} (ignore). Join classes with label_table')
+        raise ValueError(
+            f'{owner}: {len(classes)} classes are more than {IGNORE_INDEX}, the number that labels of 8 '
+            f'bits have room for beside {IGNORE_INDEX} (ignore). Join classes with label_table'
+        )
     rare = metainfo.get('rare_classes', ())
     for entry in rare:
-        if (set(entry) != {'name', 'weight', 'min_pixels'} or entry['weight'] < 1
-                or int(entry['weight']) != entry['weight'] or entry['min_pixels'] < 0):
-            raise ValueError(f'{owner}: an entry of rare_classes is dict(name=..., weight=..., min_pixels=...) with an '
-                             f'integer weight of 1 or more and min_pixels of 0 or more, got {dict(entry)}')
+        if (
+            set(entry) != {'name', 'weight', 'min_pixels'}
+            or entry['weight'] < 1
+            or int(entry['weight']) != entry['weight']
+            or entry['min_pixels'] < 0
+        ):
+            raise ValueError(
+                f'{owner}: an entry of rare_classes is dict(name=..., weight=..., min_pixels=...) with an '
+                f'integer weight of 1 or more and min_pixels of 0 or more, got {dict(entry)}'
+            )
     lists = dict(thing_classes=metainfo.get('thing_classes', ()), rare_classes=[entry['name'] for entry in rare])
     for name, protocol in metainfo.get('protocols', {}).items():
         if isinstance(protocol, dict) and not set(protocol) <= {'classes', 'condition'}:
-            raise ValueError(f'{owner}: the protocol {name} is a list of classes or dict(classes=..., condition=...), '
-                             f'got {dict(protocol)}')
+            raise ValueError(
+                f'{owner}: the protocol {name} is a list of classes or dict(classes=..., condition=...), '
+                f'got {dict(protocol)}'
+            )
         named = protocol.get('classes') if isinstance(protocol, dict) else protocol
         lists[f'protocols.{name}'] = named or ()
     for key, names in lists.items():
         unknown = sorted(set(names) - set(classes))
         if unknown:
-            raise ValueError(f'{owner}: {key} names {unknown}, which are not among the classes {classes}. Correct '
-                             f'the list; if you chose other classes with metainfo, give it a matching '
-                             f'{key.split(".")[0]} too')
+            raise ValueError(
+                f'{owner}: {key} names {unknown}, which are not among the classes {classes}. Correct '
+                f'the list; if you chose other classes with metainfo, give it a matching '
+                f'{key.split(".")[0]} too'
+            )
 
 
 def own_transform(transform: dict | Callable) -> dict | Callable:
@@ -317,8 +377,10 @@ def own_transform(transform: dict | Callable) -> dict | Callable:
     kind = transform.get('type') if isinstance(transform, Mapping) else None
     if kind == 'LoadAnnotations':
         if transform.get('reduce_zero_label'):
-            raise ValueError('LoadAnnotations(reduce_zero_label=True) is not for the data sets of this project: map '
-                             'the ids with label_table instead, for example {0: 255, 1: 0, 2: 1}')
+            raise ValueError(
+                'LoadAnnotations(reduce_zero_label=True) is not for the data sets of this project: map '
+                'the ids with label_table instead, for example {0: 255, 1: 0, 2: 1}'
+            )
         return dict(type='LoadLabels')
     if kind == 'PackSegInputs' and set(transform) == {'type'}:
         return dict(type='PackUDAInputs')

@@ -1,4 +1,5 @@
 """BDDVid (Kareer et al. 2024, arXiv 2402.00868): clips of BDD100K's video around the images that BDD10K labels."""
+
 from collections.abc import Callable, Collection, Sequence
 
 from mmseg.registry import DATASETS
@@ -29,21 +30,47 @@ class BDDVid(ClipDataset):
     Raises:
         ValueError: an unknown benchmark.
     """
-    LABELS_OF_ALL_FRAMES = False
-    DOWNLOAD_HINT = ('Unpack the videos of BDD100K and the labels of BDD10K with the scripts of UnifiedVideoDA '
-                  '(datasets/BDDVid/setup), and set data_root in the config to the folder that holds train/ and '
-                  'val_orig_10k/, each with images/ and labels/.')
 
-    def __init__(self, *, data_root: str, split: str, benchmark: str, past: int | None = None, labelled: bool = True,
-                 indices: int | Sequence[int] | None = None, pipeline: Sequence[dict | Callable] = (),
-                 metainfo: dict | None = None, test_mode: bool = False, lazy_init: bool = False) -> None:
+    LABELS_OF_ALL_FRAMES = False
+    DOWNLOAD_HINT = (
+        'Unpack the videos of BDD100K and the labels of BDD10K with the scripts of UnifiedVideoDA '
+        '(datasets/BDDVid/setup), and set data_root in the config to the folder that holds train/ and '
+        'val_orig_10k/, each with images/ and labels/.'
+    )
+
+    def __init__(
+        self,
+        *,
+        data_root: str,
+        split: str,
+        benchmark: str,
+        past: int | None = None,
+        labelled: bool = True,
+        indices: int | Sequence[int] | None = None,
+        pipeline: Sequence[dict | Callable] = (),
+        metainfo: dict | None = None,
+        test_mode: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
         if benchmark not in BENCHMARKS:
             raise ValueError(f'BDDVid: benchmark is one of {sorted(BENCHMARKS)}, got {benchmark!r}')
         chosen = BENCHMARKS[benchmark]
-        super().__init__(data_root=data_root, image_folder=f'{split}/images', label_folder=f'{split}/labels',
-                         image_suffix='.jpg', label_suffix='.png', past=past, step=2, labelled=labelled,
-                         label_table=chosen.from_train_ids(), indices=indices, pipeline=pipeline,
-                         metainfo={**chosen.metainfo(), **(metainfo or {})}, test_mode=test_mode, lazy_init=lazy_init)
+        super().__init__(
+            data_root=data_root,
+            image_folder=f'{split}/images',
+            label_folder=f'{split}/labels',
+            image_suffix='.jpg',
+            label_suffix='.png',
+            past=past,
+            step=2,
+            labelled=labelled,
+            label_table=chosen.from_train_ids(),
+            indices=indices,
+            pipeline=pipeline,
+            metainfo={**chosen.metainfo(), **(metainfo or {})},
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )
 
     def keep(self, name: str) -> bool:
         """Whether the frame is the one that BDD10K labels."""

@@ -1,4 +1,5 @@
 """CamVid as video: 101 consecutive labelled frames, where flow and temporal consistency meet reality."""
+
 from collections.abc import Callable, Sequence
 
 from mmseg.registry import DATASETS
@@ -22,19 +23,42 @@ class CamVidVideo(ClipDataset):
         step: 2 for the video, 0 for stills; see ``ClipDataset``.
         past, labelled, indices, pipeline, metainfo, test_mode, lazy_init: see ``ClipDataset``.
     """
+
     METAINFO = CamVidDataset.METAINFO
     LABEL_TABLE = CamVidDataset.LABEL_TABLE
     DOWNLOAD_HINT = CamVidDataset.DOWNLOAD_HINT
 
-    def __init__(self, *, data_root: str, split: str = 'val', exclude_sequence: str | None = None, step: int = 2,
-                 past: int | None = None, labelled: bool = True, indices: int | Sequence[int] | None = None,
-                 pipeline: Sequence[dict | Callable] = (), metainfo: dict | None = None, test_mode: bool = False,
-                 lazy_init: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        data_root: str,
+        split: str = 'val',
+        exclude_sequence: str | None = None,
+        step: int = 2,
+        past: int | None = None,
+        labelled: bool = True,
+        indices: int | Sequence[int] | None = None,
+        pipeline: Sequence[dict | Callable] = (),
+        metainfo: dict | None = None,
+        test_mode: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
         self.exclude_sequence = exclude_sequence
-        super().__init__(data_root=data_root, image_folder=f'images/{split}', label_folder=f'labels/{split}',
-                         image_suffix='.jpg', label_suffix='.png', past=past, step=step, labelled=labelled,
-                         indices=indices, pipeline=pipeline, metainfo=metainfo, test_mode=test_mode,
-                         lazy_init=lazy_init)
+        super().__init__(
+            data_root=data_root,
+            image_folder=f'images/{split}',
+            label_folder=f'labels/{split}',
+            image_suffix='.jpg',
+            label_suffix='.png',
+            past=past,
+            step=step,
+            labelled=labelled,
+            indices=indices,
+            pipeline=pipeline,
+            metainfo=metainfo,
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )
 
     def keep(self, name: str) -> bool:
         """Whether the frame belongs to the chosen sequences."""

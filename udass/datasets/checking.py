@@ -1,4 +1,5 @@
 """Walking a data set file by file: what is missing, damaged or does not fit, and how often each class occurs."""
+
 import contextlib
 import os
 import re
@@ -36,6 +37,7 @@ class Report:
         files: (C,) usable label files that show the class, None likewise.
         ignored: pixels of usable label files without a class.
     """
+
     images: int
     problems: tuple[str, ...]
     sizes: Counter
@@ -50,6 +52,7 @@ class Report:
 class _Finding:
     """What one sample is like: image size (width, height) or None, counts as of ``count_ids`` or None, whether viewers
     turn the image, problems."""
+
     size: tuple[int, int] | None
     counts: list[int] | None
     is_turned: bool
@@ -77,17 +80,30 @@ def check_dataset(dataset: UDADataset, cache_folder: str | None = None) -> Repor
     for sample, finding in zip(samples + others, everything, strict=True):
         files = [sample[key] for key in ('img_path', 'seg_map_path') if key in sample]
         problems += [(text, files) for text in finding.problems]
-    findings = everything[:len(samples)]
-    report = Report(images=len(names), problems=tuple(join_equal(problems)),
-                    sizes=Counter(finding.size for finding in findings if finding.size is not None),
-                    warnings=_warn_of_images(dataset, names, samples, findings),
-                    examples={finding.size: name for name, finding in zip(names, findings, strict=True)
-                              if finding.size is not None and not finding.problems})
+    findings = everything[: len(samples)]
+    report = Report(
+        images=len(names),
+        problems=tuple(join_equal(problems)),
+        sizes=Counter(finding.size for finding in findings if finding.size is not None),
+        warnings=_warn_of_images(dataset, names, samples, findings),
+        examples={
+            finding.size: name
+            for name, finding in zip(names, findings, strict=True)
+            if finding.size is not None and not finding.problems
+        },
+    )
     if not dataset.labelled:
         return report
-    return _add_counts(report, dataset, cache_folder, {
-        sample['seg_map_path']: finding.counts for sample, finding in zip(samples, findings, strict=True)
-        if finding.counts is not None})
+    return _add_counts(
+        report,
+        dataset,
+        cache_folder,
+        {
+            sample['seg_map_path']: finding.counts
+            for sample, finding in zip(samples, findings, strict=True)
+            if finding.counts is not None
+        },
+    )
 
 
 def _read_all(dataset: UDADataset, samples: Sequence[dict]) -> list[_Finding]:
@@ -99,16 +115,18 @@ def _read_all(dataset: UDADataset, samples: Sequence[dict]) -> list[_Finding]:
 
     with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
         try:
-            return list(tqdm(pool.map(check, samples), total=len(samples), unit='file',
-                             desc=f'Checking {dataset.image_folder}'))
+            return list(
+                tqdm(pool.map(check, samples), total=len(samples), unit='file', desc=f'Checking {dataset.image_folder}')
+            )
         except BaseException:
             # Ctrl-C: do not read thousands of files first.
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _add_counts(report: Report, dataset: UDADataset, cache_folder: str | None,
-                counts: Mapping[str, list[int]]) -> Report:
+def _add_counts(
+    report: Report, dataset: UDADataset, cache_folder: str | None, counts: Mapping[str, list[int]]
+) -> Report:
     """The report with the pixels per class, which are also kept for ``class_statistics``."""
     if counts:
         store_counts(dataset, counts, cache_folder)
@@ -118,28 +136,40 @@ def _add_counts(report: Report, dataset: UDADataset, cache_folder: str | None,
     unseen = [name for name, count in zip(classes, pixels, strict=True) if count == 0]
     warnings = report.warnings
     if unseen and pixels.any():
-        warnings += (f'no label shows {", ".join(unseen)} ({len(unseen)} of {len(classes)} classes): nothing can be '
-                     'learnt of them, and a test without them says nothing of them. If the files should show them, '
-                     'correct label_table',)
-    return replace(report, pixels=pixels, files=np.count_nonzero(table[:, :-1], axis=0),
-                   ignored=int(table[:, -1].sum()), warnings=warnings)
+        warnings += (
+            f'no label shows {", ".join(unseen)} ({len(unseen)} of {len(classes)} classes): nothing can be '
+            'learnt of them, and a test without them says nothing of them. If the files should show them, '
+            'correct label_table',
+        )
+    return replace(
+        report,
+        pixels=pixels,
+        files=np.count_nonzero(table[:, :-1], axis=0),
+        ignored=int(table[:, -1].sum()),
+        warnings=warnings,
+    )
 
 
-def _warn_of_images(dataset: UDADataset, names: Sequence[str], samples: Sequence[dict],
-                    findings: Sequence[_Finding]) -> tuple[str, ...]:
+def _warn_of_images(
+    dataset: UDADataset, names: Sequence[str], samples: Sequence[dict], findings: Sequence[_Finding]
+) -> tuple[str, ...]:
     """What is unusual about the image files."""
     warnings = []
     turned = [sample['img_path'] for sample, finding in zip(samples, findings, strict=True) if finding.is_turned]
     if turned:
-        warnings.append(f'{len(turned)} images have an orientation tag (EXIF), by which viewers turn them and training '
-                        f'does not: {_some(turned)}. Labels must fit the pixels as they are stored; turn the pixels '
-                        'and remove the tags, for example with `mogrify -auto-orient`')
+        warnings.append(
+            f'{len(turned)} images have an orientation tag (EXIF), by which viewers turn them and training '
+            f'does not: {_some(turned)}. Labels must fit the pixels as they are stored; turn the pixels '
+            'and remove the tags, for example with `mogrify -auto-orient`'
+        )
     # Without labels there is nothing to compare with, and the listing has said it.
     with contextlib.suppress(FileNotFoundError):
         left_out = dataset.images_left_out(names)
         if left_out:
-            warnings.append(f'{len(left_out)} images do not end in {dataset.img_suffix} and are left out: '
-                            f'{_some(left_out)}. Convert or rename them to use them')
+            warnings.append(
+                f'{len(left_out)} images do not end in {dataset.img_suffix} and are left out: '
+                f'{_some(left_out)}. Convert or rename them to use them'
+            )
     return tuple(warnings)
 
 
@@ -193,12 +223,21 @@ def check_pipeline(dataset: UDADataset, examples: Mapping[tuple[int, int], str],
                 shapes.setdefault(shape, f'{width}x{height}')
         # Transforms, also those of others, fail in many ways.
         except Exception as error:
-            problems.append((f'the pipeline fails on images of {width}x{height} pixels: {type(error).__name__}: '
-                             f'{error}', [dataset.image_path(name)]))
+            problems.append(
+                (
+                    f'the pipeline fails on images of {width}x{height} pixels: {type(error).__name__}: {error}',
+                    [dataset.image_path(name)],
+                )
+            )
     if one_size and len(shapes) > 1:
         sizes = ', '.join(f'{shape[-1]}x{shape[-2]} (of an image of {size})' for shape, size in shapes.items())
-        problems.append((f'the pipeline gives images of {len(shapes)} sizes, which make no batch: {sizes}. End it with '
-                         'a crop of one size', [dataset.image_folder]))
+        problems.append(
+            (
+                f'the pipeline gives images of {len(shapes)} sizes, which make no batch: {sizes}. End it with '
+                'a crop of one size',
+                [dataset.image_folder],
+            )
+        )
     return join_equal(problems)
 
 
@@ -228,8 +267,7 @@ def _smallest_scale(dataset: UDADataset) -> Iterator[None]:
 
 
 def _list_samples(dataset: UDADataset, names: Sequence[str]) -> tuple[list[tuple[str, Sequence[str]]], list[dict]]:
-    """What is missing, as ``join_equal`` takes it, and the samples to read: those without label keep their image only.
-    """
+    """What is missing, as ``join_equal`` takes it, and the samples to read: those without label have an image only."""
     samples = [dataset.make_sample(name) for name in names]
     if not dataset.labelled:
         return [], samples
@@ -272,8 +310,9 @@ def _size_tolerance(dataset: UDADataset) -> int:
 
 def _bit_depth(dataset: UDADataset) -> int | None:
     """Bits of 16-bit files that the pipeline reads."""
-    return next((transform.bit_depth for transform in dataset.pipeline.transforms
-                 if isinstance(transform, LoadImage)), None)
+    return next(
+        (transform.bit_depth for transform in dataset.pipeline.transforms if isinstance(transform, LoadImage)), None
+    )
 
 
 def _check_sample(dataset: UDADataset, sample: dict, tolerance: int, bit_depth: int | None) -> _Finding:
@@ -294,7 +333,10 @@ def _check_sample(dataset: UDADataset, sample: dict, tolerance: int, bit_depth: 
     if size is not None and label_size is not None:
         difference = max(abs(size[0] - label_size[0]), abs(size[1] - label_size[1]))
         if difference > tolerance:
-            problems.append(f'{path} is {label_size[0]}x{label_size[1]} pixels, its image {sample["img_path"]} '
-                            f'{size[0]}x{size[1]} (width x height); max_size_difference of LoadLabels is {tolerance}')
-    return _Finding(size=size, counts=counts, problems=problems,
-                    is_turned=size is not None and is_turned(sample['img_path']))
+            problems.append(
+                f'{path} is {label_size[0]}x{label_size[1]} pixels, its image {sample["img_path"]} '
+                f'{size[0]}x{size[1]} (width x height); max_size_difference of LoadLabels is {tolerance}'
+            )
+    return _Finding(
+        size=size, counts=counts, problems=problems, is_turned=size is not None and is_turned(sample['img_path'])
+    )

@@ -1,4 +1,5 @@
 """Cityscapes-Seq (Cordts et al., CVPR 2016): the snippets of 30 frames around the labelled images, as published."""
+
 from collections.abc import Callable, Sequence
 
 from mmseg.registry import DATASETS
@@ -33,22 +34,40 @@ class CityscapesSeq(ClipDataset):
         ValueError: an unknown benchmark, other classes, every_frame with labels, or frame_before without.
         FileNotFoundError: a frame that gtFine names, or one before it, is missing.
     """
-    LABELS_OF_ALL_FRAMES = False
-    DOWNLOAD_HINT = ('Unpack leftImg8bit_sequence_trainvaltest.zip and gtFine_trainvaltest.zip of cityscapes-dataset.com, '
-                  'and set data_root in the config to the folder that holds leftImg8bit_sequence/ and gtFine/.')
 
-    def __init__(self, *, data_root: str, split: str, benchmark: str, every_frame: bool = False,
-                 frame_before: bool = False, past: int | None = None, labelled: bool = True,
-                 indices: int | Sequence[int] | None = None, pipeline: Sequence[dict | Callable] = (),
-                 metainfo: dict | None = None, test_mode: bool = False, lazy_init: bool = False) -> None:
+    LABELS_OF_ALL_FRAMES = False
+    DOWNLOAD_HINT = (
+        'Unpack leftImg8bit_sequence_trainvaltest.zip and gtFine_trainvaltest.zip of cityscapes-dataset.com, '
+        'and set data_root in the config to the folder that holds leftImg8bit_sequence/ and gtFine/.'
+    )
+
+    def __init__(
+        self,
+        *,
+        data_root: str,
+        split: str,
+        benchmark: str,
+        every_frame: bool = False,
+        frame_before: bool = False,
+        past: int | None = None,
+        labelled: bool = True,
+        indices: int | Sequence[int] | None = None,
+        pipeline: Sequence[dict | Callable] = (),
+        metainfo: dict | None = None,
+        test_mode: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
         if benchmark not in BENCHMARKS:
             raise ValueError(f'CityscapesSeq: benchmark is one of {sorted(BENCHMARKS)}, got {benchmark!r}')
         if every_frame and labelled:
-            raise ValueError('CityscapesSeq: every_frame=True needs labelled=False, as one frame of each snippet has a '
-                             'label')
+            raise ValueError(
+                'CityscapesSeq: every_frame=True needs labelled=False, as one frame of each snippet has a label'
+            )
         if frame_before and not (labelled and test_mode):
-            raise ValueError('CityscapesSeq: frame_before=True is for testing on labelled frames; it needs '
-                             f'labelled=True and test_mode=True, got {labelled} and {test_mode}')
+            raise ValueError(
+                'CityscapesSeq: frame_before=True is for testing on labelled frames; it needs '
+                f'labelled=True and test_mode=True, got {labelled} and {test_mode}'
+            )
         if 'classes' in (metainfo or {}):
             raise ValueError("CityscapesSeq: the benchmark sets the classes; remove 'classes' from metainfo")
         self.every_frame, self.frame_before = every_frame, frame_before
@@ -57,12 +76,21 @@ class CityscapesSeq(ClipDataset):
         chosen = BENCHMARKS[benchmark]
         # The cameras are those of Cityscapes: what its images show of the car is here, too.
         margins = Cityscapes.METAINFO['pseudo_margins']
-        super().__init__(data_root=data_root, image_folder=f'leftImg8bit_sequence/{split}',
-                         label_folder=f'gtFine/{split}', image_suffix='_leftImg8bit.png',
-                         label_suffix='_gtFine_labelIds.png', past=past, labelled=labelled,
-                         label_table=chosen.from_cityscapes, indices=indices, pipeline=pipeline,
-                         metainfo={**chosen.metainfo(pseudo_margins=margins), **(metainfo or {})},
-                         test_mode=test_mode, lazy_init=lazy_init)
+        super().__init__(
+            data_root=data_root,
+            image_folder=f'leftImg8bit_sequence/{split}',
+            label_folder=f'gtFine/{split}',
+            image_suffix='_leftImg8bit.png',
+            label_suffix='_gtFine_labelIds.png',
+            past=past,
+            labelled=labelled,
+            label_table=chosen.from_cityscapes,
+            indices=indices,
+            pipeline=pipeline,
+            metainfo={**chosen.metainfo(pseudo_margins=margins), **(metainfo or {})},
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )
 
     def choose(self, names: Sequence[str]) -> list[str]:
         """The frames that gtFine names, with those before them if asked for, or all."""
@@ -71,8 +99,10 @@ class CityscapesSeq(ClipDataset):
         annotated = self.label_names()
         missing = sorted(set(annotated) - set(names))
         if missing:
-            raise FileNotFoundError(f'CityscapesSeq: {self.image_path(missing[0])} is missing ({len(missing)} of '
-                                    f'{len(annotated)} frames that gtFine names). {self.DOWNLOAD_HINT}')
+            raise FileNotFoundError(
+                f'CityscapesSeq: {self.image_path(missing[0])} is missing ({len(missing)} of '
+                f'{len(annotated)} frames that gtFine names). {self.DOWNLOAD_HINT}'
+            )
         self._annotated = frozenset(annotated)
         if self.frame_before:
             return sorted({*annotated, *(self.earlier(name, 1) for name in annotated)})

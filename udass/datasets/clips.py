@@ -1,4 +1,5 @@
 """Data sets of video: a sample is a frame with the frames before it, and the pairs whose motion is needed."""
+
 import re
 from collections.abc import Callable, Sequence
 
@@ -34,27 +35,55 @@ class ClipDataset(UDADataset):
             those before it, so that single images can be trained on as clips without motion.
         labelled, label_table, label_channel, indices, pipeline, metainfo, test_mode, lazy_init: see ``UDADataset``.
     """
+
     # False: only frame t has a label. True: all frames of a clip must have one.
     LABELS_OF_ALL_FRAMES = True
 
-    def __init__(self, *, data_root: str, image_folder: str, label_folder: str, image_suffix: str, label_suffix: str,
-                 past: int | None = None, step: int | None = 1, labelled: bool = True,
-                 label_table: dict[int, int] | None = None, label_channel: int | None = None,
-                 indices: int | Sequence[int] | None = None, pipeline: Sequence[dict | Callable] = (),
-                 metainfo: dict | None = None, test_mode: bool = False, lazy_init: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        data_root: str,
+        image_folder: str,
+        label_folder: str,
+        image_suffix: str,
+        label_suffix: str,
+        past: int | None = None,
+        step: int | None = 1,
+        labelled: bool = True,
+        label_table: dict[int, int] | None = None,
+        label_channel: int | None = None,
+        indices: int | Sequence[int] | None = None,
+        pipeline: Sequence[dict | Callable] = (),
+        metainfo: dict | None = None,
+        test_mode: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
         if past is not None and past < 1 or step is not None and step < 0:
-            raise ValueError(f'{type(self).__name__}: past is None or 1 and larger, step None or 0 and larger; got '
-                             f'past={past}, step={step}')
+            raise ValueError(
+                f'{type(self).__name__}: past is None or 1 and larger, step None or 0 and larger; got '
+                f'past={past}, step={step}'
+            )
         self.past, self.step = past, step
         # (head, tail) of the names of a sequence -> number -> name, in the order of the numbers; made when listed.
         self._sequences: dict[tuple[str, str], dict[int, str]] = {}
         # The same with the place in that order -> name.
         self._orders: dict[tuple[str, str], list[str]] = {}
         self._places: dict[str, int] = {}
-        super().__init__(data_root=data_root, image_folder=image_folder, label_folder=label_folder,
-                         image_suffix=image_suffix, label_suffix=label_suffix, labelled=labelled,
-                         label_table=label_table, label_channel=label_channel, indices=indices, pipeline=pipeline,
-                         metainfo=metainfo, test_mode=test_mode, lazy_init=lazy_init)
+        super().__init__(
+            data_root=data_root,
+            image_folder=image_folder,
+            label_folder=label_folder,
+            image_suffix=image_suffix,
+            label_suffix=label_suffix,
+            labelled=labelled,
+            label_table=label_table,
+            label_channel=label_channel,
+            indices=indices,
+            pipeline=pipeline,
+            metainfo=metainfo,
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )
 
     @property
     def distances(self) -> tuple[int, ...]:
@@ -91,9 +120,11 @@ class ClipDataset(UDADataset):
             existing = {self.label_path(name) for name in self._names(self.label_folder, self.seg_map_suffix, 'labels')}
             missing = sorted({path for sample in samples for path in sample['label_paths']} - existing)
             if missing:
-                raise FileNotFoundError(f'{type(self).__name__}: {missing[0]} is missing ({len(missing)} labels in '
-                                        'all); every frame of a labelled clip needs its label. Add the labels, or set '
-                                        'labelled=False if this is a target domain')
+                raise FileNotFoundError(
+                    f'{type(self).__name__}: {missing[0]} is missing ({len(missing)} labels in '
+                    'all); every frame of a labelled clip needs its label. Add the labels, or set '
+                    'labelled=False if this is a target domain'
+                )
         return samples
 
     def image_names(self) -> list[str]:
@@ -102,13 +133,17 @@ class ClipDataset(UDADataset):
         self._sort(found)
         chosen = self.choose(found)
         if not chosen:
-            raise ValueError(f'{type(self).__name__}: the filter of the config keeps none of the {len(found)} frames '
-                             f'in {self.image_folder}. {self.explain_filter(found)}')
+            raise ValueError(
+                f'{type(self).__name__}: the filter of the config keeps none of the {len(found)} frames '
+                f'in {self.image_folder}. {self.explain_filter(found)}'
+            )
         names = [name for name in chosen if self.clip_names(name) is not None]
         if not names:
-            raise ValueError(f'{type(self).__name__}: none of the {len(chosen)} chosen frames in {self.image_folder} '
-                             f'(for example {chosen[0]}) has {max(self.distances)} frames before it, which a clip '
-                             'needs. Add the frames, or correct step or past')
+            raise ValueError(
+                f'{type(self).__name__}: none of the {len(chosen)} chosen frames in {self.image_folder} '
+                f'(for example {chosen[0]}) has {max(self.distances)} frames before it, which a clip '
+                'needs. Add the frames, or correct step or past'
+            )
         return names
 
     def choose(self, names: Sequence[str]) -> list[str]:
@@ -147,9 +182,11 @@ class ClipDataset(UDADataset):
             return None
         width = len(name) - len(head) - len(tail)
         missing = self.image_path(f'{head}{max(wanted, 0):0{width}d}{tail}')
-        raise FileNotFoundError(f'{type(self).__name__}: {missing} is missing; it lies {distance} frame(s) before '
-                                f'{name}{self.img_suffix}, which is used. Copy or extract it again, or remove the '
-                                'frames whose past it is')
+        raise FileNotFoundError(
+            f'{type(self).__name__}: {missing} is missing; it lies {distance} frame(s) before '
+            f'{name}{self.img_suffix}, which is used. Copy or extract it again, or remove the '
+            'frames whose past it is'
+        )
 
     def starts_after(self, number: int, sequence: dict[int, str]) -> bool:
         """Whether a number that is not there lies before the start of the sequence (number -> name, sorted)."""
@@ -162,16 +199,19 @@ class ClipDataset(UDADataset):
         sample['frame_paths'] = [self.image_path(frame) for frame in clip]
         sample['flow_pairs'] = [(0, other) for other in range(1, len(clip))] + [(2, 3)] * (self.past is not None)
         if self.labelled:
-            sample['label_paths'] = [self.label_path(frame) if self.LABELS_OF_ALL_FRAMES or frame == name else None
-                                     for frame in clip]
+            sample['label_paths'] = [
+                self.label_path(frame) if self.LABELS_OF_ALL_FRAMES or frame == name else None for frame in clip
+            ]
         return sample
 
     def _parts(self, name: str) -> tuple[str, int, str]:
         """Beginning, frame number and end of a name."""
         match = _NUMBERED.fullmatch(name)
         if match is None:
-            raise ValueError(f'{type(self).__name__}: the name of {self.image_path(name)} has no number, so that its '
-                             'place in the video is unknown. Number the frames, or remove the file')
+            raise ValueError(
+                f'{type(self).__name__}: the name of {self.image_path(name)} has no number, so that its '
+                'place in the video is unknown. Number the frames, or remove the file'
+            )
         return match['head'], int(match['number']), match['tail']
 
     def _sort(self, names: Sequence[str]) -> None:

@@ -1,4 +1,5 @@
 """Any folder of pictures as an unlabelled target domain."""
+
 from collections.abc import Callable, Sequence
 
 from mmseg.registry import DATASETS
@@ -21,15 +22,34 @@ class ImageFolder(UDADataset):
     Raises:
         ValueError: the classes are given twice, not at all, or by a data set that has none.
     """
+
     DOWNLOAD_HINT = 'Set data_root and folder in the config to a folder of pictures.'
 
-    def __init__(self, *, data_root: str, folder: str = '', classes_from: str | None = None,
-                 metainfo: dict | None = None, indices: int | Sequence[int] | None = None,
-                 pipeline: Sequence[dict | Callable] = (), test_mode: bool = False, lazy_init: bool = False) -> None:
-        super().__init__(data_root=data_root, image_folder=folder, label_folder=folder, image_suffix='',
-                         label_suffix='', labelled=False, indices=indices, pipeline=pipeline,
-                         metainfo=classes_from_source('ImageFolder', classes_from, metainfo), test_mode=test_mode,
-                         lazy_init=lazy_init)
+    def __init__(
+        self,
+        *,
+        data_root: str,
+        folder: str = '',
+        classes_from: str | None = None,
+        metainfo: dict | None = None,
+        indices: int | Sequence[int] | None = None,
+        pipeline: Sequence[dict | Callable] = (),
+        test_mode: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
+        super().__init__(
+            data_root=data_root,
+            image_folder=folder,
+            label_folder=folder,
+            image_suffix='',
+            label_suffix='',
+            labelled=False,
+            indices=indices,
+            pipeline=pipeline,
+            metainfo=classes_from_source('ImageFolder', classes_from, metainfo),
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )
 
     def image_names(self) -> list[str]:
         """Sorted paths of the pictures below the folder, suffixes included.
@@ -40,8 +60,10 @@ class ImageFolder(UDADataset):
         names = self._names(self.image_folder, '', 'pictures')
         pictures = [name for name in names if name.lower().endswith(SUFFIXES)]
         if not pictures:
-            raise FileNotFoundError(f'ImageFolder: none of the {len(names)} files in {self.image_folder} (for '
-                                    f'example {names[0]}) is a picture ({", ".join(SUFFIXES)}). {self.DOWNLOAD_HINT}')
+            raise FileNotFoundError(
+                f'ImageFolder: none of the {len(names)} files in {self.image_folder} (for '
+                f'example {names[0]}) is a picture ({", ".join(SUFFIXES)}). {self.DOWNLOAD_HINT}'
+            )
         return pictures
 
 
@@ -58,13 +80,17 @@ def classes_from_source(owner: str, classes_from: str | None, metainfo: dict | N
     """
     given = dict(metainfo or {})
     if (classes_from is None) != ('classes' in given):
-        raise ValueError(f"{owner}: give either classes_from='<type of the source data set>' or "
-                         f'metainfo=dict(classes=..., palette=...), got classes_from={classes_from!r} and '
-                         f'metainfo with {sorted(given) or "nothing"}')
+        raise ValueError(
+            f"{owner}: give either classes_from='<type of the source data set>' or "
+            f'metainfo=dict(classes=..., palette=...), got classes_from={classes_from!r} and '
+            f'metainfo with {sorted(given) or "nothing"}'
+        )
     if classes_from is None:
         return given
     source = getattr(DATASETS.get(classes_from), 'METAINFO', {})
     if 'classes' not in source:
-        raise ValueError(f'{owner}: classes_from={classes_from!r} is no data set with classes of its own; for a data '
-                         'set that gets its classes from the config repeat them in metainfo')
+        raise ValueError(
+            f'{owner}: classes_from={classes_from!r} is no data set with classes of its own; for a data '
+            'set that gets its classes from the config repeat them in metainfo'
+        )
     return {'classes': source['classes'], 'palette': source['palette'], **given}

@@ -1,4 +1,5 @@
 """The generated street scenes as video, with the exact motion of every pixel."""
+
 from collections.abc import Callable, Sequence
 
 from mmseg.registry import DATASETS
@@ -24,18 +25,43 @@ class StreetsClips(ClipDataset):
         split: 'train' or 'val'.
         past, labelled, indices, pipeline, metainfo, test_mode, lazy_init: see ``ClipDataset``.
     """
-    METAINFO = StreetsDataset.METAINFO
-    DOWNLOAD_HINT = ('Generate the clips with `python tools/make_streets.py --clips`, or set data_root in the config to '
-                  'the folder that holds them.')
 
-    def __init__(self, *, data_root: str, domain: str, split: str, past: int | None = None, labelled: bool = True,
-                 indices: int | Sequence[int] | None = None, pipeline: Sequence[dict | Callable] = (),
-                 metainfo: dict | None = None, test_mode: bool = False, lazy_init: bool = False) -> None:
+    METAINFO = StreetsDataset.METAINFO
+    DOWNLOAD_HINT = (
+        'Generate the clips with `python tools/make_streets.py --clips`, or set data_root in the config to '
+        'the folder that holds them.'
+    )
+
+    def __init__(
+        self,
+        *,
+        data_root: str,
+        domain: str,
+        split: str,
+        past: int | None = None,
+        labelled: bool = True,
+        indices: int | Sequence[int] | None = None,
+        pipeline: Sequence[dict | Callable] = (),
+        metainfo: dict | None = None,
+        test_mode: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
         self.domain, self.split = domain, split
         folder = f'{domain}_clips/{split}'
-        super().__init__(data_root=data_root, image_folder=folder, label_folder=folder, image_suffix='.png',
-                         label_suffix='.png', past=past, labelled=labelled, indices=indices, pipeline=pipeline,
-                         metainfo=metainfo, test_mode=test_mode, lazy_init=lazy_init)
+        super().__init__(
+            data_root=data_root,
+            image_folder=folder,
+            label_folder=folder,
+            image_suffix='.png',
+            label_suffix='.png',
+            past=past,
+            labelled=labelled,
+            indices=indices,
+            pipeline=pipeline,
+            metainfo=metainfo,
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )
 
     def label_path(self, name: str) -> str:
         """Beside the folder of the images of its clip."""

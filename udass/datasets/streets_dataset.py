@@ -1,4 +1,5 @@
 """The demo data that the project generates itself: street scenes of two domains, ``game`` and ``camera``."""
+
 from collections.abc import Callable, Sequence
 
 from mmseg.registry import DATASETS
@@ -19,20 +20,43 @@ class StreetsDataset(UDADataset):
         split: 'train', 'val', ...: a folder of the domain.
         labelled, indices, pipeline, metainfo, test_mode, lazy_init: see ``UDADataset``.
     """
+
     METAINFO = dict(
         classes=cityscapes_classes.CLASSES,
         palette=[list(colour) for colour in cityscapes_classes.PALETTE],
         thing_classes=list(cityscapes_classes.THING_CLASSES),
         # As in QuadMix for GTA; its threshold of 50 pixels is kept although the pictures are small, because a smaller
         # patch shows nothing to learn from.
-        rare_classes=[dict(name=name, weight=1, min_pixels=50) for name in _RARE])
-    DOWNLOAD_HINT = 'Generate the data set with `make data`, or set data_root in the config to the folder that holds it.'
+        rare_classes=[dict(name=name, weight=1, min_pixels=50) for name in _RARE],
+    )
+    DOWNLOAD_HINT = (
+        'Generate the data set with `make data`, or set data_root in the config to the folder that holds it.'
+    )
 
-    def __init__(self, *, data_root: str, domain: str, split: str, labelled: bool = True,
-                 indices: int | Sequence[int] | None = None, pipeline: Sequence[dict | Callable] = (),
-                 metainfo: dict | None = None, test_mode: bool = False, lazy_init: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        data_root: str,
+        domain: str,
+        split: str,
+        labelled: bool = True,
+        indices: int | Sequence[int] | None = None,
+        pipeline: Sequence[dict | Callable] = (),
+        metainfo: dict | None = None,
+        test_mode: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
         self.domain, self.split = domain, split
-        super().__init__(data_root=data_root, image_folder=f'{domain}/{split}/images',
-                         label_folder=f'{domain}/{split}/labels', image_suffix='.png', label_suffix='.png',
-                         labelled=labelled, indices=indices, pipeline=pipeline, metainfo=metainfo, test_mode=test_mode,
-                         lazy_init=lazy_init)
+        super().__init__(
+            data_root=data_root,
+            image_folder=f'{domain}/{split}/images',
+            label_folder=f'{domain}/{split}/labels',
+            image_suffix='.png',
+            label_suffix='.png',
+            labelled=labelled,
+            indices=indices,
+            pipeline=pipeline,
+            metainfo=metainfo,
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )

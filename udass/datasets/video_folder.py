@@ -1,4 +1,5 @@
 """Any video as an unlabelled target domain: a folder of numbered frames, or a video file."""
+
 import os
 from collections.abc import Callable, Sequence
 
@@ -25,23 +26,47 @@ class FrameFolder(ClipDataset):
         FileNotFoundError: the folder is missing or holds no picture.
         ValueError: a picture has no number, or the classes are given twice or not at all.
     """
+
     DOWNLOAD_HINT = 'Set data_root and folder in the config to a folder of numbered frames.'
 
-    def __init__(self, *, data_root: str, folder: str = '', classes_from: str | None = None,
-                 metainfo: dict | None = None, past: int | None = None, indices: int | Sequence[int] | None = None,
-                 pipeline: Sequence[dict | Callable] = (), test_mode: bool = False, lazy_init: bool = False) -> None:
-        super().__init__(data_root=data_root, image_folder=folder, label_folder=folder, image_suffix='',
-                         label_suffix='', past=past, step=None, labelled=False, indices=indices, pipeline=pipeline,
-                         metainfo=classes_from_source('FrameFolder', classes_from, metainfo), test_mode=test_mode,
-                         lazy_init=lazy_init)
+    def __init__(
+        self,
+        *,
+        data_root: str,
+        folder: str = '',
+        classes_from: str | None = None,
+        metainfo: dict | None = None,
+        past: int | None = None,
+        indices: int | Sequence[int] | None = None,
+        pipeline: Sequence[dict | Callable] = (),
+        test_mode: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
+        super().__init__(
+            data_root=data_root,
+            image_folder=folder,
+            label_folder=folder,
+            image_suffix='',
+            label_suffix='',
+            past=past,
+            step=None,
+            labelled=False,
+            indices=indices,
+            pipeline=pipeline,
+            metainfo=classes_from_source('FrameFolder', classes_from, metainfo),
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )
 
     def _names(self, folder: str, suffix: str, what: str) -> list[str]:
         """Sorted paths of the pictures below the folder, suffixes included."""
         names = super()._names(folder, suffix, what)
         pictures = [name for name in names if name.lower().endswith(SUFFIXES)]
         if not pictures:
-            raise FileNotFoundError(f'FrameFolder: none of the {len(names)} files in {folder} (for example {names[0]}) '
-                                    f'is a picture ({", ".join(SUFFIXES)}). {self.DOWNLOAD_HINT}')
+            raise FileNotFoundError(
+                f'FrameFolder: none of the {len(names)} files in {folder} (for example {names[0]}) '
+                f'is a picture ({", ".join(SUFFIXES)}). {self.DOWNLOAD_HINT}'
+            )
         return pictures
 
 
@@ -61,19 +86,40 @@ class VideoFile(ClipDataset):
         FileNotFoundError: there is no such file.
         ValueError: it cannot be decoded, or the classes are given twice or not at all.
     """
+
     DOWNLOAD_HINT = 'Set path in the config to a video file.'
 
-    def __init__(self, *, path: str, every: int = 1, classes_from: str | None = None, metainfo: dict | None = None,
-                 past: int | None = None, indices: int | Sequence[int] | None = None,
-                 pipeline: Sequence[dict | Callable] = (), test_mode: bool = False, lazy_init: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        path: str,
+        every: int = 1,
+        classes_from: str | None = None,
+        metainfo: dict | None = None,
+        past: int | None = None,
+        indices: int | Sequence[int] | None = None,
+        pipeline: Sequence[dict | Callable] = (),
+        test_mode: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
         if every < 1:
             raise ValueError(f'VideoFile: every is 1 or larger, got {every}')
         path = os.path.expanduser(path)
         self.every, self.video = every, path
-        super().__init__(data_root=os.path.dirname(path), image_folder='', label_folder='', image_suffix='',
-                         label_suffix='', past=past, labelled=False, indices=indices, pipeline=pipeline,
-                         metainfo=classes_from_source('VideoFile', classes_from, metainfo), test_mode=test_mode,
-                         lazy_init=lazy_init)
+        super().__init__(
+            data_root=os.path.dirname(path),
+            image_folder='',
+            label_folder='',
+            image_suffix='',
+            label_suffix='',
+            past=past,
+            labelled=False,
+            indices=indices,
+            pipeline=pipeline,
+            metainfo=classes_from_source('VideoFile', classes_from, metainfo),
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )
 
     def keep(self, name: str) -> bool:
         """Whether the frame is one of those asked for."""

@@ -1,4 +1,5 @@
 """VIPER (Richter et al., "Playing for Benchmarks", ICCV 2017): video of a game, every frame labelled, as published."""
+
 from collections.abc import Callable, Collection, Sequence
 
 import cv2
@@ -41,25 +42,65 @@ class Viper(ClipDataset):
         every: frames t are those whose number is a multiple of this.
         past, labelled, indices, pipeline, metainfo, test_mode, lazy_init: see ``ClipDataset``.
     """
+
     METAINFO = VIPER.metainfo()
     # The published ids; those without counterpart among the 15 classes are ignored.
-    LABEL_TABLE = {**dict.fromkeys((*range(32), 255), IGNORE_INDEX),
-                   3: 0, 4: 1, 9: 2, 11: 3, 13: 4, 14: 5, 7: 6, 8: 6, 6: 7, 2: 8, 20: 9, 24: 10, 27: 11, 26: 12, 23: 13,
-                   22: 14}
+    LABEL_TABLE = {
+        **dict.fromkeys((*range(32), 255), IGNORE_INDEX),
+        3: 0,
+        4: 1,
+        9: 2,
+        11: 3,
+        13: 4,
+        14: 5,
+        7: 6,
+        8: 6,
+        6: 7,
+        2: 8,
+        20: 9,
+        24: 10,
+        27: 11,
+        26: 12,
+        23: 13,
+        22: 14,
+    }
     LABEL_FILTER = staticmethod(without_ego_vehicle)
-    DOWNLOAD_HINT = ('Unpack the images (img) and the semantic labels (cls) of playing-for-benchmarks.org, and set '
-                  'data_root in the config to the folder that holds train/img/ and train/cls/.')
+    DOWNLOAD_HINT = (
+        'Unpack the images (img) and the semantic labels (cls) of playing-for-benchmarks.org, and set '
+        'data_root in the config to the folder that holds train/img/ and train/cls/.'
+    )
 
-    def __init__(self, *, data_root: str, split: str = 'train', every: int = 10, past: int | None = None,
-                 labelled: bool = True, indices: int | Sequence[int] | None = None,
-                 pipeline: Sequence[dict | Callable] = (), metainfo: dict | None = None, test_mode: bool = False,
-                 lazy_init: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        data_root: str,
+        split: str = 'train',
+        every: int = 10,
+        past: int | None = None,
+        labelled: bool = True,
+        indices: int | Sequence[int] | None = None,
+        pipeline: Sequence[dict | Callable] = (),
+        metainfo: dict | None = None,
+        test_mode: bool = False,
+        lazy_init: bool = False,
+    ) -> None:
         if every < 1:
             raise ValueError(f'Viper: every is 1 or larger, got {every}')
         self.every = every
-        super().__init__(data_root=data_root, image_folder=f'{split}/img', label_folder=f'{split}/cls',
-                         image_suffix='.jpg', label_suffix='.png', past=past, labelled=labelled, indices=indices,
-                         pipeline=pipeline, metainfo=metainfo, test_mode=test_mode, lazy_init=lazy_init)
+        super().__init__(
+            data_root=data_root,
+            image_folder=f'{split}/img',
+            label_folder=f'{split}/cls',
+            image_suffix='.jpg',
+            label_suffix='.png',
+            past=past,
+            labelled=labelled,
+            indices=indices,
+            pipeline=pipeline,
+            metainfo=metainfo,
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+        )
 
     def keep(self, name: str) -> bool:
         """Whether the frame is on the list."""

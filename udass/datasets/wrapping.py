@@ -1,4 +1,5 @@
 """Data sets inside the wrappers of mmengine, and the labels of mmseg's own data sets, as the samplings need them."""
+
 import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -30,8 +31,10 @@ def plain_datasets(dataset: object, owner: str) -> Iterator[BaseDataset]:
     elif isinstance(dataset, BaseDataset):
         yield dataset
     else:
-        raise TypeError(f'{owner} takes a data set, or a ConcatDataset or RepeatDataset of data sets, not a '
-                        f'{type(dataset).__name__}')
+        raise TypeError(
+            f'{owner} takes a data set, or a ConcatDataset or RepeatDataset of data sets, not a '
+            f'{type(dataset).__name__}'
+        )
 
 
 def locate(dataset: BaseDataset | ConcatDataset | RepeatDataset, index: int) -> tuple[BaseDataset, int]:
@@ -45,24 +48,29 @@ def locate(dataset: BaseDataset | ConcatDataset | RepeatDataset, index: int) -> 
     return dataset, index
 
 
-def label_statistics(dataset: BaseDataset | ConcatDataset | RepeatDataset,
-                     cache_folder: str | None = None) -> ClassStatistics:
+def label_statistics(
+    dataset: BaseDataset | ConcatDataset | RepeatDataset, cache_folder: str | None = None
+) -> ClassStatistics:
     """`class_statistics` of a data set of this project or of mmseg, inside wrappers or not, sample by sample."""
     if isinstance(dataset, ConcatDataset):
         parts = [label_statistics(inner, cache_folder) for inner in dataset.datasets]
-        return ClassStatistics(pixels=np.concatenate([part.pixels for part in parts]),
-                               ignored=np.concatenate([part.ignored for part in parts]))
+        return ClassStatistics(
+            pixels=np.concatenate([part.pixels for part in parts]),
+            ignored=np.concatenate([part.ignored for part in parts]),
+        )
     if isinstance(dataset, RepeatDataset):
         part = label_statistics(dataset.dataset, cache_folder)
-        return ClassStatistics(pixels=np.tile(part.pixels, (dataset.times, 1)),
-                               ignored=np.tile(part.ignored, dataset.times))
+        return ClassStatistics(
+            pixels=np.tile(part.pixels, (dataset.times, 1)), ignored=np.tile(part.ignored, dataset.times)
+        )
     return class_statistics(dataset if isinstance(dataset, UDADataset) else LabelFiles.of(dataset), cache_folder)
 
 
 def label_folders(dataset: BaseDataset | ConcatDataset | RepeatDataset) -> str:
     """Where the labels are, for messages."""
-    return ' and '.join(dict.fromkeys(str(inner.data_prefix.get('seg_map_path'))
-                                      for inner in plain_datasets(dataset, 'a sampling')))
+    return ' and '.join(
+        dict.fromkeys(str(inner.data_prefix.get('seg_map_path')) for inner in plain_datasets(dataset, 'a sampling'))
+    )
 
 
 @dataclass(frozen=True)
@@ -96,12 +104,19 @@ class LabelFiles:
         infos = [dataset.get_data_info(index) for index in range(len(dataset))]
         unlabelled = [info.get('img_path') for info in infos if info.get('seg_map_path') is None]
         if unlabelled:
-            raise ValueError(f'{len(unlabelled)} samples of {type(dataset).__name__} have no label, for example '
-                             f'{unlabelled[0]}: set data_prefix.seg_map_path')
+            raise ValueError(
+                f'{len(unlabelled)} samples of {type(dataset).__name__} have no label, for example '
+                f'{unlabelled[0]}: set data_prefix.seg_map_path'
+            )
         paths = [os.path.abspath(info['seg_map_path']) for info in infos]
         folder = os.path.commonpath([os.path.dirname(path) for path in paths])
-        return cls(paths=paths, data_root=os.path.abspath(dataset.data_root or folder), label_folder=folder,
-                   label_table=table_of(dataset), metainfo=dataset.metainfo)
+        return cls(
+            paths=paths,
+            data_root=os.path.abspath(dataset.data_root or folder),
+            label_folder=folder,
+            label_table=table_of(dataset),
+            metainfo=dataset.metainfo,
+        )
 
     def __len__(self) -> int:
         return len(self.paths)

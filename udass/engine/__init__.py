@@ -1,4 +1,5 @@
 """The training loop, the runner, the hooks and the checkpoints."""
+
 from udass.engine.checkpoint import SafeCheckpointHook
 from udass.engine.config_files import read_config
 from udass.engine.guards import DamagedFileHook, FiniteLossHook
@@ -8,5 +9,16 @@ from udass.engine.optimizers import ChildOptimWrapperConstructor
 from udass.engine.runner import UDARunner
 from udass.engine.schedulers import GroupPolyLR
 
-__all__ = ['ChildOptimWrapperConstructor', 'DamagedFileHook', 'FiniteLossHook', 'GroupPolyLR', 'PanelHook',
-           'PredictionImageHook', 'SafeCheckpointHook', 'ScalarLogHook', 'UDARunner', 'UDATrainLoop', 'read_config']
+__all__ = [
+    'ChildOptimWrapperConstructor',
+    'DamagedFileHook',
+    'FiniteLossHook',
+    'GroupPolyLR',
+    'PanelHook',
+    'PredictionImageHook',
+    'SafeCheckpointHook',
+    'ScalarLogHook',
+    'UDARunner',
+    'UDATrainLoop',
+    'read_config',
+]

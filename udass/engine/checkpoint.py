@@ -1,4 +1,5 @@
 """Checkpoint files: atomic writing, finding the newest whole one, and the hook that saves them."""
+
 import errno
 import logging
 import os
@@ -44,10 +45,12 @@ def atomic_target(path: Path) -> Iterator[Path]:
             raise
         written = temporary.stat().st_size if temporary.is_file() else 0
         free = shutil.disk_usage(path.parent).free
-        raise OSError(f'{path} could not be written: {os.strerror(error.errno)} after {written / 1e6:.1f} MB, '
-                      f'{free / 1e6:.1f} MB are free in {path.parent}. The files written before are untouched. Make '
-                      'room there (or raise the quota), then give the same command again; training goes on with '
-                      '--resume') from error
+        raise OSError(
+            f'{path} could not be written: {os.strerror(error.errno)} after {written / 1e6:.1f} MB, '
+            f'{free / 1e6:.1f} MB are free in {path.parent}. The files written before are untouched. Make '
+            'room there (or raise the quota), then give the same command again; training goes on with '
+            '--resume'
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -108,8 +111,10 @@ def resumable_checkpoint(work_dir: Path) -> Path | None:
             return path
         problems.append(f'{path} is damaged: {damage}')
     if problems:
-        raise ValueError(f'nothing in {work_dir} can be resumed: {"; ".join(problems)}. Copy a whole checkpoint there '
-                         'and give --resume FILE, or start again in another work dir')
+        raise ValueError(
+            f'nothing in {work_dir} can be resumed: {"; ".join(problems)}. Copy a whole checkpoint there '
+            'and give --resume FILE, or start again in another work dir'
+        )
     return None
 
 
@@ -144,8 +149,10 @@ def latest_checkpoint(work_dir: Path) -> Path | None:
             return path
     found = ', '.join(sorted(path.name for path in Path(work_dir).glob('*.pth'))) or 'no *.pth file'
     shown = text if text.isprintable() and len(text) < 200 else repr(text[:200])
-    raise FileNotFoundError(f'{record} names {shown}, which does not exist; the folder holds {found}. Give the '
-                            'checkpoint to resume from, or delete last_checkpoint to start again')
+    raise FileNotFoundError(
+        f'{record} names {shown}, which does not exist; the folder holds {found}. Give the '
+        'checkpoint to resume from, or delete last_checkpoint to start again'
+    )
 
 
 def _is_file(path: Path) -> bool:
@@ -163,29 +170,39 @@ class PlainContentHook(Hook):
     can hold. ``UDARunner`` has this hook always; a config need not name it. It comes last, because other hooks add to a
     checkpoint.
     """
+
     priority = 'LOWEST'
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         hub = checkpoint['message_hub']
-        hub['log_scalars'] = {key: [torch.as_tensor(part) for part in history.data]
-                              for key, history in hub['log_scalars'].items()}
+        hub['log_scalars'] = {
+            key: [torch.as_tensor(part) for part in history.data] for key, history in hub['log_scalars'].items()
+        }
         # mmengine keeps the names of entries that are gone, and warns about each when it resumes.
-        hub['resumed_keys'] = {key: value for key, value in hub['resumed_keys'].items()
-                               if key in hub['log_scalars'] or key in hub['runtime_info']}
+        hub['resumed_keys'] = {
+            key: value
+            for key, value in hub['resumed_keys'].items()
+            if key in hub['log_scalars'] or key in hub['runtime_info']
+        }
         checkpoint.update(to_plain(checkpoint))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         hub = checkpoint.get('message_hub')
         if hub is not None:
-            hub['log_scalars'] = {key: HistoryBuffer(values.tolist(), counts.tolist())
-                                  for key, (values, counts) in hub['log_scalars'].items()}
+            hub['log_scalars'] = {
+                key: HistoryBuffer(values.tolist(), counts.tolist())
+                for key, (values, counts) in hub['log_scalars'].items()
+            }
             hub['runtime_info'] = _without_others_files(hub['runtime_info'], Path(runner.work_dir).resolve())
 
 
 def _without_others_files(runtime_info: dict, work_dir: Path) -> dict:
     """What a run knows, without files outside its work dir: mmengine deletes the best and the outdated checkpoints."""
-    kept = {key: value for key, value in runtime_info.items()
-            if not key.startswith('best_ckpt') or Path(str(value)).resolve().is_relative_to(work_dir)}
+    kept = {
+        key: value
+        for key, value in runtime_info.items()
+        if not key.startswith('best_ckpt') or Path(str(value)).resolve().is_relative_to(work_dir)
+    }
     if 'keep_ckpt_ids' in kept:
         kept['keep_ckpt_ids'] = [number for number in kept['keep_ckpt_ids'] if isinstance(number, int)]
     return kept
@@ -227,8 +244,14 @@ class SafeCheckpointHook(CheckpointHook):
         name = self.filename_tmpl.format(step)
         self.last_ckpt = str(Path(self.out_dir) / name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
-        runner.save_checkpoint(self.out_dir, name, save_optimizer=self.save_optimizer,
-                               save_param_scheduler=self.save_param_scheduler, meta=meta, by_epoch=self.by_epoch)
+        runner.save_checkpoint(
+            self.out_dir,
+            name,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+        )
         if not is_main_process():
             return
         with atomic_target(Path(runner.work_dir) / _LAST) as temporary:

@@ -1,4 +1,5 @@
 """Whether networks, data sets and processes fit each other."""
+
 import torch
 from mmseg.models.decode_heads import STDCHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
@@ -19,9 +20,11 @@ def check_class_count(model: nn.Module, dataset: object) -> None:
         if not isinstance(head, BaseDecodeHead) or isinstance(head, STDCHead) or name.endswith('scale_attention'):
             continue
         if head.num_classes != len(classes):
-            raise ValueError(f'{name} has num_classes={head.num_classes}, but {type(dataset).__name__} has '
-                             f'{len(classes)} classes ({", ".join(classes)}). Set model.num_classes={len(classes)}, '
-                             'which all heads of the network follow, or choose the dataset it was made for')
+            raise ValueError(
+                f'{name} has num_classes={head.num_classes}, but {type(dataset).__name__} has '
+                f'{len(classes)} classes ({", ".join(classes)}). Set model.num_classes={len(classes)}, '
+                'which all heads of the network follow, or choose the dataset it was made for'
+            )
 
 
 def check_sync_bn(kind: str | None) -> None:
@@ -33,5 +36,7 @@ def check_sync_bn(kind: str | None) -> None:
     if kind not in (None, 'torch'):
         raise ValueError(f"sync_bn is 'torch' or None (mmcv's needs its compiled operations); got {kind!r}")
     if kind is not None and not torch.cuda.is_available():
-        raise ValueError("sync_bn='torch' works on GPUs only, and there is none: leave sync_bn out. Each process then "
-                         'normalises with the statistics of its own batch')
+        raise ValueError(
+            "sync_bn='torch' works on GPUs only, and there is none: leave sync_bn out. Each process then "
+            'normalises with the statistics of its own batch'
+        )

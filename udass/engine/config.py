@@ -1,4 +1,5 @@
 """Reading configs with the mistakes named: unknown options, and arguments that a component does not take."""
+
 import difflib
 import inspect
 import re
@@ -24,11 +25,33 @@ _NORM_KEYS = {'requires_grad'}
 # Components that hand an argument on to another library, which has types of its own.
 _FOREIGN = {'Albu': 'transforms'}
 # Keys of a config beside the runner's arguments that mmengine reads.
-_CONFIG_KEYS = {'runner_type', 'custom_imports', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'compile',
-                'amp', 'channels_last', 'activation_checkpointing', 'efficient_conv_bn_eval'}
+_CONFIG_KEYS = {
+    'runner_type',
+    'custom_imports',
+    'model_wrapper_cfg',
+    'find_unused_parameters',
+    'sync_bn',
+    'compile',
+    'amp',
+    'channels_last',
+    'activation_checkpointing',
+    'efficient_conv_bn_eval',
+}
 # Dicts without a type whose keys depend on what reads them.
-_FREE_FORM = {'test_cfg', 'train_cfg', 'metainfo', 'data_prefix', 'paramwise_cfg', 'custom_keys', 'clip_grad',
-              'env_cfg', 'mp_cfg', 'dist_cfg', 'model_wrapper_cfg', 'label_table'}
+_FREE_FORM = {
+    'test_cfg',
+    'train_cfg',
+    'metainfo',
+    'data_prefix',
+    'paramwise_cfg',
+    'custom_keys',
+    'clip_grad',
+    'env_cfg',
+    'mp_cfg',
+    'dist_cfg',
+    'model_wrapper_cfg',
+    'label_table',
+}
 _LOADER_KEYS = {'dataset', 'sampler', 'batch_sampler', 'collate_fn', 'worker_init_fn', 'num_batch_per_epoch'}
 
 
@@ -102,8 +125,10 @@ def apply_options(config: Config, options: Mapping) -> None:
     """
     for option in options:
         if option.split('.')[0] in config and option.split('.')[0] not in top_level_keys():
-            raise ValueError(f'option {option}: {option.split(".")[0]} is a variable of the config files that nothing '
-                             'reads after loading; set the key that uses it, e.g. one below model or train_dataloader')
+            raise ValueError(
+                f'option {option}: {option.split(".")[0]} is a variable of the config files that nothing '
+                'reads after loading; set the key that uses it, e.g. one below model or train_dataloader'
+            )
         _check_option(config.to_dict(), option)
     config.merge_from_dict(dict(options))
 
@@ -132,8 +157,10 @@ def _unknown_component(path: str, kind: str) -> str:
     package, _, name = kind.rpartition('.')
     if package in ('mmpretrain', 'mmdet'):
         hint = f' {name} is a component of {package}: install it and add {package}.models to custom_imports.'
-    return (f'{path}.type'.lstrip('.') + f' is {kind}, and no component of this name is registered; a module of your '
-            f'own must be named in custom_imports.{hint}')
+    return (
+        f'{path}.type'.lstrip('.') + f' is {kind}, and no component of this name is registered; a module of your '
+        f'own must be named in custom_imports.{hint}'
+    )
 
 
 def explain_type_error(error: TypeError, config: Mapping) -> str | None:
@@ -183,8 +210,11 @@ def all_arguments(component: Callable) -> tuple[set[str], bool]:
 
 def _own_arguments(component: Callable) -> tuple[set[str], bool]:
     parameters = inspect.signature(component).parameters.values()
-    names = {parameter.name for parameter in parameters
-             if parameter.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)}
+    names = {
+        parameter.name
+        for parameter in parameters
+        if parameter.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    }
     return names, any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
 
 

@@ -1,4 +1,5 @@
 """Reading config files: ``.py`` files are programs, ``.yaml`` and ``.json`` files are data and run no code."""
+
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -29,8 +30,9 @@ class _PlainLoader(yaml.SafeLoader):
     """PyYAML's safe loader, and tuples, which mmengine writes."""
 
 
-_PlainLoader.add_constructor('tag:yaml.org,2002:python/tuple', lambda loader, node: tuple(
-    loader.construct_sequence(node, deep=True)))
+_PlainLoader.add_constructor(
+    'tag:yaml.org,2002:python/tuple', lambda loader, node: tuple(loader.construct_sequence(node, deep=True))
+)
 
 
 # For whatever mmengine and mmseg read: configs, class weights, annotations.
@@ -47,8 +49,9 @@ class WriteOnlyPickleHandler(PickleHandler):
     """mmengine's handler of pickles, which writes them and reads none."""
 
     def load_from_fileobj(self, file: object) -> object:
-        raise ValueError('a pickle can run any code while it is read, so none is read: save its content as .json, '
-                         '.yaml or .npy')
+        raise ValueError(
+            'a pickle can run any code while it is read, so none is read: save its content as .json, .yaml or .npy'
+        )
 
 
 def read_config(path: str | Path) -> Config:
@@ -64,18 +67,28 @@ def read_config(path: str | Path) -> Config:
         if is_data:
             _check_data_file(Path(path))
         # Variables of mmengine in a data file could make one key of another.
-        config = Config.fromfile(path, import_custom_modules=not is_data, use_predefined_variables=not is_data,
-                                 use_environment_variables=not is_data)
+        config = Config.fromfile(
+            path,
+            import_custom_modules=not is_data,
+            use_predefined_variables=not is_data,
+            use_environment_variables=not is_data,
+        )
     except FileNotFoundError as error:
-        raise FileNotFoundError(f'config {path} needs {error.filename}, which does not exist; correct its _base_ '
-                                '(paths are relative to the file that names them)') from error
+        raise FileNotFoundError(
+            f'config {path} needs {error.filename}, which does not exist; correct its _base_ '
+            '(paths are relative to the file that names them)'
+        ) from error
     except SyntaxError as error:
-        raise ValueError(f'config {path} or a file of its _base_ is no valid Python: line {error.lineno}, '
-                         f'{error.msg}: {(error.text or "").strip()}') from error
+        raise ValueError(
+            f'config {path} or a file of its _base_ is no valid Python: line {error.lineno}, '
+            f'{error.msg}: {(error.text or "").strip()}'
+        ) from error
     except ImportError as error:
-        raise ValueError(f'config {path} needs a Python module that cannot be imported ({_missing_module(error)}): '
-                         'install its package, put its folder on PYTHONPATH, or remove it from '
-                         'custom_imports') from error
+        raise ValueError(
+            f'config {path} needs a Python module that cannot be imported ({_missing_module(error)}): '
+            'install its package, put its folder on PYTHONPATH, or remove it from '
+            'custom_imports'
+        ) from error
     except Exception as error:
         raise ValueError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
     if is_data:
@@ -83,8 +96,9 @@ def read_config(path: str | Path) -> Config:
             _check_imports(config)
             refuse_code(config.to_dict(), registered_names(), '')
         except ValueError as error:
-            raise ValueError(f'config {path}: {error}. If you trust it, write it as a .py file: that is a program, and '
-                             'is run') from error
+            raise ValueError(
+                f'config {path}: {error}. If you trust it, write it as a .py file: that is a program, and is run'
+            ) from error
     return config
 
 
@@ -128,8 +142,10 @@ def refuse_code(settings: object, names: Collection[str], path: str) -> None:
         for key in _NAME_KEYS:
             name = node.get(key)
             if key in node and (not isinstance(name, str) or name not in names or name in _RUN_ARGUMENTS):
-                raise ValueError(f'{where}.{key}'.lstrip('.') + f' is {name!r}: data may only name registered '
-                                 'components that run none of their arguments, and nothing is imported for it')
+                raise ValueError(
+                    f'{where}.{key}'.lstrip('.') + f' is {name!r}: data may only name registered '
+                    'components that run none of their arguments, and nothing is imported for it'
+                )
         imported = [key for key in _FUNCTION_KEYS if isinstance(node.get(key), str) and '.' in node[key]]
         imported += [key for key in _IMPORT_KEYS if node.get(key) not in (None, 'mmseg', 'mmengine')]
         for key in imported:
@@ -154,8 +170,10 @@ def _check_data_file(path: Path) -> None:
     # As mmengine replaces them, so that both of us read the same keys.
     text = _BASE_VALUE.sub(r'"_\1_000000"', path.read_text(encoding='utf-8'))
     if '{{' in text:
-        raise ValueError(f'{path} holds an expression: {text[text.index("{{"):].splitlines()[0]}. A {path.suffix} file '
-                         'is data: only {{_base_.KEY}} is replaced')
+        raise ValueError(
+            f'{path} holds an expression: {text[text.index("{{") :].splitlines()[0]}. A {path.suffix} file '
+            'is data: only {{_base_.KEY}} is replaced'
+        )
     content = json.loads(text) if path.suffix == '.json' else yaml.load(text, Loader=_PlainLoader)
     if not isinstance(content, dict):
         raise ValueError(f'{path} holds a {type(content).__name__}, not the keys of a config')
@@ -165,9 +183,11 @@ def _check_data_file(path: Path) -> None:
         if file.suffix in _DATA_SUFFIXES and '::' not in base:
             _check_data_file(file)
         elif '::' in base or not file.resolve().is_relative_to(_CONFIGS.resolve()):
-            raise ValueError(f'{path} builds on {file}, which is a program. A {path.suffix} file is data: it may build '
-                             f'on other data, and on the configs in {_CONFIGS}. If you trust that file, build on it in '
-                             'a .py file')
+            raise ValueError(
+                f'{path} builds on {file}, which is a program. A {path.suffix} file is data: it may build '
+                f'on other data, and on the configs in {_CONFIGS}. If you trust that file, build on it in '
+                'a .py file'
+            )
 
 
 def _check_imports(config: Config) -> None:

@@ -1,4 +1,5 @@
 """The dataloaders of all domains as one: what the training loop iterates over."""
+
 import re
 from collections.abc import Generator, Iterator
 from itertools import count
@@ -7,18 +8,26 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 # What torch says of loaders that failed for want of something, and what it means.
 _FAILURES = (
-    (r'Too many open files|ancdata',
-     'too few file descriptors: raise the limit (`ulimit -n 65536` before the command), or use fewer workers'),
-    (r'[Bb]us error|shared memory|/torch_',
-     'the shared memory /dev/shm is full: enlarge it (docker run --shm-size=16g), or use fewer workers or smaller '
-     'batches'),
-    (r'killed by signal: Killed|exited unexpectedly|^Connection\w+Error|^EOFError',
-     'a loader worker was killed from outside, by the kernel most likely for want of memory (see `dmesg`): use fewer '
-     'workers, a smaller prefetch_factor, or a machine with more memory'),
+    (
+        r'Too many open files|ancdata',
+        'too few file descriptors: raise the limit (`ulimit -n 65536` before the command), or use fewer workers',
+    ),
+    (
+        r'[Bb]us error|shared memory|/torch_',
+        'the shared memory /dev/shm is full: enlarge it (docker run --shm-size=16g), or use fewer workers or smaller '
+        'batches',
+    ),
+    (
+        r'killed by signal: Killed|exited unexpectedly|^Connection\w+Error|^EOFError',
+        'a loader worker was killed from outside, most likely by the kernel for want of memory (see `dmesg`): use '
+        'fewer workers, a smaller prefetch_factor, or a machine with more memory',
+    ),
     (r'killed by signal', 'a loader worker crashed in compiled code: find the image with num_workers=0'),
-    (r'DataLoader timed out',
-     'the workers gave no batch for that long: the disk or network does not answer, or they block each other. Raise '
-     '`timeout` of the dataloader if reading takes that long'),
+    (
+        r'DataLoader timed out',
+        'the workers gave no batch for that long: the disk or network does not answer, or they block each other. Raise '
+        '`timeout` of the dataloader if reading takes that long',
+    ),
 )
 
 
@@ -33,8 +42,10 @@ def explain_loader_error(error: Exception) -> Exception:
     for pattern, meaning in _FAILURES:
         said = [text for text in texts if re.search(pattern, text)]
         if said:
-            explained = ChildProcessError(f'{meaning}. Workers are set in train_dataloader.<domain>.num_workers and '
-                                          f'val_dataloader.num_workers. Torch says: {said[0].strip()}')
+            explained = ChildProcessError(
+                f'{meaning}. Workers are set in train_dataloader.<domain>.num_workers and '
+                f'val_dataloader.num_workers. Torch says: {said[0].strip()}'
+            )
             explained.__cause__ = error
             return explained
     return error

@@ -1,4 +1,5 @@
 """Hooks that keep a training from being spoiled: losses that are not finite, files that are damaged."""
+
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,7 @@ _UNSETTLED = 50
 @dataclass(frozen=True)
 class _Checked:
     """One iteration, before its flags are read: ``finite`` is a bool tensor on the device, one flag per name."""
+
     iteration: int
     names: list[str]
     finite: Tensor
@@ -61,8 +63,9 @@ class FiniteLossHook(Hook):
 
     def __init__(self, max_skipped: int = 0, interval: int | None = None) -> None:
         if max_skipped < 0 or (interval is not None and interval < 1):
-            raise ValueError(f'max_skipped must be at least 0 and interval at least 1 iteration, got {max_skipped} and '
-                             f'{interval}')
+            raise ValueError(
+                f'max_skipped must be at least 0 and interval at least 1 iteration, got {max_skipped} and {interval}'
+            )
         self.max_skipped = max_skipped
         self.interval = interval
         self.skipped: dict[int, str] = {}
@@ -79,7 +82,10 @@ class FiniteLossHook(Hook):
             self.interval = loggers[0] if loggers else 50
         for name, one in _wrappers(runner.optim_wrapper).items():
             one.optimizer.register_step_pre_hook(
-                lambda optimizer, args, kwargs, name=name: self._non_finite.update({name: zero_unless_finite(optimizer)}))
+                lambda optimizer, args, kwargs, name=name: self._non_finite.update(
+                    {name: zero_unless_finite(optimizer)}
+                )
+            )
         self._statistics = running_statistics(runner.model)
         self._backup = [value.clone() for value in self._statistics]
 
@@ -88,10 +94,14 @@ class FiniteLossHook(Hook):
         if self._statistics:
             torch._foreach_copy_(self._backup, self._statistics)
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
-                         outputs: dict | None = None) -> None:
-        flags = {name: torch.isfinite(value.detach()).all() for name, value in (outputs or {}).items()
-                 if 'loss' in name and isinstance(value, Tensor)}
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
+        flags = {
+            name: torch.isfinite(value.detach()).all()
+            for name, value in (outputs or {}).items()
+            if 'loss' in name and isinstance(value, Tensor)
+        }
         flags |= {f'the gradients of {name}': ~non_finite for name, non_finite in self._non_finite.items()}
         if self._non_finite:
             self._restore(torch.stack(list(self._non_finite.values())).any())
@@ -100,8 +110,9 @@ class FiniteLossHook(Hook):
             self._restore(None)
         self._without_step = 0 if self._non_finite else self._without_step + 1
         if flags:
-            self._pending.append(_Checked(runner.iter + 1, list(flags), torch.stack(list(flags.values())),
-                                          named_images(data_batch)))
+            self._pending.append(
+                _Checked(runner.iter + 1, list(flags), torch.stack(list(flags.values())), named_images(data_batch))
+            )
         if self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner):
             self._read(runner)
             # A loss may be wrong in one process only, and each has images of its own.
@@ -136,8 +147,10 @@ class FiniteLossHook(Hook):
                 wrong.remove('loss')
             self.skipped[one.iteration] = f'iteration {one.iteration}: {", ".join(wrong)} (images: {one.files})'
             self._new = True
-            runner.logger.warning(f'Not finite in {self.skipped[one.iteration]}. Gradients that are not finite were '
-                                  f'left out ({len(self.skipped)} such iterations so far, {self.max_skipped} allowed)')
+            runner.logger.warning(
+                f'Not finite in {self.skipped[one.iteration]}. Gradients that are not finite were '
+                f'left out ({len(self.skipped)} such iterations so far, {self.max_skipped} allowed)'
+            )
         self._pending = []
 
     def _check(self, runner: Runner) -> None:
@@ -147,7 +160,8 @@ class FiniteLossHook(Hook):
                 f'losses or gradients were not finite in {len(self.skipped)} iterations, {self.max_skipped} are '
                 f'allowed: {"; ".join(last)}. They reached no weight. Look at these images; a lower learning rate, a '
                 'longer warm-up, clip_grad or full precision help against divergence. --resume goes on without these '
-                'iterations; default_hooks.finite_loss.max_skipped says how many may be left out')
+                'iterations; default_hooks.finite_loss.max_skipped says how many may be left out'
+            )
         self._new = False
 
     def _check_state(self, runner: Runner) -> None:
@@ -155,12 +169,16 @@ class FiniteLossHook(Hook):
         if names:
             runner.train_loop.failure = non_finite_state(names, runner.iter + 1)
         elif self._without_step >= _UNSETTLED:
-            scales = [wrapper.loss_scaler.get_scale() for wrapper in _wrappers(runner.optim_wrapper).values()
-                      if hasattr(wrapper, 'loss_scaler')]
+            scales = [
+                wrapper.loss_scaler.get_scale()
+                for wrapper in _wrappers(runner.optim_wrapper).values()
+                if hasattr(wrapper, 'loss_scaler')
+            ]
             runner.train_loop.failure = FloatingPointError(
                 f'the gradients overflowed in each of the last {self._without_step} iterations, and no step was made: '
                 f'the loss scale of fp16 does not settle (it is {", ".join(map(str, scales))} now). The values are too '
-                'large for fp16 whatever the scale: use bf16 (--amp bf16) or full precision')
+                'large for fp16 whatever the scale: use bf16 (--amp bf16) or full precision'
+            )
 
 
 def _wrappers(optim_wrapper: OptimWrapper | OptimWrapperDict) -> dict[str, OptimWrapper]:
@@ -170,12 +188,14 @@ def _wrappers(optim_wrapper: OptimWrapper | OptimWrapperDict) -> dict[str, Optim
 def not_finite(model: nn.Module, optim_wrapper: OptimWrapper | OptimWrapperDict) -> list[str]:
     """Names of parameters, running statistics and optimizer moments that are not finite; waits for the device once."""
     values = {name.replace('module.', ''): value.detach() for name, value in model.named_parameters()}
-    moments = {f'{key} of {name}': moment for wrapper in _wrappers(optim_wrapper).values()
-               for name, parameter in model.named_parameters()
-               for key, moment in wrapper.optimizer.state.get(parameter, {}).items()
-               if isinstance(moment, Tensor) and moment.shape == parameter.shape}
-    statistics = {f'statistics of batch norm {number}': value
-                  for number, value in enumerate(running_statistics(model))}
+    moments = {
+        f'{key} of {name}': moment
+        for wrapper in _wrappers(optim_wrapper).values()
+        for name, parameter in model.named_parameters()
+        for key, moment in wrapper.optimizer.state.get(parameter, {}).items()
+        if isinstance(moment, Tensor) and moment.shape == parameter.shape
+    }
+    statistics = {f'statistics of batch norm {number}': value for number, value in enumerate(running_statistics(model))}
     values = {name: value for name, value in {**values, **moments, **statistics}.items() if value.numel()}
     if not values:
         return []
@@ -189,7 +209,8 @@ def non_finite_state(names: list[str], iteration: int) -> FloatingPointError:
     return FloatingPointError(
         f'{len(names)} parts of the state are not finite after iteration {iteration}: {", ".join(names[:_SHOWN])}. It '
         'is not saved. Go on from the newest checkpoint with --resume and a lower learning rate, clip_grad or full '
-        'precision')
+        'precision'
+    )
 
 
 def zero_unless_finite(optimizer: torch.optim.Optimizer) -> Tensor:
@@ -198,8 +219,12 @@ def zero_unless_finite(optimizer: torch.optim.Optimizer) -> Tensor:
     Returns:
         Tensor: () bool, whether one was not finite.
     """
-    gradients = [parameter.grad for group in optimizer.param_groups for parameter in group['params']
-                 if parameter.grad is not None]
+    gradients = [
+        parameter.grad
+        for group in optimizer.param_groups
+        for parameter in group['params']
+        if parameter.grad is not None
+    ]
     if not gradients:
         return torch.zeros((), dtype=torch.bool, device=optimizer.param_groups[0]['params'][0].device)
     # The largest magnitude of each; unlike a sum of squares it cannot overflow. NaN stays NaN.
@@ -254,13 +279,16 @@ class DamagedFileHook(Hook):
         for message in (message for sample in samples for message in sample.metainfo.get('damaged_files', ())):
             if message not in self.found:
                 self.found.append(message)
-                runner.logger.warning(f'Damaged file, another sample was drawn ({len(self.found)} so far, '
-                                      f'{self.max_files} allowed): {message}')
+                runner.logger.warning(
+                    f'Damaged file, another sample was drawn ({len(self.found)} so far, '
+                    f'{self.max_files} allowed): {message}'
+                )
         if len(self.found) > max(known, self.max_files):
             runner.train_loop.failure = ValueError(
                 f'{len(self.found)} damaged files, {self.max_files} are allowed: '
                 f'{"; ".join(self.found[-_SHOWN:])}. Repair them (tools/check_dataset.py finds all), or resume with a '
-                'higher default_hooks.damaged_files.max_files')
+                'higher default_hooks.damaged_files.max_files'
+            )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         checkpoint['meta']['damaged_files'] = list(self.found)

@@ -1,4 +1,5 @@
 """Hooks of the training run: scalars for the log, pictures of what the networks are trained on."""
+
 from pathlib import Path
 
 import torch
@@ -50,15 +51,19 @@ class ScalarLogHook(RuntimeInfoHook):
         else:
             runner.message_hub.update_info('iter', runner.iter)
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
-                         outputs: dict | None = None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
         for name, value in (outputs or {}).items():
             self._pending.setdefault(name, []).append(value.detach() if isinstance(value, Tensor) else value)
         if self._reads_after(runner):
             self._record(runner, _read_means(self._pending))
             self._pending = {}
-        if self._logger is not None and self.is_last_train_iter(runner) and not self.every_n_train_iters(
-                runner, self._logger.interval):
+        if (
+            self._logger is not None
+            and self.is_last_train_iter(runner)
+            and not self.every_n_train_iters(runner, self._logger.interval)
+        ):
             # LoggerHook leaves out what comes after the last full interval.
             scalars, text = runner.log_processor.get_log_after_iter(runner, batch_idx, 'train')
             runner.logger.info(text)
@@ -67,11 +72,18 @@ class ScalarLogHook(RuntimeInfoHook):
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         super().after_val_epoch(runner, metrics)
         if is_main_process():
-            is_test = all(runner.cfg.get(f'val_{part}') == runner.cfg.get(f'test_{part}')
-                          for part in ('dataloader', 'evaluator'))
-            write_scores(Path(runner.work_dir) / 'validation.json', runner.val_evaluator.metrics, metrics or {},
-                         iteration=runner.iter, is_test=is_test, images=len(runner.val_dataloader.dataset),
-                         branch=getattr(_unwrapped(runner), 'eval_branch', 'student'))
+            is_test = all(
+                runner.cfg.get(f'val_{part}') == runner.cfg.get(f'test_{part}') for part in ('dataloader', 'evaluator')
+            )
+            write_scores(
+                Path(runner.work_dir) / 'validation.json',
+                runner.val_evaluator.metrics,
+                metrics or {},
+                iteration=runner.iter,
+                is_test=is_test,
+                images=len(runner.val_dataloader.dataset),
+                branch=getattr(_unwrapped(runner), 'eval_branch', 'student'),
+            )
 
     def _record(self, runner: Runner, means: dict[str, float]) -> None:
         """Hands the means to the log, and takes out what was logged and not measured since: it would be repeated for
@@ -127,8 +139,9 @@ class PanelHook(Hook):
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         _unwrapped(runner).keep_panels = self._draws(runner)
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
-                         outputs: dict | None = None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
         if not self._draws(runner):
             return
         model, meta = _unwrapped(runner), runner.train_dataloader.dataset.metainfo
@@ -157,8 +170,9 @@ class PredictionImageHook(Hook):
         self.folder = Path(folder)
         self._written = 0
 
-    def after_test_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None,
-                        outputs: list | None = None) -> None:
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: list | None = None
+    ) -> None:
         meta = runner.test_dataloader.dataset.metainfo
         for sample in outputs or []:
             columns = {'prediction': [sample.pred_sem_seg.data[0].cpu().numpy()]}

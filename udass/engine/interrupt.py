@@ -1,4 +1,5 @@
 """Signals during training: flags that are read between iterations instead of exceptions inside one."""
+
 import os
 import select
 import signal
@@ -39,8 +40,11 @@ class InterruptGuard:
 
     def __enter__(self) -> 'InterruptGuard':
         if threading.current_thread() is threading.main_thread():
-            numbers = [number for number in SIGNALS
-                       if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN]
+            numbers = [
+                number
+                for number in SIGNALS
+                if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
+            ]
             self._previous = {number: signal.signal(number, self._handle) for number in numbers}
             self._previous[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, self._note_child)
         return self

@@ -1,4 +1,5 @@
 """The training loop of domain adaptation: several dataloaders, one iteration."""
+
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -29,8 +30,8 @@ class UDATrainLoop(IterBasedTrainLoop):
 
     ``train_dataloader`` of the config is a dict of one dataloader config per domain, each with a plain mmseg dataset
     and without a sampler: the loop makes the streams endless, repeatable, independent of each other and of the number
-    of workers (``SeededInfiniteSampler``, ``SeededDataset``), and adds the samplings that a method asks for. With a GPU, batches
-    lie in pinned memory unless a config says ``pin_memory=False``.
+    of workers (``SeededInfiniteSampler``, ``SeededDataset``), and adds the samplings that a method asks for. With a
+    GPU, batches lie in pinned memory unless a config says ``pin_memory=False``.
 
     An interrupt (Ctrl-C, SIGTERM, SIGHUP, SIGUSR1) ends the iteration, or at once the wait for data or the validation,
     saves a checkpoint and leaves with exit status 128 + signal. A hook that finds that the training must not go on sets
@@ -57,18 +58,30 @@ class UDATrainLoop(IterBasedTrainLoop):
             sampler, or the domains have different classes.
     """
 
-    def __init__(self, runner: Runner, dataloader: dict, max_iters: int, val_begin: int = 1, val_interval: int = 1000,
-                 domains: Sequence[str] = ('source', 'target'), source_sampling: dict | None = None,
-                 long_tail: dict | None = None) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: dict,
+        max_iters: int,
+        val_begin: int = 1,
+        val_interval: int = 1000,
+        domains: Sequence[str] = ('source', 'target'),
+        source_sampling: dict | None = None,
+        long_tail: dict | None = None,
+    ) -> None:
         if not hasattr(runner, 'host_exchange'):
-            raise ValueError(f'UDATrainLoop needs the runner of this project, not a {type(runner).__name__}: call '
-                             'UDARunner.from_cfg(cfg).train(), after `from udass.engine import UDARunner`, or '
-                             'tools/train.py')
+            raise ValueError(
+                f'UDATrainLoop needs the runner of this project, not a {type(runner).__name__}: call '
+                'UDARunner.from_cfg(cfg).train(), after `from udass.engine import UDARunner`, or '
+                'tools/train.py'
+            )
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         if getattr(model, 'needs_target', False) and len(domains) < 2:
-            raise ValueError(f'{type(model).__name__} with these components also learns from the target, but '
-                             f'train_cfg.domains is {tuple(domains)}: name source and target, or leave these '
-                             'components out')
+            raise ValueError(
+                f'{type(model).__name__} with these components also learns from the target, but '
+                f'train_cfg.domains is {tuple(domains)}: name source and target, or leave these '
+                'components out'
+            )
         for name, value in (('max_iters', max_iters), ('val_begin', val_begin), ('val_interval', val_interval)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f'train_cfg.{name} is a number of iterations, at least 1; got {value!r}')
@@ -76,8 +89,13 @@ class UDATrainLoop(IterBasedTrainLoop):
         loaders = {domain: _build_loader(runner, config) for domain, config in configs.items()}
         _check_same_classes(loaders)
         starts = {'long_tail': getattr(model, 'long_tail_start', 0)}
-        super().__init__(runner, DomainLoader(loaders, length=max_iters, starts=starts), max_iters=max_iters,
-                         val_begin=val_begin, val_interval=val_interval)
+        super().__init__(
+            runner,
+            DomainLoader(loaders, length=max_iters, starts=starts),
+            max_iters=max_iters,
+            val_begin=val_begin,
+            val_interval=val_interval,
+        )
         if hasattr(model, 'use_metainfo'):
             model.use_metainfo(self.dataloader.dataset.metainfo)
         self.dataloader_iterator = DomainIterator(self.dataloader)
@@ -228,8 +246,9 @@ class UDATrainLoop(IterBasedTrainLoop):
         raise SystemExit(128 + (guard.signum or 2))
 
 
-def domain_configs(dataloader: Mapping, domains: Sequence[str], source_sampling: dict | None = None,
-                   long_tail: dict | None = None) -> dict[str, dict]:
+def domain_configs(
+    dataloader: Mapping, domains: Sequence[str], source_sampling: dict | None = None, long_tail: dict | None = None
+) -> dict[str, dict]:
     """Dataloader config per stream, with the dataset wrapped and the sampler set.
 
     Args:
@@ -240,8 +259,10 @@ def domain_configs(dataloader: Mapping, domains: Sequence[str], source_sampling:
         raise TypeError(f'train_dataloader must be a dict of one dataloader config per domain, got {dataloader!r}')
     missing = [domain for domain in domains if domain not in dataloader]
     if missing or not domains:
-        raise ValueError(f'train_dataloader has no config for domain {", ".join(missing) or "(none asked for)"}; it '
-                         f'has {", ".join(dataloader)}. Add train_dataloader.<domain> or change train_cfg.domains')
+        raise ValueError(
+            f'train_dataloader has no config for domain {", ".join(missing) or "(none asked for)"}; it '
+            f'has {", ".join(dataloader)}. Add train_dataloader.<domain> or change train_cfg.domains'
+        )
     configs = {}
     for domain in domains:
         wrapper = {'type': 'SeededDataset'}
@@ -256,10 +277,15 @@ def domain_configs(dataloader: Mapping, domains: Sequence[str], source_sampling:
 def _stream_config(loader: Mapping, stream: str, wrapper: dict) -> dict:
     own = [key for key in ('sampler', 'batch_sampler') if key in loader]
     if own or 'dataset' not in loader or 'batch_size' not in loader:
-        raise ValueError(f'train_dataloader.{stream} must have batch_size and dataset and no sampler (the loop sets '
-                         f'it), got the keys {", ".join(loader)}')
-    return {**loader, 'dataset': {**wrapper, 'dataset': loader['dataset']},
-            'sampler': {'type': 'SeededInfiniteSampler', 'stream': stream}}
+        raise ValueError(
+            f'train_dataloader.{stream} must have batch_size and dataset and no sampler (the loop sets '
+            f'it), got the keys {", ".join(loader)}'
+        )
+    return {
+        **loader,
+        'dataset': {**wrapper, 'dataset': loader['dataset']},
+        'sampler': {'type': 'SeededInfiniteSampler', 'stream': stream},
+    }
 
 
 def _long_tail_config(source: Mapping, long_tail: dict) -> dict:
@@ -309,5 +335,7 @@ def _check_same_classes(loaders: dict[str, DataLoader]) -> None:
     first, expected = next(iter(classes.items()))
     for domain, names in classes.items():
         if names != expected:
-            raise ValueError(f'{domain} has other classes than {first}: {names} against {expected}. Every domain must '
-                             'map its label ids to the same classes in the same order')
+            raise ValueError(
+                f'{domain} has other classes than {first}: {names} against {expected}. Every domain must '
+                'map its label ids to the same classes in the same order'
+            )

@@ -1,4 +1,5 @@
 """How a process keeps its memory."""
+
 import ctypes
 
 # From malloc.h of the GNU C library.

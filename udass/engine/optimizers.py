@@ -1,4 +1,5 @@
 """Optimizers of methods that train more than the student."""
+
 from collections.abc import Mapping
 
 import torch
@@ -31,12 +32,16 @@ class ChildOptimWrapperConstructor:
 
     def __init__(self, optim_wrapper_cfg: Mapping, paramwise_cfg: None = None) -> None:
         if paramwise_cfg is not None:
-            raise ValueError('paramwise_cfg belongs into the optimizer wrapper of each child, e.g. '
-                             'optim_wrapper.student.paramwise_cfg')
+            raise ValueError(
+                'paramwise_cfg belongs into the optimizer wrapper of each child, e.g. '
+                'optim_wrapper.student.paramwise_cfg'
+            )
         wrong = [name for name, config in optim_wrapper_cfg.items() if not isinstance(config, Mapping)]
         if wrong:
-            raise ValueError(f'optim_wrapper.{wrong[0]} is {optim_wrapper_cfg[wrong[0]]!r}, but this method has an '
-                             'optimizer per part of the model: set optim_wrapper.<part>.' + wrong[0])
+            raise ValueError(
+                f'optim_wrapper.{wrong[0]} is {optim_wrapper_cfg[wrong[0]]!r}, but this method has an '
+                'optimizer per part of the model: set optim_wrapper.<part>.' + wrong[0]
+            )
         self._configs = dict(optim_wrapper_cfg)
 
     def __call__(self, model: nn.Module) -> OptimWrapperDict:
@@ -44,15 +49,24 @@ class ChildOptimWrapperConstructor:
         trained = [name for name, child in children.items() if any(value.requires_grad for value in child.parameters())]
         unknown, missing = sorted(set(self._configs) - set(trained)), sorted(set(trained) - set(self._configs))
         if unknown or missing:
-            raise ValueError(f'optim_wrapper has optimizers for {", ".join(self._configs)}; the parts of '
-                             f'{type(model).__name__} to be trained are {", ".join(trained)}: name each of these once')
+            raise ValueError(
+                f'optim_wrapper has optimizers for {", ".join(self._configs)}; the parts of '
+                f'{type(model).__name__} to be trained are {", ".join(trained)}: name each of these once'
+            )
         wrappers = {name: build_optim_wrapper(children[name], config) for name, config in self._configs.items()}
         adaptation_loss = children.get('adaptation_loss')
-        if getattr(adaptation_loss.module if is_model_wrapper(adaptation_loss) else adaptation_loss, 'train_with_student', False):
-            if any(hasattr(wrapper, 'loss_scaler') and wrapper.loss_scaler.is_enabled()
-                   for wrapper in wrappers.values()):
-                raise ValueError('adaptation_loss.train_with_student lets two optimizers step on the same gradients, which '
-                                 'fp16 scales for one of them alone: train in bf16 or single precision')
+        if getattr(
+            adaptation_loss.module if is_model_wrapper(adaptation_loss) else adaptation_loss,
+            'train_with_student',
+            False,
+        ):
+            if any(
+                hasattr(wrapper, 'loss_scaler') and wrapper.loss_scaler.is_enabled() for wrapper in wrappers.values()
+            ):
+                raise ValueError(
+                    'adaptation_loss.train_with_student lets two optimizers step on the same gradients, which '
+                    'fp16 scales for one of them alone: train in bf16 or single precision'
+                )
             wrappers['student'].optimizer.add_param_group({'params': list(adaptation_loss.parameters())})
         return OptimWrapperDict(**wrappers)
 

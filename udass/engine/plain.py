@@ -1,4 +1,5 @@
 """Values of any kind as the plain ones that a checkpoint or the text of a config can hold."""
+
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence, Set
 from pathlib import PurePath

@@ -1,4 +1,5 @@
 """How networks are computed: precision, memory layout, compilation, recomputation. Weights stay in float32."""
+
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -33,8 +34,13 @@ class MixedPrecisionOptimWrapper(OptimWrapper):
         ValueError: an unknown type.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, dtype: str = 'bf16', initial_scale: float = 2.0**16,
-                 clip_grad: dict | None = None) -> None:
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        dtype: str = 'bf16',
+        initial_scale: float = 2.0**16,
+        clip_grad: dict | None = None,
+    ) -> None:
         super().__init__(optimizer, clip_grad=clip_grad)
         check_type(dtype)
         self.dtype = _TYPES[dtype]
@@ -88,8 +94,10 @@ def check_wrappers(optim_wrapper: Mapping) -> None:
     wrappers = [optim_wrapper] if 'optimizer' in optim_wrapper else list(optim_wrapper.values())
     kinds = [wrapper.get('type') for wrapper in wrappers if isinstance(wrapper, Mapping)]
     if 'AmpOptimWrapper' in kinds and not torch.cuda.is_available():
-        raise ValueError("optim_wrapper.type='AmpOptimWrapper' works on GPUs only, and there is none: take "
-                         "optim_wrapper.type='OptimWrapper', and amp='bf16' for mixed precision on a CPU")
+        raise ValueError(
+            "optim_wrapper.type='AmpOptimWrapper' works on GPUs only, and there is none: take "
+            "optim_wrapper.type='OptimWrapper', and amp='bf16' for mixed precision on a CPU"
+        )
 
 
 def with_mixed_precision(optim_wrapper: Mapping, dtype: str) -> dict:
@@ -101,12 +109,15 @@ def with_mixed_precision(optim_wrapper: Mapping, dtype: str) -> dict:
     """
     check_type(dtype)
     if 'optimizer' not in optim_wrapper:
-        return {name: with_mixed_precision(value, dtype) if isinstance(value, Mapping) else value
-                for name, value in optim_wrapper.items()}
+        return {
+            name: with_mixed_precision(value, dtype) if isinstance(value, Mapping) else value
+            for name, value in optim_wrapper.items()
+        }
     kind = optim_wrapper.get('type', 'OptimWrapper')
     if kind != 'OptimWrapper':
-        raise ValueError(f'amp={dtype!r} sets the optimizer wrapper, but optim_wrapper.type is {kind!r}: leave one of '
-                         'them out')
+        raise ValueError(
+            f'amp={dtype!r} sets the optimizer wrapper, but optim_wrapper.type is {kind!r}: leave one of them out'
+        )
     kept = dict(optim_wrapper)
     # An option of mmengine's wrapper alone.
     check_accumulation(kept.pop('accumulative_counts', 1))
@@ -166,4 +177,5 @@ def _recomputed(forward: Callable) -> Callable:
         if not torch.is_grad_enabled():
             return forward(*args, **kwargs)
         return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+
     return recomputed

@@ -1,4 +1,5 @@
 """The processes of a distributed run: how they find each other, and what they tell each other besides gradients."""
+
 import os
 import re
 import subprocess
@@ -27,12 +28,15 @@ def start_processes(launcher: str, backend: str | None = None, timeout: float = 
         use_slurm_environment(os.environ)
     elif launcher != 'pytorch':
         raise ValueError(f"the launcher is 'pytorch' (torchrun) or 'slurm', got {launcher!r}")
-    missing = [name for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
-               if name not in os.environ]
+    missing = [
+        name for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT') if name not in os.environ
+    ]
     if missing:
-        raise ValueError(f'--launcher {launcher}: {", ".join(missing)} is not set, so {launcher} did not start this '
-                         'process; use tools/dist_train.sh, tools/dist_test.sh or tools/slurm_train.sh, or leave '
-                         '--launcher out')
+        raise ValueError(
+            f'--launcher {launcher}: {", ".join(missing)} is not set, so {launcher} did not start this '
+            'process; use tools/dist_train.sh, tools/dist_test.sh or tools/slurm_train.sh, or leave '
+            '--launcher out'
+        )
     has_gpu = torch.cuda.is_available()
     if backend == 'nccl' and not has_gpu:
         raise ValueError("env_cfg.dist_cfg.backend is 'nccl', which needs a GPU, and there is none: leave it out")
@@ -51,8 +55,9 @@ def local_device(local_rank: int, devices: int) -> int:
     if devices == 1 and 'SLURM_PROCID' in os.environ:
         return 0
     if local_rank >= devices:
-        raise ValueError(f'process {local_rank} of this machine has no GPU: there are {devices}. Start as many '
-                         'processes as GPUs')
+        raise ValueError(
+            f'process {local_rank} of this machine has no GPU: there are {devices}. Start as many processes as GPUs'
+        )
     return local_rank
 
 
@@ -64,10 +69,14 @@ def use_slurm_environment(environment: MutableMapping[str, str]) -> None:
     """
     missing = [name for name in ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID') if name not in environment]
     if missing:
-        raise ValueError(f'--launcher slurm: {", ".join(missing)} is not set; start it with tools/slurm_train.sh or '
-                         'srun')
-    environment.update(RANK=environment['SLURM_PROCID'], WORLD_SIZE=environment['SLURM_NTASKS'],
-                       LOCAL_RANK=environment['SLURM_LOCALID'])
+        raise ValueError(
+            f'--launcher slurm: {", ".join(missing)} is not set; start it with tools/slurm_train.sh or srun'
+        )
+    environment.update(
+        RANK=environment['SLURM_PROCID'],
+        WORLD_SIZE=environment['SLURM_NTASKS'],
+        LOCAL_RANK=environment['SLURM_LOCALID'],
+    )
     environment.setdefault('MASTER_PORT', _PORT)
     if 'MASTER_ADDR' not in environment:
         environment['MASTER_ADDR'] = _first_host(environment.get('SLURM_NODELIST', 'localhost'))
@@ -143,10 +152,15 @@ def check_same(exchange: HostExchange, values: Mapping[str, object]) -> None:
         ValueError: on every process, naming what differs, and the values of the main process and of the first other.
     """
     first, *others = exchange.gather_everywhere(dict(values))
-    wrong = [f'{name} is {first.get(name, "not set")} in process 0 and {other.get(name, "not set")} in process {rank}'
-             for name in {key: None for one in (first, *others) for key in one}
-             for rank, other in enumerate(others, 1) if other.get(name) != first.get(name)]
+    wrong = [
+        f'{name} is {first.get(name, "not set")} in process 0 and {other.get(name, "not set")} in process {rank}'
+        for name in {key: None for one in (first, *others) for key in one}
+        for rank, other in enumerate(others, 1)
+        if other.get(name) != first.get(name)
+    ]
     if wrong:
-        raise ValueError('the processes of one run must do the same, or they train different networks and average '
-                         f'their gradients: {"; ".join(wrong[:5])}. Give all machines the same command, code, data '
-                         'and work dir')
+        raise ValueError(
+            'the processes of one run must do the same, or they train different networks and average '
+            f'their gradients: {"; ".join(wrong[:5])}. Give all machines the same command, code, data '
+            'and work dir'
+        )

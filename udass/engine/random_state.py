@@ -1,4 +1,5 @@
 """Random states of a training process as plain containers, so that a checkpoint with them loads weights-only."""
+
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +13,12 @@ def get_random_state() -> dict:
     _, keys, position, has_gauss, gauss = np.random.get_state()
     state = {
         'python': random.getstate(),
-        'numpy': {'keys': torch.from_numpy(keys.astype(np.int64)), 'position': int(position),
-                  'has_gauss': int(has_gauss), 'gauss': float(gauss)},
+        'numpy': {
+            'keys': torch.from_numpy(keys.astype(np.int64)),
+            'position': int(position),
+            'has_gauss': int(has_gauss),
+            'gauss': float(gauss),
+        },
         'torch': torch.get_rng_state(),
     }
     if torch.cuda.is_available():

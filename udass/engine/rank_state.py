@@ -1,4 +1,5 @@
 """What differs between the processes of a run, for the checkpoint that one of them writes."""
+
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 

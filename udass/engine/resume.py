@@ -1,4 +1,5 @@
 """Resuming with other settings: what changed, what is refused, and how the config wins over the checkpoint."""
+
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -14,16 +15,19 @@ _ABOUT_THE_START = {'work_dir', 'resume', 'load_from', 'launcher', 'experiment_n
 _REFUSED = (
     (r'(randomness|model)\.seed', 'the random streams of the checkpoint go on'),
     (r'model\..*\b(init_cfg\b.*|pretrained|backbone\.checkpoint)', 'the weights are those of the checkpoint'),
-    (r'optim_wrapper\.(.*\.)?(optimizer\.type|amsgrad|centered|constructor)',
-     'the moments of one optimizer mean nothing to another'),
+    (
+        r'optim_wrapper\.(.*\.)?(optimizer\.type|amsgrad|centered|constructor)',
+        'the moments of one optimizer mean nothing to another',
+    ),
     (r'optim_wrapper\.(.*\.)?initial_scale', 'the loss scale is that of the checkpoint'),
 )
 # What a scheduler counts; everything else that it holds comes from the config.
 _COUNTERS = {'last_step', '_global_step', '_last_value', 'best', 'num_bad_epochs', 'cooldown_counter'}
 
 
-def check_resumable(checkpoint: dict, filename: str, seed: int, config: str,
-                    classes: Sequence[str] | None) -> dict[str, tuple[str, str]]:
+def check_resumable(
+    checkpoint: dict, filename: str, seed: int, config: str, classes: Sequence[str] | None
+) -> dict[str, tuple[str, str]]:
     """Looks at a checkpoint before anything of it is loaded.
 
     Args:
@@ -40,20 +44,29 @@ def check_resumable(checkpoint: dict, filename: str, seed: int, config: str,
             has settings that cannot be changed on resume.
     """
     meta = checkpoint.get('meta', {})
-    missing = [name for name, place in (('iter', meta), ('epoch', meta), ('message_hub', checkpoint),
-                                        ('optimizer', checkpoint)) if name not in place]
+    missing = [
+        name
+        for name, place in (('iter', meta), ('epoch', meta), ('message_hub', checkpoint), ('optimizer', checkpoint))
+        if name not in place
+    ]
     if missing:
-        raise ValueError(f'{filename} holds no training state ({", ".join(missing)} is missing), so it cannot be '
-                         f'resumed. To start a new training from its weights, set load_from={filename}')
+        raise ValueError(
+            f'{filename} holds no training state ({", ".join(missing)} is missing), so it cannot be '
+            f'resumed. To start a new training from its weights, set load_from={filename}'
+        )
     if meta.get('seed', seed) != seed:
-        raise ValueError(f'{filename} was trained with seed {meta["seed"]}, this run has seed {seed}: the data streams '
-                         f'would differ. Resume with --seed {meta["seed"]}')
+        raise ValueError(
+            f'{filename} was trained with seed {meta["seed"]}, this run has seed {seed}: the data streams '
+            f'would differ. Resume with --seed {meta["seed"]}'
+        )
     changes = changed_settings(meta['cfg'], config, filename) if 'cfg' in meta else {}
     check_changes(changes, filename)
     before = (meta.get('dataset_meta') or {}).get('classes')
     if before is not None and classes is not None and list(before) != list(classes):
-        raise ValueError(f'{filename} was trained on the classes {", ".join(before)}, this run has '
-                         f'{", ".join(classes)}: the networks would mean others')
+        raise ValueError(
+            f'{filename} was trained on the classes {", ".join(before)}, this run has '
+            f'{", ".join(classes)}: the networks would mean others'
+        )
     return changes
 
 
@@ -72,8 +85,12 @@ def changed_settings(before: str, now: str, path: str) -> dict[str, tuple[str, s
 def settings_of(text: str, path: str) -> dict[str, str]:
     """Dotted key -> source text of the value for each setting of a config, as mmengine writes it, without those that
     only say from where the training starts and where it writes."""
-    return dict(item for key, value in parse_settings(text, path).items() if key not in _ABOUT_THE_START
-                for item in _flat(value, key))
+    return dict(
+        item
+        for key, value in parse_settings(text, path).items()
+        if key not in _ABOUT_THE_START
+        for item in _flat(value, key)
+    )
 
 
 def _flat(value: object, path: str) -> Iterator[tuple[str, str]]:
@@ -93,16 +110,22 @@ def check_changes(changes: dict[str, tuple[str, str]], filename: str) -> None:
         ValueError: naming each such setting with the old and the new value.
     """
     # A file that has only moved is the same.
-    refused = [f'{key} was {old} and is now {new}, but {reason}' for key, (old, new) in changes.items()
-               for pattern, reason in _REFUSED
-               if re.fullmatch(pattern, key) and old.split('/')[-1] != new.split('/')[-1]]
+    refused = [
+        f'{key} was {old} and is now {new}, but {reason}'
+        for key, (old, new) in changes.items()
+        for pattern, reason in _REFUSED
+        if re.fullmatch(pattern, key) and old.split('/')[-1] != new.split('/')[-1]
+    ]
     if refused:
-        raise ValueError(f'{filename} cannot be resumed with these settings: {"; ".join(refused)}. Set them back, or '
-                         f'start a new training from these networks in another work dir with load_from={filename}')
+        raise ValueError(
+            f'{filename} cannot be resumed with these settings: {"; ".join(refused)}. Set them back, or '
+            f'start a new training from these networks in another work dir with load_from={filename}'
+        )
 
 
-def resume_optimizers(optim_wrapper: OptimWrapper | OptimWrapperDict, schedulers: dict | list | None, checkpoint: dict,
-                      iteration: int) -> bool:
+def resume_optimizers(
+    optim_wrapper: OptimWrapper | OptimWrapperDict, schedulers: dict | list | None, checkpoint: dict, iteration: int
+) -> bool:
     """Takes over moments and loss scales from a checkpoint, while rates, options and schedules are the config's.
 
     Args:
@@ -123,10 +146,14 @@ def resume_optimizers(optim_wrapper: OptimWrapper | OptimWrapperDict, schedulers
     states = {'': state} if 'param_groups' in state else state
     saved = saved if isinstance(saved, dict) else {'': saved}
     if wrappers.keys() != states.keys():
-        raise ValueError(f'the checkpoint has optimizers for {", ".join(states) or "one model"}, this method for '
-                         f'{", ".join(wrappers) or "one model"}: start a new training from its networks with load_from')
-    changed = [_resume_optimizer(wrapper, lists.get(name, []), states[name], saved.get(name, []), iteration)
-               for name, wrapper in wrappers.items()]
+        raise ValueError(
+            f'the checkpoint has optimizers for {", ".join(states) or "one model"}, this method for '
+            f'{", ".join(wrappers) or "one model"}: start a new training from its networks with load_from'
+        )
+    changed = [
+        _resume_optimizer(wrapper, lists.get(name, []), states[name], saved.get(name, []), iteration)
+        for name, wrapper in wrappers.items()
+    ]
     return any(changed)
 
 
@@ -135,15 +162,18 @@ def _by_name(parts: object) -> dict:
     return dict(parts.items()) if isinstance(parts, (dict, OptimWrapperDict)) else {'': parts}
 
 
-def _resume_optimizer(wrapper: OptimWrapper, schedulers: list[_ParamScheduler], state: dict, saved: list[dict],
-                      iteration: int) -> bool:
+def _resume_optimizer(
+    wrapper: OptimWrapper, schedulers: list[_ParamScheduler], state: dict, saved: list[dict], iteration: int
+) -> bool:
     options = [{key: value for key, value in group.items() if key != 'params'} for group in wrapper.param_groups]
     try:
         wrapper.load_state_dict(state)
     except ValueError as error:
-        raise ValueError(f'the optimizer of the checkpoint does not fit: {error}. The parameters that are trained '
-                         '(frozen_stages, components of the model) or their groups (paramwise_cfg) changed. Set them '
-                         'back, or start a new training from the networks with load_from') from error
+        raise ValueError(
+            f'the optimizer of the checkpoint does not fit: {error}. The parameters that are trained '
+            '(frozen_stages, components of the model) or their groups (paramwise_cfg) changed. Set them '
+            'back, or start a new training from the networks with load_from'
+        ) from error
     changed = [_settled(scheduler.state_dict()) for scheduler in schedulers] != list(map(_settled, saved))
     scheduled = {scheduler.param_name for scheduler in schedulers}
     # Momentum schedulers move what the optimizer has for it.
@@ -180,8 +210,9 @@ def _replay(schedulers: list[_ParamScheduler], iteration: int) -> None:
                     scheduler.step()
 
 
-def check_rates(optim_wrapper: OptimWrapper | OptimWrapperDict, schedulers: dict | list | None, iteration: int,
-                max_iters: int) -> str | None:
+def check_rates(
+    optim_wrapper: OptimWrapper | OptimWrapperDict, schedulers: dict | list | None, iteration: int, max_iters: int
+) -> str | None:
     """Whether iterations that are left can change anything.
 
     Returns:
@@ -191,11 +222,15 @@ def check_rates(optim_wrapper: OptimWrapper | OptimWrapperDict, schedulers: dict
         ValueError: the training is longer than ``max_iters`` already.
     """
     if iteration > max_iters:
-        raise ValueError(f'the checkpoint has {iteration} iterations, train_cfg.max_iters is {max_iters}: there is '
-                         'nothing left to train. Raise it, and `end` in param_scheduler with it')
+        raise ValueError(
+            f'the checkpoint has {iteration} iterations, train_cfg.max_iters is {max_iters}: there is '
+            'nothing left to train. Raise it, and `end` in param_scheduler with it'
+        )
     ends = [scheduler.end for one in _by_name(schedulers or {}).values() for scheduler in one]
     rates = [group['lr'] for wrapper in _by_name(optim_wrapper).values() for group in wrapper.param_groups]
     if iteration < max_iters and max(ends, default=0) <= iteration and not any(rates):
-        return (f'Iterations {iteration + 1} to {max_iters} train at learning rate 0: the schedule ended at iteration '
-                f'{max(ends, default=0)}. A longer train_cfg.max_iters needs a larger `end` in param_scheduler, too')
+        return (
+            f'Iterations {iteration + 1} to {max_iters} train at learning rate 0: the schedule ended at iteration '
+            f'{max(ends, default=0)}. A longer train_cfg.max_iters needs a larger `end` in param_scheduler, too'
+        )
     return None

@@ -1,4 +1,5 @@
 """The runner: mmengine's, with strict loading, atomic saving, random states in checkpoints and class counts checked."""
+
 import copy
 import logging
 import os
@@ -51,7 +52,7 @@ class UDARunner(Runner):
 
     * Loading a checkpoint is strict and reads tensors and plain containers only.
     * Saving is atomic, and a checkpoint holds what differs between the processes for each of them.
-    * Several processes find each other with or without a GPU, and train the parts of the model (`SeparateDataParallel`).
+    * Several processes find each other with or without a GPU, and train the networks (`SeparateDataParallel`).
     * ``resume=True`` without ``load_from`` continues the newest whole checkpoint of the work dir, if there is any: all
       processes that which the main process finds. Settings that changed are logged, and win over the checkpoint.
     * One training at a time writes into a work dir, and a new one into no used one.
@@ -72,8 +73,9 @@ class UDARunner(Runner):
         if not isinstance(start, dict):
             return super().from_cfg(cfg)
         if not {'file'} <= set(start) <= {'file', 'skip'} or isinstance(start.get('skip'), str):
-            raise ValueError("load_from is a file, or dict(file='FILE', skip=['decode_head.conv_seg', ...]); got "
-                             f'{dict(start)}')
+            raise ValueError(
+                f"load_from is a file, or dict(file='FILE', skip=['decode_head.conv_seg', ...]); got {dict(start)}"
+            )
         cfg.load_from = start.file
         runner = super().from_cfg(cfg)
         runner.cfg.load_from, runner.skipped = start, tuple(start.get('skip', ()))
@@ -134,8 +136,9 @@ class UDARunner(Runner):
             super()._log_env(env_cfg)
         self.logger.info(f'Environment, config and everything below are logged in {self.log_dir}')
 
-    def set_randomness(self, seed: int | None = None, diff_rank_seed: bool = False,
-                       deterministic: bool = False) -> None:
+    def set_randomness(
+        self, seed: int | None = None, diff_rank_seed: bool = False, deterministic: bool = False
+    ) -> None:
         """Seeds everything; arguments as in mmengine.
 
         Raises:
@@ -171,8 +174,10 @@ class UDARunner(Runner):
         ends = [one.end for one in _flat(built)]
         # mmengine reaches the last value one step early: some schedules have one step more than the training.
         if ends and max(ends) not in (self.max_iters, self.max_iters + 1) and max(ends) <= 2 * self.max_iters:
-            self.logger.warning(f'The schedule of the learning rate ends at iteration {max(ends)}, the training at '
-                                f'{self.max_iters}: if that is not meant, set `end` in param_scheduler, too')
+            self.logger.warning(
+                f'The schedule of the learning rate ends at iteration {max(ends)}, the training at '
+                f'{self.max_iters}: if that is not meant, set `end` in param_scheduler, too'
+            )
         return built
 
     def register_default_hooks(self, hooks: dict | None = None) -> None:
@@ -194,8 +199,9 @@ class UDARunner(Runner):
         return loop
 
     @staticmethod
-    def build_dataloader(dataloader: DataLoader | dict, seed: int | None = None,
-                         diff_rank_seed: bool = False) -> DataLoader:
+    def build_dataloader(
+        dataloader: DataLoader | dict, seed: int | None = None, diff_rank_seed: bool = False
+    ) -> DataLoader:
         """mmengine's; workers that give nothing for ``timeout`` seconds (600 by default) end the run."""
         if isinstance(dataloader, dict) and dataloader.get('num_workers', 0) > 0:
             dataloader = {'timeout': _LOADER_TIMEOUT, **dataloader}
@@ -250,8 +256,10 @@ class UDARunner(Runner):
         model = self.model.module if is_model_wrapper(self.model) else self.model
         if not hasattr(model, 'load_networks'):
             if self.skipped:
-                raise ValueError(f'load_from.skip is for models of several networks; {type(model).__name__} is loaded '
-                                 'as a whole: give load_from the file alone')
+                raise ValueError(
+                    f'load_from.skip is for models of several networks; {type(model).__name__} is loaded '
+                    'as a whole: give load_from the file alone'
+                )
             self.load_checkpoint(filename)
             return
         try:
@@ -259,19 +267,28 @@ class UDARunner(Runner):
         except ValueError as error:
             if 'of another shape' not in str(error) or not isinstance(self._train_loop, BaseLoop):
                 raise
-            raise ValueError(f'{error}. To start from all but the classifier, set '
-                             f"load_from=dict(file='{filename}', skip=['decode_head.conv_seg'])") from error
+            raise ValueError(
+                f'{error}. To start from all but the classifier, set '
+                f"load_from=dict(file='{filename}', skip=['decode_head.conv_seg'])"
+            ) from error
         self._has_loaded = True
         left = f', but for {", ".join(self.skipped)}' if self.skipped else ''
         self.logger.info(f'Loaded {" and ".join(loaded)} from {filename}{left}')
         if model.teacher is not None and 'teacher' not in loaded:
             if model.eval_branch == 'teacher' and not isinstance(self._train_loop, BaseLoop):
-                raise ValueError(f'{filename} has no teacher to test: test its student, or give a checkpoint of a '
-                                 'method with a teacher')
+                raise ValueError(
+                    f'{filename} has no teacher to test: test its student, or give a checkpoint of a '
+                    'method with a teacher'
+                )
             self.logger.info(f'{filename} has no teacher: it starts as the student')
 
-    def load_checkpoint(self, filename: str, map_location: str | Callable = 'cpu', strict: bool = True,
-                        revise_keys: list[tuple[str, str]] | None = None) -> dict:
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: str | Callable = 'cpu',
+        strict: bool = True,
+        revise_keys: list[tuple[str, str]] | None = None,
+    ) -> dict:
         """Loads all that a checkpoint file holds for the model, counters and templates included; see `load_networks`.
 
         Args:
@@ -291,8 +308,9 @@ class UDARunner(Runner):
         self._load(checkpoint, filename, strict, revise_keys)
         return checkpoint
 
-    def _load(self, checkpoint: dict, filename: str, strict: bool = True,
-              revise_keys: list[tuple[str, str]] | None = None) -> None:
+    def _load(
+        self, checkpoint: dict, filename: str, strict: bool = True, revise_keys: list[tuple[str, str]] | None = None
+    ) -> None:
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         state = checkpoint['state_dict']
         for pattern, replacement in [(r'^module\.', '')] if revise_keys is None else revise_keys:
@@ -305,8 +323,13 @@ class UDARunner(Runner):
         self._has_loaded = True
         self.logger.info(f'Loaded {filename}')
 
-    def resume(self, filename: str, resume_optimizer: bool = True, resume_param_scheduler: bool = True,
-               map_location: str | Callable = 'cpu') -> None:
+    def resume(
+        self,
+        filename: str,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: str | Callable = 'cpu',
+    ) -> None:
         """Continues the training of a checkpoint, with the settings of the config; see `udass.engine.resume`.
 
         Args:
@@ -319,11 +342,18 @@ class UDARunner(Runner):
                 cannot be changed on resume or that leave nothing to train.
         """
         if not (resume_optimizer and resume_param_scheduler):
-            raise ValueError('a training is resumed with its optimizer and its schedules; to start from its networks '
-                             f'alone, set load_from={filename} and resume=False')
+            raise ValueError(
+                'a training is resumed with its optimizer and its schedules; to start from its networks '
+                f'alone, set load_from={filename} and resume=False'
+            )
         checkpoint = read_checkpoint(filename, map_location)
-        changes = check_resumable(checkpoint, filename, self.seed, self.cfg.pretty_text,
-                                  self.train_loop.dataloader.dataset.metainfo.get('classes'))
+        changes = check_resumable(
+            checkpoint,
+            filename,
+            self.seed,
+            self.cfg.pretty_text,
+            self.train_loop.dataloader.dataset.metainfo.get('classes'),
+        )
         if changes:
             listed = ''.join(f'\n    {key} was {old}, now {new}' for key, (old, new) in changes.items())
             self.logger.warning(f'Settings that changed since {filename} was written:{listed}')
@@ -331,8 +361,10 @@ class UDARunner(Runner):
         self.train_loop._epoch, self.train_loop._iter = checkpoint['meta']['epoch'], checkpoint['meta']['iter']
         self.message_hub.load_state_dict(checkpoint['message_hub'])
         if resume_optimizers(self.optim_wrapper, self.param_schedulers, checkpoint, self.iter):
-            self.logger.warning('The learning rates or their schedules changed: those of the config hold from '
-                                f'iteration {self.iter + 1} on')
+            self.logger.warning(
+                'The learning rates or their schedules changed: those of the config hold from '
+                f'iteration {self.iter + 1} on'
+            )
         warning = check_rates(self.optim_wrapper, self.param_schedulers, self.iter, self.max_iters)
         if warning is not None:
             self.logger.warning(warning)
@@ -352,18 +384,29 @@ class UDARunner(Runner):
             'counters go on. What changes: an iteration learns from '
             f'{now}/{before} as many images at the same learning rate; the data streams stand where {now} processes '
             f'would be after {self.iter} iterations; random states and templates start anew, so that the result is '
-            f'not bit for bit that of {before} processes')
+            f'not bit for bit that of {before} processes'
+        )
 
-    def save_checkpoint(self, out_dir: str, filename: str, file_client_args: dict | None = None,
-                        save_optimizer: bool = True, save_param_scheduler: bool = True, meta: dict | None = None,
-                        by_epoch: bool = True, backend_args: dict | None = None) -> None:
+    def save_checkpoint(
+        self,
+        out_dir: str,
+        filename: str,
+        file_client_args: dict | None = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: dict | None = None,
+        by_epoch: bool = True,
+        backend_args: dict | None = None,
+    ) -> None:
         """Saves a checkpoint atomically. To be called by every process: each adds what differs between them.
 
         Arguments as in mmengine, except that only local folders are written to.
         """
         if file_client_args is not None or backend_args is not None:
-            raise ValueError('checkpoints are written to local folders only: leave file_client_args and backend_args '
-                             f'out, got {file_client_args} and {backend_args}')
+            raise ValueError(
+                'checkpoints are written to local folders only: leave file_client_args and backend_args '
+                f'out, got {file_client_args} and {backend_args}'
+            )
         states = self.host_exchange.gather((get_random_state(), rank_state(self._plain_model)))
         with sync_batch_norm_statistics(self._plain_model):
             if not is_main_process():
@@ -372,8 +415,14 @@ class UDARunner(Runner):
             meta = {**(meta or {}), 'random_states': list(random_states), 'rank_states': list(rank_states)}
             os.makedirs(out_dir, exist_ok=True)
             with file_only(self.logger, logging.ERROR), atomic_target(Path(out_dir) / filename) as temporary:
-                super().save_checkpoint(str(temporary.parent), temporary.name, save_optimizer=save_optimizer,
-                                        save_param_scheduler=save_param_scheduler, meta=meta, by_epoch=by_epoch)
+                super().save_checkpoint(
+                    str(temporary.parent),
+                    temporary.name,
+                    save_optimizer=save_optimizer,
+                    save_param_scheduler=save_param_scheduler,
+                    meta=meta,
+                    by_epoch=by_epoch,
+                )
                 add_checksum(temporary)
 
 

@@ -1,4 +1,5 @@
 """Learning-rate schedules that mmengine does not have."""
+
 from mmengine.optim import PolyLR
 from mmseg.registry import PARAM_SCHEDULERS
 
@@ -14,5 +15,7 @@ class GroupPolyLR(PolyLR):
     """
 
     def _get_value(self) -> list[float]:
-        return [group[self.param_name] if group.get('constant_lr', False) else value
-                for group, value in zip(self.optimizer.param_groups, super()._get_value(), strict=True)]
+        return [
+            group[self.param_name] if group.get('constant_lr', False) else value
+            for group, value in zip(self.optimizer.param_groups, super()._get_value(), strict=True)
+        ]

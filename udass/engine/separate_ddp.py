@@ -1,4 +1,5 @@
 """A model whose parts are trained on several processes, under the names that it has on one."""
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,8 +27,9 @@ class SeparateDataParallel(MMSeparateDistributedDataParallel):
     def __init__(self, module: nn.Module, find_unused_parameters: bool = False) -> None:
         # Running statistics of batch norm stay with their rank; see `udass.engine.rank_state`.
         device_ids = [torch.cuda.current_device()] if torch.cuda.is_available() else None
-        super().__init__(module, broadcast_buffers=False, find_unused_parameters=find_unused_parameters,
-                         device_ids=device_ids)
+        super().__init__(
+            module, broadcast_buffers=False, find_unused_parameters=find_unused_parameters, device_ids=device_ids
+        )
         for child in module.children():
             if isinstance(child, MMDistributedDataParallel):
                 child.register_state_dict_post_hook(_without_module)
@@ -36,8 +38,9 @@ class SeparateDataParallel(MMSeparateDistributedDataParallel):
     @contextmanager
     def plain(self) -> Iterator[nn.Module]:
         """Inside, the model has its children without DDP: for what goes by the names of parameters."""
-        wrapped = {name: child for name, child in self.module.named_children()
-                   if isinstance(child, MMDistributedDataParallel)}
+        wrapped = {
+            name: child for name, child in self.module.named_children() if isinstance(child, MMDistributedDataParallel)
+        }
         for name, child in wrapped.items():
             setattr(self.module, name, child.module)
         try:
@@ -53,7 +56,15 @@ def _without_module(module: nn.Module, state: dict, prefix: str, local_metadata:
         state[prefix + key.removeprefix(prefix + _INSIDE)] = state.pop(key)
 
 
-def _with_module(module: nn.Module, state: dict, prefix: str, local_metadata: dict, strict: bool,
-                 missing_keys: list[str], unexpected_keys: list[str], error_msgs: list[str]) -> None:
+def _with_module(
+    module: nn.Module,
+    state: dict,
+    prefix: str,
+    local_metadata: dict,
+    strict: bool,
+    missing_keys: list[str],
+    unexpected_keys: list[str],
+    error_msgs: list[str],
+) -> None:
     for key in [key for key in state if key.startswith(prefix)]:
         state[prefix + _INSIDE + key.removeprefix(prefix)] = state.pop(key)

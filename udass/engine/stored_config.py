@@ -3,6 +3,7 @@
 mmengine writes them as Python source. The source is parsed, and only what settings consist of is taken: constants,
 lists, tuples, sets, dicts, ``dict(...)``, dtypes of torch.
 """
+
 import ast
 import math
 from collections.abc import Mapping
@@ -19,14 +20,27 @@ from udass.engine.config_files import entries, refuse_code, registered_names
 # They fill a network that a checkpoint fills anyway, from files that the stored config would choose.
 _START_WEIGHTS = {'init_cfg', 'pretrained', 'checkpoint', 'checkpoint_path'}
 # Transforms that make a sample of files and change its size, and nothing else.
-_READING = {'LoadImage', 'LoadImageFromFile', 'LoadLabels', 'LoadAnnotations', 'LoadClip', 'LoadClipLabels', 'Resize',
-            'ClipResize', 'PackUDAInputs', 'PackSegInputs', 'PackClip'}
+_READING = {
+    'LoadImage',
+    'LoadImageFromFile',
+    'LoadLabels',
+    'LoadAnnotations',
+    'LoadClip',
+    'LoadClipLabels',
+    'Resize',
+    'ClipResize',
+    'PackUDAInputs',
+    'PackSegInputs',
+    'PackClip',
+}
 _CONSTANTS = {'inf': math.inf, 'nan': math.nan}
 # Of expressions that are not constant, of keys that cannot be one, and of deep nesting.
 _NO_VALUE = (ValueError, TypeError, RecursionError)
 _LONGEST_SOURCE = 200
-_GIVE_CONFIG = ('give the config file of its network first, then the checkpoint. A config file is a program: give one '
-                'that you trust')
+_GIVE_CONFIG = (
+    'give the config file of its network first, then the checkpoint. A config file is a program: give one '
+    'that you trust'
+)
 
 
 def stored_config(checkpoint: Mapping, path: str | Path, keys: tuple[str, ...]) -> Config:
@@ -42,16 +56,19 @@ def stored_config(checkpoint: Mapping, path: str | Path, keys: tuple[str, ...]) 
     """
     text = (checkpoint.get('meta') or {}).get('cfg')
     if not isinstance(text, str) or not text.strip():
-        raise ValueError(f'{path} carries no config (files of tools/convert_checkpoint.py and of other projects have '
-                         f'none): {_GIVE_CONFIG}')
+        raise ValueError(
+            f'{path} carries no config (files of tools/convert_checkpoint.py and of other projects have '
+            f'none): {_GIVE_CONFIG}'
+        )
     found = {}
     for name, node in _assignments(text, path).items():
         if name in keys:
             try:
                 found[name] = _value(node)
             except _NO_VALUE as error:
-                raise ValueError(f'{name} of the config in {path} holds {error}, which is not run: '
-                                 f'{_GIVE_CONFIG}') from error
+                raise ValueError(
+                    f'{name} of the config in {path} holds {error}, which is not run: {_GIVE_CONFIG}'
+                ) from error
     return Config(found)
 
 
@@ -99,8 +116,12 @@ def inference_config(checkpoint: Mapping, path: str | Path) -> Config:
                 refuse_code(dataset.get('pipeline', []), registered_names(), f'{name}.dataset.pipeline')
                 # The data set itself is not built.
                 known = getattr(entries(DATASETS).get(dataset.get('type')), 'METAINFO', None) or {}
-                config[name] = {'dataset': {'pipeline': dataset.get('pipeline', []),
-                                            'metainfo': {**known, **(dataset.get('metainfo') or {})}}}
+                config[name] = {
+                    'dataset': {
+                        'pipeline': dataset.get('pipeline', []),
+                        'metainfo': {**known, **(dataset.get('metainfo') or {})},
+                    }
+                }
     except (ValueError, TypeError, AttributeError) as error:
         # Also of what has not even the form of a config.
         raise ValueError(f'the config in {path}: {error}. {_own_modules(config)}{_GIVE_CONFIG}') from error
@@ -123,10 +144,14 @@ def dataset_settings(settings: Mapping) -> dict:
     Raises:
         ValueError: it is no plain data set, or its pipeline does more than reading and resizing.
     """
-    kinds = {name for name, kind in entries(DATASETS).items()
-             if isinstance(kind, type) and issubclass(kind, BaseSegDataset)}
-    pipeline = [transform for transform in settings.get('pipeline', [])
-                if not isinstance(transform, dict) or transform.get('type') != 'LoadFlow']
+    kinds = {
+        name for name, kind in entries(DATASETS).items() if isinstance(kind, type) and issubclass(kind, BaseSegDataset)
+    }
+    pipeline = [
+        transform
+        for transform in settings.get('pipeline', [])
+        if not isinstance(transform, dict) or transform.get('type') != 'LoadFlow'
+    ]
     refuse_code({**settings, 'pipeline': []}, kinds, 'dataset')
     refuse_code(pipeline, _READING, 'dataset.pipeline')
     return {**settings, 'pipeline': pipeline}
@@ -151,8 +176,11 @@ def _own_modules(config: Config) -> str:
     """Which modules of the user's own the config names, as a sentence; empty if there are none."""
     imports = (config.get('custom_imports') or {}).get('imports') or []
     names = [name for name in ([imports] if isinstance(imports, str) else imports) if name != 'udass']
-    return f'The modules that it names ({", ".join(map(str, names))}) are not imported: import them before, or ' \
-        if names else ''
+    return (
+        f'The modules that it names ({", ".join(map(str, names))}) are not imported: import them before, or '
+        if names
+        else ''
+    )
 
 
 def _assignments(text: str, path: str | Path) -> dict[str, ast.expr]:
@@ -161,9 +189,13 @@ def _assignments(text: str, path: str | Path) -> dict[str, ast.expr]:
         statements = ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise ValueError(f'the config in {path} cannot be parsed ({error}): {_GIVE_CONFIG}') from error
-    return {statement.targets[0].id: statement.value for statement in statements
-            if isinstance(statement, ast.Assign) and len(statement.targets) == 1
-            and isinstance(statement.targets[0], ast.Name)}
+    return {
+        statement.targets[0].id: statement.value
+        for statement in statements
+        if isinstance(statement, ast.Assign)
+        and len(statement.targets) == 1
+        and isinstance(statement.targets[0], ast.Name)
+    }
 
 
 def _value(node: ast.expr) -> object:

@@ -1,4 +1,5 @@
 """Who writes into a work dir: one training at a time, and no new one over the checkpoints of another."""
+
 import fcntl
 import logging
 import os
@@ -31,11 +32,16 @@ def locked(work_dir: Path) -> Iterator[None]:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
             file.seek(0)
-            raise ValueError(f'another training runs in {work_dir}: {file.read().strip() or "owner unknown"}. Wait for '
-                             'it, end it, or choose another --work-dir') from error
+            raise ValueError(
+                f'another training runs in {work_dir}: {file.read().strip() or "owner unknown"}. Wait for '
+                'it, end it, or choose another --work-dir'
+            ) from error
         except OSError as error:
-            print_log(f'{work_dir} cannot be locked ({error.strerror}): see to it that no other training writes there',
-                      logger='current', level=logging.WARNING)
+            print_log(
+                f'{work_dir} cannot be locked ({error.strerror}): see to it that no other training writes there',
+                logger='current',
+                level=logging.WARNING,
+            )
         file.truncate(0)
         file.write(f'process {os.getpid()} on {socket.gethostname()} since {time.strftime("%Y-%m-%d %H:%M:%S")}\n')
         file.flush()
@@ -59,9 +65,13 @@ def check_unused(work_dir: Path, resume: bool, load_from: str | None) -> None:
     if not has_checkpoint(work_dir) or (resume and load_from is None):
         return
     if not resume:
-        raise ValueError(f'{work_dir} holds the checkpoints of another training, which would be overwritten. --resume '
-                         'goes on with it; for a new training choose another --work-dir, or delete this one')
+        raise ValueError(
+            f'{work_dir} holds the checkpoints of another training, which would be overwritten. --resume '
+            'goes on with it; for a new training choose another --work-dir, or delete this one'
+        )
     if Path(load_from).resolve().parent != work_dir.resolve():
-        raise ValueError(f'{work_dir} holds checkpoints already, which a training that goes on from {load_from} would '
-                         'overwrite. --resume without a file goes on from the newest of them; to go on from '
-                         f'{load_from}, choose another --work-dir')
+        raise ValueError(
+            f'{work_dir} holds checkpoints already, which a training that goes on from {load_from} would '
+            'overwrite. --resume without a file goes on from the newest of them; to go on from '
+            f'{load_from}, choose another --work-dir'
+        )

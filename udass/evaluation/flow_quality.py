@@ -2,6 +2,7 @@
 
 Shapes: C classes, H x W pixels. A flow holds (dx, dy) in pixels, from frame t to frame t-1.
 """
+
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -58,8 +59,12 @@ class WarpAgreement:
         for name, counts in self._counts.items():
             table = iou_table(*counts, self.classes)
             difference, inside, everything = self._sums[name]
-            result[name] = {'pixels': round(100 * table.pixel_accuracy, 3), 'mIoU': round(100 * table.mean_iou, 3),
-                            'grey': round(difference / inside, 3), 'share': round(100 * inside / everything, 3)}
+            result[name] = {
+                'pixels': round(100 * table.pixel_accuracy, 3),
+                'mIoU': round(100 * table.mean_iou, 3),
+                'grey': round(difference / inside, 3),
+                'share': round(100 * inside / everything, 3),
+            }
         return result
 
 
@@ -79,9 +84,12 @@ class EndPointError:
         """In pixels: ``mean`` and ``median`` error, and the mean exact ``motion``; ``outliers``: percent of errors
         above 3 pixels."""
         errors, motions = np.concatenate(self._errors), np.concatenate(self._motions)
-        return {'mean': round(float(errors.mean()), 3), 'median': round(float(np.median(errors)), 3),
-                'motion': round(float(motions.mean()), 3),
-                'outliers': round(100 * float((errors > _OUTLIER).mean()), 3)}
+        return {
+            'mean': round(float(errors.mean()), 3),
+            'median': round(float(np.median(errors)), 3),
+            'motion': round(float(motions.mean()), 3),
+            'outliers': round(100 * float((errors > _OUTLIER).mean()), 3),
+        }
 
 
 def agreement_counts(warped: Tensor, truth: Tensor, region: Tensor, classes: int) -> Tensor:

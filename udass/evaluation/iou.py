@@ -1,4 +1,5 @@
 """Intersection over union per class, over the classes that occur in the truth."""
+
 import json
 import math
 import os
@@ -30,6 +31,7 @@ class IoUTable:
         pixel_accuracy (float): share of all labelled pixels that are right.
         protocols (dict[str, float]): further means of the IoU, over some classes or some images.
     """
+
     classes: tuple[str, ...]
     iou: tuple[float, ...]
     recall: tuple[float, ...]
@@ -51,8 +53,9 @@ class IoUTable:
 
     def mean_iou_of(self, names: Sequence[str]) -> float:
         """Mean over some classes, those that the truth lacks left out; NaN if it lacks all of them."""
-        values = [value for name, value in zip(self.classes, self.iou, strict=True)
-                  if name in names and not math.isnan(value)]
+        values = [
+            value for name, value in zip(self.classes, self.iou, strict=True) if name in names and not math.isnan(value)
+        ]
         return sum(values) / len(values) if values else math.nan
 
     def to_text(self) -> str:
@@ -67,15 +70,21 @@ class IoUTable:
             table.add_row([name, _percent(value), ''])
         note = ''
         if self.absent:
-            note = (f'\n{len(self.absent)} of {len(self.classes)} classes do not occur in the truth and do not '
-                    f'count in the means: {", ".join(self.absent)}')
+            note = (
+                f'\n{len(self.absent)} of {len(self.classes)} classes do not occur in the truth and do not '
+                f'count in the means: {", ".join(self.absent)}'
+            )
         return f'{table.get_string()}{note}\npixel accuracy {_percent(self.pixel_accuracy)} (all values in percent)'
 
     def to_dict(self) -> dict:
         """For JSON: percent, None instead of NaN."""
-        result = {'mIoU': _rounded(self.mean_iou), 'mean_recall': _rounded(self.mean_recall),
-                  'pixel_accuracy': _rounded(self.pixel_accuracy), 'absent': list(self.absent),
-                  'IoU': dict(zip(self.classes, map(_rounded, self.iou), strict=True))}
+        result = {
+            'mIoU': _rounded(self.mean_iou),
+            'mean_recall': _rounded(self.mean_recall),
+            'pixel_accuracy': _rounded(self.pixel_accuracy),
+            'absent': list(self.absent),
+            'IoU': dict(zip(self.classes, map(_rounded, self.iou), strict=True)),
+        }
         return result | {name: _rounded(value) for name, value in self.protocols.items()}
 
 
@@ -94,13 +103,19 @@ def iou_table(intersection: Tensor, predicted: Tensor, labelled: Tensor, classes
     # Double precision: single loses counts above 2**24 pixels, 8 Cityscapes images.
     intersection, predicted, labelled = (part.double() for part in (intersection, predicted, labelled))
     if labelled.sum() == 0:
-        raise ValueError('no pixel of the test set has a label: nothing can be evaluated. Look at the label files and '
-                         'at the label table of the dataset')
+        raise ValueError(
+            'no pixel of the test set has a label: nothing can be evaluated. Look at the label files and '
+            'at the label table of the dataset'
+        )
     # A class without true pixels gets 0 / 0 = NaN, also where it was predicted by mistake: those pixels already count
     # against the classes that they belong to.
     union = torch.where(labelled > 0, predicted + labelled - intersection, 0)
-    return IoUTable(tuple(classes), tuple((intersection / union).where(labelled > 0, torch.nan).tolist()),
-                    tuple((intersection / labelled).tolist()), float(intersection.sum() / labelled.sum()))
+    return IoUTable(
+        tuple(classes),
+        tuple((intersection / union).where(labelled > 0, torch.nan).tolist()),
+        tuple((intersection / labelled).tolist()),
+        float(intersection.sum() / labelled.sum()),
+    )
 
 
 def confusion_matrix(predicted: Tensor, truth: Tensor, num_classes: int) -> Tensor:
@@ -113,8 +128,8 @@ def confusion_matrix(predicted: Tensor, truth: Tensor, num_classes: int) -> Tens
     """
     predicted, truth = predicted.long(), truth.long()
     valid = (truth >= 0) & (truth < num_classes) & (predicted >= 0) & (predicted < num_classes)
-    pairs = torch.where(valid, truth * num_classes + predicted, num_classes ** 2).flatten()
-    return torch.bincount(pairs, minlength=num_classes ** 2 + 1)[:-1].view(num_classes, num_classes).cpu()
+    pairs = torch.where(valid, truth * num_classes + predicted, num_classes**2).flatten()
+    return torch.bincount(pairs, minlength=num_classes**2 + 1)[:-1].view(num_classes, num_classes).cpu()
 
 
 @METRICS.register_module()
@@ -143,11 +158,18 @@ class ClassIoUMetric(IoUMetric):
             (which may be one of CPUs), ``cpu`` through files in the working folder.
         prefix (str | None): put before the names of the results.
     """
+
     # Without a prefix mmengine warns at every start.
     default_prefix = ''
 
-    def __init__(self, ignore_index: int = 255, output_dir: str | None = None, collect_device: str = 'gpu',
-                 prefix: str | None = None, image_root: str | None = None) -> None:
+    def __init__(
+        self,
+        ignore_index: int = 255,
+        output_dir: str | None = None,
+        collect_device: str = 'gpu',
+        prefix: str | None = None,
+        image_root: str | None = None,
+    ) -> None:
         super().__init__(ignore_index=ignore_index, collect_device=collect_device, prefix=prefix)
         self.predictions = None if output_dir is None else Path(output_dir)
         self.image_root = image_root
@@ -166,19 +188,27 @@ class ClassIoUMetric(IoUMetric):
         super().process(data_batch, scored)
         # Dicts: mmengine hands on tuples with names as plain ones.
         self.results[first:] = [
-            {'counts': counts, 'condition': sample.get('condition'), 'path': sample.get('img_path'),
-             'prediction': self._write(sample),
-             'confusion': confusion_matrix(sample['pred_sem_seg']['data'], sample['gt_sem_seg']['data'],
-                                           len(self.dataset_meta['classes']))}
-            for counts, sample in zip(self.results[first:], scored, strict=True)]
+            {
+                'counts': counts,
+                'condition': sample.get('condition'),
+                'path': sample.get('img_path'),
+                'prediction': self._write(sample),
+                'confusion': confusion_matrix(
+                    sample['pred_sem_seg']['data'], sample['gt_sem_seg']['data'], len(self.dataset_meta['classes'])
+                ),
+            }
+            for counts, sample in zip(self.results[first:], scored, strict=True)
+        ]
 
     def _write(self, sample: dict) -> str | None:
         """Name of the file of a sample's prediction, which is written; None if none is asked for."""
         if self.predictions is None:
             return None
         if len(self.dataset_meta['classes']) > 256:
-            raise ValueError(f'ClassIoUMetric writes class ids of 8 bits, too few for '
-                             f'{len(self.dataset_meta["classes"])} classes: leave output_dir out')
+            raise ValueError(
+                f'ClassIoUMetric writes class ids of 8 bits, too few for '
+                f'{len(self.dataset_meta["classes"])} classes: leave output_dir out'
+            )
         name = prediction_name(sample['img_path'], self.image_root)
         self._claim(name, sample['img_path'])
         write_image(self.predictions / name, sample['pred_sem_seg']['data'][0].cpu().numpy().astype(np.uint8))
@@ -188,8 +218,10 @@ class ClassIoUMetric(IoUMetric):
         """Refuse a second image whose prediction would take the file of the first."""
         other = self._images.setdefault(name, image)
         if other != image:
-            raise ValueError(f'the predictions of {other} and {image} would both be named {name}: set image_root of '
-                             'ClassIoUMetric to the folder that holds both images, as tools/test.py does')
+            raise ValueError(
+                f'the predictions of {other} and {image} would both be named {name}: set image_root of '
+                'ClassIoUMetric to the folder that holds both images, as tools/test.py does'
+            )
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         if not results:
@@ -202,16 +234,24 @@ class ClassIoUMetric(IoUMetric):
         counts = torch.stack([torch.stack(result['counts']) for result in results]).double()
         table = iou_table(*counts.sum(0)[[0, 2, 3]], self.dataset_meta['classes'])
         conditions = [result['condition'] for result in results]
-        self.details = {'classes': list(table.classes),
-                        'confusion': torch.stack([result['confusion'] for result in results]).sum(0).tolist(),
-                        'images': [image_scores(result['path'], part, result['prediction']) for result, part
-                                   in zip(results, counts, strict=True)]}
-        self.table = replace(table, protocols=protocol_means(self.dataset_meta.get('protocols', {}), table, counts,
-                                                             conditions))
+        self.details = {
+            'classes': list(table.classes),
+            'confusion': torch.stack([result['confusion'] for result in results]).sum(0).tolist(),
+            'images': [
+                image_scores(result['path'], part, result['prediction'])
+                for result, part in zip(results, counts, strict=True)
+            ],
+        }
+        self.table = replace(
+            table, protocols=protocol_means(self.dataset_meta.get('protocols', {}), table, counts, conditions)
+        )
         MMLogger.get_current_instance().info(f'\n{self.table.to_text()}')
-        return {'mIoU': _rounded(self.table.mean_iou), 'mAcc': _rounded(self.table.mean_recall),
-                'aAcc': _rounded(self.table.pixel_accuracy),
-                **{name: _rounded(value) for name, value in self.table.protocols.items()}}
+        return {
+            'mIoU': _rounded(self.table.mean_iou),
+            'mAcc': _rounded(self.table.mean_recall),
+            'aAcc': _rounded(self.table.pixel_accuracy),
+            **{name: _rounded(value) for name, value in self.table.protocols.items()},
+        }
 
 
 def prediction_name(image: str, root: str | None) -> str:
@@ -262,16 +302,22 @@ def image_scores(path: str | None, counts: Tensor, prediction: str | None = None
         prediction (str | None): file of its prediction.
     """
     intersection, union, _, labelled = counts.tolist()
-    iou = [100 * right / both if true > 0 else None
-           for right, both, true in zip(intersection, union, labelled, strict=True)]
+    iou = [
+        100 * right / both if true > 0 else None
+        for right, both, true in zip(intersection, union, labelled, strict=True)
+    ]
     present = [value for value in iou if value is not None]
-    scores = {'image': path, 'mIoU': round(sum(present) / len(present), 2) if present else None,
-              'IoU': [None if value is None else round(value, 2) for value in iou]}
+    scores = {
+        'image': path,
+        'mIoU': round(sum(present) / len(present), 2) if present else None,
+        'IoU': [None if value is None else round(value, 2) for value in iou],
+    }
     return scores if prediction is None else {**scores, 'prediction': prediction}
 
 
-def protocol_means(protocols: Mapping[str, Sequence[str] | Mapping], table: IoUTable, counts: Tensor,
-                   conditions: Sequence[str | None]) -> dict[str, float]:
+def protocol_means(
+    protocols: Mapping[str, Sequence[str] | Mapping], table: IoUTable, counts: Tensor, conditions: Sequence[str | None]
+) -> dict[str, float]:
     """Means of the IoU by protocol, in [0, 1]; a protocol of which the truth has no class or image is left out.
 
     Args:

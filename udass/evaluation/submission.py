@@ -1,4 +1,5 @@
 """What the servers of the benchmarks take: one PNG of ids per image, in the server's naming, in a zip file."""
+
 import os
 import shutil
 import zipfile
@@ -36,6 +37,7 @@ class SubmissionFiles(BaseMetric):
     Raises:
         ValueError: the name is no zip file's, the data set has no server, or two images have one name.
     """
+
     # Without a prefix mmengine warns at every start.
     default_prefix = ''
 
@@ -92,9 +94,11 @@ def submission_rules(metainfo: Mapping) -> Mapping:
     """
     rules = metainfo.get('submission')
     if rules is None:
-        raise ValueError('there is no server for this data set: its metainfo has no submission=dict(image_suffix=..., '
-                         'file_suffix=..., ids=...). For plain PNG files of train ids use '
-                         '--predictions DIR')
+        raise ValueError(
+            'there is no server for this data set: its metainfo has no submission=dict(image_suffix=..., '
+            'file_suffix=..., ids=...). For plain PNG files of train ids use '
+            '--predictions DIR'
+        )
     return rules
 
 

@@ -2,6 +2,7 @@
 
 Shapes: C classes, H x W pixels, those of the truth. A flow holds (dx, dy) in pixels, from frame t to frame t-1.
 """
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,7 @@ class FrameComparison:
         missed (bool): t-1 exists, but its prediction did not come right before. False for frames without a label
             among labelled ones, which are tested for the sake of the frame after them.
     """
+
     previous: Tensor | None = None
     truth: Tensor | None = None
     compared: int = 0
@@ -70,11 +72,13 @@ class TemporalConsistency(BaseMetric):
         collect_device (str): as in ``ClassIoUMetric``.
         prefix (str | None): put before the names of the results.
     """
+
     # Without a prefix mmengine warns at every start.
     default_prefix = ''
 
-    def __init__(self, flow: dict, backward: dict | None = None, collect_device: str = 'cpu',
-                 prefix: str | None = None) -> None:
+    def __init__(
+        self, flow: dict, backward: dict | None = None, collect_device: str = 'cpu', prefix: str | None = None
+    ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.flow: FlowCache | PrecomputedFlow = MODELS.build(flow)
         self.backward: FlowCache | PrecomputedFlow | None = None if backward is None else MODELS.build(backward)
@@ -98,9 +102,11 @@ class TemporalConsistency(BaseMetric):
         logger = MMLogger.get_current_instance()
         missed = sum(result.missed for result in results)
         if missed:
-            logger.warning(f'TC: {missed} of {len(results)} frames were not compared with the prediction of the frame '
-                           'before, which was not tested right before them: test the frames of a video in order '
-                           '(shuffle=False) and in one process')
+            logger.warning(
+                f'TC: {missed} of {len(results)} frames were not compared with the prediction of the frame '
+                'before, which was not tested right before them: test the frames of a video in order '
+                '(shuffle=False) and in one process'
+            )
         scores = scores_of(results, self.dataset_meta['classes'])
         text = ', '.join(f'{name} {value:.2f}' for name, value in scores.items()) or 'nothing could be compared'
         logger.info(f'temporal consistency in percent: {text}')
@@ -109,8 +115,10 @@ class TemporalConsistency(BaseMetric):
     def _compare(self, sample: dict) -> FrameComparison:
         paths = sample.get('frame_paths')
         if paths is None:
-            raise ValueError(f"TemporalConsistency needs clips, but {sample.get('img_path')} comes from a data set of "
-                             'single images: test on a ClipDataset with LoadClip and PackClip, or leave the metric out')
+            raise ValueError(
+                f'TemporalConsistency needs clips, but {sample.get("img_path")} comes from a data set of '
+                'single images: test on a ClipDataset with LoadClip and PackClip, or leave the metric out'
+            )
         truth = sample['gt_sem_seg']['data'].cpu() if 'gt_sem_seg' in sample else None
         size = tuple(sample['ori_shape'][:2] if truth is None else truth.shape[-2:])
         prediction = prediction_at(sample, size)[0].cpu()
@@ -127,8 +135,10 @@ class TemporalConsistency(BaseMetric):
         if not maps:
             return FrameComparison(missed=missed)
         flow, seen = self._motion(paths[0], paths[1], size)
-        counts = {name: class_counts(prediction, warp_labels(labels[None], flow)[0], seen,
-                                     len(self.dataset_meta['classes'])) for name, labels in maps.items()}
+        counts = {
+            name: class_counts(prediction, warp_labels(labels[None], flow)[0], seen, len(self.dataset_meta['classes']))
+            for name, labels in maps.items()
+        }
         return FrameComparison(**counts, compared=int(seen.sum()), pixels=seen.numel(), missed=missed)
 
     def _motion(self, current: str, previous: str, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,5 @@
 """A folder of computed flow: what it has is read, what it lacks is computed and kept."""
+
 import hashlib
 import json
 import os
@@ -36,9 +37,12 @@ class FlowCache:
         root: the frames' paths count from here, so that data and cache can be moved together; None = absolute paths.
     """
 
-    def __init__(self, folder: str | Path | None = None,
-                 estimator: dict | DISFlow | RAFTFlow | PrecomputedFlow | None = None,
-                 root: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | Path | None = None,
+        estimator: dict | DISFlow | RAFTFlow | PrecomputedFlow | None = None,
+        root: str | Path | None = None,
+    ) -> None:
         self.folder = None if folder is None else Path(folder).expanduser()
         self.estimator = MODELS.build(estimator) if isinstance(estimator, dict) else estimator or DISFlow()
         self.root = None if root is None else Path(os.path.abspath(Path(root).expanduser()))
@@ -82,8 +86,10 @@ class FlowCache:
             ValueError: the flow is estimated, which does not tell; and the errors of ``PrecomputedFlow``.
         """
         if self.computes:
-            raise ValueError(f'{type(self.estimator).__name__} does not say which pixels the other frame shows; '
-                             'compute the backward flow, too, and compare the two (udass.flow.consistent)')
+            raise ValueError(
+                f'{type(self.estimator).__name__} does not say which pixels the other frame shows; '
+                'compute the backward flow, too, and compare the two (udass.flow.consistent)'
+            )
         return self.estimator.visible(current, other, size)
 
     def has(self, current: str | Path, other: str | Path, size: tuple[int, int] | None = None) -> bool:
@@ -134,8 +140,11 @@ class FlowCache:
             # Training can go on without; the tool that fills the folder looks whether the file is there.
             if not self._complained:
                 self._complained = True
-                warnings.warn(f'computed flow cannot be kept ({error}) and will be computed at every call; choose a '
-                              'folder that can be written', stacklevel=3)
+                warnings.warn(
+                    f'computed flow cannot be kept ({error}) and will be computed at every call; choose a '
+                    'folder that can be written',
+                    stacklevel=3,
+                )
 
 
 def _read_frame(path: str | Path, size: tuple[int, int] | None) -> np.ndarray:
@@ -147,8 +156,10 @@ def _read_frame(path: str | Path, size: tuple[int, int] | None) -> np.ndarray:
     except cv2.error:
         picture = None
     if picture is None:
-        raise DamagedFileError(f'{path} ({content.size} bytes) cannot be decoded: it is truncated or no image. Copy or '
-                               'download it again, or remove it from the data set')
+        raise DamagedFileError(
+            f'{path} ({content.size} bytes) cannot be decoded: it is truncated or no image. Copy or '
+            'download it again, or remove it from the data set'
+        )
     if size is not None and picture.shape[:2] != tuple(size):
         shrinks = size[0] < picture.shape[0]
         picture = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
@@ -166,5 +177,7 @@ def _check_size(flow: np.ndarray, path: Path, current: str | Path, size: tuple[i
         with Image.open(current) as frame:
             size = frame.size[::-1]
     if flow.shape[:2] != tuple(size):
-        raise DamagedFileError(f'{path} has {flow.shape[1]}x{flow.shape[0]} pixels, its frames '
-                               f'{size[1]}x{size[0]} (width x height): it belongs to others')
+        raise DamagedFileError(
+            f'{path} has {flow.shape[1]}x{flow.shape[0]} pixels, its frames '
+            f'{size[1]}x{size[0]} (width x height): it belongs to others'
+        )

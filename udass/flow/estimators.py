@@ -8,6 +8,7 @@ second in pixels (dx, dy), see ``udass.flow.warping``. It has
 
 Flow that others computed has no estimator: see ``PrecomputedFlow``.
 """
+
 import hashlib
 from pathlib import Path
 from urllib.error import URLError
@@ -23,12 +24,17 @@ from torchvision.models import optical_flow
 
 from udass.io.checksums import check_checksum
 
-_DIS_PRESETS = {'ultrafast': cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST, 'fast': cv2.DISOPTICAL_FLOW_PRESET_FAST,
-                'medium': cv2.DISOPTICAL_FLOW_PRESET_MEDIUM}
+_DIS_PRESETS = {
+    'ultrafast': cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
+    'fast': cv2.DISOPTICAL_FLOW_PRESET_FAST,
+    'medium': cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
+}
 # Below it some shapes crash OpenCV 4.14 (a level of its pyramid gets smaller than a patch).
 _DIS_SMALLEST = 32
-_RAFT = {'small': (optical_flow.raft_small, optical_flow.Raft_Small_Weights.DEFAULT),
-         'large': (optical_flow.raft_large, optical_flow.Raft_Large_Weights.DEFAULT)}
+_RAFT = {
+    'small': (optical_flow.raft_small, optical_flow.Raft_Small_Weights.DEFAULT),
+    'large': (optical_flow.raft_large, optical_flow.Raft_Large_Weights.DEFAULT),
+}
 # RAFT works on an eighth of the size, and its coarsest correlations on a sixteenth of that.
 _RAFT_STEP, _RAFT_SMALLEST = 8, 128
 
@@ -42,6 +48,7 @@ class DISFlow:
     Args:
         preset: 'ultrafast', 'fast' or 'medium' (the most accurate).
     """
+
     concurrent = True
 
     def __init__(self, preset: str = 'medium') -> None:
@@ -62,8 +69,10 @@ class DISFlow:
         """
         check_frames(first, second)
         if min(first.shape[:2]) < _DIS_SMALLEST:
-            raise ValueError(f'DISFlow needs frames of at least {_DIS_SMALLEST} pixels in height and width, got '
-                             f'{first.shape[1]}x{first.shape[0]}')
+            raise ValueError(
+                f'DISFlow needs frames of at least {_DIS_SMALLEST} pixels in height and width, got '
+                f'{first.shape[1]}x{first.shape[0]}'
+            )
         # One per call: its buffers must not be shared between threads, and it cannot be sent to other processes.
         search = cv2.DISOpticalFlow_create(_DIS_PRESETS[self.preset])
         return search.calc(*(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (first, second)), None)
@@ -82,16 +91,21 @@ class RAFTFlow:
         iterations: refinements; torchvision's default is 12.
         device: e.g. 'cuda:0'; None = the GPU if there is one.
     """
+
     concurrent = False
 
-    def __init__(self, variant: str = 'large', checkpoint: str | None = None, iterations: int = 12,
-                 device: str | None = None) -> None:
+    def __init__(
+        self, variant: str = 'large', checkpoint: str | None = None, iterations: int = 12, device: str | None = None
+    ) -> None:
         if variant not in _RAFT or iterations < 1:
-            raise ValueError(f'RAFTFlow: variant is one of {list(_RAFT)} and iterations at least 1, got {variant!r} '
-                             f'and {iterations}')
+            raise ValueError(
+                f'RAFTFlow: variant is one of {list(_RAFT)} and iterations at least 1, got {variant!r} and {iterations}'
+            )
         if checkpoint is not None and not Path(checkpoint).expanduser().is_file():
-            raise FileNotFoundError(f'RAFTFlow: the weight file {checkpoint} does not exist; correct checkpoint, or '
-                                    'leave it out to fetch the weights of torchvision')
+            raise FileNotFoundError(
+                f'RAFTFlow: the weight file {checkpoint} does not exist; correct checkpoint, or '
+                'leave it out to fetch the weights of torchvision'
+            )
         self.variant, self.checkpoint, self.iterations = variant, checkpoint, iterations
         self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
         self._network: nn.Module | None = None
@@ -127,8 +141,10 @@ class RAFTFlow:
 
     def _load(self) -> nn.Module:
         if self.device.type == 'cuda' and get_worker_info() is not None:
-            raise ValueError('RAFTFlow cannot use the GPU inside a loader worker: compute the flow beforehand with '
-                             'tools/compute_flow.py, set num_workers=0, or choose DISFlow')
+            raise ValueError(
+                'RAFTFlow cannot use the GPU inside a loader worker: compute the flow beforehand with '
+                'tools/compute_flow.py, set num_workers=0, or choose DISFlow'
+            )
         build, published = _RAFT[self.variant]
         network = build(weights=None)
         if self.checkpoint is not None:
@@ -137,9 +153,11 @@ class RAFTFlow:
             try:
                 network.load_state_dict(published.get_state_dict(progress=False, check_hash=True))
             except (URLError, OSError) as error:
-                raise FileNotFoundError(f'the weights {published.url} could not be fetched ({error}). Fetch them '
-                                        "elsewhere and give the file as checkpoint of RAFTFlow, or put it into torch's "
-                                        f'hub folder {torch.hub.get_dir()}/checkpoints') from error
+                raise FileNotFoundError(
+                    f'the weights {published.url} could not be fetched ({error}). Fetch them '
+                    "elsewhere and give the file as checkpoint of RAFTFlow, or put it into torch's "
+                    f'hub folder {torch.hub.get_dir()}/checkpoints'
+                ) from error
         return network.eval().to(self.device)
 
 
@@ -152,17 +170,20 @@ def _load_file(network: nn.Module, path: Path) -> None:
         raise
     except Exception as error:  # bytes that are no weights make the reader fail in any way
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ValueError(f'{path} cannot be read as weights ({reason}); it must be a file of torch.save that holds '
-                         'tensors only') from error
+        raise ValueError(
+            f'{path} cannot be read as weights ({reason}); it must be a file of torch.save that holds tensors only'
+        ) from error
     state = state.get('state_dict', state) if isinstance(state, dict) else {}
     state = {key.removeprefix('module.'): value for key, value in state.items()}
     own = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     found = {key: tuple(getattr(value, 'shape', ())) for key, value in state.items()}
     wrong = sorted(key for key in own.keys() | found.keys() if own.get(key) != found.get(key))
     if wrong:
-        raise ValueError(f'{path} does not fit this variant of RAFT: {len(wrong)} keys are missing, unknown or of '
-                         f'another shape, e.g. {wrong[0]} ({found.get(wrong[0], "missing")}, expected '
-                         f'{own.get(wrong[0], "no such key")}). Use weights of torchvision and check variant')
+        raise ValueError(
+            f'{path} does not fit this variant of RAFT: {len(wrong)} keys are missing, unknown or of '
+            f'another shape, e.g. {wrong[0]} ({found.get(wrong[0], "missing")}, expected '
+            f'{own.get(wrong[0], "no such key")}). Use weights of torchvision and check variant'
+        )
     network.load_state_dict(state)
 
 
@@ -176,5 +197,7 @@ def check_frames(first: np.ndarray, second: np.ndarray) -> None:
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
             raise ValueError(f'a frame is (H, W, 3) uint8 RGB, got {frame.dtype} {frame.shape}')
     if first.shape != second.shape:
-        raise ValueError(f'flow needs two frames of one size, got {first.shape[1]}x{first.shape[0]} and '
-                         f'{second.shape[1]}x{second.shape[0]}')
+        raise ValueError(
+            f'flow needs two frames of one size, got {first.shape[1]}x{first.shape[0]} and '
+            f'{second.shape[1]}x{second.shape[0]}'
+        )

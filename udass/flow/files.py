@@ -13,6 +13,7 @@ wrong flow.
 
 What lies beyond the range of a PNG is clipped to it and marked as not valid; beyond that of .npy it is an error.
 """
+
 import io
 from pathlib import Path
 
@@ -64,8 +65,10 @@ def write_flow(path: str | Path, flow: np.ndarray, valid: np.ndarray | None = No
     """
     path = Path(path)
     if flow.ndim != 3 or flow.shape[2] != 2 or (valid is not None and valid.shape != flow.shape[:2]):
-        raise ValueError(f'{path}: expected flow (H, W, 2) and validity (H, W), got {flow.shape} and '
-                         f'{None if valid is None else valid.shape}')
+        raise ValueError(
+            f'{path}: expected flow (H, W, 2) and validity (H, W), got {flow.shape} and '
+            f'{None if valid is None else valid.shape}'
+        )
     encode = {'.png': encode_kitti, '.flo': _encode_flo, '.npy': _encode_npy}.get(path.suffix.lower())
     if encode is None:
         raise ValueError(f'{path}: the end of its name tells no format of flow; expected .png, .flo or .npy')
@@ -93,13 +96,16 @@ def encode_kitti(flow: np.ndarray, valid: np.ndarray) -> bytes:
 def decode_kitti(content: bytes, path: str | Path) -> Flow:
     """Inverse of ``encode_kitti``; ``path`` is for messages."""
     if is_damaged_png(content):
-        raise DamagedFileError(f'{path} ({len(content)} bytes) is cut off, or differs from the checksums in it. '
-                               f'{_REPLACE}')
+        raise DamagedFileError(
+            f'{path} ({len(content)} bytes) is cut off, or differs from the checksums in it. {_REPLACE}'
+        )
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
     if image is None or image.dtype != np.uint16 or image.ndim != 3 or image.shape[2] != 3:
         found = 'no picture' if image is None else f'{image.dtype} of shape {image.shape}'
-        raise DamagedFileError(f'{path} is not a flow file; expected a KITTI 16-bit PNG with three channels, found '
-                               f'{found} ({len(content)} bytes). {_REPLACE}')
+        raise DamagedFileError(
+            f'{path} is not a flow file; expected a KITTI 16-bit PNG with three channels, found '
+            f'{found} ({len(content)} bytes). {_REPLACE}'
+        )
     flow = (image[..., :0:-1].astype(np.float32) - _KITTI_ZERO) / _KITTI_SCALE
     return flow, image[..., 0] > 0
 
@@ -112,13 +118,17 @@ def _encode_flo(flow: np.ndarray, valid: np.ndarray) -> bytes:
 
 def _decode_flo(content: bytes, path: Path) -> Flow:
     if len(content) < _FLO_HEADER or np.frombuffer(content, '<f4', 1)[0] != np.float32(_FLO_MAGIC):
-        raise DamagedFileError(f'{path} is not a flow file; expected a Middlebury .flo, which starts with {_FLO_MAGIC} '
-                               f'({len(content)} bytes). {_REPLACE}')
+        raise DamagedFileError(
+            f'{path} is not a flow file; expected a Middlebury .flo, which starts with {_FLO_MAGIC} '
+            f'({len(content)} bytes). {_REPLACE}'
+        )
     width, height = (int(number) for number in np.frombuffer(content, '<i4', 2, offset=4))
     expected = _FLO_HEADER + 8 * width * height
     if width < 1 or height < 1 or len(content) != expected:
-        raise DamagedFileError(f'{path} says that it holds {width}x{height} pixels, which take {expected} bytes, but '
-                               f'has {len(content)}. {_REPLACE}')
+        raise DamagedFileError(
+            f'{path} says that it holds {width}x{height} pixels, which take {expected} bytes, but '
+            f'has {len(content)}. {_REPLACE}'
+        )
     flow = np.frombuffer(content, '<f4', offset=_FLO_HEADER).reshape(height, width, 2).astype(np.float32)
     # Also False for what is not a number.
     valid = (np.abs(flow) <= _FLO_UNKNOWN).all(axis=-1)
@@ -129,8 +139,10 @@ def _encode_npy(flow: np.ndarray, valid: np.ndarray) -> bytes:
     coded = np.round(flow * _NPY_SCALE)
     limit = np.iinfo(np.int16).max
     if not valid.all() or not (np.abs(coded) <= limit).all():
-        raise ValueError(f'an int16 .npy has no validity and holds up to {limit / _NPY_SCALE} pixels, but the flow has '
-                         'pixels that are not valid, not a number or larger; write a .png or .flo file')
+        raise ValueError(
+            f'an int16 .npy has no validity and holds up to {limit / _NPY_SCALE} pixels, but the flow has '
+            'pixels that are not valid, not a number or larger; write a .png or .flo file'
+        )
     buffer = io.BytesIO()
     np.save(buffer, coded.astype(np.int16))
     return buffer.getvalue()
@@ -140,9 +152,12 @@ def _decode_npy(content: bytes, path: Path) -> Flow:
     try:
         coded = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
     except Exception as error:  # a damaged head makes the reader fail in any way
-        raise DamagedFileError(f'{path} ({len(content)} bytes) cannot be read as an array: {error}. '
-                               f'{_REPLACE}') from error
+        raise DamagedFileError(
+            f'{path} ({len(content)} bytes) cannot be read as an array: {error}. {_REPLACE}'
+        ) from error
     if coded.dtype != np.int16 or coded.ndim != 3 or coded.shape[2] != 2:
-        raise DamagedFileError(f'{path} is not a flow file; expected int16 (H, W, 2) with ten times the pixels, found '
-                               f'{coded.dtype} {coded.shape}. {_REPLACE}')
+        raise DamagedFileError(
+            f'{path} is not a flow file; expected int16 (H, W, 2) with ten times the pixels, found '
+            f'{coded.dtype} {coded.shape}. {_REPLACE}'
+        )
     return coded.astype(np.float32) / np.float32(_NPY_SCALE), np.ones(coded.shape[:2], bool)

@@ -1,4 +1,5 @@
 """Filling caches of flow ahead of training: which pairs, in parallel, and stoppable at any time."""
+
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -18,6 +19,7 @@ _MAX_PROBLEMS = 20
 @dataclass(frozen=True)
 class FlowRequest:
     """One flow that a cache shall have; arguments as of ``FlowCache.__call__``."""
+
     cache: FlowCache
     current: str
     other: str
@@ -47,6 +49,7 @@ class FlowRequest:
 @dataclass(frozen=True)
 class FillReport:
     """What ``fill`` did: flows computed, flows that were there before, and messages about pairs that failed."""
+
     computed: int
     present: int
     problems: list[str]
@@ -76,16 +79,25 @@ def numbered_pairs(folder: str | Path, steps: Sequence[int] = (1,)) -> list[tupl
     pairs = []
     for _, frames in sorted(sequences.items()):
         frames.sort()
-        pairs += [(frames[place][1], frames[place - step][1]) for place in range(len(frames)) for step in steps
-                  if place >= step]
+        pairs += [
+            (frames[place][1], frames[place - step][1])
+            for place in range(len(frames))
+            for step in steps
+            if place >= step
+        ]
     if not pairs:
-        raise ValueError(f'{folder} holds no numbered pictures ({", ".join(_SUFFIXES)}) with another one '
-                         f'{" or ".join(map(str, steps))} before it')
+        raise ValueError(
+            f'{folder} holds no numbered pictures ({", ".join(_SUFFIXES)}) with another one '
+            f'{" or ".join(map(str, steps))} before it'
+        )
     return pairs
 
 
-def fill(requests: Sequence[FlowRequest], workers: int = 1,
-         progress: Callable[[Iterable[Future], int], Iterable[Future]] | None = None) -> FillReport:
+def fill(
+    requests: Sequence[FlowRequest],
+    workers: int = 1,
+    progress: Callable[[Iterable[Future], int], Iterable[Future]] | None = None,
+) -> FillReport:
     """Compute what the caches lack. May be interrupted at any time (files are written whole) and called again.
 
     Args:

@@ -1,4 +1,5 @@
 """Flow that others computed: which file belongs to which pair of frames."""
+
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -35,8 +36,10 @@ class PrecomputedFlow:
 
     def __init__(self, folder: str | None = None, naming: str = 'cityscapes') -> None:
         if naming not in _SCHEMES and not ('{current}' in naming and naming.endswith(('.npy', '.flo', '.png'))):
-            raise ValueError(f'PrecomputedFlow: naming is one of {list(_SCHEMES)} or a pattern such as '
-                             f"'{{current}}_{{other}}.flo', got {naming!r}")
+            raise ValueError(
+                f'PrecomputedFlow: naming is one of {list(_SCHEMES)} or a pattern such as '
+                f"'{{current}}_{{other}}.flo', got {naming!r}"
+            )
         self.folder = None if folder is None else Path(folder).expanduser()
         self.naming = naming
 
@@ -72,8 +75,10 @@ class PrecomputedFlow:
             TypeError: pictures were given.
         """
         if isinstance(current, np.ndarray):
-            raise TypeError('PrecomputedFlow finds files by the names of the frames and cannot be called with pictures '
-                            'as an estimator is; use it where a FlowCache stands')
+            raise TypeError(
+                'PrecomputedFlow finds files by the names of the frames and cannot be called with pictures '
+                'as an estimator is; use it where a FlowCache stands'
+            )
         flow, _ = self._read(current, other, size)
         if size is None or flow.shape[:2] == tuple(size):
             return flow
@@ -87,8 +92,10 @@ class PrecomputedFlow:
         """
         path = self.file(current, other)
         if path.suffix == '.npy':
-            raise ValueError(f'{path} does not say which pixels the other frame shows; give the backward flow, from '
-                             'which that can be told')
+            raise ValueError(
+                f'{path} does not say which pixels the other frame shows; give the backward flow, from '
+                'which that can be told'
+            )
         valid = self._read(current, other, size)[1]
         if size is None or valid.shape == tuple(size):
             return valid
@@ -98,14 +105,18 @@ class PrecomputedFlow:
         """The flow and the validity of a file as it is, which must have the shape of ``size``."""
         path = self.file(current, other)
         if not path.is_file():
-            raise FileNotFoundError(f'flow file {path} from {Path(current).name} to {Path(other).name} does not '
-                                    f'exist. Correct folder or naming ({self.naming}) of PrecomputedFlow, or let an '
-                                    'estimator compute the flow, e.g. DISFlow')
+            raise FileNotFoundError(
+                f'flow file {path} from {Path(current).name} to {Path(other).name} does not '
+                f'exist. Correct folder or naming ({self.naming}) of PrecomputedFlow, or let an '
+                'estimator compute the flow, e.g. DISFlow'
+            )
         flow, valid = read_flow(path)
         height, width = flow.shape[:2]
         if size is not None and abs((size[1] / width) / (size[0] / height) - 1) > _ASPECT_TOLERANCE:
-            raise ValueError(f'{path} has {width}x{height} pixels, which is not the shape of frames of '
-                             f'{size[1]}x{size[0]}. It belongs to other or cropped frames')
+            raise ValueError(
+                f'{path} has {width}x{height} pixels, which is not the shape of frames of '
+                f'{size[1]}x{size[0]}. It belongs to other or cropped frames'
+            )
         return flow, valid
 
 
@@ -125,16 +136,20 @@ def _viper(current: Path, other: Path) -> str:
 def _synthia(current: Path, other: Path) -> str:
     first, second = (int(_parts(path, r'(?P<frame>\d{6})', '<t6>')['frame']) for path in (current, other))
     if second != first - 1 or current.parent != other.parent:
-        raise ValueError(f'the published flow of SYNTHIA-Seq leads from a frame to the one before it only, but was '
-                         f'asked for from {current} to {other}. Compute it, e.g. with DISFlow')
+        raise ValueError(
+            f'the published flow of SYNTHIA-Seq leads from a frame to the one before it only, but was '
+            f'asked for from {current} to {other}. Compute it, e.g. with DISFlow'
+        )
     return f'{current.stem}{_SUFFIX}'
 
 
 def _parts(path: Path, pattern: str, example: str) -> dict[str, str]:
     match = re.fullmatch(pattern, path.stem)
     if match is None:
-        raise ValueError(f'{path} does not have the name of a frame of this data set ({example}{path.suffix}); correct '
-                         'naming of PrecomputedFlow')
+        raise ValueError(
+            f'{path} does not have the name of a frame of this data set ({example}{path.suffix}); correct '
+            'naming of PrecomputedFlow'
+        )
     return match.groupdict()
 
 

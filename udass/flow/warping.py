@@ -6,6 +6,7 @@ warping the other frame (its picture, scores or labels) by the flow shows it as 
 
 Shapes: N samples, K channels, H x W pixels. A flow is (N, 2, H, W) float, channel 0 = dx.
 """
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -26,12 +27,15 @@ def warp(maps: Tensor, flow: Tensor) -> Tensor:
     """
     _check(flow, maps.shape, 'maps (N, K, H, W)', maps.dim() == 4)
     if not maps.is_floating_point():
-        raise TypeError(f'warp interpolates between values and needs floating point maps, got {maps.dtype}; use '
-                        'warp_labels for labels, or convert pictures with .float()')
+        raise TypeError(
+            f'warp interpolates between values and needs floating point maps, got {maps.dtype}; use '
+            'warp_labels for labels, or convert pictures with .float()'
+        )
     # Half precision cannot tell the pixels of a large frame apart.
     precise = torch.promote_types(maps.dtype, torch.float32)
-    warped = F.grid_sample(maps.to(precise), _sampling_grid(flow.to(precise)), mode='bilinear', padding_mode='border',
-                           align_corners=True)
+    warped = F.grid_sample(
+        maps.to(precise), _sampling_grid(flow.to(precise)), mode='bilinear', padding_mode='border', align_corners=True
+    )
     return warped.to(maps.dtype)
 
 
@@ -121,8 +125,11 @@ def consistent(forward: Tensor, backward: Tensor, relative: float = 0.01, absolu
 def _positions(flow: Tensor) -> Tensor:
     """(N, 2, H, W): the position (x, y) in pixels that each pixel's flow leads to."""
     height, width = flow.shape[-2:]
-    y, x = torch.meshgrid(torch.arange(height, dtype=flow.dtype, device=flow.device),
-                          torch.arange(width, dtype=flow.dtype, device=flow.device), indexing='ij')
+    y, x = torch.meshgrid(
+        torch.arange(height, dtype=flow.dtype, device=flow.device),
+        torch.arange(width, dtype=flow.dtype, device=flow.device),
+        indexing='ij',
+    )
     return flow + torch.stack([x, y])
 
 
@@ -139,5 +146,7 @@ def _check(flow: Tensor, other: torch.Size | None = None, name: str = '', fits: 
     if flow.dim() != 4 or flow.shape[1] != 2 or not flow.is_floating_point():
         raise ValueError(f'a flow is a floating point tensor (N, 2, H, W), got {tuple(flow.shape)} {flow.dtype}')
     if other is not None and (not fits or other[0] != flow.shape[0] or other[-2:] != flow.shape[-2:]):
-        raise ValueError(f'{name} of shape {tuple(other)} do not fit the flow {tuple(flow.shape)}; resize the flow '
-                         'with resize_flow or select its samples')
+        raise ValueError(
+            f'{name} of shape {tuple(other)} do not fit the flow {tuple(flow.shape)}; resize the flow '
+            'with resize_flow or select its samples'
+        )

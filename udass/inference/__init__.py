@@ -1,14 +1,25 @@
 """Trained networks at work on pictures and video.
 
-    from udass.inference import Segmenter
-    segment = Segmenter('work_dirs/streets_quadmix/iter_450.pth')
-    ids = segment('picture.png')
+from udass.inference import Segmenter
+segment = Segmenter('work_dirs/streets_quadmix/iter_450.pth')
+ids = segment('picture.png')
 """
+
 from udass.inference.inputs import Frame, Recording, Stream, check_inputs, find_inputs
 from udass.inference.loading import LoadedNetwork, load_network
 from udass.inference.mmseg_api import config_for_mmseg
 from udass.inference.scaling import InputScaling
 from udass.inference.segmenter import Segmenter
 
-__all__ = ['Frame', 'InputScaling', 'LoadedNetwork', 'Recording', 'Segmenter', 'Stream', 'check_inputs',
-           'config_for_mmseg', 'find_inputs', 'load_network']
+__all__ = [
+    'Frame',
+    'InputScaling',
+    'LoadedNetwork',
+    'Recording',
+    'Segmenter',
+    'Stream',
+    'check_inputs',
+    'config_for_mmseg',
+    'find_inputs',
+    'load_network',
+]

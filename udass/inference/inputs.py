@@ -1,4 +1,5 @@
 """What a user names as input: pictures, folders, patterns, video files, folders of numbered frames, live streams."""
+
 import glob
 import os
 import re
@@ -68,9 +69,12 @@ class Stream:
     def __init__(self, source: int | str) -> None:
         self._capture = cv2.VideoCapture(source)
         if not self._capture.isOpened():
-            raise OSError(f'camera {source} cannot be opened: there is none of this number, or it is in use'
-                          if isinstance(source, int) else f'nothing can be read from {stream_name(source)}: the '
-                          'address is wrong, or OpenCV does not know this kind of stream')
+            raise OSError(
+                f'camera {source} cannot be opened: there is none of this number, or it is in use'
+                if isinstance(source, int)
+                else f'nothing can be read from {stream_name(source)}: the '
+                'address is wrong, or OpenCV does not know this kind of stream'
+            )
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = rate if 0 < rate < 1000 else DEFAULT_RATE
 
@@ -88,9 +92,9 @@ class Stream:
         self._capture.release()
 
 
-def find_inputs(inputs: Iterable[str | Path],
-                numbered: bool | None = False,
-                rate: float | None = None) -> list[Recording]:
+def find_inputs(
+    inputs: Iterable[str | Path], numbered: bool | None = False, rate: float | None = None
+) -> list[Recording]:
     """All pictures, as one recording without name that comes first, and the videos.
 
     Args:
@@ -137,8 +141,9 @@ def _collect(inputs: Iterable[str | Path], numbered: bool | None, rate: float | 
             elif path.suffix.lower() in SUFFIXES:
                 pictures.append(Frame(str(path), path.stem))
             else:
-                raise ValueError(f'{path} is neither a picture ({", ".join(SUFFIXES)}) nor a video '
-                                 f'({", ".join(VIDEO_SUFFIXES)})')
+                raise ValueError(
+                    f'{path} is neither a picture ({", ".join(SUFFIXES)}) nor a video ({", ".join(VIDEO_SUFFIXES)})'
+                )
     return [Recording(None, tuple(pictures))] * bool(pictures) + videos
 
 
@@ -173,8 +178,9 @@ def _paths(given: str) -> list[Path]:
     return files or [Path(one) for one in found]
 
 
-def _add_folder(folder: Path, numbered: bool | None, rate: float | None, pictures: list[Frame],
-                videos: list[Recording]) -> None:
+def _add_folder(
+    folder: Path, numbered: bool | None, rate: float | None, pictures: list[Frame], videos: list[Recording]
+) -> None:
     files = sorted(folder / name for name in files_below(str(folder)))
     images = [path for path in files if path.suffix.lower() in SUFFIXES]
     films = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
@@ -189,20 +195,24 @@ def _add_folder(folder: Path, numbered: bool | None, rate: float | None, picture
         names = [path.relative_to(folder).with_suffix('').as_posix() for path in images]
         counts = Counter(names)
         # a.jpg beside a.png: only the whole name tells them apart.
-        pictures += [Frame(str(path), name if counts[name] == 1 else path.relative_to(folder).as_posix())
-                     for path, name in zip(images, names, strict=True)]
+        pictures += [
+            Frame(str(path), name if counts[name] == 1 else path.relative_to(folder).as_posix())
+            for path, name in zip(images, names, strict=True)
+        ]
     videos += [_video(path) for path in films]
 
 
 def _sequences(folder: Path, rate: float) -> list[Recording]:
     """The videos whose numbered frames are below a folder."""
-    dataset = FrameFolder(data_root=str(folder), metainfo=dict(classes=('any', ), palette=[[0, 0, 0]]), test_mode=True)
+    dataset = FrameFolder(data_root=str(folder), metainfo=dict(classes=('any',), palette=[[0, 0, 0]]), test_mode=True)
     recordings = []
     for names in dataset.sequences():
         name = _sequence_name(folder, names)
         paths = [dataset.image_path(frame) for frame in names]
-        frames = [Frame(path, f'{name}/{Path(path).stem}', previous)
-                  for path, previous in zip(paths, [paths[0], *paths[:-1]], strict=True)]
+        frames = [
+            Frame(path, f'{name}/{Path(path).stem}', previous)
+            for path, previous in zip(paths, [paths[0], *paths[:-1]], strict=True)
+        ]
         recordings.append(Recording(name, tuple(frames), rate))
     return recordings
 
@@ -220,8 +230,10 @@ def _video(path: Path) -> Recording:
     if count == 0:
         raise ValueError(f'{path} has no frame that can be decoded: it is damaged, or no video')
     paths = [frame_path(str(path), number) for number in range(count)]
-    frames = [Frame(one, f'{path.stem}/{number:06d}', previous)
-              for number, (one, previous) in enumerate(zip(paths, [paths[0], *paths[:-1]], strict=True))]
+    frames = [
+        Frame(one, f'{path.stem}/{number:06d}', previous)
+        for number, (one, previous) in enumerate(zip(paths, [paths[0], *paths[:-1]], strict=True))
+    ]
     capture = open_capture(str(path))
     rate = capture.get(cv2.CAP_PROP_FPS)
     capture.release()
@@ -231,10 +243,15 @@ def _video(path: Path) -> Recording:
 def _check_names(recordings: Sequence[Recording]) -> None:
     named: dict[str, str] = {}
     results = [(frame.name, frame.path) for recording in recordings for frame in recording.frames]
-    results += [(f'{recording.name}.mp4', recording.frames[0].path if recording.frames else str(recording.stream))
-                for recording in recordings if recording.name]
+    results += [
+        (f'{recording.name}.mp4', recording.frames[0].path if recording.frames else str(recording.stream))
+        for recording in recordings
+        if recording.name
+    ]
     for name, path in results:
         other = named.setdefault(name, path)
         if other != path:
-            raise ValueError(f'the results of {other} and {path} would both be named {name}: give them in two calls '
-                             'with different output folders')
+            raise ValueError(
+                f'the results of {other} and {path} would both be named {name}: give them in two calls '
+                'with different output folders'
+            )

@@ -1,4 +1,5 @@
 """A trained network from a checkpoint and its config, or from a checkpoint that carries its config."""
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,11 +47,13 @@ def is_config(path: str | Path) -> bool:
     return Path(path).suffix.lower() in CONFIG_SUFFIXES
 
 
-def load_network(config_or_checkpoint: str | Path,
-                 checkpoint: str | Path | None = None,
-                 branch: str | None = None,
-                 device: str | torch.device | None = None,
-                 options: Mapping | None = None) -> LoadedNetwork:
+def load_network(
+    config_or_checkpoint: str | Path,
+    checkpoint: str | Path | None = None,
+    branch: str | None = None,
+    device: str | torch.device | None = None,
+    options: Mapping | None = None,
+) -> LoadedNetwork:
     """Build the network of a config and fill it completely.
 
     Args:
@@ -69,8 +72,9 @@ def load_network(config_or_checkpoint: str | Path,
     path, config, content = _read(config_or_checkpoint, checkpoint, options)
     model = config.get('model')
     if model is None:
-        raise ValueError(f'{config_or_checkpoint} has no model: give the config of an experiment, such as '
-                         'configs/streets_quadmix.py')
+        raise ValueError(
+            f'{config_or_checkpoint} has no model: give the config of an experiment, such as configs/streets_quadmix.py'
+        )
     chosen = branch or model.get('eval_branch', 'student')
     if chosen not in ('student', 'teacher'):
         raise ValueError(f'branch is student or teacher, got {chosen!r}')
@@ -96,21 +100,24 @@ def find_device(device: str | torch.device | None) -> torch.device:
     except RuntimeError as error:
         raise ValueError(f'device {device!r} is unknown: use cpu, cuda or cuda:<number>') from error
     if found.type == 'cuda' and (found.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f'device {device} does not exist: torch sees {torch.cuda.device_count()} CUDA devices; use '
-                         'cpu, or see `python -m udass.env`')
+        raise ValueError(
+            f'device {device} does not exist: torch sees {torch.cuda.device_count()} CUDA devices; use '
+            'cpu, or see `python -m udass.env`'
+        )
     return found
 
 
-def _read(first: str | Path, checkpoint: str | Path | None,
-          options: Mapping | None) -> tuple[str | Path, Config, dict]:
+def _read(first: str | Path, checkpoint: str | Path | None, options: Mapping | None) -> tuple[str | Path, Config, dict]:
     """Path of the weights, config, and content of the checkpoint."""
     if is_config(first):
         if checkpoint is None:
             raise ValueError(f'{first} is a config: give the checkpoint of its network, too')
         return checkpoint, load_config(first, options), read_checkpoint(checkpoint)
     if checkpoint is not None:
-        raise ValueError(f'{first} is no config ({", ".join(CONFIG_SUFFIXES)}): give either a checkpoint alone, or '
-                         f'the config first and then the checkpoint; got {first} and {checkpoint}')
+        raise ValueError(
+            f'{first} is no config ({", ".join(CONFIG_SUFFIXES)}): give either a checkpoint alone, or '
+            f'the config first and then the checkpoint; got {first} and {checkpoint}'
+        )
     content = read_checkpoint(first)
     config = inference_config(content, first)
     if options:
@@ -159,8 +166,9 @@ class _Classes:
         return {'classes': self.classes}
 
 
-def _classes(config: Config, content: Mapping, path: str | Path,
-             is_stored: bool) -> tuple[tuple[str, ...], tuple[tuple[int, int, int], ...]]:
+def _classes(
+    config: Config, content: Mapping, path: str | Path, is_stored: bool
+) -> tuple[tuple[str, ...], tuple[tuple[int, int, int], ...]]:
     """Names and colours, from the data set that the network is tested on, or else from the checkpoint.
 
     Of a config that is stored in the checkpoint no data set is built.
@@ -171,18 +179,25 @@ def _classes(config: Config, content: Mapping, path: str | Path,
         meta = {**(tested_on[0] if tested_on else {}), **trained_on}
     else:
         # Looks for no file.
-        tested_on = [DATASETS.build({**node, 'pipeline': [], 'lazy_init': True}).metainfo
-                     for node in _dataset_configs(config)[:1]]
+        tested_on = [
+            DATASETS.build({**node, 'pipeline': [], 'lazy_init': True}).metainfo
+            for node in _dataset_configs(config)[:1]
+        ]
         meta = tested_on[0] if tested_on and 'classes' in tested_on[0] else trained_on
     if 'classes' not in meta or meta.get('palette') is None:
-        raise ValueError(f'neither the config nor {path} says which classes and colours (classes, palette) the '
-                         'network has: give a config with a test_dataloader')
+        raise ValueError(
+            f'neither the config nor {path} says which classes and colours (classes, palette) the '
+            'network has: give a config with a test_dataloader'
+        )
     return tuple(meta['classes']), tuple(tuple(int(part) for part in colour) for colour in meta['palette'])
 
 
 def _dataset_configs(config: Config) -> list[Mapping]:
-    loaders = [config.get('test_dataloader'), config.get('val_dataloader'),
-               (config.get('train_dataloader') or {}).get('source')]
+    loaders = [
+        config.get('test_dataloader'),
+        config.get('val_dataloader'),
+        (config.get('train_dataloader') or {}).get('source'),
+    ]
     return [first_dataset(loader['dataset']) for loader in loaders if loader is not None and 'dataset' in loader]
 
 

@@ -1,4 +1,5 @@
 """Configs of this project for the functions of ``mmseg.apis``, which know bare segmentors only."""
+
 from copy import deepcopy
 
 from mmengine.config import Config
@@ -24,7 +25,10 @@ def config_for_mmseg(config: Config) -> Config:
         raise ValueError('config_for_mmseg needs the config of an experiment, with model.student and test_dataloader')
     config = deepcopy(config)
     config.model = config.model.student
-    pipeline = [{**transform, 'type': _NAMES.get(transform['type'], transform['type'])}
-                for transform in config.test_dataloader.dataset.pipeline if transform['type'] not in _LABELS]
+    pipeline = [
+        {**transform, 'type': _NAMES.get(transform['type'], transform['type'])}
+        for transform in config.test_dataloader.dataset.pipeline
+        if transform['type'] not in _LABELS
+    ]
     config.test_pipeline = config.test_dataloader.dataset.pipeline = pipeline
     return config

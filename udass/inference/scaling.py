@@ -2,6 +2,7 @@
 
 Shapes: H, W pixels of the input, h, w those that the network sees, T frames (0 is the one to segment).
 """
+
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -12,8 +13,17 @@ from udass.datasets.transforms import ClipResize, ResizeToCover
 # As for clips, which carry the flow along.
 _RESIZES = {'Resize': 'ClipResize', 'ClipResize': 'ClipResize', 'ResizeToCover': 'ResizeToCover'}
 # Reading, labels and packing, which inference does in its own way.
-_NOT_SIZES = ('LoadImage', 'LoadImageFromFile', 'LoadLabels', 'LoadAnnotations', 'LoadClip', 'LoadClipLabels',
-              'PackUDAInputs', 'PackSegInputs', 'PackClip')
+_NOT_SIZES = (
+    'LoadImage',
+    'LoadImageFromFile',
+    'LoadLabels',
+    'LoadAnnotations',
+    'LoadClip',
+    'LoadClipLabels',
+    'PackUDAInputs',
+    'PackSegInputs',
+    'PackClip',
+)
 Estimator = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -33,17 +43,26 @@ class InputScaling:
         names = [transform['type'] for transform in pipeline]
         strange = [name for name in names if name not in (*_RESIZES, *_NOT_SIZES, 'LoadFlow')]
         if strange and not native:
-            raise ValueError(f'the test pipeline of the config holds {", ".join(strange)}: only resizes can be undone '
-                             'after the prediction. Take pictures at their own size (native, --native), or give a '
-                             'config whose test pipeline has only resizes')
-        self.resizes: list[ClipResize] = [TRANSFORMS.build({**transform, 'type': _RESIZES[transform['type']]})
-                                          for transform in pipeline if transform['type'] in _RESIZES]
+            raise ValueError(
+                f'the test pipeline of the config holds {", ".join(strange)}: only resizes can be undone '
+                'after the prediction. Take pictures at their own size (native, --native), or give a '
+                'config whose test pipeline has only resizes'
+            )
+        self.resizes: list[ClipResize] = [
+            TRANSFORMS.build({**transform, 'type': _RESIZES[transform['type']]})
+            for transform in pipeline
+            if transform['type'] in _RESIZES
+        ]
         # As in the config: flow of the files, resized, or flow of the resized frames.
-        self.flow_after = len([name for name in names[:names.index('LoadFlow')] if name in _RESIZES]) \
-            if 'LoadFlow' in names else len(self.resizes)
+        self.flow_after = (
+            len([name for name in names[: names.index('LoadFlow')] if name in _RESIZES])
+            if 'LoadFlow' in names
+            else len(self.resizes)
+        )
 
-    def __call__(self, frames: Sequence[np.ndarray], estimator: Estimator | None = None) -> tuple[
-            list[np.ndarray], np.ndarray | None]:
+    def __call__(
+        self, frames: Sequence[np.ndarray], estimator: Estimator | None = None
+    ) -> tuple[list[np.ndarray], np.ndarray | None]:
         """Frames as the network gets them.
 
         Args:
@@ -71,8 +90,10 @@ class InputScaling:
             return 'Pictures are segmented at their own size: the test pipeline of the config has no resize'
         steps = ', then '.join(_target(resize) for resize in self.resizes)
         if self.native:
-            return ('Pictures are segmented at their own size (native); the network was tested with pictures resized '
-                    f'to {steps}')
+            return (
+                'Pictures are segmented at their own size (native); the network was tested with pictures resized '
+                f'to {steps}'
+            )
         return f'Pictures are resized to {steps}, as the network was tested, and the results back (--native: neither)'
 
 

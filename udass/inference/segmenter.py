@@ -2,6 +2,7 @@
 
 Shapes: N pictures, C classes, H, W pixels of a picture, h, w those that the network sees.
 """
+
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -52,23 +53,26 @@ class Segmenter:
         ValueError: the files do not fit each other, or there is no such branch or device.
     """
 
-    def __init__(self,
-                 config_or_checkpoint: str | Path,
-                 checkpoint: str | Path | None = None,
-                 *,
-                 branch: str | None = None,
-                 device: str | torch.device | None = None,
-                 native: bool = False,
-                 flow: Estimator | None = None,
-                 options: Mapping | None = None) -> None:
+    def __init__(
+        self,
+        config_or_checkpoint: str | Path,
+        checkpoint: str | Path | None = None,
+        *,
+        branch: str | None = None,
+        device: str | torch.device | None = None,
+        native: bool = False,
+        flow: Estimator | None = None,
+        options: Mapping | None = None,
+    ) -> None:
         loaded = load_network(config_or_checkpoint, checkpoint, branch, device, options)
         self.network, self.classes, self.palette = loaded.network, loaded.classes, loaded.palette
         self.branch, self.origin = loaded.branch, loaded.origin
         if len(self.classes) > 256:
             raise ValueError(f'{self.origin} has {len(self.classes)} classes; class ids of 8 bits have room for 256')
         self.scaling = InputScaling(loaded.test_pipeline, native)
-        self._bit_depth = next((step.get('bit_depth') for step in loaded.test_pipeline if step['type'] == 'LoadImage'),
-                               None)
+        self._bit_depth = next(
+            (step.get('bit_depth') for step in loaded.test_pipeline if step['type'] == 'LoadImage'), None
+        )
         self.uses_flow = isinstance(self.network, FlowGuidedEncoderDecoder)
         self.flow = flow or DISFlow()
 
@@ -109,8 +113,12 @@ class Segmenter:
         """
         return self._segment(pictures, previous, _ids)
 
-    def _segment(self, pictures: Sequence[Picture], previous: Sequence[Picture] | None,
-                 result_of: Callable[[SegDataSample], Tensor]) -> list[np.ndarray]:
+    def _segment(
+        self,
+        pictures: Sequence[Picture],
+        previous: Sequence[Picture] | None,
+        result_of: Callable[[SegDataSample], Tensor],
+    ) -> list[np.ndarray]:
         """What ``result_of`` takes from the network's result for each picture, at the size of the picture."""
         if previous is not None and len(previous) != len(pictures):
             raise ValueError(f'{len(pictures)} pictures and {len(previous)} previous frames: give one per picture')
@@ -124,15 +132,17 @@ class Segmenter:
         found: list[np.ndarray | None] = [None] * len(clips)
         prepared = [self.scaling(frames, self.flow if len(frames) > 1 else None) for frames in clips]
         for places in _of_one_size(prepared):
-            results = self._predict([prepared[place] for place in places],
-                                    [clips[place][0].shape[:2] for place in places])
+            results = self._predict(
+                [prepared[place] for place in places], [clips[place][0].shape[:2] for place in places]
+            )
             for place, result in zip(places, results, strict=True):
                 found[place] = result_of(result).cpu().numpy()
         return found
 
     @torch.no_grad()
-    def _predict(self, clips: list[tuple[list[np.ndarray], np.ndarray | None]],
-                 sizes: list[tuple[int, int]]) -> list[SegDataSample]:
+    def _predict(
+        self, clips: list[tuple[list[np.ndarray], np.ndarray | None]], sizes: list[tuple[int, int]]
+    ) -> list[SegDataSample]:
         """Results of the network for clips of one size (h, w), at the sizes of the pictures."""
         device = next(self.network.parameters()).device
         inputs, samples = [], []
@@ -158,16 +168,25 @@ class Segmenter:
             return read_image(str(picture), upright=True, bit_depth=self._bit_depth)
         if isinstance(picture, Image.Image):
             if picture.mode in _NOT_COLOURS:
-                raise ValueError(f'an image of Pillow of mode {picture.mode} has no colours of 8 bits: scale its '
-                                 'values to 0..255 and convert it to RGB')
+                raise ValueError(
+                    f'an image of Pillow of mode {picture.mode} has no colours of 8 bits: scale its '
+                    'values to 0..255 and convert it to RGB'
+                )
             picture = np.asarray(ImageOps.exif_transpose(picture).convert('RGB'))
         if isinstance(picture, np.ndarray) and picture.ndim == 2:
             picture = np.repeat(picture[..., None], 3, axis=2)
-        if (not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 3
-                or picture.shape[2] not in (3, 4) or picture.size == 0):
+        if (
+            not isinstance(picture, np.ndarray)
+            or picture.dtype != np.uint8
+            or picture.ndim != 3
+            or picture.shape[2] not in (3, 4)
+            or picture.size == 0
+        ):
             found = f'{picture.dtype} {picture.shape}' if isinstance(picture, np.ndarray) else type(picture).__name__
-            raise ValueError('a picture is a file name, an image of Pillow or an array (H, W, 3) uint8 RGB with values '
-                             f'in 0..255, got {found}')
+            raise ValueError(
+                'a picture is a file name, an image of Pillow or an array (H, W, 3) uint8 RGB with values '
+                f'in 0..255, got {found}'
+            )
         return np.ascontiguousarray(picture[..., 2::-1])
 
 
@@ -187,8 +206,10 @@ def _check_size(frames: list[np.ndarray], picture: Picture, previous: Picture) -
     (height, width), (other_height, other_width) = (frame.shape[:2] for frame in frames)
     if (height, width) != (other_height, other_width):
         names = [str(one) if isinstance(one, str | Path) else 'an array' for one in (picture, previous)]
-        raise ValueError(f'{names[0]} is {width}x{height} pixels, the frame before it, {names[1]}, {other_width}x'
-                         f'{other_height} (width x height): all frames of a video have one size')
+        raise ValueError(
+            f'{names[0]} is {width}x{height} pixels, the frame before it, {names[1]}, {other_width}x'
+            f'{other_height} (width x height): all frames of a video have one size'
+        )
 
 
 def _of_one_size(clips: list[tuple[list[np.ndarray], np.ndarray | None]]) -> list[list[int]]:

@@ -7,6 +7,7 @@ of the zip file, which torch.load ignores.
 A PNG file has a checksum per chunk (PNG specification, section 5.3). Pillow does not compare those of the pixels, and
 OpenCV returns what it could decode.
 """
+
 import os
 import struct
 import zlib
@@ -55,7 +56,7 @@ def check_checksum(path: Path) -> None:
         file.seek(max(0, size - _COMMENT_SIZE))
         comment = file.read()
         if comment.startswith(_MARK):
-            if comment[len(_MARK):] != _checksum(file, size - _DIGITS):
+            if comment[len(_MARK) :] != _checksum(file, size - _DIGITS):
                 raise ValueError('its checksum is wrong')
             return
         file.seek(0)
@@ -84,7 +85,7 @@ def is_damaged_png(content: bytes) -> bool:
         length, kind = struct.unpack_from('>I4s', content, place)
         # The checksum is that of the kind and the data.
         end = place + 8 + length
-        if end + 4 > len(content) or zlib.crc32(view[place + 4:end]) != int.from_bytes(view[end:end + 4], 'big'):
+        if end + 4 > len(content) or zlib.crc32(view[place + 4 : end]) != int.from_bytes(view[end : end + 4], 'big'):
             return True
         place = end + 4
     return False

@@ -2,6 +2,7 @@
 
 A frame is named like a file: ``<video file>#<number, 6 digits>``, counted from 0; see ``frame_path``.
 """
+
 import os
 import re
 import threading
@@ -14,8 +15,9 @@ import numpy as np
 from udass.errors import DamagedFileError
 
 VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm')
-_FRAME = re.compile(rf'(?P<video>.+(?:{"|".join(re.escape(suffix) for suffix in VIDEO_SUFFIXES)}))#(?P<number>\d+)',
-                    re.IGNORECASE)
+_FRAME = re.compile(
+    rf'(?P<video>.+(?:{"|".join(re.escape(suffix) for suffix in VIDEO_SUFFIXES)}))#(?P<number>\d+)', re.IGNORECASE
+)
 # Decoding on is faster than a jump, which decodes from the last key frame (typically 12 to 250 frames back).
 _DECODE_AHEAD = 32
 
@@ -53,8 +55,10 @@ class _Reader:
     def _open(self) -> None:
         self._capture, self._next = open_capture(self.path), 0
         if not self._capture.isOpened():
-            raise ValueError(f'{self.path} cannot be opened as a video: it is damaged, or OpenCV lacks its codec. '
-                             'Convert it, e.g. with `ffmpeg -i <file> <file>.mp4`, or extract its frames to a folder')
+            raise ValueError(
+                f'{self.path} cannot be opened as a video: it is damaged, or OpenCV lacks its codec. '
+                'Convert it, e.g. with `ffmpeg -i <file> <file>.mp4`, or extract its frames to a folder'
+            )
 
     def read(self, number: int) -> np.ndarray | None:
         """The frame (H, W, 3) uint8 BGR, None if it cannot be decoded."""
@@ -114,8 +118,10 @@ def read_video_frame(path: str, number: int) -> np.ndarray:
     """
     frame = _open_video(path).read(number)
     if frame is None:
-        raise DamagedFileError(f'frame {number} (counted from 0) of {path} cannot be decoded: the video is shorter or '
-                               'damaged there. Copy or convert it again')
+        raise DamagedFileError(
+            f'frame {number} (counted from 0) of {path} cannot be decoded: the video is shorter or '
+            'damaged there. Copy or convert it again'
+        )
     return frame
 
 

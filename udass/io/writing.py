@@ -1,4 +1,5 @@
 """Files that appear whole or not at all, whoever else writes to their folder."""
+
 import contextlib
 import os
 import re
@@ -50,8 +51,7 @@ def write_image(path: Path, pixels: np.ndarray) -> None:
 
 
 def temporary_path(folder: Path) -> Path:
-    """A name for a file or a folder in a folder that no other process, on other machines too, and no other call uses.
-    """
+    """A name for a file in a folder that no other process, on other machines too, and no other call uses."""
     return folder / f'.{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}.part'
 
 

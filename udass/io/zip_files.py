@@ -9,6 +9,7 @@ Hidden files are no part of a data set, as for mmengine: names that start with a
 ``.ipynb_checkpoints``) and the folders that archivers, file servers and file systems add (``__MACOSX``, ``@eaDir``,
 ``lost+found``).
 """
+
 import os
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -35,12 +36,15 @@ def read_file(path: str) -> bytes:
     try:
         info = _opened(archive, os.getpid()).getinfo(member)
     except Exception as error:
-        raise DamagedFileError(f'{member} in {archive} cannot be found any more ({error}): the zip file has changed. '
-                               'Start again') from error
+        raise DamagedFileError(
+            f'{member} in {archive} cannot be found any more ({error}): the zip file has changed. Start again'
+        ) from error
     if info.file_size > MAX_MEMBER_MIB * 2**20:
-        raise DamagedFileError(f'{member} in {archive} says that it is {info.file_size / 2**20:.0f} MiB large, more '
-                               f'than the {MAX_MEMBER_MIB} MiB that are unpacked. If that is right, raise the limit '
-                               'with the environment variable UDASS_MAX_MEMBER_MIB')
+        raise DamagedFileError(
+            f'{member} in {archive} says that it is {info.file_size / 2**20:.0f} MiB large, more '
+            f'than the {MAX_MEMBER_MIB} MiB that are unpacked. If that is right, raise the limit '
+            'with the environment variable UDASS_MAX_MEMBER_MIB'
+        )
     if info.flag_bits & 1:
         raise DamagedFileError(f'{member} in {archive} is encrypted: unpack the zip file with its password')
     try:

@@ -11,7 +11,23 @@ from udass.models.segmentors import (
     SlidingEncoderDecoder,
 )
 
-__all__ = ['ACCELHead', 'CaffePreprocessor', 'CaffeResNet', 'DAFormerHead', 'DLV2Head', 'FlowGuidedEncoderDecoder',
-           'FlowGuidedHRDAEncoderDecoder', 'HRDAEncoderDecoder', 'HRDAHead', 'MiT', 'PixelPreprocessor',
-           'SegFormerMLPHead', 'SlidingEncoderDecoder', 'StrictPretrained', 'TimmBackbone', 'TimmViT',
-           'ValidCrossEntropy', 'WeightedSegformerHead']
+__all__ = [
+    'ACCELHead',
+    'CaffePreprocessor',
+    'CaffeResNet',
+    'DAFormerHead',
+    'DLV2Head',
+    'FlowGuidedEncoderDecoder',
+    'FlowGuidedHRDAEncoderDecoder',
+    'HRDAEncoderDecoder',
+    'HRDAHead',
+    'MiT',
+    'PixelPreprocessor',
+    'SegFormerMLPHead',
+    'SlidingEncoderDecoder',
+    'StrictPretrained',
+    'TimmBackbone',
+    'TimmViT',
+    'ValidCrossEntropy',
+    'WeightedSegformerHead',
+]

@@ -2,6 +2,7 @@
 
 Shapes: N batch, H, W pixels; leading dimensions may hold batch and frames.
 """
+
 from collections.abc import Sequence
 
 from mmseg.registry import MODELS
@@ -23,10 +24,12 @@ class CaffePreprocessor(PixelPreprocessor):
         seg_pad_val: the same for labels.
     """
 
-    def __init__(self,
-                 mean: Sequence[float] = (104.00698793, 116.66876762, 122.67891434),
-                 pad_val: float = 0,
-                 seg_pad_val: int = 255) -> None:
+    def __init__(
+        self,
+        mean: Sequence[float] = (104.00698793, 116.66876762, 122.67891434),
+        pad_val: float = 0,
+        seg_pad_val: int = 255,
+    ) -> None:
         super().__init__(mean=list(mean), std=[1.0, 1.0, 1.0], pad_val=pad_val, seg_pad_val=seg_pad_val)
 
     def pixels(self, data: dict) -> tuple[Tensor, list]:

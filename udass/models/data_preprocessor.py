@@ -2,6 +2,7 @@
 
 Shapes: N batch, T frames of a clip, H, W pixels.
 """
+
 import torch
 from mmengine.model.base_model.data_preprocessor import CastData
 from mmseg.models import SegDataPreProcessor

@@ -1,4 +1,5 @@
 """The precision in which losses and labels are computed, whatever that of the network."""
+
 import torch
 from torch import Tensor
 

@@ -4,6 +4,7 @@ DDP averages the gradients of the ranks. A plain mean over equally large batches
 a number that differs between the ranks, or is no mean at all, does. Nothing here waits for the device, and with one
 process nothing is exchanged.
 """
+
 import numpy as np
 import torch
 import torch.distributed as dist

@@ -2,6 +2,7 @@
 
 Shapes: N images, C classes, H, W pixels, h, w pixels of a window; scores may be coarser by a whole stride.
 """
+
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ class Box(NamedTuple):
 
     def cut(self, maps: Tensor) -> Tensor:
         """The part of maps (..., H, W) inside the box."""
-        return maps[..., self.y1:self.y2, self.x1:self.x2]
+        return maps[..., self.y1 : self.y2, self.x1 : self.x2]
 
     def cells(self, stride: int) -> 'Box':
         """The box in cells of ``stride`` pixels, rounded down."""
@@ -41,11 +42,13 @@ def window_boxes(size: tuple[int, int], crop: tuple[int, int], stride: tuple[int
     return [Box(y, min(y + crop[0], size[0]), x, min(x + crop[1], size[1])) for y in starts[0] for x in starts[1]]
 
 
-def average_windows(images: Tensor,
-                    boxes: Sequence[Box],
-                    predict: Callable[[Tensor], Tensor],
-                    stride: int = 1,
-                    max_batch: int | None = None) -> Tensor:
+def average_windows(
+    images: Tensor,
+    boxes: Sequence[Box],
+    predict: Callable[[Tensor], Tensor],
+    stride: int = 1,
+    max_batch: int | None = None,
+) -> Tensor:
     """The mean of the scores of all windows that cover a cell.
 
     Args:
@@ -71,9 +74,11 @@ def average_windows(images: Tensor,
         for (box, n), score in zip(places, scores, strict=True):
             cells = box.cells(stride)
             if score.shape[1:] != cells.size:
-                raise ValueError(f'a window of {box.size} pixels gave scores of {tuple(score.shape[1:])} cells; at an '
-                                 f'output stride of {stride} they should be {cells.size}: set output_stride to what '
-                                 'the network has')
+                raise ValueError(
+                    f'a window of {box.size} pixels gave scores of {tuple(score.shape[1:])} cells; at an '
+                    f'output stride of {stride} they should be {cells.size}: set output_stride to what '
+                    'the network has'
+                )
             cells.cut(total[n]).add_(score)
     return total / count
 
@@ -102,4 +107,4 @@ def _batches(items: list, size: int | None) -> Iterator[list]:
         raise ValueError(f'max_batch is a number of windows, at least 1 (None: no limit); got {size}')
     size = size or len(items)
     for start in range(0, len(items), size):
-        yield items[start:start + size]
+        yield items[start : start + size]

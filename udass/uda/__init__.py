@@ -9,6 +9,22 @@ from udass.uda.photometric import PhotometricChange, StrongAugmentation
 from udass.uda.pseudo_labels import ConfidencePseudoLabels
 from udass.uda.video import CentroidAlignment, CrossFramePass, CrossFramePseudoLabels, VideoAdapter
 
-__all__ = ['AdversarialAlignment', 'BlockMasking', 'CentroidAlignment', 'ClassMix', 'ConfidencePseudoLabels',
-           'CrossFramePass', 'CrossFramePseudoLabels', 'DomainAdapter', 'EMA', 'EntropyMinimization', 'FeatureDistance',
-           'FeatureMixing', 'PhotometricChange', 'QuadMix', 'StrongAugmentation', 'VideoAdapter', 'VideoQuadMix']
+__all__ = [
+    'AdversarialAlignment',
+    'BlockMasking',
+    'CentroidAlignment',
+    'ClassMix',
+    'ConfidencePseudoLabels',
+    'CrossFramePass',
+    'CrossFramePseudoLabels',
+    'DomainAdapter',
+    'EMA',
+    'EntropyMinimization',
+    'FeatureDistance',
+    'FeatureMixing',
+    'PhotometricChange',
+    'QuadMix',
+    'StrongAugmentation',
+    'VideoAdapter',
+    'VideoQuadMix',
+]

@@ -2,6 +2,7 @@
 
 Shapes: N batch, C classes, H, W pixels, h, w cells of the discriminator. Logits are at image size.
 """
+
 import math
 from itertools import pairwise
 
@@ -49,8 +50,9 @@ class EntropyMinimization(nn.Module):
     def __init__(self, num_classes: int, weight: float = 0.001) -> None:
         super().__init__()
         if weight < 0 or num_classes < 2:
-            raise ValueError('weight is a factor of the loss, 0 or more, and num_classes 2 or more; got '
-                             f'{weight} and {num_classes}')
+            raise ValueError(
+                f'weight is a factor of the loss, 0 or more, and num_classes 2 or more; got {weight} and {num_classes}'
+            )
         self.weight = weight
 
     def target_losses(self, logits: Tensor) -> dict[str, Tensor]:
@@ -78,12 +80,15 @@ class AdversarialAlignment(nn.Module):
         ValueError: a negative weight or no channels.
     """
 
-    def __init__(self, num_classes: int, weight: float = 0.001, channels: int = 64,
-                 train_with_student: bool = False) -> None:
+    def __init__(
+        self, num_classes: int, weight: float = 0.001, channels: int = 64, train_with_student: bool = False
+    ) -> None:
         super().__init__()
         if weight < 0 or channels < 1:
-            raise ValueError('weight is a factor of the loss, 0 or more, and channels a number, 1 or more; got '
-                             f'{weight} and {channels}')
+            raise ValueError(
+                'weight is a factor of the loss, 0 or more, and channels a number, 1 or more; got '
+                f'{weight} and {channels}'
+            )
         self.weight = weight
         self.train_with_student = train_with_student
         widths = [num_classes, channels, 2 * channels, 4 * channels, 8 * channels]
@@ -99,19 +104,26 @@ class AdversarialAlignment(nn.Module):
             ValueError: the image is too small for one answer.
         """
         if min(logits.shape[-2:]) < _DISCRIMINATOR_STRIDE:
-            raise ValueError(f'AdversarialAlignment needs crops of at least {_DISCRIMINATOR_STRIDE} pixels on each '
-                             f'side; got {tuple(logits.shape[-2:])}')
+            raise ValueError(
+                f'AdversarialAlignment needs crops of at least {_DISCRIMINATOR_STRIDE} pixels on each '
+                f'side; got {tuple(logits.shape[-2:])}'
+            )
         return self.layers(logits.softmax(dim=1))
 
     def target_losses(self, logits: Tensor) -> dict[str, Tensor]:
         """The student's loss for target logits (N, C, H, W); the discriminator gets no gradient from it."""
         frozen = {name: parameter.detach() for name, parameter in self.named_parameters()}
-        answers = functional_call(self, frozen, (logits, ))
+        answers = functional_call(self, frozen, (logits,))
         return {'loss_adversarial': self.weight * domain_loss(answers, _SOURCE)}
 
 
-def train_discriminator(adaptation_loss: nn.Module, source: Tensor, target: Tensor, optim_wrapper: OptimWrapper,
-                        student_optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+def train_discriminator(
+    adaptation_loss: nn.Module,
+    source: Tensor,
+    target: Tensor,
+    optim_wrapper: OptimWrapper,
+    student_optim_wrapper: OptimWrapper,
+) -> dict[str, Tensor]:
     """One step of the discriminator on logits of both domains (N, C, H, W) without graph.
 
     Args:

@@ -2,6 +2,7 @@
 
 Shapes: N batch, T frames (1 for images), C classes, H, W pixels.
 """
+
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -60,27 +61,33 @@ class DomainAdapter(TrainingModel, BaseModel):
     labels_across_time = False
     joint_backward = False  # of all passes, so that gradients flow between them
 
-    def __init__(self,
-                 student: dict,
-                 ema: dict | None = None,
-                 pseudo_labels: dict | None = None,
-                 mixing: dict | None = None,
-                 photometric: dict | None = None,
-                 masking: dict | None = None,
-                 feature_distance: dict | None = None,
-                 adaptation_loss: dict | None = None,
-                 feature_mixing: dict | None = None,
-                 teacher_batch_statistics: bool = True,
-                 eval_branch: str = 'student',
-                 seed: int | None = None) -> None:
+    def __init__(
+        self,
+        student: dict,
+        ema: dict | None = None,
+        pseudo_labels: dict | None = None,
+        mixing: dict | None = None,
+        photometric: dict | None = None,
+        masking: dict | None = None,
+        feature_distance: dict | None = None,
+        adaptation_loss: dict | None = None,
+        feature_mixing: dict | None = None,
+        teacher_batch_statistics: bool = True,
+        eval_branch: str = 'student',
+        seed: int | None = None,
+    ) -> None:
         super().__init__()
         users = mixing is not None or masking is not None or self.labels_across_time
         if ema is not None and (pseudo_labels is None or not users):
-            raise ValueError('a teacher (ema) needs pseudo_labels, and mixing or masking to use them; for training '
-                             'without pseudo-labels leave all of them out')
+            raise ValueError(
+                'a teacher (ema) needs pseudo_labels, and mixing or masking to use them; for training '
+                'without pseudo-labels leave all of them out'
+            )
         if ema is None and not (pseudo_labels is mixing is photometric is masking is feature_mixing is None):
-            raise ValueError('pseudo_labels, mixing, photometric, masking and feature_mixing work on pseudo-labels of '
-                             'the target: give ema too')
+            raise ValueError(
+                'pseudo_labels, mixing, photometric, masking and feature_mixing work on pseudo-labels of '
+                'the target: give ema too'
+            )
         self.student = build_network(student)
         self.teacher = None if ema is None else build_network(student).requires_grad_(False)
         self.imagenet = None if feature_distance is None else without_decoder(build_network(student))
@@ -148,8 +155,10 @@ class DomainAdapter(TrainingModel, BaseModel):
         total = torch.zeros((), device=source.frames.device)
         for item in self.passes(source, target, long_tail):
             if item.name in names:
-                raise ValueError(f'two passes of one iteration are named {item.name}: their losses would overwrite '
-                                 'each other in the log')
+                raise ValueError(
+                    f'two passes of one iteration are named {item.name}: their losses would overwrite '
+                    'each other in the log'
+                )
             names.add(item.name)
             loss, logits = self.run_pass(item, optimizer, log, kept)
             total = total + loss
@@ -181,8 +190,9 @@ class DomainAdapter(TrainingModel, BaseModel):
         if self.adaptation_loss is not None:
             yield Pass('target', target, labelled=False)
 
-    def mixed_passes(self, source: Clip, target: Clip, long_tail: LongTail | None,
-                     template: Clip | None = None) -> Iterator[Pass]:
+    def mixed_passes(
+        self, source: Clip, target: Clip, long_tail: LongTail | None, template: Clip | None = None
+    ) -> Iterator[Pass]:
         """What the mixing makes of source and target, in changed colours.
 
         Args:
@@ -211,8 +221,9 @@ class DomainAdapter(TrainingModel, BaseModel):
         frames = self.masking.apply(frames, blocks, self.data_preprocessor.neutral)
         return Pass('masked', clip.with_frames(frames), box=self.detail_box(clip))
 
-    def run_pass(self, item: Pass, optimizer: OptimWrapper, log: dict[str, Tensor],
-                 kept: IterationState) -> tuple[Tensor, Tensor | None]:
+    def run_pass(
+        self, item: Pass, optimizer: OptimWrapper, log: dict[str, Tensor], kept: IterationState
+    ) -> tuple[Tensor, Tensor | None]:
         """Forward and backward of one pass; its losses go to the log under its name.
 
         Args:
@@ -266,8 +277,9 @@ class DomainAdapter(TrainingModel, BaseModel):
         return self.student(frames, samples, mode='outputs', **options)
 
     def _at_image_size(self, scores: Tensor, clip: Clip) -> Tensor:
-        return resize(two_class_logits(scores), size=clip.size, mode='bilinear',
-                      align_corners=unwrap(self.student).align_corners)
+        return resize(
+            two_class_logits(scores), size=clip.size, mode='bilinear', align_corners=unwrap(self.student).align_corners
+        )
 
     def _mixed_features(self, item: Pass, features: list[Tensor]) -> AbstractContextManager:
         """The first pass with pasted content leaves its decoder features, the next one takes them."""
@@ -291,23 +303,30 @@ class DomainAdapter(TrainingModel, BaseModel):
         """A batch with true labels, every pixel of weight 1."""
         frames, samples = self.data_preprocessor.pixels(batch)
         labels = torch.stack([sample.gt_sem_seg.data for sample in samples])
-        return Clip(frames=frames, labels=labels, weights=torch.ones_like(labels, dtype=frames.dtype),
-                    flow=flow_of(samples))
+        return Clip(
+            frames=frames, labels=labels, weights=torch.ones_like(labels, dtype=frames.dtype), flow=flow_of(samples)
+        )
 
     def unlabelled_clip(self, batch: dict) -> Clip:
         """A batch without labels, every pixel ignored."""
         frames, samples = self.data_preprocessor.pixels(batch)
         weights = torch.zeros_like(frames[:, :, 0])
-        return Clip(frames=frames, labels=torch.full_like(weights, IGNORE, dtype=torch.long), weights=weights,
-                    flow=flow_of(samples))
+        return Clip(
+            frames=frames,
+            labels=torch.full_like(weights, IGNORE, dtype=torch.long),
+            weights=weights,
+            flow=flow_of(samples),
+        )
 
     def pseudo_labelled_clip(self, batch: dict) -> Clip:
         """A target batch with the teacher's labels of frame 0; clips must have flow (ValueError)."""
         frames, samples = self.data_preprocessor.pixels(batch)
         flow = flow_of(samples)
         if frames.shape[1] > 1 and flow is None:
-            raise ValueError(f'the target gave clips of {frames.shape[1]} frames without flow: let its pipeline load '
-                             'images (LoadImage ... PackUDAInputs), or put LoadFlow into it')
+            raise ValueError(
+                f'the target gave clips of {frames.shape[1]} frames without flow: let its pipeline load '
+                'images (LoadImage ... PackUDAInputs), or put LoadFlow into it'
+            )
         shown, options = model_inputs(self.teacher, frames, flow)
         label = self.pseudo_labels(self.teacher_logits(shown, options.get('flow')), trusted_pixels(samples))
         return label.clip(frames, flow)
@@ -380,8 +399,10 @@ class DomainAdapter(TrainingModel, BaseModel):
         """Scores (``tensor``) or predictions (``predict``) of the branch under evaluation for normalised images
         (N, 3, H, W), or for frame 0 of clips (N, T, 3, H, W), whose flow the samples may carry."""
         if mode == 'loss':
-            raise ValueError('DomainAdapter trains with train_step; under DDP use '
-                             "model_wrapper_cfg=dict(type='MMSeparateDistributedDataParallel')")
+            raise ValueError(
+                'DomainAdapter trains with train_step; under DDP use '
+                "model_wrapper_cfg=dict(type='MMSeparateDistributedDataParallel')"
+            )
         branch = unwrap(self.teacher if self.eval_branch == 'teacher' else self.student)
         options = {}
         if inputs.dim() == 5:

@@ -4,6 +4,7 @@ Shapes: N batch, C classes, H, W cells of the scores; a set of centroids is (C, 
 Source: Unified Domain Adaptive Semantic Segmentation (TPAMI 2025, arXiv 2311.13254), "Flow-guided spatio-temporal
 aggregation"; the kernel is that of Long et al. 2015 (DAN, arXiv 1502.02791).
 """
+
 import torch
 from torch import Tensor
 
@@ -14,8 +15,9 @@ _KERNELS = 5
 _FACTOR = 2.0
 
 
-def class_centroids(scores: Tensor, labels: Tensor | None = None, min_pixels: int = 5,
-                    over_ranks: bool = True) -> Tensor:
+def class_centroids(
+    scores: Tensor, labels: Tensor | None = None, min_pixels: int = 5, over_ranks: bool = True
+) -> Tensor:
     """Mean scores of the pixels of each class, (C, C); a class with fewer than ``min_pixels`` pixels is a zero row.
 
     Args:
@@ -50,7 +52,7 @@ def maximum_mean_discrepancy(first: Tensor, second: Tensor) -> Tensor:
     number = len(vectors)
     width = distances.detach().sum() / (number * number - number) / _FACTOR ** (_KERNELS // 2)
     width = width.clamp(min=torch.finfo(width.dtype).tiny)
-    kernel = sum(torch.exp(-distances / (width * _FACTOR ** power)) for power in range(_KERNELS))
+    kernel = sum(torch.exp(-distances / (width * _FACTOR**power)) for power in range(_KERNELS))
     split = len(first)
     same = kernel[:split, :split].mean() + kernel[split:, split:].mean()
     return same - kernel[:split, split:].mean() - kernel[split:, :split].mean()

@@ -1,4 +1,5 @@
 """Whether the components of an adapter fit each other, before a run does something else than it seems to."""
+
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import nn
 
@@ -14,10 +15,12 @@ class TrainingModel:
     def __new__(cls, *args: object, **kwargs: object) -> 'TrainingModel':
         # mmseg.apis.init_model adds these two to the arguments of any model.
         if {'pretrained', 'train_cfg'} <= set(kwargs):
-            raise ValueError(f'mmseg.apis.init_model takes bare segmentors, and {cls.__name__} holds those of a '
-                             'training: use udass.inference.Segmenter(CHECKPOINT), or give init_model the config that '
-                             'udass.inference.config_for_mmseg makes and the file that tools/convert_checkpoint.py '
-                             'writes')
+            raise ValueError(
+                f'mmseg.apis.init_model takes bare segmentors, and {cls.__name__} holds those of a '
+                'training: use udass.inference.Segmenter(CHECKPOINT), or give init_model the config that '
+                'udass.inference.config_for_mmseg makes and the file that tools/convert_checkpoint.py '
+                'writes'
+            )
         return super().__new__(cls)
 
 
@@ -29,8 +32,10 @@ def check_adapter(adapter: nn.Module) -> None:
     """
     student = adapter.student
     if not isinstance(student.data_preprocessor, PixelPreprocessor):
-        raise ValueError(f'the data_preprocessor of the student is a {type(student.data_preprocessor).__name__}: the '
-                         'training step needs a PixelPreprocessor, which takes the arguments of SegDataPreProcessor')
+        raise ValueError(
+            f'the data_preprocessor of the student is a {type(student.data_preprocessor).__name__}: the '
+            'training step needs a PixelPreprocessor, which takes the arguments of SegDataPreProcessor'
+        )
     check_heads(student, needs_weights=adapter.ema is not None)
     if adapter.eval_branch not in ('student', 'teacher'):
         raise ValueError(f"eval_branch is 'student' or 'teacher'; got {adapter.eval_branch!r}")
@@ -40,24 +45,33 @@ def check_adapter(adapter: nn.Module) -> None:
         raise ValueError('eval_branch is teacher, but this method has no teacher (ema is None)')
     needs_outputs = [name for name in ('feature_distance', 'adaptation_loss') if getattr(adapter, name) is not None]
     if needs_outputs and not isinstance(student, SlidingEncoderDecoder):
-        raise ValueError(f'{" and ".join(needs_outputs)} need features and scores of the training forward, which '
-                         f'{type(student).__name__} does not give: use SlidingEncoderDecoder or HRDAEncoderDecoder')
+        raise ValueError(
+            f'{" and ".join(needs_outputs)} need features and scores of the training forward, which '
+            f'{type(student).__name__} does not give: use SlidingEncoderDecoder or HRDAEncoderDecoder'
+        )
     if adapter.feature_distance is not None and student.with_neck:
-        raise ValueError('feature_distance compares features of the backbone with those of its ImageNet weights, but a '
-                         'neck without such weights comes between: leave feature_distance out')
+        raise ValueError(
+            'feature_distance compares features of the backbone with those of its ImageNet weights, but a '
+            'neck without such weights comes between: leave feature_distance out'
+        )
     if adapter.adaptation_loss is not None and isinstance(student, HRDAEncoderDecoder):
-        raise ValueError('adaptation_loss compares scores of both domains, but those of an HRDAEncoderDecoder are made from '
-                         'one detail crop where there are labels and from all where there are none: use a network '
-                         'without HRDA')
+        raise ValueError(
+            'adaptation_loss compares scores of both domains, but those of an HRDAEncoderDecoder are made from '
+            'one detail crop where there are labels and from all where there are none: use a network '
+            'without HRDA'
+        )
     if adapter.feature_mixing is not None:
         fusion_layer(student)
         if not getattr(adapter.mixing, 'shares_pasted', False):
-            raise ValueError('feature_mixing mixes the features of two mixed passes, which '
-                             f'{type(adapter.mixing).__name__} does not make: use QuadMix, or leave feature_mixing out')
+            raise ValueError(
+                'feature_mixing mixes the features of two mixed passes, which '
+                f'{type(adapter.mixing).__name__} does not make: use QuadMix, or leave feature_mixing out'
+            )
 
 
-def check_optimizers(adaptation_loss: nn.Module | None,
-                     optim_wrapper: OptimWrapper | OptimWrapperDict) -> tuple[OptimWrapper, OptimWrapper | None]:
+def check_optimizers(
+    adaptation_loss: nn.Module | None, optim_wrapper: OptimWrapper | OptimWrapperDict
+) -> tuple[OptimWrapper, OptimWrapper | None]:
     """The optimizer of the student and that of the adaptation loss, if it has anything to train.
 
     Raises:
@@ -68,8 +82,10 @@ def check_optimizers(adaptation_loss: nn.Module | None,
     several = isinstance(optim_wrapper, OptimWrapperDict)
     given = dict(optim_wrapper.items()) if several else {'student': optim_wrapper}
     if not set(needed) <= set(given):
-        raise ValueError(f'this method is trained by optimizers of {" and ".join(needed)}, the config has those of '
-                         f'{" and ".join(given)}: set optim_wrapper, see configs/_base_/schedules')
+        raise ValueError(
+            f'this method is trained by optimizers of {" and ".join(needed)}, the config has those of '
+            f'{" and ".join(given)}: set optim_wrapper, see configs/_base_/schedules'
+        )
     for wrapper in given.values():
         check_accumulation(getattr(wrapper, '_accumulative_counts', 1))
     return given['student'], given.get('adaptation_loss')
@@ -78,11 +94,15 @@ def check_optimizers(adaptation_loss: nn.Module | None,
 def check_accumulation(counts: int) -> None:
     """Raises ValueError if an optimizer wrapper is to accumulate gradients over iterations."""
     if counts != 1:
-        raise ValueError('accumulative_counts of the optimizer wrapper must be 1: an iteration has several '
-                         'backward passes and one step of its own')
+        raise ValueError(
+            'accumulative_counts of the optimizer wrapper must be 1: an iteration has several '
+            'backward passes and one step of its own'
+        )
 
 
 def _check_teacher(adapter: nn.Module) -> None:
     if not adapter.teacher_batch_statistics and not adapter.ema.copy_buffers:
-        raise ValueError('teacher_batch_statistics=False uses running statistics that nothing would ever update: '
-                         'set ema.copy_buffers=True too')
+        raise ValueError(
+            'teacher_batch_statistics=False uses running statistics that nothing would ever update: '
+            'set ema.copy_buffers=True too'
+        )

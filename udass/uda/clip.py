@@ -2,6 +2,7 @@
 
 Shapes: N batch, T frames (index 0 is the frame to segment, an image is a clip of one frame), H, W pixels.
 """
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -59,20 +60,30 @@ class Clip:
 
     def select(self, frames: Sequence[int]) -> 'Clip':
         """The clips made of these frames only, of which the first must be frame 0, where all flow starts."""
+
         def of(value: Tensor | None, chosen: Sequence[int]) -> Tensor | None:
             return None if value is None or not chosen else torch.stack([value[:, i] for i in chosen], dim=1)
 
-        return replace(self, frames=of(self.frames, frames), labels=of(self.labels, frames),
-                       weights=of(self.weights, frames), confidence=of(self.confidence, frames),
-                       flow=of(self.flow, [frame - 1 for frame in frames[1:]]))
+        return replace(
+            self,
+            frames=of(self.frames, frames),
+            labels=of(self.labels, frames),
+            weights=of(self.weights, frames),
+            confidence=of(self.confidence, frames),
+            flow=of(self.flow, [frame - 1 for frame in frames[1:]]),
+        )
 
     def crop(self, corners: Sequence[tuple[int, int]], size: tuple[int, int]) -> 'Clip':
         """Windows of ``size`` (H, W), one per clip, whose upper left corners are given as (row, column)."""
         height, width = size
 
         def cut(value: Tensor) -> Tensor:
-            return torch.stack([sample[..., row:row + height, column:column + width]
-                                for sample, (row, column) in zip(value, corners, strict=True)])
+            return torch.stack(
+                [
+                    sample[..., row : row + height, column : column + width]
+                    for sample, (row, column) in zip(value, corners, strict=True)
+                ]
+            )
 
         return self.map(cut)
 
@@ -120,4 +131,5 @@ def paste(mask: Tensor, over: Clip, under: Clip) -> Clip:
         frames=torch.where(mask[:, :, None], over.frames, under.frames),
         labels=torch.where(mask, over.labels, under.labels),
         weights=torch.where(mask, over.weights, under.weights),
-        flow=flow)
+        flow=flow,
+    )

@@ -2,6 +2,7 @@
 
 Source: Tarvainen & Valpola 2017 (mean teacher); schedule as in DACS and DAFormer.
 """
+
 import math
 
 import torch

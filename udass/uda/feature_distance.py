@@ -3,6 +3,7 @@
 Shapes: N batch, H, W pixels of the label, h, w cells of the feature, D channels, K thing classes.
 Source: DAFormer (Hoyer et al. 2022, arXiv 2111.14887), section 3.3, "thing-class ImageNet feature distance".
 """
+
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -74,15 +75,19 @@ class FeatureDistance:
         """
         names = list(metainfo.get('thing_classes') or ())
         if not names:
-            raise ValueError('FeatureDistance keeps the features of things, but the metainfo of the source data set '
-                             'has no thing_classes: add them by name (train_dataloader.source.dataset.metainfo), or '
-                             'leave model.feature_distance out')
+            raise ValueError(
+                'FeatureDistance keeps the features of things, but the metainfo of the source data set '
+                'has no thing_classes: add them by name (train_dataloader.source.dataset.metainfo), or '
+                'leave model.feature_distance out'
+            )
         self.classes = [list(metainfo['classes']).index(name) for name in names]
 
     def __call__(self, features: Tensor, anchors: Tensor, labels: Tensor) -> Tensor:
         """The weighted term for last-stage features (N, D, h, w), ImageNet's of the same images, labels (N, H, W)."""
         if self.classes is None:
-            raise ValueError('FeatureDistance does not know the thing classes yet: call use_metainfo (the training '
-                             'loop does) with the metainfo of the source data set')
+            raise ValueError(
+                'FeatureDistance does not know the thing classes yet: call use_metainfo (the training '
+                'loop does) with the metainfo of the source data set'
+            )
         cells = class_cells(labels, self.classes, tuple(features.shape[-2:]), self.min_ratio)
         return self.weight * feature_distance(features, anchors, cells, self.over_ranks)

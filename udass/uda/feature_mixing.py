@@ -4,6 +4,7 @@ Shapes: N batch, E channels of the decoder's joined embedding, h, w its cells, H
 Source: Unified Domain Adaptive Semantic Segmentation (TPAMI 2025, arXiv 2311.13254); the published code computes the
 mixed feature and then overwrites it, here it is used.
 """
+
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -41,8 +42,9 @@ class FeatureMixing:
 
     def __init__(self, mix_ratio: float = 0.7, start_iter: int = 0) -> None:
         if not 0 <= mix_ratio <= 1 or start_iter < 0:
-            raise ValueError('mix_ratio is in [0, 1] and start_iter an iteration (0 or more); got '
-                             f'{mix_ratio} and {start_iter}')
+            raise ValueError(
+                f'mix_ratio is in [0, 1] and start_iter an iteration (0 or more); got {mix_ratio} and {start_iter}'
+            )
         self.mix_ratio = mix_ratio
         self.start_iter = start_iter
 
@@ -50,7 +52,8 @@ class FeatureMixing:
     def keep(self, segmentor: nn.Module, kept: list[Tensor], with_graph: bool = False) -> Iterator[None]:
         """Collects in ``kept`` what the fusion layer is given in each call inside the block (HRDA: context, detail)."""
         handle = fusion_layer(segmentor).register_forward_pre_hook(
-            lambda module, args: kept.append(args[0] if with_graph else args[0].detach()))
+            lambda module, args: kept.append(args[0] if with_graph else args[0].detach())
+        )
         try:
             yield
         finally:
@@ -86,6 +89,8 @@ def fusion_layer(segmentor: nn.Module) -> nn.Module:
     """
     head = getattr(segmentor.decode_head, 'head', segmentor.decode_head)
     if not hasattr(head, 'fuse_layer'):
-        raise ValueError(f'feature_mixing mixes what a DAFormerHead fuses; {type(head).__name__} has no fuse_layer: '
-                         'use a DAFormerHead, or leave model.feature_mixing out')
+        raise ValueError(
+            f'feature_mixing mixes what a DAFormerHead fuses; {type(head).__name__} has no fuse_layer: '
+            'use a DAFormerHead, or leave model.feature_mixing out'
+        )
     return head.fuse_layer

@@ -2,6 +2,7 @@
 
 Shapes: N pictures, K channels, H, W pixels.
 """
+
 import torch
 from torch import Tensor
 
@@ -19,8 +20,12 @@ def match_histograms(images: Tensor, references: Tensor) -> Tensor:
     Returns:
         (N, K, H, W).
     """
-    channels = [_match_channel(image, reference) for image, reference in
-                zip(images.flatten(0, 1).flatten(1).contiguous(), references.flatten(0, 1).flatten(1), strict=True)]
+    channels = [
+        _match_channel(image, reference)
+        for image, reference in zip(
+            images.flatten(0, 1).flatten(1).contiguous(), references.flatten(0, 1).flatten(1), strict=True
+        )
+    ]
     return torch.stack(channels).reshape(images.shape)
 
 

@@ -2,6 +2,7 @@
 
 Shapes: N batch, T frames (1 for images), H, W pixels.
 """
+
 import torch
 from torch import Tensor, nn
 
@@ -23,8 +24,9 @@ def trusted_pixels(samples: list) -> Tensor | None:
     return torch.stack([sample.valid_pseudo_mask.data for sample in samples])
 
 
-def model_inputs(network: nn.Module, frames: Tensor,
-                  flow: Tensor | None) -> tuple[Tensor, dict[str, Tensor | bool | None]]:
+def model_inputs(
+    network: nn.Module, frames: Tensor, flow: Tensor | None
+) -> tuple[Tensor, dict[str, Tensor | bool | None]]:
     """What a network takes of normalised clips: two frames and the flow between them if it uses flow, else frame 0.
 
     Args:

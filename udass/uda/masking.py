@@ -2,6 +2,7 @@
 
 Shapes: N batch, H, W pixels.
 """
+
 import math
 
 import torch

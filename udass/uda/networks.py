@@ -1,4 +1,5 @@
 """An adapter's networks: building them, their start weights from a checkpoint of any method, and their parts."""
+
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -35,8 +36,10 @@ def build_network(config: Mapping) -> BaseSegmentor:
         if isinstance(error, TypeError) and 'missing' not in str(error):
             # An argument that a component does not take: `explain_type_error` names its key.
             raise
-        raise ValueError(f'the network ({config.get("type")}) cannot be built: {type(error).__name__}: '
-                         f'{str(error) or "an assertion of its code"}') from error
+        raise ValueError(
+            f'the network ({config.get("type")}) cannot be built: {type(error).__name__}: '
+            f'{str(error) or "an assertion of its code"}'
+        ) from error
     weigh_heads(network)
     return network
 
@@ -53,8 +56,12 @@ def split_networks(weights: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]
     return found
 
 
-def load_networks(networks: Mapping[str, nn.Module | None], weights: Mapping[str, Tensor], origin: str | Path,
-                  skip: Sequence[str] = ()) -> list[str]:
+def load_networks(
+    networks: Mapping[str, nn.Module | None],
+    weights: Mapping[str, Tensor],
+    origin: str | Path,
+    skip: Sequence[str] = (),
+) -> list[str]:
     """Fill an adapter's networks, each completely or not at all.
 
     A teacher that the file does not have starts as the file's student; an ImageNet network that it does not have stays
@@ -79,8 +86,10 @@ def load_networks(networks: Mapping[str, nn.Module | None], weights: Mapping[str
     student = networks['student'].state_dict()
     unknown = [name for name in skip if not any(_belongs(key, [name]) for key in student)]
     if unknown:
-        raise ValueError(f'load_from.skip names {", ".join(unknown)}, which the student does not have; it has for '
-                         f'example {", ".join(list(student)[-4:])}')
+        raise ValueError(
+            f'load_from.skip names {", ".join(unknown)}, which the student does not have; it has for '
+            f'example {", ".join(list(student)[-4:])}'
+        )
     for name, network in networks.items():
         own = found.get(name, found['student'] if name == 'teacher' else None)
         if network is not None and own is not None:

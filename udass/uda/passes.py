@@ -2,6 +2,7 @@
 
 Shapes: N batch, T frames, H, W pixels.
 """
+
 from dataclasses import dataclass, field
 
 from mmengine.structures import PixelData

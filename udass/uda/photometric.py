@@ -2,6 +2,7 @@
 
 Shapes: N batch, T frames, H, W pixels. Pixels are RGB in [0, 255].
 """
+
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -116,9 +117,11 @@ def turn_hue(images: Tensor, turn: float) -> Tensor:
 
 def reference_blur_kernel(size: tuple[int, int]) -> tuple[int, int]:
     """Kernel (rows, columns) of the reference: odd, about a tenth of the image (H, W) (DACS, DAFormer)."""
+
     def odd(length: int) -> int:
         tenth = math.ceil(0.1 * length)
         return math.floor(tenth - 0.5 + tenth % 2)
+
     return odd(size[0]), odd(size[1])
 
 
@@ -159,24 +162,29 @@ class PhotometricChange:
         ValueError: unknown operations; a strength, probability or range that makes no sense.
     """
 
-    def __init__(self,
-                 operations: str = 'kornia',
-                 brightness: float = 0.2,
-                 contrast: float = 0.2,
-                 saturation: float = 0.2,
-                 hue: float = 0.2,
-                 jitter_probability: float = 0.8,
-                 blur_probability: float = 0.5,
-                 sigma: tuple[float, float] = (0.15, 1.15)) -> None:
+    def __init__(
+        self,
+        operations: str = 'kornia',
+        brightness: float = 0.2,
+        contrast: float = 0.2,
+        saturation: float = 0.2,
+        hue: float = 0.2,
+        jitter_probability: float = 0.8,
+        blur_probability: float = 0.5,
+        sigma: tuple[float, float] = (0.15, 1.15),
+    ) -> None:
         if operations not in COLOR_OPERATIONS:
             raise ValueError(f'operations are those of {" or ".join(COLOR_OPERATIONS)}, got {operations!r}')
         strengths = (brightness, contrast, saturation, hue)
         if min(strengths) < 0 or max(strengths[:3]) > 1 or hue > 0.5:
-            raise ValueError('brightness, contrast and saturation are strengths in [0, 1] and hue one in [0, 0.5]; got '
-                             f'{strengths}')
+            raise ValueError(
+                f'brightness, contrast and saturation are strengths in [0, 1] and hue one in [0, 0.5]; got {strengths}'
+            )
         if not (0 <= jitter_probability <= 1 and 0 <= blur_probability <= 1):
-            raise ValueError('jitter_probability and blur_probability are in [0, 1]; got '
-                             f'{jitter_probability} and {blur_probability}')
+            raise ValueError(
+                'jitter_probability and blur_probability are in [0, 1]; got '
+                f'{jitter_probability} and {blur_probability}'
+            )
         if not 0 < sigma[0] <= sigma[1]:
             raise ValueError(f'sigma is a range of blur widths in pixels, 0 < low <= high; got {tuple(sigma)}')
         self.operations = operations
@@ -187,8 +195,10 @@ class PhotometricChange:
 
     def decide(self, generator: torch.Generator) -> Decision:
         """Draw from a CPU generator whether colours change and whether images are blurred."""
-        return Decision(jitter=_uniform(0, 1, generator) < self.jitter_probability,
-                        blur=_uniform(0, 1, generator) < self.blur_probability)
+        return Decision(
+            jitter=_uniform(0, 1, generator) < self.jitter_probability,
+            blur=_uniform(0, 1, generator) < self.blur_probability,
+        )
 
     def draw(self, batch: int, generator: torch.Generator, decision: Decision | None = None) -> list[PhotometricDraw]:
         """Draw the change of ``batch`` clips from a CPU generator.
@@ -208,8 +218,12 @@ class PhotometricChange:
             for name, strength in self.strength.items():
                 centre = 0.0 if name == 'hue' else 1.0
                 factors.append((name, _uniform(centre - strength, centre + strength, generator)))
-            changes.append(PhotometricDraw(jitter=[factors[i] for i in order] if decision.jitter else [],
-                                           sigma=sigma if decision.blur else None))
+            changes.append(
+                PhotometricDraw(
+                    jitter=[factors[i] for i in order] if decision.jitter else [],
+                    sigma=sigma if decision.blur else None,
+                )
+            )
         return changes
 
     def draw_sigma(self, generator: torch.Generator) -> float:
@@ -251,38 +265,51 @@ class StrongAugmentation(PhotometricChange):
         ValueError: a strength, probability or width that makes no sense.
     """
 
-    def __init__(self,
-                 brightness: float = 0.8,
-                 contrast: float = 0.8,
-                 saturation: float = 0.8,
-                 hue: float = 0.2,
-                 jitter_probability: float = 0.8,
-                 blur_probability: float = 0.6,
-                 sigmas: Sequence[float] = (5, 7, 9),
-                 grey_probability: float = 0.2) -> None:
+    def __init__(
+        self,
+        brightness: float = 0.8,
+        contrast: float = 0.8,
+        saturation: float = 0.8,
+        hue: float = 0.2,
+        jitter_probability: float = 0.8,
+        blur_probability: float = 0.6,
+        sigmas: Sequence[float] = (5, 7, 9),
+        grey_probability: float = 0.2,
+    ) -> None:
         if not sigmas or min(sigmas) <= 0:
             raise ValueError(f'sigmas are widths of the blur in pixels, larger than 0; got {tuple(sigmas)}')
         if not 0 <= grey_probability <= 1:
             raise ValueError(f'grey_probability is in [0, 1]; got {grey_probability}')
-        super().__init__(operations='torchvision', brightness=brightness, contrast=contrast, saturation=saturation,
-                         hue=hue, jitter_probability=jitter_probability, blur_probability=blur_probability,
-                         sigma=(min(sigmas), max(sigmas)))
+        super().__init__(
+            operations='torchvision',
+            brightness=brightness,
+            contrast=contrast,
+            saturation=saturation,
+            hue=hue,
+            jitter_probability=jitter_probability,
+            blur_probability=blur_probability,
+            sigma=(min(sigmas), max(sigmas)),
+        )
         self.sigmas = tuple(sigmas)
         self.grey_probability = grey_probability
 
     def draw_sigma(self, generator: torch.Generator) -> float:
         """Draw one of the standard deviations."""
-        return float(self.sigmas[torch.randint(len(self.sigmas), (1, ), generator=generator).tolist()[0]])
+        return float(self.sigmas[torch.randint(len(self.sigmas), (1,), generator=generator).tolist()[0]])
 
     def draw(self, batch: int, generator: torch.Generator, decision: Decision | None = None) -> list[PhotometricDraw]:
         """Draw the change of ``batch`` clips; a grey clip's last operation takes all its saturation."""
         changes = super().draw(batch, generator, decision)
-        return [change._replace(jitter=[*change.jitter, ('saturation', 0.0)])
-                if _uniform(0, 1, generator) < self.grey_probability else change for change in changes]
+        return [
+            change._replace(jitter=[*change.jitter, ('saturation', 0.0)])
+            if _uniform(0, 1, generator) < self.grey_probability
+            else change
+            for change in changes
+        ]
 
     def change(self, clip: Tensor, change: PhotometricDraw) -> Tensor:
         """Change frames (T, 3, H, W) of one clip."""
         if change.sigma is not None:
             # What lies farther away than four sigma weighs less than 0.0001, a fiftieth of a grey level.
-            clip = gaussian_blur(clip, (2 * math.ceil(4 * change.sigma) + 1, ) * 2, change.sigma)
+            clip = gaussian_blur(clip, (2 * math.ceil(4 * change.sigma) + 1,) * 2, change.sigma)
         return self.change_colors(clip, change.jitter)

@@ -2,6 +2,7 @@
 
 Shapes: N batch, C classes, H, W pixels.
 """
+
 from dataclasses import dataclass
 
 import torch
@@ -25,9 +26,13 @@ class PseudoLabel:
     def clip(self, frames: Tensor, flow: Tensor | None) -> Clip:
         """Frames (N, T, 3, H, W) with their flow and the labels of frame 0; the other frames are ignored."""
         others = (0, 0, 0, 0, 0, frames.shape[1] - 1)
-        return Clip(frames=frames, labels=F.pad(self.labels[:, None], others, value=IGNORE),
-                    weights=F.pad(self.weights[:, None], others), confidence=F.pad(self.confidence[:, None], others),
-                    flow=flow)
+        return Clip(
+            frames=frames,
+            labels=F.pad(self.labels[:, None], others, value=IGNORE),
+            weights=F.pad(self.weights[:, None], others),
+            confidence=F.pad(self.confidence[:, None], others),
+            flow=flow,
+        )
 
 
 def two_class_logits(logits: Tensor) -> Tensor:

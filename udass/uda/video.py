@@ -4,6 +4,7 @@ Shapes: N batch, C classes, H, W pixels, h, w cells of scores. A target clip has
 Source: TPS (Xing et al. 2022, arXiv 2203.12356); Unified Domain Adaptive Semantic Segmentation (TPAMI 2025, arXiv
 2311.13254), its video method.
 """
+
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -83,11 +84,12 @@ class CrossFramePass:
         ValueError: a scale or range that makes no sense.
     """
 
-    def __init__(self, scale: float = 1.0, rescale: tuple[float, float] | None = None,
-                 full_size: bool = False) -> None:
+    def __init__(self, scale: float = 1.0, rescale: tuple[float, float] | None = None, full_size: bool = False) -> None:
         if scale <= 0 or rescale is not None and not 0 < rescale[0] <= rescale[1]:
-            raise ValueError('CrossFramePass: scale is a factor of the loss, larger than 0, and rescale a range of '
-                             f'sizes, 0 < low <= high, or None; got {scale} and {rescale}')
+            raise ValueError(
+                'CrossFramePass: scale is a factor of the loss, larger than 0, and rescale a range of '
+                f'sizes, 0 < low <= high, or None; got {scale} and {rescale}'
+            )
         self.scale = scale
         self.rescale = rescale
         self.full_size = full_size
@@ -130,8 +132,10 @@ class CentroidAlignment:
 
     def __init__(self, weight: float = 0.01, intervals: int = 1, over_ranks: bool = True) -> None:
         if weight < 0 or intervals not in (1, 2):
-            raise ValueError('CentroidAlignment: weight is a factor of the loss, 0 or more, and intervals 1 or 2; got '
-                             f'{weight} and {intervals}')
+            raise ValueError(
+                'CentroidAlignment: weight is a factor of the loss, 0 or more, and intervals 1 or 2; got '
+                f'{weight} and {intervals}'
+            )
         self.weight = weight
         self.intervals = intervals
         self.over_ranks = over_ranks
@@ -180,41 +184,62 @@ class VideoAdapter(DomainAdapter):
 
     labels_across_time = True
 
-    def __init__(self,
-                 student: dict,
-                 ema: dict,
-                 pseudo_labels: dict,
-                 cross_frame: dict,
-                 mixing: dict | None = None,
-                 photometric: dict | None = None,
-                 strong_augmentation: dict | None = None,
-                 source_size: tuple[int, int] | None = None,
-                 feature_mixing: dict | None = None,
-                 centroid_alignment: dict | None = None,
-                 match_histograms: bool = False,
-                 joint_backward: bool = False,
-                 teacher_batch_statistics: bool = True,
-                 eval_branch: str = 'student',
-                 seed: int | None = None) -> None:
-        super().__init__(student=student, ema=ema, pseudo_labels=pseudo_labels, mixing=mixing, photometric=photometric,
-                         feature_mixing=feature_mixing, teacher_batch_statistics=teacher_batch_statistics,
-                         eval_branch=eval_branch, seed=seed)
+    def __init__(
+        self,
+        student: dict,
+        ema: dict,
+        pseudo_labels: dict,
+        cross_frame: dict,
+        mixing: dict | None = None,
+        photometric: dict | None = None,
+        strong_augmentation: dict | None = None,
+        source_size: tuple[int, int] | None = None,
+        feature_mixing: dict | None = None,
+        centroid_alignment: dict | None = None,
+        match_histograms: bool = False,
+        joint_backward: bool = False,
+        teacher_batch_statistics: bool = True,
+        eval_branch: str = 'student',
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(
+            student=student,
+            ema=ema,
+            pseudo_labels=pseudo_labels,
+            mixing=mixing,
+            photometric=photometric,
+            feature_mixing=feature_mixing,
+            teacher_batch_statistics=teacher_batch_statistics,
+            eval_branch=eval_branch,
+            seed=seed,
+        )
         if not isinstance(self.pseudo_labels, CrossFramePseudoLabels):
-            raise ValueError('VideoAdapter labels clips across time: set pseudo_labels to CrossFramePseudoLabels, got '
-                             f'{type(self.pseudo_labels).__name__}')
+            raise ValueError(
+                'VideoAdapter labels clips across time: set pseudo_labels to CrossFramePseudoLabels, got '
+                f'{type(self.pseudo_labels).__name__}'
+            )
         if centroid_alignment is not None and not isinstance(self.student, FlowGuidedEncoderDecoder):
-            raise ValueError('centroid_alignment compares scores joined along the flow, which a '
-                             f'{type(self.student).__name__} does not have: use FlowGuidedEncoderDecoder, or leave it '
-                             'out')
+            raise ValueError(
+                'centroid_alignment compares scores joined along the flow, which a '
+                f'{type(self.student).__name__} does not have: use FlowGuidedEncoderDecoder, or leave it '
+                'out'
+            )
         self.cross_frame: CrossFramePass = MODELS.build(cross_frame)
-        self.centroid_alignment: CentroidAlignment | None = (None if centroid_alignment is None else
-                                                             MODELS.build(centroid_alignment))
-        if (self.centroid_alignment is not None and self.centroid_alignment.intervals == 2
-                and self.cross_frame.rescale is not None):
-            raise ValueError('cross_frame.rescale changes the size of one interval of the centroid_alignment, but both '
-                             'are segmented in one batch: set rescale=None, or intervals=1')
-        self.strong_augmentation: PhotometricChange | None = (None if strong_augmentation is None else
-                                                              MODELS.build(strong_augmentation))
+        self.centroid_alignment: CentroidAlignment | None = (
+            None if centroid_alignment is None else MODELS.build(centroid_alignment)
+        )
+        if (
+            self.centroid_alignment is not None
+            and self.centroid_alignment.intervals == 2
+            and self.cross_frame.rescale is not None
+        ):
+            raise ValueError(
+                'cross_frame.rescale changes the size of one interval of the centroid_alignment, but both '
+                'are segmented in one batch: set rescale=None, or intervals=1'
+            )
+        self.strong_augmentation: PhotometricChange | None = (
+            None if strong_augmentation is None else MODELS.build(strong_augmentation)
+        )
         self.source_size = source_size
         self.joint_backward = joint_backward
         self.match_histograms = match_histograms
@@ -227,8 +252,10 @@ class VideoAdapter(DomainAdapter):
     def passes(self, source: Clip, target: Clip, long_tail: LongTail | None) -> Iterator[Pass]:
         """The recipe: source, target across time, mixed passes."""
         if source.flow is None:
-            raise ValueError('the source gave images, or clips without flow, but motion is mixed with them: use a data '
-                             'set of clips and give its pipeline LoadClip, LoadFlow and PackClip')
+            raise ValueError(
+                'the source gave images, or clips without flow, but motion is mixed with them: use a data '
+                'set of clips and give its pipeline LoadClip, LoadFlow and PackClip'
+            )
         if self.match_histograms:
             source = self.in_colours_of(source, target)
         yield Pass('source', source if self.source_size is None else resize_frames(source, self.source_size))
@@ -273,9 +300,11 @@ class VideoAdapter(DomainAdapter):
         """
         for sample in batch['data_samples'] if self.mixing is not None else ():
             if sample.metainfo.get('labelled_frames', 2) < 2:
-                raise ValueError(f'{sample.metainfo.get("img_path")}: only frame t of this source clip has a label, '
-                                 'but classes are cut out of frame t-1, too: use a source whose frames are all '
-                                 'labelled')
+                raise ValueError(
+                    f'{sample.metainfo.get("img_path")}: only frame t of this source clip has a label, '
+                    'but classes are cut out of frame t-1, too: use a source whose frames are all '
+                    'labelled'
+                )
         return super().labelled_clip(batch)
 
     def pseudo_labelled_clip(self, batch: dict) -> Clip:
@@ -287,10 +316,12 @@ class VideoAdapter(DomainAdapter):
         frames, samples = self.data_preprocessor.pixels(batch)
         flow = flow_of(samples)
         if frames.shape[1] != 4 or flow is None or 'past_flow' not in samples[0]:
-            raise ValueError(f'the target gave clips of {frames.shape[1]} frames and '
-                             f'{"no" if flow is None else "their"} flow; labels across time need frame t, t-1, a past '
-                             'pair and the flow between them: give '
-                             'the target data set past=1 and its pipeline LoadClip, LoadFlow and PackClip')
+            raise ValueError(
+                f'the target gave clips of {frames.shape[1]} frames and '
+                f'{"no" if flow is None else "their"} flow; labels across time need frame t, t-1, a past '
+                'pair and the flow between them: give '
+                'the target data set past=1 and its pipeline LoadClip, LoadFlow and PackClip'
+            )
         valid = trusted_pixels(samples)
         past_flow = torch.stack([sample.past_flow.data for sample in samples])
         logits = self.past_logits(frames[:, 2:], past_flow)
@@ -298,20 +329,30 @@ class VideoAdapter(DomainAdapter):
         known = [self.pseudo_labels(past, flow[:, 1], valid), self._label_before(samples, frames[:, 1], past, valid)]
         none = torch.zeros_like(known[0].confidence)
         unknown = [PseudoLabel(labels=torch.full_like(known[0].labels, IGNORE), confidence=none, weights=none)] * 2
-        labels, confidence, weights = (torch.stack([getattr(label, name) for label in (*known, *unknown)], dim=1)
-                                       for name in ('labels', 'confidence', 'weights'))
-        return Clip(frames=frames, labels=labels, weights=weights, confidence=confidence, flow=flow,
-                    cell_labels=self._cell_labels(logits, flow[:, 1]))
+        labels, confidence, weights = (
+            torch.stack([getattr(label, name) for label in (*known, *unknown)], dim=1)
+            for name in ('labels', 'confidence', 'weights')
+        )
+        return Clip(
+            frames=frames,
+            labels=labels,
+            weights=weights,
+            confidence=confidence,
+            flow=flow,
+            cell_labels=self._cell_labels(logits, flow[:, 1]),
+        )
 
     def _cell_labels(self, logits: Mapping[str, Tensor], flow: Tensor) -> Tensor:
         """Labels of frame t at the size of the main decoder's logits, (N, D, h, w), from each decoder's own logits."""
         size = tuple(logits['decode'].shape[2:])
         cell_flow = resize_flow(flow, size)
-        return torch.stack([self.pseudo_labels(resize_logits(values, size), cell_flow).labels
-                            for values in logits.values()], dim=1)
+        return torch.stack(
+            [self.pseudo_labels(resize_logits(values, size), cell_flow).labels for values in logits.values()], dim=1
+        )
 
-    def _label_before(self, samples: list[SegDataSample], frame: Tensor, past: Tensor,
-                      valid: Tensor | None) -> PseudoLabel:
+    def _label_before(
+        self, samples: list[SegDataSample], frame: Tensor, past: Tensor, valid: Tensor | None
+    ) -> PseudoLabel:
         """Labels of frame t-1, which mixing needs. With k = 1 it is frame t-k, else it is segmented by itself."""
         if all(sample.frame_paths[1] == sample.frame_paths[2] for sample in samples):
             return self.pseudo_labels(past, valid=valid)

@@ -1,4 +1,5 @@
 """Building blocks of pictures: colours, scaling, text, grids. Pictures are uint8 RGB arrays (H, W, 3)."""
+
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,12 +26,13 @@ def blank(height: int, width: int) -> np.ndarray:
 def colour_labels(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> np.ndarray:
     """Labels (H, W) as colours (H, W, 3); ids outside the palette, such as 255 (ignored), become black."""
     table = np.full((256, 3), IGNORED, dtype=np.uint8)
-    table[:len(palette)] = np.asarray(palette, dtype=np.uint8)
+    table[: len(palette)] = np.asarray(palette, dtype=np.uint8)
     return table[np.clip(labels, 0, 255).astype(np.uint8)]
 
 
-def overlay_labels(image: np.ndarray, labels: np.ndarray, palette: Sequence[Sequence[int]],
-                   opacity: float = 0.6) -> np.ndarray:
+def overlay_labels(
+    image: np.ndarray, labels: np.ndarray, palette: Sequence[Sequence[int]], opacity: float = 0.6
+) -> np.ndarray:
     """Label colours over an image (H, W, 3); ignored pixels show the image alone."""
     colours = colour_labels(labels, palette).astype(np.float32)
     mixed = (1 - opacity) * image.astype(np.float32) + opacity * colours
@@ -59,8 +61,9 @@ def write(picture: np.ndarray, text: str, xy: tuple[int, int], size: int, anchor
     return np.array(canvas)
 
 
-def grid(rows: Sequence[Sequence[np.ndarray | None]], titles: Sequence[str], gap: int = 6,
-         text_size: int = 16) -> np.ndarray:
+def grid(
+    rows: Sequence[Sequence[np.ndarray | None]], titles: Sequence[str], gap: int = 6, text_size: int = 16
+) -> np.ndarray:
     """Tiles of one size in rows below column titles; None leaves a place empty."""
     height, width = next(tile for row in rows for tile in row if tile is not None).shape[:2]
     head = text_size + 2 * gap
@@ -70,7 +73,7 @@ def grid(rows: Sequence[Sequence[np.ndarray | None]], titles: Sequence[str], gap
         for column, tile in enumerate(row):
             if tile is not None:
                 left = gap + column * (width + gap)
-                picture[top:top + height, left:left + width] = tile
+                picture[top : top + height, left : left + width] = tile
     for column, title in enumerate(titles):
         size = fitting_size(title, width, text_size)
         picture = write(picture, title, (gap + column * (width + gap) + width // 2, head // 2), size, anchor='mm')
@@ -84,8 +87,9 @@ def fitting_size(text: str, width: int, size: int) -> int:
     return size
 
 
-def legend(classes: Sequence[str], palette: Sequence[Sequence[int]], width: int, text_size: int = 14,
-           ignored: bool = True) -> np.ndarray:
+def legend(
+    classes: Sequence[str], palette: Sequence[Sequence[int]], width: int, text_size: int = 14, ignored: bool = True
+) -> np.ndarray:
     """Colour and name of every class and, if asked for, of ignored pixels, in lines of at most ``width`` pixels."""
     entries = [*zip(classes, palette, strict=True), *[('ignored', IGNORED)] * ignored]
     swatch, gap = text_size, 6
@@ -96,7 +100,7 @@ def legend(classes: Sequence[str], palette: Sequence[Sequence[int]], width: int,
     for number, (name, colour) in enumerate(entries):
         line, column = divmod(number, columns)
         left, top = gap + column * cell, gap + line * (swatch + gap)
-        picture[top:top + swatch, left:left + swatch] = colour
+        picture[top : top + swatch, left : left + swatch] = colour
         picture = write(picture, name, (left + swatch + gap, top + swatch // 2), text_size, anchor='lm')
     return picture
 
@@ -109,15 +113,16 @@ def scale_bar(width: int, label: str, text_size: int = 14) -> np.ndarray:
     left = 2 * gap + int(font(text_size).getlength(f'{label}   0'))
     ramp = colour_scale(np.linspace(0, 1, length)[None].repeat(text_size, axis=0))
     visible = min(length, width - left)
-    picture[gap:gap + text_size, left:left + visible] = ramp[:, :visible]
+    picture[gap : gap + text_size, left : left + visible] = ramp[:, :visible]
     return write(picture, '1', (left + length + gap, gap + text_size // 2), text_size, anchor='lm')
 
 
 def stack(parts: Sequence[np.ndarray]) -> np.ndarray:
     """Pictures below each other, narrower ones filled up with paper on the right."""
     width = max(part.shape[1] for part in parts)
-    return np.concatenate([np.pad(part, ((0, 0), (0, width - part.shape[1]), (0, 0)), constant_values=255)
-                           for part in parts])
+    return np.concatenate(
+        [np.pad(part, ((0, 0), (0, width - part.shape[1]), (0, 0)), constant_values=255) for part in parts]
+    )
 
 
 def save_image(path: Path, picture: np.ndarray) -> None:

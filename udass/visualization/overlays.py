@@ -1,4 +1,5 @@
 """Predictions over the pictures they are of, as pictures and as video. Drawing only."""
+
 import os
 from collections.abc import Sequence
 from fractions import Fraction
@@ -17,8 +18,9 @@ _MIN_WIDTH = 640
 _MIN_TEXT, _TEXT_SHARE = 14, 80
 
 
-def draw_overlay(image: np.ndarray, ids: np.ndarray, classes: Sequence[str],
-                 palette: Sequence[Sequence[int]]) -> np.ndarray:
+def draw_overlay(
+    image: np.ndarray, ids: np.ndarray, classes: Sequence[str], palette: Sequence[Sequence[int]]
+) -> np.ndarray:
     """Class colours over an image, above a legend.
 
     Args:
@@ -66,8 +68,10 @@ class VideoFile:
         if self._temporary is None:
             self._open(*frame.shape[:2])
         if frame.shape[:2] != (self._stream.height, self._stream.width):
-            raise ValueError(f'a frame of {frame.shape[1]}x{frame.shape[0]} pixels does not fit into {self.path}, '
-                             f'which has {self._stream.width}x{self._stream.height} (width x height)')
+            raise ValueError(
+                f'a frame of {frame.shape[1]}x{frame.shape[0]} pixels does not fit into {self.path}, '
+                f'which has {self._stream.width}x{self._stream.height} (width x height)'
+            )
         self._write(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format='rgb24'))
 
     def _open(self, height: int, width: int) -> None:
@@ -93,8 +97,9 @@ class VideoFile:
     def __enter__(self) -> 'VideoFile':
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 traceback: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         if self._temporary is None:
             return
         try:

@@ -2,6 +2,7 @@
 
 Shapes: N batch, T frames (index 0 is the one to segment), H, W pixels.
 """
+
 from collections.abc import Mapping, Sequence
 
 import cv2
@@ -23,12 +24,20 @@ from udass.visualization.canvas import (
 __all__ = ['draw_comparison', 'draw_training_panel', 'save_image']
 
 _TILE_WIDTH = 240
-_TITLES = {'source': 'source', 'target': 'target', 'mix': 'mixed', 'tss': 'TSS: target into source',
-           'tst': 'TST: source into target', 'masked': 'masked', 'cross_frame': 'across time'}
+_TITLES = {
+    'source': 'source',
+    'target': 'target',
+    'mix': 'mixed',
+    'tss': 'TSS: target into source',
+    'tst': 'TST: source into target',
+    'masked': 'masked',
+    'cross_frame': 'across time',
+}
 
 
-def draw_training_panel(panels: Mapping[str, Mapping], classes: Sequence[str], palette: Sequence[Sequence[int]],
-                        max_images: int = 4) -> np.ndarray:
+def draw_training_panel(
+    panels: Mapping[str, Mapping], classes: Sequence[str], palette: Sequence[Sequence[int]], max_images: int = 4
+) -> np.ndarray:
     """One row per image of the batch: source and label, target, pseudo-label and confidence, mixed images and labels.
 
     Args:
@@ -53,8 +62,10 @@ def draw_training_panel(panels: Mapping[str, Mapping], classes: Sequence[str], p
     height = max(1, round(first.shape[-2] * _TILE_WIDTH / first.shape[-1]))
     columns = [column for name in names for column in panel_columns(name, panels[name], palette)]
     count = min(max_images, max(len(tiles) for _, tiles in columns))
-    rows = [[scaled(tiles[row], height, _TILE_WIDTH) if row < len(tiles) else None for _, tiles in columns]
-            for row in range(count)]
+    rows = [
+        [scaled(tiles[row], height, _TILE_WIDTH) if row < len(tiles) else None for _, tiles in columns]
+        for row in range(count)
+    ]
     picture = grid(rows, [title for title, _ in columns])
     parts = [picture, legend(classes, palette, picture.shape[1])]
     if any(panel.get('confidence') is not None for panel in panels.values()):
@@ -72,8 +83,12 @@ def panel_columns(name: str, panel: Mapping, palette: Sequence[Sequence[int]]) -
         # A frame may be shown to the network at another size than that of its labels.
         size = frames.shape[2:0:-1]
         shown = [cv2.resize(label.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) for label in labels]
-        columns.append((f'{title}: label', [overlay_labels(frame, label, palette)
-                                            for frame, label in zip(frames, shown, strict=True)]))
+        columns.append(
+            (
+                f'{title}: label',
+                [overlay_labels(frame, label, palette) for frame, label in zip(frames, shown, strict=True)],
+            )
+        )
         return columns
     if name == 'target' and panel.get('confidence') is None:
         # A method without pseudo-labels.
@@ -85,8 +100,13 @@ def panel_columns(name: str, panel: Mapping, palette: Sequence[Sequence[int]]) -
     return columns
 
 
-def draw_comparison(images: Sequence[np.ndarray], columns: Mapping[str, Sequence[np.ndarray]], classes: Sequence[str],
-                    palette: Sequence[Sequence[int]], tile_width: int = 320) -> np.ndarray:
+def draw_comparison(
+    images: Sequence[np.ndarray],
+    columns: Mapping[str, Sequence[np.ndarray]],
+    classes: Sequence[str],
+    palette: Sequence[Sequence[int]],
+    tile_width: int = 320,
+) -> np.ndarray:
     """Images beside label maps (predictions, truth) in label colours, with a legend.
 
     Args:

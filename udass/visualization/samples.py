@@ -2,6 +2,7 @@
 
 Shapes: N batch, T frames (index 0 is the one to segment), H, W pixels.
 """
+
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 
@@ -15,8 +16,9 @@ from udass.visualization.pages import Tile
 from udass.visualization.panels import panel_columns
 
 
-def sample_tiles(inputs: Tensor, sample: object, classes: Sequence[str],
-                 palette: Sequence[Sequence[int]]) -> list[Tile]:
+def sample_tiles(
+    inputs: Tensor, sample: object, classes: Sequence[str], palette: Sequence[Sequence[int]]
+) -> list[Tile]:
     """One sample of a loader: frames, labels over them, flow between them, where pseudo-labels are trusted.
 
     Args:
@@ -38,14 +40,20 @@ def sample_tiles(inputs: Tensor, sample: object, classes: Sequence[str],
             tiles.append(Tile(overlay_labels(image, labels[number], palette), f'label, {ignored:.0%} ignored'))
     if 'flow' in sample:
         flows = sample.flow.data.unflatten(0, (-1, 2))
-        tiles += [flow_tile(flow, f'flow to {frame_name(number, len(images)).rstrip(": ")}')
-                  for number, flow in enumerate(flows, start=1)]
+        tiles += [
+            flow_tile(flow, f'flow to {frame_name(number, len(images)).rstrip(": ")}')
+            for number, flow in enumerate(flows, start=1)
+        ]
     if 'past_flow' in sample:
         tiles.append(flow_tile(sample.past_flow.data, 'flow of the past pair'))
     if 'valid_pseudo_mask' in sample:
         trusted = sample.valid_pseudo_mask.data[0].cpu().numpy()
-        tiles.append(Tile(np.where(trusted[..., None], images[0], images[0] // 4),
-                          f'pseudo-labels trusted in {trusted.mean():.0%}'))
+        tiles.append(
+            Tile(
+                np.where(trusted[..., None], images[0], images[0] // 4),
+                f'pseudo-labels trusted in {trusted.mean():.0%}',
+            )
+        )
     return tiles
 
 
@@ -94,7 +102,7 @@ def flow_key(width: int) -> np.ndarray:
     field[:, field.norm(dim=0) > radius] = 0
     wheel = flow_to_image(field).permute(1, 2, 0).numpy()
     picture = blank(2 * radius + 13, width)
-    picture[6:7 + 2 * radius, 6:7 + 2 * radius] = wheel
+    picture[6 : 7 + 2 * radius, 6 : 7 + 2 * radius] = wheel
     text = 'flow: the colour is the direction from frame t to the other frame, pale is slow, full is the longest vector'
     return write(picture, text, (2 * radius + 20, radius + 6), 14, anchor='lm')
 

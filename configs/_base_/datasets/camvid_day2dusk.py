@@ -37,7 +37,9 @@ train_dataloader = dict(
             data_root=data_root,
             split='train',
             exclude_sequence='0001TP',
-            pipeline=source_pipeline)),
+            pipeline=source_pipeline,
+        ),
+    ),
     target=dict(
         batch_size=2,
         num_workers=0,
@@ -47,7 +49,10 @@ train_dataloader = dict(
             split='train',
             sequence='0001TP',
             labelled=False,
-            pipeline=target_pipeline)))
+            pipeline=target_pipeline,
+        ),
+    ),
+)
 val_dataloader = dict(
     batch_size=1,
     num_workers=0,
@@ -58,7 +63,9 @@ val_dataloader = dict(
         split='test',
         sequence='0001TP',
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 test_dataloader = val_dataloader
 val_evaluator = dict(type='ClassIoUMetric')
 test_evaluator = val_evaluator

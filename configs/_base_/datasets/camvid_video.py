@@ -46,17 +46,23 @@ train_dataloader = dict(
             exclude_sequence='0001TP',
             # A second apart, these frames are no video: clips without motion.
             step=0,
-            pipeline=source_pipeline)),
+            pipeline=source_pipeline,
+        ),
+    ),
     target=dict(
         batch_size=2,
         num_workers=0,
         dataset=dict(
-            type='CamVidVideo', data_root=data_root, split='val', labelled=False, past=1, pipeline=target_pipeline)))
+            type='CamVidVideo', data_root=data_root, split='val', labelled=False, past=1, pipeline=target_pipeline
+        ),
+    ),
+)
 val_dataloader = dict(
     batch_size=1,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='CamVidVideo', data_root=data_root, split='val', test_mode=True, pipeline=test_pipeline))
+    dataset=dict(type='CamVidVideo', data_root=data_root, split='val', test_mode=True, pipeline=test_pipeline),
+)
 test_dataloader = val_dataloader
 val_evaluator = [
     dict(type='ClassIoUMetric'),

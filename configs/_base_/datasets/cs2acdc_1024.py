@@ -40,27 +40,21 @@ train_dataloader = dict(
     source=dict(
         batch_size=2,
         num_workers=4,
-        dataset=dict(type='Cityscapes', data_root=source_root, split='train', pipeline=source_pipeline)),
+        dataset=dict(type='Cityscapes', data_root=source_root, split='train', pipeline=source_pipeline),
+    ),
     target=dict(
         batch_size=2,
         num_workers=4,
-        dataset=dict(
-            type='ACDC',
-            data_root=target_root,
-            split='train',
-            labelled=False,
-            pipeline=target_pipeline)))
+        dataset=dict(type='ACDC', data_root=target_root, split='train', labelled=False, pipeline=target_pipeline),
+    ),
+)
 val_dataloader = dict(
     # The scores of one 1920x1080 image take what a batch of crops takes.
     batch_size=1,
     num_workers=4,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='ACDC',
-        data_root=target_root,
-        split='val',
-        test_mode=True,
-        pipeline=test_pipeline))
+    dataset=dict(type='ACDC', data_root=target_root, split='val', test_mode=True, pipeline=test_pipeline),
+)
 # The published numbers are those of the test split, whose labels the server keeps: tools/test.py --submission.
 test_dataloader = val_dataloader
 val_evaluator = dict(type='ClassIoUMetric')

@@ -37,6 +37,9 @@ train_dataloader = dict(
     target=dict(
         dataset=dict(
             metainfo=dict(pseudo_margins=dict(size=crop_size, top=15, bottom=120, left=0, right=0)),
-            pipeline=target_pipeline)))
+            pipeline=target_pipeline,
+        )
+    ),
+)
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

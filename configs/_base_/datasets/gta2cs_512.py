@@ -33,30 +33,20 @@ test_pipeline = [
     dict(type='PackUDAInputs'),
 ]
 train_dataloader = dict(
-    source=dict(
-        batch_size=2,
-        num_workers=4,
-        dataset=dict(type='GTA', data_root=source_root, pipeline=source_pipeline)),
+    source=dict(batch_size=2, num_workers=4, dataset=dict(type='GTA', data_root=source_root, pipeline=source_pipeline)),
     target=dict(
         batch_size=2,
         num_workers=4,
-        dataset=dict(
-            type='Cityscapes',
-            data_root=target_root,
-            split='train',
-            labelled=False,
-            pipeline=target_pipeline)))
+        dataset=dict(type='Cityscapes', data_root=target_root, split='train', labelled=False, pipeline=target_pipeline),
+    ),
+)
 val_dataloader = dict(
     # The scores of one 2048x1024 image take what a batch of crops takes.
     batch_size=1,
     num_workers=4,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='Cityscapes',
-        data_root=target_root,
-        split='val',
-        test_mode=True,
-        pipeline=test_pipeline))
+    dataset=dict(type='Cityscapes', data_root=target_root, split='val', test_mode=True, pipeline=test_pipeline),
+)
 test_dataloader = val_dataloader
 val_evaluator = dict(type='ClassIoUMetric')
 test_evaluator = val_evaluator

@@ -33,7 +33,9 @@ train_dataloader = dict(
         batch_size=2,
         num_workers=0,
         dataset=dict(
-            type='StreetsDataset', data_root=data_root, domain='game', split='train', pipeline=source_pipeline)),
+            type='StreetsDataset', data_root=data_root, domain='game', split='train', pipeline=source_pipeline
+        ),
+    ),
     target=dict(
         batch_size=2,
         num_workers=0,
@@ -43,18 +45,18 @@ train_dataloader = dict(
             domain='camera',
             split='train',
             labelled=False,
-            pipeline=target_pipeline)))
+            pipeline=target_pipeline,
+        ),
+    ),
+)
 val_dataloader = dict(
     batch_size=1,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='StreetsDataset',
-        data_root=data_root,
-        domain='camera',
-        split='val',
-        test_mode=True,
-        pipeline=test_pipeline))
+        type='StreetsDataset', data_root=data_root, domain='camera', split='val', test_mode=True, pipeline=test_pipeline
+    ),
+)
 test_dataloader = val_dataloader
 val_evaluator = dict(type='ClassIoUMetric')
 test_evaluator = val_evaluator

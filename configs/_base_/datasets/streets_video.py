@@ -6,7 +6,8 @@ scale = (256, 128)
 crop_size = (128, 192)
 # The files are written with the clips; nothing is computed or kept.
 flow_cache = dict(
-    type='FlowCache', folder=None, estimator=dict(type='PrecomputedFlow', naming='../flow/{current}_{other}.png'))
+    type='FlowCache', folder=None, estimator=dict(type='PrecomputedFlow', naming='../flow/{current}_{other}.png')
+)
 
 source_pipeline = [
     dict(type='LoadClip'),
@@ -38,8 +39,8 @@ train_dataloader = dict(
     source=dict(
         batch_size=2,
         num_workers=0,
-        dataset=dict(
-            type='StreetsClips', data_root=data_root, domain='game', split='train', pipeline=source_pipeline)),
+        dataset=dict(type='StreetsClips', data_root=data_root, domain='game', split='train', pipeline=source_pipeline),
+    ),
     target=dict(
         batch_size=2,
         num_workers=0,
@@ -51,18 +52,18 @@ train_dataloader = dict(
             labelled=False,
             # The written flow leads to the two frames before, which is what a past pair of t-1 and t-2 needs.
             past=1,
-            pipeline=target_pipeline)))
+            pipeline=target_pipeline,
+        ),
+    ),
+)
 val_dataloader = dict(
     batch_size=1,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='StreetsClips',
-        data_root=data_root,
-        domain='camera',
-        split='val',
-        test_mode=True,
-        pipeline=test_pipeline))
+        type='StreetsClips', data_root=data_root, domain='camera', split='val', test_mode=True, pipeline=test_pipeline
+    ),
+)
 test_dataloader = val_dataloader
 val_evaluator = [
     dict(type='ClassIoUMetric'),

@@ -42,18 +42,14 @@ test_pipeline = [
 ]
 train_dataloader = dict(
     source=dict(
-        batch_size=2,
-        num_workers=4,
-        dataset=dict(type='Synthia', data_root=source_root, pipeline=source_pipeline)),
+        batch_size=2, num_workers=4, dataset=dict(type='Synthia', data_root=source_root, pipeline=source_pipeline)
+    ),
     target=dict(
         batch_size=2,
         num_workers=4,
-        dataset=dict(
-            type='Cityscapes',
-            data_root=target_root,
-            split='train',
-            labelled=False,
-            pipeline=target_pipeline)))
+        dataset=dict(type='Cityscapes', data_root=target_root, split='train', labelled=False, pipeline=target_pipeline),
+    ),
+)
 val_dataloader = dict(
     # The scores of one 2048x1024 image take what a batch of crops takes.
     batch_size=1,
@@ -69,14 +65,43 @@ val_dataloader = dict(
         metainfo=dict(
             protocols=dict(
                 mIoU16=[
-                    'road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign',
-                    'vegetation', 'sky', 'person', 'rider', 'car', 'bus', 'motorcycle', 'bicycle'
+                    'road',
+                    'sidewalk',
+                    'building',
+                    'wall',
+                    'fence',
+                    'pole',
+                    'traffic light',
+                    'traffic sign',
+                    'vegetation',
+                    'sky',
+                    'person',
+                    'rider',
+                    'car',
+                    'bus',
+                    'motorcycle',
+                    'bicycle',
                 ],
                 mIoU13=[
-                    'road', 'sidewalk', 'building', 'traffic light', 'traffic sign', 'vegetation', 'sky', 'person',
-                    'rider', 'car', 'bus', 'motorcycle', 'bicycle'
-                ])),
-        pipeline=test_pipeline))
+                    'road',
+                    'sidewalk',
+                    'building',
+                    'traffic light',
+                    'traffic sign',
+                    'vegetation',
+                    'sky',
+                    'person',
+                    'rider',
+                    'car',
+                    'bus',
+                    'motorcycle',
+                    'bicycle',
+                ],
+            )
+        ),
+        pipeline=test_pipeline,
+    ),
+)
 test_dataloader = val_dataloader
 val_evaluator = dict(type='ClassIoUMetric')
 test_evaluator = val_evaluator

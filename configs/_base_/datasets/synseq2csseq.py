@@ -55,7 +55,8 @@ train_dataloader = dict(
         batch_size=1,
         num_workers=4,
         # 850 frames; the first one has none before it.
-        dataset=dict(type='SynthiaSeq', data_root=source_root, pipeline=source_pipeline)),
+        dataset=dict(type='SynthiaSeq', data_root=source_root, pipeline=source_pipeline),
+    ),
     target=dict(
         batch_size=1,
         num_workers=4,
@@ -68,7 +69,10 @@ train_dataloader = dict(
             labelled=False,
             # The past pair is t-1 and t-2: pseudo-labels travel over one frame.
             past=1,
-            pipeline=target_pipeline)))
+            pipeline=target_pipeline,
+        ),
+    ),
+)
 val_dataloader = dict(
     # The scores of one 2048x1024 frame take what a batch of crops takes.
     batch_size=1,
@@ -80,7 +84,9 @@ val_dataloader = dict(
         split='val',
         benchmark='synthia_seq',
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 val_evaluator = dict(type='ClassIoUMetric')
 # The frame before each labelled one is segmented, too, to measure temporal consistency (not in validation, for time).
 # A network that is shown flow needs that of t-1 to t-2 for it; published flow may lack it: frame_before=False.
@@ -95,7 +101,9 @@ test_dataloader = dict(
         benchmark='synthia_seq',
         test_mode=True,
         frame_before=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 test_evaluator = [
     dict(type='ClassIoUMetric'),
     # At the size of the labels, there and back; the published flow leads to earlier frames only.

@@ -37,6 +37,7 @@ test_pipeline = [
     dict(type='PackClip'),
 ]
 train_dataloader = dict(
-    source=dict(dataset=dict(pipeline=source_pipeline)), target=dict(dataset=dict(pipeline=target_pipeline)))
+    source=dict(dataset=dict(pipeline=source_pipeline)), target=dict(dataset=dict(pipeline=target_pipeline))
+)
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

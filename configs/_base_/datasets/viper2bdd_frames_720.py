@@ -33,14 +33,10 @@ test_pipeline = [
 train_dataloader = dict(
     source=dict(dataset=dict(pipeline=source_pipeline)),
     target=dict(
-        dataset=dict(
-            type='BDDVid',
-            data_root=target_root,
-            split='train',
-            labelled=False,
-            pipeline=target_pipeline)))
-val_dataloader = dict(
-    dataset=dict(type='BDDVid', data_root=target_root, split='val_orig_10k', pipeline=test_pipeline))
+        dataset=dict(type='BDDVid', data_root=target_root, split='train', labelled=False, pipeline=target_pipeline)
+    ),
+)
+val_dataloader = dict(dataset=dict(type='BDDVid', data_root=target_root, split='val_orig_10k', pipeline=test_pipeline))
 # The frames beside the labelled ones are from the video, the labelled ones are not: no temporal consistency.
 test_dataloader = dict(
     dataset=dict(
@@ -50,5 +46,7 @@ test_dataloader = dict(
         split='val_orig_10k',
         benchmark='viper',
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    )
+)
 test_evaluator = [dict(type='ClassIoUMetric')]

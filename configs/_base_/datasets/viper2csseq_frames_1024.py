@@ -34,7 +34,8 @@ train_dataloader = dict(
     source=dict(
         batch_size=2,
         num_workers=4,
-        dataset=dict(type='Viper', data_root=source_root, split='train', pipeline=source_pipeline)),
+        dataset=dict(type='Viper', data_root=source_root, split='train', pipeline=source_pipeline),
+    ),
     target=dict(
         batch_size=2,
         num_workers=4,
@@ -44,7 +45,10 @@ train_dataloader = dict(
             split='train',
             benchmark='viper',
             labelled=False,
-            pipeline=target_pipeline)))
+            pipeline=target_pipeline,
+        ),
+    ),
+)
 val_dataloader = dict(
     # The scores of one 2048x1024 image take what a batch of crops takes.
     batch_size=1,
@@ -56,7 +60,9 @@ val_dataloader = dict(
         split='val',
         benchmark='viper',
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 val_evaluator = dict(type='ClassIoUMetric')
 # The frame before each labelled one is segmented, too, to measure temporal consistency (not in validation, for time).
 test_dataloader = dict(
@@ -76,7 +82,9 @@ test_dataloader = dict(
             dict(type='ClipResize', scale=target_scale, keep_ratio=True),
             dict(type='LoadClipLabels'),
             dict(type='PackClip'),
-        ]))
+        ],
+    ),
+)
 # At the size of the labels, there and back, as for video networks.
 evaluation_flow = dict(type='FlowCache', folder='data/flow', root='data', estimator=dict(type='DISFlow'))
 test_evaluator = [

@@ -10,7 +10,8 @@ segmentor = dict(
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         pad_val=0,
-        seg_pad_val=255),
+        seg_pad_val=255,
+    ),
     backbone=dict(
         type='ResNetV1c',
         depth=101,
@@ -24,11 +25,15 @@ segmentor = dict(
         style='pytorch',
         init_cfg=dict(
             type='StrictPretrained',
-            checkpoint='https://mmassets.onedl.ai/pretrain/third_party/resnet101_v1c-e67eebb6.pth')),
+            checkpoint='https://mmassets.onedl.ai/pretrain/third_party/resnet101_v1c-e67eebb6.pth',
+        ),
+    ),
     decode_head=dict(
         type='DLV2Head',
         in_channels=2048,
         num_classes=19,
         # The original DeepLabV2 has (6, 12, 18, 24).
-        dilations=(6, 12)),
-    test_cfg=dict(mode='whole'))
+        dilations=(6, 12),
+    ),
+    test_cfg=dict(mode='whole'),
+)

@@ -11,7 +11,8 @@ segmentor = dict(
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         pad_val=0,
-        seg_pad_val=255),
+        seg_pad_val=255,
+    ),
     backbone=dict(
         type='TimmViT',
         name='vit_base_patch14_reg4_dinov2.lvd142m',
@@ -20,13 +21,10 @@ segmentor = dict(
         # A crop of 512 is seen as 32 x 32 patches of 14 pixels.
         stride=16,
         pretrained=True,
-        drop_path_rate=0.1),
+        drop_path_rate=0.1,
+    ),
     # A ViT has one scale: levels of strides 4, 8, 16, 32 are made of it.
-    neck=dict(
-        type='MultiLevelNeck',
-        in_channels=[768, 768, 768, 768],
-        out_channels=256,
-        scales=[4, 2, 1, 0.5]),
+    neck=dict(type='MultiLevelNeck', in_channels=[768, 768, 768, 768], out_channels=256, scales=[4, 2, 1, 0.5]),
     decode_head=dict(
         type='DAFormerHead',
         in_channels=[256, 256, 256, 256],
@@ -35,5 +33,7 @@ segmentor = dict(
         channels=256,
         fusion='aspp',
         dilations=(1, 6, 12, 18),
-        dropout_ratio=0.1),
-    test_cfg=dict(mode='whole'))
+        dropout_ratio=0.1,
+    ),
+    test_cfg=dict(mode='whole'),
+)

@@ -20,7 +20,8 @@ segmentor = dict(
             channels=256,
             fusion='aspp',
             dilations=(1, 6, 12, 18),
-            dropout_ratio=0.1),
+            dropout_ratio=0.1,
+        ),
         # The attention needs no wide context: its fusion is one 1x1 convolution.
         scale_attention=dict(
             type='DAFormerHead',
@@ -29,7 +30,10 @@ segmentor = dict(
             embed_channels=256,
             channels=256,
             fusion='conv',
-            dropout_ratio=0.1),
-        detail_loss_weight=0.1),
+            dropout_ratio=0.1,
+        ),
+        detail_loss_weight=0.1,
+    ),
     # Windows of the training crop with half overlap; max_batch bounds how many go through the network at once.
-    test_cfg=dict(mode='slide', crop_size=(1024, 1024), stride=(512, 512), max_batch=4))
+    test_cfg=dict(mode='slide', crop_size=(1024, 1024), stride=(512, 512), max_batch=4),
+)

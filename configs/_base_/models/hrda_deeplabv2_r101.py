@@ -14,6 +14,8 @@ segmentor = dict(
         type='HRDAHead',
         head=dict(type='DLV2Head', in_channels=2048, num_classes=19, dilations=(6, 12)),
         scale_attention=dict(type='DLV2Head', in_channels=2048, num_classes=19, dilations=(6, 12)),
-        detail_loss_weight=0.1),
+        detail_loss_weight=0.1,
+    ),
     # Windows of the training crop with half overlap; max_batch bounds how many go through the network at once.
-    test_cfg=dict(mode='slide', crop_size=(1024, 1024), stride=(512, 512), max_batch=4))
+    test_cfg=dict(mode='slide', crop_size=(1024, 1024), stride=(512, 512), max_batch=4),
+)

@@ -5,4 +5,7 @@ segmentor = dict(
     backbone=dict(
         variant='b2',
         init_cfg=dict(
-            checkpoint='https://mmassets.onedl.ai/mmsegmentation/v0.5/pretrain/segformer/mit_b2_20220624-66e8bf70.pth')))
+            checkpoint='https://mmassets.onedl.ai/mmsegmentation/v0.5/pretrain/segformer/mit_b2_20220624-66e8bf70.pth'
+        ),
+    )
+)

@@ -5,4 +5,7 @@ segmentor = dict(
     backbone=dict(
         variant='b3',
         init_cfg=dict(
-            checkpoint='https://mmassets.onedl.ai/mmsegmentation/v0.5/pretrain/segformer/mit_b3_20220624-13b1141c.pth')))
+            checkpoint='https://mmassets.onedl.ai/mmsegmentation/v0.5/pretrain/segformer/mit_b3_20220624-13b1141c.pth'
+        ),
+    )
+)

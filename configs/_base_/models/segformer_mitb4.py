@@ -5,4 +5,7 @@ segmentor = dict(
     backbone=dict(
         variant='b4',
         init_cfg=dict(
-            checkpoint='https://mmassets.onedl.ai/mmsegmentation/v0.5/pretrain/segformer/mit_b4_20220624-d588d980.pth')))
+            checkpoint='https://mmassets.onedl.ai/mmsegmentation/v0.5/pretrain/segformer/mit_b4_20220624-d588d980.pth'
+        ),
+    )
+)

@@ -10,18 +10,19 @@ segmentor = dict(
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         pad_val=0,
-        seg_pad_val=255),
+        seg_pad_val=255,
+    ),
     backbone=dict(
         type='MiT',
         variant='b5',
         drop_path_rate=0.1,
         init_cfg=dict(
             type='StrictPretrained',
-            checkpoint='https://mmassets.onedl.ai/mmsegmentation/v0.5/pretrain/segformer/mit_b5_20220624-658746d9.pth')),
+            checkpoint='https://mmassets.onedl.ai/mmsegmentation/v0.5/pretrain/segformer/mit_b5_20220624-658746d9.pth',
+        ),
+    ),
     decode_head=dict(
-        type='SegFormerMLPHead',
-        in_channels=[64, 128, 320, 512],
-        channels=768,
-        num_classes=19,
-        dropout_ratio=0.1),
-    test_cfg=dict(mode='whole'))
+        type='SegFormerMLPHead', in_channels=[64, 128, 320, 512], channels=768, num_classes=19, dropout_ratio=0.1
+    ),
+    test_cfg=dict(mode='whole'),
+)

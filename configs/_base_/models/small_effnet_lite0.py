@@ -11,13 +11,15 @@ segmentor = dict(
         std=[127.5, 127.5, 127.5],
         bgr_to_rgb=True,
         pad_val=0,
-        seg_pad_val=255),
+        seg_pad_val=255,
+    ),
     backbone=dict(
         type='TimmBackbone',
         name='tf_efficientnet_lite0',
         # Strides 4, 8, 16, 32.
         out_indices=(1, 2, 3, 4),
-        checkpoint=os.environ.get('UDASS_WEIGHTS')),
+        checkpoint=os.environ.get('UDASS_WEIGHTS'),
+    ),
     decode_head=dict(
         type='WeightedSegformerHead',
         in_channels=[24, 40, 112, 320],
@@ -27,5 +29,7 @@ segmentor = dict(
         num_classes=11,
         norm_cfg=dict(type='BN'),
         align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0, avg_non_ignore=False)),
-    test_cfg=dict(mode='whole'))
+        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0, avg_non_ignore=False),
+    ),
+    test_cfg=dict(mode='whole'),
+)

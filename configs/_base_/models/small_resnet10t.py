@@ -8,13 +8,15 @@ segmentor = dict(
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         pad_val=0,
-        seg_pad_val=255),
+        seg_pad_val=255,
+    ),
     backbone=dict(
         type='TimmBackbone',
         name='resnet10t',
         # Strides 4, 8, 16, 32.
         out_indices=(1, 2, 3, 4),
-        pretrained=False),
+        pretrained=False,
+    ),
     decode_head=dict(
         type='WeightedSegformerHead',
         in_channels=[64, 128, 256, 512],
@@ -24,5 +26,7 @@ segmentor = dict(
         num_classes=19,
         norm_cfg=dict(type='BN'),
         align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0, avg_non_ignore=False)),
-    test_cfg=dict(mode='whole'))
+        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0, avg_non_ignore=False),
+    ),
+    test_cfg=dict(mode='whole'),
+)

@@ -7,7 +7,8 @@ segmentor = dict(
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         pad_val=0,
-        seg_pad_val=255),
+        seg_pad_val=255,
+    ),
     backbone=dict(
         type='MixVisionTransformer',
         in_channels=3,
@@ -20,7 +21,8 @@ segmentor = dict(
         out_indices=(0, 1, 2, 3),
         mlp_ratio=4,
         qkv_bias=True,
-        drop_path_rate=0.1),
+        drop_path_rate=0.1,
+    ),
     decode_head=dict(
         type='WeightedSegformerHead',
         in_channels=[32, 64, 160, 256],
@@ -30,5 +32,7 @@ segmentor = dict(
         num_classes=19,
         norm_cfg=dict(type='BN'),
         align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0, avg_non_ignore=False)),
-    test_cfg=dict(mode='whole'))
+        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0, avg_non_ignore=False),
+    ),
+    test_cfg=dict(mode='whole'),
+)

@@ -4,4 +4,5 @@ _base_ = ['small_effnet_lite0.py']
 segmentor = dict(
     type='FlowGuidedEncoderDecoder',
     # Video methods average over labelled pixels, image methods over all.
-    decode_head=dict(loss_decode=dict(_delete_=True, type='ValidCrossEntropy')))
+    decode_head=dict(loss_decode=dict(_delete_=True, type='ValidCrossEntropy')),
+)

@@ -9,17 +9,17 @@ segmentor = dict(
     type='FlowGuidedEncoderDecoder',
     # BGR minus its mean, undivided: what these weights were trained on.
     data_preprocessor=dict(
-        type='CaffePreprocessor',
-        mean=[104.00698793, 116.66876762, 122.67891434],
-        pad_val=0,
-        seg_pad_val=255),
+        type='CaffePreprocessor', mean=[104.00698793, 116.66876762, 122.67891434], pad_val=0, seg_pad_val=255
+    ),
     backbone=dict(
         type='CaffeResNet',
         depth=101,
         init_cfg=dict(
             type='StrictPretrained',
             checkpoint='https://github.com/valeoai/ADVENT/releases/download/v0.1/'
-                       'DeepLab_resnet_pretrained_imagenet.pth')),
+            'DeepLab_resnet_pretrained_imagenet.pth',
+        ),
+    ),
     decode_head=dict(
         type='ACCELHead',
         in_channels=2048,
@@ -29,7 +29,8 @@ segmentor = dict(
         dilations=(6, 12, 18, 24),
         dropout_ratio=0.1,
         # Video methods average over labelled pixels, image methods over all.
-        loss_decode=dict(type='ValidCrossEntropy')),
+        loss_decode=dict(type='ValidCrossEntropy'),
+    ),
     # Guides the third stage in training; it has the main head's classes and passes the same fusion.
     auxiliary_head=dict(
         type='DLV2Head',
@@ -37,5 +38,7 @@ segmentor = dict(
         in_index=2,
         num_classes=15,
         dilations=(6, 12, 18, 24),
-        loss_decode=dict(type='ValidCrossEntropy', loss_weight=0.1)),
-    test_cfg=dict(mode='whole'))
+        loss_decode=dict(type='ValidCrossEntropy', loss_weight=0.1),
+    ),
+    test_cfg=dict(mode='whole'),
+)

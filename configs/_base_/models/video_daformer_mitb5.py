@@ -13,4 +13,6 @@ segmentor = dict(
         # As published: the classifier starts as PyTorch's convolutions do.
         classifier_std=None,
         # Video methods average over labelled pixels, image methods over all.
-        loss_decode=dict(type='ValidCrossEntropy')))
+        loss_decode=dict(type='ValidCrossEntropy'),
+    ),
+)

@@ -11,4 +11,6 @@ segmentor = dict(
         num_classes=15,
         dilations=(6, 12, 18, 24),
         # Video methods average over labelled pixels, image methods over all.
-        loss_decode=dict(type='ValidCrossEntropy')))
+        loss_decode=dict(type='ValidCrossEntropy'),
+    )
+)

@@ -5,4 +5,5 @@ _base_ = ['hrda_deeplabv2_r101.py']
 segmentor = dict(
     type='FlowGuidedHRDAEncoderDecoder',
     # VIPER's; SYNTHIA-Seq has 12.
-    decode_head=dict(head=dict(num_classes=15), scale_attention=dict(num_classes=15)))
+    decode_head=dict(head=dict(num_classes=15), scale_attention=dict(num_classes=15)),
+)

@@ -6,7 +6,8 @@ optim_wrapper = dict(
     # fused: one pass over each parameter and its moments, twice as fast on a CPU.
     optimizer=dict(type='AdamW', lr=6e-5, betas=(0.9, 0.999), weight_decay=0.01, fused=True),
     # The decoder (HRDA's scale attention is a part of it) starts from nothing, the backbone from pretrained weights.
-    paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=10.0))))
+    paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=10.0))),
+)
 # mmengine reaches the last value at step end - 1: with one step more the warm-up is complete at iteration 1500 and the
 # rate zero at 40,000, as in the reference.
 param_scheduler = [

@@ -12,4 +12,7 @@ optim_wrapper = dict(
             pos_embed=dict(decay_mult=0.0),
             cls_token=dict(decay_mult=0.0),
             reg_token=dict(decay_mult=0.0),
-            gamma=dict(decay_mult=0.0))))
+            gamma=dict(decay_mult=0.0),
+        ),
+    )
+)

@@ -11,7 +11,10 @@ optim_wrapper = dict(
             # groups, backbone and fusion).
             decode_head=dict(lr_mult=10.0, constant_lr=True),
             auxiliary_head=dict(lr_mult=10.0, constant_lr=True),
-            fusion=dict(lr_mult=10.0))))
+            fusion=dict(lr_mult=10.0),
+        )
+    ),
+)
 # A horizon of 250,000 iterations, as in the reference, of which 40,000 are trained: the rate falls to 0.855 of its
 # start. One step more, as mmengine reaches the last value at step end - 1.
 param_scheduler = [dict(type='GroupPolyLR', power=0.9, eta_min=0.0, by_epoch=False, begin=0, end=250001)]

@@ -5,7 +5,8 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=3e-3, betas=(0.9, 0.999), weight_decay=0.01),
     # The decoder starts from nothing.
-    paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=2.0))))
+    paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=2.0))),
+)
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-3, by_epoch=False, begin=0, end=40),
     # From iteration 0, times the warm-up.

@@ -4,6 +4,7 @@
 model = dict(
     type='DomainAdapter',
     # The discriminator: five convolutions of 64, 128, 256, 512 and 1 channels, fitted by least squares.
-    adaptation_loss=dict(type='AdversarialAlignment', weight=0.001, channels=64))
+    adaptation_loss=dict(type='AdversarialAlignment', weight=0.001, channels=64),
+)
 # No teacher, no pseudo-labels, and the source as it comes: the method is older than these.
 train_cfg = dict(type='UDATrainLoop')

@@ -7,6 +7,7 @@ model = dict(
     pseudo_labels=dict(type='ConfidencePseudoLabels', threshold=0.968, use_margins=False),
     mixing=dict(type='ClassMix'),
     # The version of kornia that the published code pins adds to the values where torchvision multiplies them.
-    photometric=dict(type='PhotometricChange', operations='kornia'))
+    photometric=dict(type='PhotometricChange', operations='kornia'),
+)
 # Draws every source image equally often; rare-class sampling came with DAFormer.
 train_cfg = dict(type='UDATrainLoop')

@@ -10,9 +10,11 @@ model = dict(
     photometric=dict(type='PhotometricChange', operations='kornia'),
     # Keeps what ImageNet taught about things; stuff looks different there. A cell counts where three quarters of its
     # pixels are of one thing class.
-    feature_distance=dict(type='FeatureDistance', weight=0.005, min_ratio=0.75))
+    feature_distance=dict(type='FeatureDistance', weight=0.005, min_ratio=0.75),
+)
 train_cfg = dict(
     type='UDATrainLoop',
     # The colder, the more the rarest classes are drawn. A file shows more than 3000 pixels of the drawn class, a crop
     # of 512 more than half of that: images are shrunk before they are cropped.
-    source_sampling=dict(type='RareClassDataset', temperature=0.01, min_pixels=3000, crop_fraction=0.5))
+    source_sampling=dict(type='RareClassDataset', temperature=0.01, min_pixels=3000, crop_fraction=0.5),
+)

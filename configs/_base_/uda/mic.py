@@ -12,9 +12,11 @@ model = dict(
     # source by day and a target at night or in bad weather take mic_mixed.py.
     masking=dict(type='BlockMasking', block_size=64, ratio=0.7, mode='target'),
     # Keeps what ImageNet taught about things; stuff looks different there.
-    feature_distance=dict(type='FeatureDistance', weight=0.005, min_ratio=0.75))
+    feature_distance=dict(type='FeatureDistance', weight=0.005, min_ratio=0.75),
+)
 train_cfg = dict(
     type='UDATrainLoop',
     # A file shows more than 3000 pixels of the drawn class, a crop of 1024 more than twice that: four times what a crop
     # of 512 must show (daformer.py), as it is cut from images of twice that size.
-    source_sampling=dict(type='RareClassDataset', temperature=0.01, min_pixels=3000, crop_fraction=2))
+    source_sampling=dict(type='RareClassDataset', temperature=0.01, min_pixels=3000, crop_fraction=2),
+)

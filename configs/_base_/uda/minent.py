@@ -2,6 +2,7 @@
 model = dict(
     type='DomainAdapter',
     # The entropy of a pixel is divided by that of equal scores, so that the weight does not depend on the classes.
-    adaptation_loss=dict(type='EntropyMinimization', weight=0.001))
+    adaptation_loss=dict(type='EntropyMinimization', weight=0.001),
+)
 # No teacher, no pseudo-labels, and the source as it comes: the method is older than these.
 train_cfg = dict(type='UDATrainLoop')

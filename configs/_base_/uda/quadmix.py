@@ -17,7 +17,8 @@ model = dict(
     # As in MIC, see mic.py.
     masking=dict(type='BlockMasking', block_size=64, ratio=0.7, mode='target'),
     # Keeps what ImageNet taught about things; stuff looks different there.
-    feature_distance=dict(type='FeatureDistance', weight=0.005, min_ratio=0.75))
+    feature_distance=dict(type='FeatureDistance', weight=0.005, min_ratio=0.75),
+)
 train_cfg = dict(
     type='UDATrainLoop',
     # A file shows more than 3000 pixels of the drawn class, a crop of 1024 more than twice that (see mic.py).
@@ -25,4 +26,5 @@ train_cfg = dict(
     # Two rare classes per iteration, drawn without replacement, each pasted over both mixed images of every target
     # image. Which classes, and how often each stands in the list, is a property of the source (rare_classes in its
     # metainfo). Published benchmarks give these images a pipeline of their own, set in the experiment.
-    long_tail=dict(type='LongTailDataset', draws=2, mixes=2))
+    long_tail=dict(type='LongTailDataset', draws=2, mixes=2),
+)

@@ -13,16 +13,13 @@ model = dict(
     # is a property of the benchmark and set in the experiment.
     cross_frame=dict(type='CrossFramePass', scale=1.0),
     mixing=dict(
-        type='VideoQuadMix',
-        confidence_threshold=0.9,
-        source_classes=2,
-        target_classes=2,
-        tss_scale=1.0,
-        tst_scale=1.0),
+        type='VideoQuadMix', confidence_threshold=0.9, source_classes=2, target_classes=2, tss_scale=1.0, tst_scale=1.0
+    ),
     # Between frame t and the one before; the CNN adds a longer interval.
     centroid_alignment=dict(type='CentroidAlignment', weight=0.01, intervals=1),
     # The source in the colours of the target.
-    match_histograms=True)
+    match_histograms=True,
+)
 # Each draw is one image of a rare class, laid over both mixtures; which classes is a property of the source. How many
 # draws is a property of the benchmark and set in the experiment.
 train_cfg = dict(type='UDATrainLoop', long_tail=dict(type='LongTailDataset', draws=2, mixes=1))

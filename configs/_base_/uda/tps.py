@@ -11,5 +11,6 @@ model = dict(
     # Strong where the teacher's view is weak.
     strong_augmentation=dict(type='StrongAugmentation'),
     # The source in the colours of the target.
-    match_histograms=True)
+    match_histograms=True,
+)
 train_cfg = dict(type='UDATrainLoop')

@@ -1,4 +1,5 @@
 """Rare-class sampling: probabilities, what is drawn, how often a file is read."""
+
 from itertools import islice
 
 import numpy as np
@@ -8,7 +9,7 @@ from mmengine.dataset import BaseDataset
 from udass.datasets import RareClassDataset, SampleKey, SeededDataset, SeededInfiniteSampler, class_probabilities
 from udass.datasets.transforms import loading
 
-CROP = (dict(type='RareClassCrop', crop_size=(8, 8)), )
+CROP = (dict(type='RareClassCrop', crop_size=(8, 8)),)
 
 
 def name(path):
@@ -55,15 +56,23 @@ def test_files_need_more_than_the_threshold(filled_scenes):
 
 def test_thresholds_scale_with_the_area(filled_scenes):
     # 1000 pixels of a 120 x 100 image are 50 of these 30 x 20 ones.
-    dataset = RareClassDataset(filled_scenes.config(transforms=CROP), temperature=0.5, min_pixels=1000,
-                               reference_size=(120, 100), crop_fraction=0.5)
+    dataset = RareClassDataset(
+        filled_scenes.config(transforms=CROP),
+        temperature=0.5,
+        min_pixels=1000,
+        reference_size=(120, 100),
+        crop_fraction=0.5,
+    )
     assert dataset.get_data_info(SampleKey(0, 0, 1))['rare_class_min_pixels'] == pytest.approx(25)
     assert dataset.probabilities.tolist() == [1, 0, 0]
 
 
 def test_no_class_with_enough_pixels(filled_scenes):
-    with pytest.raises(ValueError, match=r'no label in .*labels has more than 600 pixels of any class: choose a '
-                                         'smaller min_pixels, or give reference_size'):
+    with pytest.raises(
+        ValueError,
+        match=r'no label in .*labels has more than 600 pixels of any class: choose a '
+        'smaller min_pixels, or give reference_size',
+    ):
         RareClassDataset(filled_scenes.config(transforms=CROP), min_pixels=600)
 
 
@@ -74,8 +83,9 @@ def test_only_classes_of_vanishing_probability(filled_scenes):
 
 def test_samples_show_the_drawn_class(filled_scenes):
     transforms = (dict(type='RareClassCrop', crop_size=(16, 24)), dict(type='RandomFlip', prob=0.5))
-    dataset = RareClassDataset(filled_scenes.config(transforms=transforms), temperature=0.5, min_pixels=3,
-                               crop_fraction=0.5)
+    dataset = RareClassDataset(
+        filled_scenes.config(transforms=transforms), temperature=0.5, min_pixels=3, crop_fraction=0.5
+    )
     shown = []
     for draw in islice(SeededInfiniteSampler(dataset, seed=0), 60):
         sample = dataset[draw]['data_samples']
@@ -88,12 +98,14 @@ def test_each_image_is_decoded_once_per_sample(filled_scenes, monkeypatch):
     read = []
     for function in ('read_image', 'read_label_ids'):
         original = getattr(loading, function)
-        monkeypatch.setattr(loading, function, lambda path, original=original, **more: read.append(path) or
-                            original(path, **more))
+        monkeypatch.setattr(
+            loading, function, lambda path, original=original, **more: read.append(path) or original(path, **more)
+        )
     # No crop of 4 x 4 has 30 pixels of anything, so that every search goes to its end.
-    transforms = (dict(type='RareClassCrop', crop_size=(4, 4), cat_max_ratio=0.75), )
-    dataset = RareClassDataset(filled_scenes.config(transforms=transforms), temperature=0.5, min_pixels=3,
-                               crop_fraction=10)
+    transforms = (dict(type='RareClassCrop', crop_size=(4, 4), cat_max_ratio=0.75),)
+    dataset = RareClassDataset(
+        filled_scenes.config(transforms=transforms), temperature=0.5, min_pixels=3, crop_fraction=10
+    )
     draws = list(islice(SeededInfiniteSampler(dataset, seed=0), 10))
     read.clear()
     for draw in draws:

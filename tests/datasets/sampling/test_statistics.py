@@ -1,4 +1,5 @@
 """Class statistics: exact counts, kept, refreshed, shared."""
+
 import errno
 import json
 import os
@@ -286,8 +287,9 @@ def test_what_a_killed_process_left_is_removed(filled_scenes):
         os._exit(0)
     os.waitpid(process, 0)
     mine = temporary_path(filled_scenes.root)
-    orphan, running = (mine.with_name(mine.name.replace(f'-{os.getpid()}-', f'-{number}-'))
-                       for number in (process, os.getppid()))
+    orphan, running = (
+        mine.with_name(mine.name.replace(f'-{os.getpid()}-', f'-{number}-')) for number in (process, os.getppid())
+    )
     elsewhere = mine.with_name(mine.name.replace(socket.gethostname(), 'another-machine'))
     old = elsewhere.with_name(elsewhere.name.replace('another', 'forgotten'))
     for path in (orphan, running, elsewhere, old):

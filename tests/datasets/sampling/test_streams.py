@@ -1,4 +1,5 @@
 """Random streams: reproducible, resumable, uncorrelated, independent of the workers."""
+
 import random
 from itertools import islice
 
@@ -68,11 +69,14 @@ def test_ranks_share_one_order_but_no_randomness(monkeypatch):
     assert take(resumed, 1) == drawn[2][2:]
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (dict(dataset=[], seed=0), "dataset of the stream 'source' is empty"),
-    (dict(dataset=range(3), seed=-1), 'seed of a sampler must be 0 or larger, got -1'),
-    (dict(dataset=range(3), seed=0, stream=''), "stream must be a name such as 'source' or 'target', got ''"),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (dict(dataset=[], seed=0), "dataset of the stream 'source' is empty"),
+        (dict(dataset=range(3), seed=-1), 'seed of a sampler must be 0 or larger, got -1'),
+        (dict(dataset=range(3), seed=0, stream=''), "stream must be a name such as 'source' or 'target', got ''"),
+    ],
+)
 def test_bad_sampler_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         SeededInfiniteSampler(**arguments)
@@ -127,8 +131,11 @@ def samples(config, *, workers, stream='source', seed=0, batches=4, skip=0):
     drawn = list(islice(loader, batches))
     images = torch.stack([image for batch in drawn for image in batch['inputs']])
     data_samples = [sample for batch in drawn for sample in batch['data_samples']]
-    return images, torch.stack([sample.gt_sem_seg.data for sample in data_samples]), \
-        [sample.img_path for sample in data_samples]
+    return (
+        images,
+        torch.stack([sample.gt_sem_seg.data for sample in data_samples]),
+        [sample.img_path for sample in data_samples],
+    )
 
 
 def test_workers_do_not_change_the_samples(filled_scenes):
@@ -158,14 +165,17 @@ def agreement(first, second):
 
 def test_domains_of_one_seed_and_length_are_not_correlated(filled_scenes):
     length, count = 100, 400
-    source, target = (indices(SeededInfiniteSampler(range(length), seed=0, stream=name), count) for name in ('source', 'target'))
+    source, target = (
+        indices(SeededInfiniteSampler(range(length), seed=0, stream=name), count) for name in ('source', 'target')
+    )
     assert agreement(source, target) < 0.04  # 0.01 expected
     assert abs(np.corrcoef(source, target)[0, 1]) < 0.2  # four standard deviations
 
     # The pixels of these images are their coordinates, so that the first one tells the crop (13 x 21 places).
     config = filled_scenes.config(transforms=AUGMENTATIONS[:1])
-    source, target = (samples(config, workers=0, stream=name, batches=50)[0][:, :2, 0, 0].numpy()
-                      for name in ('source', 'target'))
+    source, target = (
+        samples(config, workers=0, stream=name, batches=50)[0][:, :2, 0, 0].numpy() for name in ('source', 'target')
+    )
     assert agreement(source[:, 0], target[:, 0]) < 0.25  # 1/13 expected, 1 if they shared a seed
     assert abs(np.corrcoef(source[:, 1], target[:, 1])[0, 1]) < 0.33
     assert len({tuple(place) for place in source}) > 60  # draws of one stream differ, too

@@ -1,4 +1,5 @@
 """Folders as training and testing leave them, written by hand."""
+
 import json
 from pathlib import Path
 
@@ -35,8 +36,10 @@ def write_log(folder: Path, records: list[dict], config: str = '', time: str = '
 
 
 def losses(values: dict[int, float], **others: float) -> list[dict]:
-    return [{'loss': value, 'source.decode.loss_ce': value, 'lr': 1e-3, 'time': 0.5, **others, 'iter': step,
-             'step': step} for step, value in values.items()]
+    return [
+        {'loss': value, 'source.decode.loss_ce': value, 'lr': 1e-3, 'time': 0.5, **others, 'iter': step, 'step': step}
+        for step, value in values.items()
+    ]
 
 
 def write_images(root: Path, count: int = 4) -> list[Path]:
@@ -50,25 +53,54 @@ def write_images(root: Path, count: int = 4) -> list[Path]:
 
 
 def config_text(root: Path, **model: object) -> str:
-    dataset = dict(type='UDADataset', data_root=str(root), image_folder='images', label_folder='labels',
-                   image_suffix='.png', label_suffix='.png', label_table={0: 0, 1: 1, 2: 2}, test_mode=True,
-                   metainfo=dict(classes=CLASSES, palette=PALETTE),
-                   pipeline=[dict(type='LoadImage'), dict(type='LoadLabels'), dict(type='PackUDAInputs')])
-    return (f'model = {dict(type="DomainAdapter", **model)!r}\ntest_dataloader = {dict(dataset=dataset)!r}\n'
-            "scale = (1, 2)\nrandomness = dict(seed=0)\nwork_dir = 'x'\n")
+    dataset = dict(
+        type='UDADataset',
+        data_root=str(root),
+        image_folder='images',
+        label_folder='labels',
+        image_suffix='.png',
+        label_suffix='.png',
+        label_table={0: 0, 1: 1, 2: 2},
+        test_mode=True,
+        metainfo=dict(classes=CLASSES, palette=PALETTE),
+        pipeline=[dict(type='LoadImage'), dict(type='LoadLabels'), dict(type='PackUDAInputs')],
+    )
+    return (
+        f'model = {dict(type="DomainAdapter", **model)!r}\ntest_dataloader = {dict(dataset=dataset)!r}\n'
+        "scale = (1, 2)\nrandomness = dict(seed=0)\nwork_dir = 'x'\n"
+    )
 
 
 def write_test(folder: Path, images: list[Path], scores: list[float], iou: tuple = (50.0, 25.0, None)) -> None:
     """test.json, test.details.json and predictions."""
     present = [value for value in iou if value is not None]
-    (folder / 'test.json').write_text(json.dumps({
-        'config': 'configs/a.py', 'checkpoint': 'iter_2.pth', 'branch': 'student', 'images': len(images),
-        'mIoU': sum(present) / len(present), 'mean_recall': 60.0, 'pixel_accuracy': 70.0, 'absent': ['tree'],
-        'IoU': dict(zip(CLASSES, iou, strict=True))}))
-    (folder / 'test.details.json').write_text(json.dumps({
-        'classes': CLASSES, 'confusion': [[90, 10, 0], [30, 60, 10], [0, 0, 0]],
-        'images': [{'image': str(path), 'mIoU': score, 'IoU': [score] * 3}
-                   for path, score in zip(images, scores, strict=True)]}))
+    (folder / 'test.json').write_text(
+        json.dumps(
+            {
+                'config': 'configs/a.py',
+                'checkpoint': 'iter_2.pth',
+                'branch': 'student',
+                'images': len(images),
+                'mIoU': sum(present) / len(present),
+                'mean_recall': 60.0,
+                'pixel_accuracy': 70.0,
+                'absent': ['tree'],
+                'IoU': dict(zip(CLASSES, iou, strict=True)),
+            }
+        )
+    )
+    (folder / 'test.details.json').write_text(
+        json.dumps(
+            {
+                'classes': CLASSES,
+                'confusion': [[90, 10, 0], [30, 60, 10], [0, 0, 0]],
+                'images': [
+                    {'image': str(path), 'mIoU': score, 'IoU': [score] * 3}
+                    for path, score in zip(images, scores, strict=True)
+                ],
+            }
+        )
+    )
     (folder / 'predictions').mkdir()
     for path in images:
         Image.fromarray(np.zeros((32, 64), np.uint8)).save(folder / 'predictions' / path.name)
@@ -83,10 +115,15 @@ def write_two_runs(root: Path) -> tuple[Path, Path]:
     """A baseline and a method with everything that a page can show."""
     images = write_images(root / 'data')
     first, second = root / 'plain_baseline', root / 'adapted_with_$math$_&_<b>tags</b>'
-    for folder, model, scores in ((first, {}, [10.0, 20.0, 30.0, 40.0]),
-                                  (second, {'ema': {'alpha': 0.99}}, [30.0, 25.0, 30.0, 5.0])):
-        write_log(folder, [*losses({1: 2.0, 2: 1.0}, confidence=0.5), {'mIoU': 12.5, 'time': 0.1, 'step': 2}],
-                  config_text(root / 'data', **model))
+    for folder, model, scores in (
+        (first, {}, [10.0, 20.0, 30.0, 40.0]),
+        (second, {'ema': {'alpha': 0.99}}, [30.0, 25.0, 30.0, 5.0]),
+    ):
+        write_log(
+            folder,
+            [*losses({1: 2.0, 2: 1.0}, confidence=0.5), {'mIoU': 12.5, 'time': 0.1, 'step': 2}],
+            config_text(root / 'data', **model),
+        )
         write_test(folder, images, scores)
         write_panel(folder, 1)
         write_panel(folder, 4000)

@@ -1,4 +1,5 @@
 """The page: what is in it, and in a browser how it looks."""
+
 import html
 import json
 import os
@@ -55,8 +56,9 @@ def page(two_runs):
 
 def text_of(page):
     """Words of the page, without pictures and style."""
-    return html.unescape(re.sub(r'\s+', ' ', re.sub(r'<style>.*?</style>|<svg.*?</svg>|<[^>]*>', ' ', page,
-                                                    flags=re.DOTALL)))
+    return html.unescape(
+        re.sub(r'\s+', ' ', re.sub(r'<style>.*?</style>|<svg.*?</svg>|<[^>]*>', ' ', page, flags=re.DOTALL))
+    )
 
 
 def test_the_page_has_all_sections_and_needs_nothing_else(page):
@@ -129,9 +131,19 @@ def in_browser(folder, page):
     """What the page reports of itself at the width of a phone and of a desktop, and what the console says."""
     (folder / 'page.html').write_text(page.replace('<meta charset="utf-8">', f'<meta charset="utf-8">{PROBE}'))
     (folder / 'frames.html').write_text(FRAMES)
-    command = [chromium(), '--headless', '--disable-gpu', '--disable-dev-shm-usage', '--hide-scrollbars',
-               f'--user-data-dir={folder / "profile"}', '--enable-logging=stderr', '--virtual-time-budget=5000',
-               *(['--no-sandbox'] if os.geteuid() == 0 else []), '--dump-dom', (folder / 'frames.html').as_uri()]
+    command = [
+        chromium(),
+        '--headless',
+        '--disable-gpu',
+        '--disable-dev-shm-usage',
+        '--hide-scrollbars',
+        f'--user-data-dir={folder / "profile"}',
+        '--enable-logging=stderr',
+        '--virtual-time-budget=5000',
+        *(['--no-sandbox'] if os.geteuid() == 0 else []),
+        '--dump-dom',
+        (folder / 'frames.html').as_uri(),
+    ]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     found = re.search(r'data-found="([^"]*)"', result.stdout)
     assert found, f'the page did not load in Chromium:\n{result.stderr[-2000:]}'
@@ -152,8 +164,11 @@ def test_in_a_browser_nothing_is_wider_than_the_window_and_nothing_fails(page, t
 
 @pytest.mark.slow
 def test_the_browser_test_sees_what_is_wrong(page, tmp_path):
-    broken = page.replace('</main>', '<p style="width: 900px">wide</p><img src="none.png"></main>'
-                          '<script>console.error("complaint"); missing()</script>')
+    broken = page.replace(
+        '</main>',
+        '<p style="width: 900px">wide</p><img src="none.png"></main>'
+        '<script>console.error("complaint"); missing()</script>',
+    )
     reports, console = in_browser(tmp_path, broken)
     assert reports[0]['scroll'] == 916 and 'wide' in reports[0]['wide'][0] and reports[0]['empty'] == 1
     assert any('missing is not defined' in message for message in reports[0]['errors'])
@@ -165,8 +180,12 @@ def test_an_installed_package_has_the_templates(tmp_path):
     shutil.copytree(PROJECT / 'udass', tmp_path / 'udass', ignore=shutil.ignore_patterns('__pycache__'))
     for name in ('setup.py', 'README.md', 'pyproject.toml'):
         shutil.copy(PROJECT / name, tmp_path)
-    subprocess.run([sys.executable, 'setup.py', '-q', 'build', '--build-lib', 'built'], cwd=tmp_path, check=True,
-                   capture_output=True)
+    subprocess.run(
+        [sys.executable, 'setup.py', '-q', 'build', '--build-lib', 'built'],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
     templates = tmp_path / 'built' / 'udass' / 'visualization' / 'report' / 'templates'
     assert {path.name for path in templates.iterdir()} == {'page.html', 'style.css'}
 
@@ -174,8 +193,7 @@ def test_an_installed_package_has_the_templates(tmp_path):
 def test_the_picture_is_that_of_its_image(tmp_path):
     images = [tmp_path / 'images' / part / '000.png' for part in ('day', 'night')]
     (tmp_path / 'run').mkdir()
-    items = [dict(image=str(image), mIoU=1.0, IoU=[1.0], prediction=f'{image.parent.name}/000.png')
-             for image in images]
+    items = [dict(image=str(image), mIoU=1.0, IoU=[1.0], prediction=f'{image.parent.name}/000.png') for image in images]
     run = Run(folder=tmp_path, details=dict(images=items), predictions=tmp_path / 'predictions')
     assert [prediction_file(run, str(image)) for image in images] == ['day/000.png', 'night/000.png']
     # As tests wrote them before, by the name alone.

@@ -12,8 +12,13 @@ def test_a_run_is_read_with_everything_it_has(tmp_path):
     assert [record['loss'] for record in run.training] == [2.0, 1.0]
     assert run.validations == [{'mIoU': 12.5, 'step': 2}]
     assert run.config == {'model': {'type': 'X'}}
-    assert run.environment == {'Python': '3.11.7 (main)', 'CUDA available': 'False', 'PyTorch': '2.14.1', 'seed': '3',
-                               'processes': '1'}
+    assert run.environment == {
+        'Python': '3.11.7 (main)',
+        'CUDA available': 'False',
+        'PyTorch': '2.14.1',
+        'seed': '3',
+        'processes': '1',
+    }
     assert (run.result, run.details, run.predictions, run.panels) == ({}, {}, None, [])
 
 
@@ -46,11 +51,16 @@ def test_what_is_missing_comes_with_the_command(tmp_path):
     for name in ('a.py', 'iter_9.pth', 'iter_10.pth'):
         (folder / name).touch()
     missing = {item.what.split(':')[0].split(',')[0]: item.command for item in read_run(folder).missing}
-    assert list(missing) == ['scores of a test', 'confusion matrix and scores by image', 'predictions',
-                             'training panels']
+    assert list(missing) == [
+        'scores of a test',
+        'confusion matrix and scores by image',
+        'predictions',
+        'training panels',
+    ]
     assert missing['predictions'] == (
         f"python tools/test.py '{folder}/a.py' '{folder}/iter_10.pth' --work-dir '{folder}/test' "
-        f"--json '{folder}/test.json' --predictions '{folder}/predictions'")
+        f"--json '{folder}/test.json' --predictions '{folder}/predictions'"
+    )
     write_test(folder, write_images(tmp_path / 'data', 1), [50.0])
     assert [item.command for item in read_run(folder).missing] == ['']
 
@@ -63,8 +73,10 @@ def test_seeds_are_one_method_and_a_folder_of_methods_is_several(tmp_path):
             (folder / 'result.json').write_text(json.dumps({'mIoU': 1.0 * seed, 'validations': [[5, 3.0]]}))
     (tmp_path / 'summary.json').write_text('[]')
     found = read_methods([tmp_path])
-    assert [(method.name, [run.result['mIoU'] for run in method.runs]) for method in found] == \
-        [('a', [2.0, 10.0]), ('b', [2.0, 10.0])]
+    assert [(method.name, [run.result['mIoU'] for run in method.runs]) for method in found] == [
+        ('a', [2.0, 10.0]),
+        ('b', [2.0, 10.0]),
+    ]
     assert found[0].runs[0].validations == [{'step': 5, 'mIoU': 3.0}]
     assert [method.name for method in read_methods([tmp_path / 'b', tmp_path / 'a' / 'seed_2'])] == ['b', 'a/seed_2']
 

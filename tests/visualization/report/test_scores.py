@@ -15,8 +15,13 @@ def run(**values):
 
 
 def test_mean_and_deviation_over_seeds():
-    method = Method('a', [run(result={'mIoU': score, 'IoU': {'road': iou}})
-                          for score, iou in ((40.0, 50.0), (44.0, None), (45.0, 60.0))])
+    method = Method(
+        'a',
+        [
+            run(result={'mIoU': score, 'IoU': {'road': iou}})
+            for score, iou in ((40.0, 50.0), (44.0, None), (45.0, 60.0))
+        ],
+    )
     assert scores.scores_of(method, 'mIoU').text() == '43.0 ± 2.6'
     road = scores.class_iou(method, 'road')
     assert (road.mean, road.std, road.count) == (55.0, pytest.approx(math.sqrt(50)), 2)
@@ -34,8 +39,10 @@ def test_time_and_memory_are_those_of_the_log_unless_measured():
 
 
 def test_confusion_is_the_share_of_the_true_class_over_all_seeds():
-    details = [{'classes': ['a', 'b', 'c'], 'confusion': [[6, 2, 0], [1, 1, 0], [0, 0, 0]]},
-               {'classes': ['a', 'b', 'c'], 'confusion': [[0, 2, 0], [0, 2, 0], [0, 0, 0]]}]
+    details = [
+        {'classes': ['a', 'b', 'c'], 'confusion': [[6, 2, 0], [1, 1, 0], [0, 0, 0]]},
+        {'classes': ['a', 'b', 'c'], 'confusion': [[0, 2, 0], [0, 2, 0], [0, 0, 0]]},
+    ]
     confusion = scores.confusion_of(Method('m', [run(details=part) for part in details]))
     assert confusion.shares[:2].tolist() == [[0.6, 0.4, 0.0], [0.25, 0.75, 0.0]]
     assert np.isnan(confusion.shares[2]).all()
@@ -51,8 +58,10 @@ def test_images_that_gain_and_lose_most_from_the_first_to_the_last():
     first, middle = images(a=10.0, b=20.0, c=30.0, d=40.0, only_here=1.0), images(a=0.0, b=0.0, c=0.0, d=0.0)
     last = images(a=30.0, b=25.0, c=30.0, d=5.0, unlabelled=None)
     gains, losses = scores.gains_and_losses([first, middle, last], 5)
-    assert [(choice.image, choice.scores, choice.gain) for choice in gains] == \
-        [('a', [10.0, 0.0, 30.0], 20.0), ('b', [20.0, 0.0, 25.0], 5.0)]
+    assert [(choice.image, choice.scores, choice.gain) for choice in gains] == [
+        ('a', [10.0, 0.0, 30.0], 20.0),
+        ('b', [20.0, 0.0, 25.0], 5.0),
+    ]
     assert [choice.image for choice in losses] == ['d']
     best, worst = scores.best_and_worst(first, 3)
     assert [[choice.image for choice in group] for group in (best, worst)] == [['d', 'c', 'b'], ['only_here', 'a']]
@@ -71,11 +80,28 @@ def test_curves_of_seeds_are_averaged_where_all_have_values():
 
 
 def test_every_scalar_of_training_has_a_chart_in_the_order_that_one_reads_them():
-    record = {'lr': 1.0, 'confidence': 0.5, 'mix.decode.loss_ce': 1.0, 'source.decode.loss_ce': 1.0, 'loss': 2.0,
-              'other': 1.0, 'time': 0.1, 'data_time': 0.1, 'iter': 1, 'step': 1, 'memory': 9}
+    record = {
+        'lr': 1.0,
+        'confidence': 0.5,
+        'mix.decode.loss_ce': 1.0,
+        'source.decode.loss_ce': 1.0,
+        'loss': 2.0,
+        'other': 1.0,
+        'time': 0.1,
+        'data_time': 0.1,
+        'iter': 1,
+        'step': 1,
+        'memory': 9,
+    }
     titles = [curve.title for curve in training_curves([Method('a', [run(training=[record])])])]
-    assert titles == ['loss, all passes', 'mix.decode.loss_ce', 'source.decode.loss_ce',
-                      "confidence of the teacher's labels", 'learning rate', 'other']
+    assert titles == [
+        'loss, all passes',
+        'mix.decode.loss_ce',
+        'source.decode.loss_ce',
+        "confidence of the teacher's labels",
+        'learning rate',
+        'other',
+    ]
 
 
 def test_charts_take_their_colours_from_the_style_sheet():
@@ -87,11 +113,29 @@ def test_charts_take_their_colours_from_the_style_sheet():
 
 
 def test_settings_that_differ():
-    first = {'model': {'type': 'A', 'mixing': None}, 'randomness': {'seed': 0}, 'work_dir': 'a', 'variable': 1,
-             'param_scheduler': [{'type': 'Linear', 'end': 5}, {'type': 'Poly'}], 'train_cfg': {'size': [1, 2]}}
-    second = {'model': {'type': 'A', 'ema': {'alpha': 0.9}}, 'randomness': {'seed': 1}, 'work_dir': 'b', 'variable': 2,
-              'param_scheduler': [{'type': 'Linear', 'end': 7}], 'train_cfg': {'size': (1, 2)}}
-    assert differences([first, second]) == [('model.ema.alpha', ['-', '0.9']), ('param_scheduler.0.end', ['5', '7']),
-                                            ('param_scheduler.1.type', ["'Poly'", '-'])]
+    first = {
+        'model': {'type': 'A', 'mixing': None},
+        'randomness': {'seed': 0},
+        'work_dir': 'a',
+        'variable': 1,
+        'param_scheduler': [{'type': 'Linear', 'end': 5}, {'type': 'Poly'}],
+        'train_cfg': {'size': [1, 2]},
+    }
+    second = {
+        'model': {'type': 'A', 'ema': {'alpha': 0.9}},
+        'randomness': {'seed': 1},
+        'work_dir': 'b',
+        'variable': 2,
+        'param_scheduler': [{'type': 'Linear', 'end': 7}],
+        'train_cfg': {'size': (1, 2)},
+    }
+    assert differences([first, second]) == [
+        ('model.ema.alpha', ['-', '0.9']),
+        ('param_scheduler.0.end', ['5', '7']),
+        ('param_scheduler.1.type', ["'Poly'", '-']),
+    ]
     assert flat_settings({'model': {'type': 'A', 'size': (1, 2), 'empty': {}}}) == {
-        'model.type': "'A'", 'model.size': '[1, 2]', 'model.empty': '{}'}
+        'model.type': "'A'",
+        'model.size': '[1, 2]',
+        'model.empty': '{}',
+    }

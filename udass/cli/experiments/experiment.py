@@ -1,4 +1,5 @@
 """Experiments: train and test a config in processes of their own, keep what was measured, go on after an interrupt."""
+
 import hashlib
 import json
 import platform
@@ -23,8 +24,9 @@ class ExperimentFailed(RuntimeError):
     """A tool that an experiment runs ended with an error."""
 
 
-def run_experiment(config: str, seed: int, folder: Path, tools: Path, options: Sequence[str] = (),
-                   predictions: bool = False) -> dict:
+def run_experiment(
+    config: str, seed: int, folder: Path, tools: Path, options: Sequence[str] = (), predictions: bool = False
+) -> dict:
     """Trains a config with a seed and tests the last iterate, unless that was done before.
 
     Where the config validates as it tests, and validated the last iterate, the scores of this validation are those of
@@ -58,12 +60,31 @@ def run_experiment(config: str, seed: int, folder: Path, tools: Path, options: S
     checkpoint = str(latest_checkpoint(folder))
     if predictions or not _take_validation(config, folder, checkpoint):
         extra = ['--predictions', str(folder / 'predictions')] if predictions else []
-        run_tool(tools / 'test.py', [config, checkpoint, '--work-dir', str(folder / 'test'), '--json',
-                                     str(folder / 'test.json'), *extra, *chosen])
+        run_tool(
+            tools / 'test.py',
+            [
+                config,
+                checkpoint,
+                '--work-dir',
+                str(folder / 'test'),
+                '--json',
+                str(folder / 'test.json'),
+                *extra,
+                *chosen,
+            ],
+        )
     scores = json.loads((folder / 'test.json').read_text())
-    result = {'config': config, 'seed': seed, 'options': list(options), **scores,
-              'train_seconds': round(progress['train_seconds'], 2), 'train_sessions': progress['train_sessions'],
-              'validations': read_validations(folder), 'code': _code(), 'machine': _machine()}
+    result = {
+        'config': config,
+        'seed': seed,
+        'options': list(options),
+        **scores,
+        'train_seconds': round(progress['train_seconds'], 2),
+        'train_sessions': progress['train_sessions'],
+        'validations': read_validations(folder),
+        'code': _code(),
+        'machine': _machine(),
+    }
     result['checkpoint'] = Path(result['checkpoint']).name
     _write_json(folder / RESULT, result)
     return result
@@ -157,8 +178,10 @@ def _read_progress(folder: Path, fingerprint: str) -> dict:
         return {'fingerprint': fingerprint, 'trained': False, 'train_seconds': 0.0, 'train_sessions': 0}
     progress = json.loads(path.read_text())
     if progress['fingerprint'] != fingerprint:
-        raise ValueError(f'{folder} holds a run with other settings (the config, the options or the data path changed '
-                         'since). Delete it to run again, or choose another output folder')
+        raise ValueError(
+            f'{folder} holds a run with other settings (the config, the options or the data path changed '
+            'since). Delete it to run again, or choose another output folder'
+        )
     return progress
 
 

@@ -1,4 +1,5 @@
 """What a training is shown, without training: batches of its loaders, and what the passes of a method make of them."""
+
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,8 +25,9 @@ class Preview:
         passes: whether `passes` is going to be asked for; without, no network is run.
     """
 
-    def __init__(self, config: Config, work_dir: Path, checkpoint: str | None = None, iteration: int = 0,
-                 passes: bool = True) -> None:
+    def __init__(
+        self, config: Config, work_dir: Path, checkpoint: str | None = None, iteration: int = 0, passes: bool = True
+    ) -> None:
         config = config.copy()
         config.work_dir, config.resume, config.load_from = str(work_dir), False, checkpoint
         config.log_level, config.custom_hooks = 'WARNING', []

@@ -1,4 +1,5 @@
 """Source images of rare classes, which QuadMix pastes into its mixes (arXiv 2311.13254)."""
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,23 +37,34 @@ class LongTailDataset(SeededDataset):
         ValueError: no list of rare classes, a name that is no class, or not one image with enough of any of them.
     """
 
-    def __init__(self, dataset: dict | Dataset, classes: Sequence[dict] | None = None, draws: int = 1,
-                 images_per_draw: int = 1, cache_folder: str | None = None) -> None:
+    def __init__(
+        self,
+        dataset: dict | Dataset,
+        classes: Sequence[dict] | None = None,
+        draws: int = 1,
+        images_per_draw: int = 1,
+        cache_folder: str | None = None,
+    ) -> None:
         super().__init__(dataset)
         name = type(self).__name__
         require_crop_search(self.dataset, name)
         for inner in plain_datasets(self.dataset, name):
             if any(isinstance(transform, PackSegInputs) for transform in inner.pipeline.transforms):
-                raise ValueError(f'{name}: PackSegInputs in the pipeline of {type(inner).__name__} drops the class to '
-                                 'paste: use PackUDAInputs')
+                raise ValueError(
+                    f'{name}: PackSegInputs in the pipeline of {type(inner).__name__} drops the class to '
+                    'paste: use PackUDAInputs'
+                )
         if draws < 1 or images_per_draw < 1:
-            raise ValueError(f'{name}: draws and images_per_draw must be 1 or larger, got {draws} and '
-                             f'{images_per_draw}')
+            raise ValueError(
+                f'{name}: draws and images_per_draw must be 1 or larger, got {draws} and {images_per_draw}'
+            )
         metainfo = self.dataset.metainfo
         classes = metainfo.get('rare_classes') if classes is None else classes
         if not classes:
-            raise ValueError(f'{name}: the metainfo of {type(self.dataset).__name__} has no rare_classes. Add them to '
-                             'it as list of dict(name=..., weight=..., min_pixels=...), or give `classes`')
+            raise ValueError(
+                f'{name}: the metainfo of {type(self.dataset).__name__} has no rare_classes. Add them to '
+                'it as list of dict(name=..., weight=..., min_pixels=...), or give `classes`'
+            )
         check_metainfo(dict(metainfo, rare_classes=classes), name)
         self.draws, self.images_per_draw = draws, images_per_draw
         pixels = label_statistics(self.dataset, cache_folder).pixels
@@ -64,8 +76,10 @@ class LongTailDataset(SeededDataset):
             if files.size:
                 self._choices += [(train_id, files, float(entry['min_pixels']))] * int(entry['weight'])
         if not self._choices:
-            raise ValueError(f'{name}: no label in {label_folders(self.dataset)} has enough pixels of any of the rare '
-                             f'classes {[entry["name"] for entry in classes]}: choose a smaller min_pixels')
+            raise ValueError(
+                f'{name}: no label in {label_folders(self.dataset)} has enough pixels of any of the rare '
+                f'classes {[entry["name"] for entry in classes]}: choose a smaller min_pixels'
+            )
 
     def get_data_info(self, draw: SampleKey) -> dict:
         """Data info of an image of the class that its group of draws shares."""

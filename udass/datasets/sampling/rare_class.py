@@ -1,4 +1,5 @@
 """Rare-class sampling of the source domain (DAFormer, arXiv 2111.14887, section 3.2)."""
+
 import numpy as np
 from mmseg.datasets import BaseSegDataset
 from mmseg.datasets.transforms import RandomCrop
@@ -36,13 +37,17 @@ def require_crop_search(dataset: Dataset, owner: str) -> None:
     """
     for inner in plain_datasets(dataset, owner):
         if not isinstance(inner, BaseSegDataset):
-            raise TypeError(f'{owner} needs a data set with labels of classes (a UDADataset or one of mmseg), got '
-                            f'{type(inner).__name__}')
+            raise TypeError(
+                f'{owner} needs a data set with labels of classes (a UDADataset or one of mmseg), got '
+                f'{type(inner).__name__}'
+            )
         for transform in inner.pipeline.transforms:
             if isinstance(transform, RandomCrop) and not isinstance(transform, RareClassCrop):
-                raise ValueError(f'{owner}: the pipeline of {type(inner).__name__} crops with '
-                                 f'{type(transform).__name__}, which does not look for the drawn class: use '
-                                 'RareClassCrop')
+                raise ValueError(
+                    f'{owner}: the pipeline of {type(inner).__name__} crops with '
+                    f'{type(transform).__name__}, which does not look for the drawn class: use '
+                    'RareClassCrop'
+                )
 
 
 @DATASETS.register_module()
@@ -65,9 +70,15 @@ class RareClassDataset(SeededDataset):
         cache_folder: see ``class_statistics``.
     """
 
-    def __init__(self, dataset: dict | Dataset, temperature: float = 0.01, min_pixels: int = 3000,
-                 crop_fraction: float = 0.5, reference_size: tuple[int, int] | None = None,
-                 cache_folder: str | None = None) -> None:
+    def __init__(
+        self,
+        dataset: dict | Dataset,
+        temperature: float = 0.01,
+        min_pixels: int = 3000,
+        crop_fraction: float = 0.5,
+        reference_size: tuple[int, int] | None = None,
+        cache_folder: str | None = None,
+    ) -> None:
         super().__init__(dataset)
         require_crop_search(self.dataset, type(self).__name__)
         statistics = label_statistics(self.dataset, cache_folder)
@@ -85,12 +96,16 @@ class RareClassDataset(SeededDataset):
         """(C,) probabilities of the classes that can be drawn."""
         drawable = np.array([files.size > 0 for files in self._files_of_class])
         if not drawable.any():
-            raise ValueError(f'no label in {label_folders(self.dataset)} has more than {min_pixels} pixels of any '
-                             'class: choose a smaller min_pixels, or give reference_size to scale it with the area')
+            raise ValueError(
+                f'no label in {label_folders(self.dataset)} has more than {min_pixels} pixels of any '
+                'class: choose a smaller min_pixels, or give reference_size to scale it with the area'
+            )
         kept = np.where(drawable, probabilities, 0)
         if kept.sum() == 0:
-            raise ValueError('the classes that have enough pixels are so frequent that their probability is 0: choose '
-                             'a higher temperature or a smaller min_pixels')
+            raise ValueError(
+                'the classes that have enough pixels are so frequent that their probability is 0: choose '
+                'a higher temperature or a smaller min_pixels'
+            )
         return kept / kept.sum()
 
     def get_data_info(self, draw: SampleKey) -> dict:

@@ -1,4 +1,5 @@
 """How many pixels of each class each label file holds: computed on first use, kept in a file, refreshed by itself."""
+
 import contextlib
 import errno
 import fcntl
@@ -33,6 +34,7 @@ class ClassStatistics:
         pixels: (F, C) int64, file by file in the order of the data set, full-size labels.
         ignored: (F,) int64, pixels without a class.
     """
+
     pixels: np.ndarray
     ignored: np.ndarray
 
@@ -52,8 +54,13 @@ class ClassStatistics:
         return self.pixels.sum(axis=1) + self.ignored
 
 
-def count_pixels(path: str, table: Mapping[int, int], channel: int | None, num_classes: int,
-                 label_filter: Callable[[np.ndarray], np.ndarray] | None = None) -> list[int]:
+def count_pixels(
+    path: str,
+    table: Mapping[int, int],
+    channel: int | None,
+    num_classes: int,
+    label_filter: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> list[int]:
     """Pixels per train id of one label file, the ignored ones last: ``num_classes + 1`` numbers.
 
     Raises:
@@ -98,8 +105,10 @@ def class_statistics(dataset: UDADataset, cache_folder: str | None = None) -> Cl
         ValueError: the data set has no labels, or a label file is unusable.
     """
     if not dataset.labelled:
-        raise ValueError(f'{type(dataset).__name__} is used without labels (labelled=False): there are no classes to '
-                         'count. Rare-class sampling and long-tail paste need a labelled (source) data set')
+        raise ValueError(
+            f'{type(dataset).__name__} is used without labels (labelled=False): there are no classes to '
+            'count. Rare-class sampling and long-tail paste need a labelled (source) data set'
+        )
     paths = [dataset.get_data_info(index)['seg_map_path'] for index in range(len(dataset))]
     stamps = {os.path.relpath(path, dataset.label_folder): file_stamp(path) for path in paths}
     files = _cache_files(dataset, cache_folder)
@@ -131,17 +140,25 @@ def store_counts(dataset: UDADataset, counts: Mapping[str, list[int]], cache_fol
     """
     files = _cache_files(dataset, cache_folder)
     with _locked(files):
-        return _keep(files, {os.path.relpath(path, dataset.label_folder): [file_stamp(path), numbers]
-                             for path, numbers in counts.items()})
+        return _keep(
+            files,
+            {
+                os.path.relpath(path, dataset.label_folder): [file_stamp(path), numbers]
+                for path, numbers in counts.items()
+            },
+        )
 
 
 def _warn_of_unseen_classes(dataset: UDADataset, pixels: np.ndarray) -> None:
     unseen = [name for name, count in zip(dataset.metainfo['classes'], pixels, strict=True) if count == 0]
     if unseen and pixels.any():
-        print_log(f'no label in {dataset.label_folder} shows {", ".join(unseen)} '
-                  f'({len(unseen)} of {len(pixels)} classes): nothing can be learnt of them from it. If the files '
-                  'should show them, correct label_table (for example, 255 may be a class and not ignored pixels)',
-                  logger='current', level=logging.WARNING)
+        print_log(
+            f'no label in {dataset.label_folder} shows {", ".join(unseen)} '
+            f'({len(unseen)} of {len(pixels)} classes): nothing can be learnt of them from it. If the files '
+            'should show them, correct label_table (for example, 255 may be a class and not ignored pixels)',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 def _count(dataset: UDADataset, names: Sequence[str]) -> list[list[int]]:
@@ -153,8 +170,12 @@ def _count(dataset: UDADataset, names: Sequence[str]) -> list[list[int]]:
         return count_pixels(path, dataset.label_table, dataset.label_channel, number, dataset.LABEL_FILTER)
 
     with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
-        bar = tqdm(pool.map(count, names), total=len(names), unit='file',
-                   desc=f'Counting the classes of {dataset.label_folder}')
+        bar = tqdm(
+            pool.map(count, names),
+            total=len(names),
+            unit='file',
+            desc=f'Counting the classes of {dataset.label_folder}',
+        )
         try:
             return list(bar)
         except BaseException:
@@ -168,8 +189,13 @@ def _count(dataset: UDADataset, names: Sequence[str]) -> list[list[int]]:
 def _cache_name(dataset: UDADataset) -> str:
     """Name of the cache file: another one for another folder, label table, channel or filter."""
     below_root = os.path.relpath(dataset.label_folder, dataset.data_root)
-    key = [_VERSION, below_root, sorted(dataset.label_table.items()), dataset.label_channel,
-           len(dataset.metainfo['classes'])]
+    key = [
+        _VERSION,
+        below_root,
+        sorted(dataset.label_table.items()),
+        dataset.label_channel,
+        len(dataset.metainfo['classes']),
+    ]
     if dataset.LABEL_FILTER is not None:
         key.append(dataset.LABEL_FILTER.__name__)
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
@@ -222,8 +248,12 @@ def _keep(files: Sequence[Path], entries: Mapping[str, list]) -> Path | None:
             return file
         except OSError as error:
             reasons.append(f'{file.parent}: {error.strerror or error}')
-    print_log(f'The class statistics cannot be kept ({"; ".join(reasons)}) and will be counted again in the next run; '
-              'make room there, or give cache_folder', logger='current', level=logging.WARNING)
+    print_log(
+        f'The class statistics cannot be kept ({"; ".join(reasons)}) and will be counted again in the next run; '
+        'make room there, or give cache_folder',
+        logger='current',
+        level=logging.WARNING,
+    )
     return None
 
 

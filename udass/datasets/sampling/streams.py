@@ -7,6 +7,7 @@ One draw has three independent sources of randomness, kept apart by the numbers 
 the choices of a dataset wrapper (which class, which file), those shared by a group of consecutive draws, and the
 pipeline's (crop, flip, ...), which comes from the global generators that mmcv's transforms use.
 """
+
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ class SampleKey(NamedTuple):
         stream_seed: derived from (seed, stream name, rank).
         attempt: how many samples of this position turned out to be damaged; 0 for the first choice.
     """
+
     index: int
     number: int
     stream_seed: int
@@ -212,8 +214,10 @@ class SeededDataset(Dataset):
             ValueError: the pipeline returned nothing, or a file does not fit the data set.
         """
         if not isinstance(draw, SampleKey):
-            raise TypeError(f'{type(self).__name__} is indexed with a SampleKey, got {type(draw).__name__} {draw!r}: give '
-                            "its dataloader the sampler dict(type='SeededInfiniteSampler')")
+            raise TypeError(
+                f'{type(self).__name__} is indexed with a SampleKey, got {type(draw).__name__} {draw!r}: give '
+                "its dataloader the sampler dict(type='SeededInfiniteSampler')"
+            )
         damaged: list[str] = []
         while True:
             try:
@@ -235,6 +239,8 @@ class SeededDataset(Dataset):
         with isolated_randomness(draw.pipeline_seed()):
             sample = pipeline(info)
         if sample is None:
-            raise ValueError(f'the pipeline of {type(self.dataset).__name__} returned nothing for '
-                             f"{info.get('img_path', 'sample ' + str(draw.index))}: a transform rejects this sample")
+            raise ValueError(
+                f'the pipeline of {type(self.dataset).__name__} returned nothing for '
+                f'{info.get("img_path", "sample " + str(draw.index))}: a transform rejects this sample'
+            )
         return sample

@@ -4,6 +4,7 @@ Keys and flow convention as in ``clip_loading``. If a transform moves a point at
 G(p + f) - G(p) at G(p): crops leave the vectors as they are, a horizontal flip negates dx, a resize multiplies dx by
 the ratio of the widths and dy by that of the heights.
 """
+
 from collections.abc import Callable, Sequence
 
 import cv2
@@ -21,6 +22,7 @@ Change = Callable[[np.ndarray], np.ndarray]
 def change_others(results: dict, frame: Change, flow: Change) -> None:
     """Apply ``frame`` to the frames beside frame 0 and ``flow`` to all flows; an array that occurs twice is changed
     once (with k = 1, frame t - 1 is also t - k)."""
+
     def apply(function: Change, values: Sequence[np.ndarray]) -> list[np.ndarray]:
         changed: dict[int, np.ndarray] = {}
         for value in values:
@@ -57,7 +59,8 @@ class ClipResize(Resize):
         change_others(
             results,
             lambda frame: mmcv.imresize(frame, size[::-1], interpolation=self.interpolation, backend=self.backend),
-            lambda flow: resize_flow_map(flow, size))
+            lambda flow: resize_flow_map(flow, size),
+        )
         return results
 
 
@@ -87,10 +90,13 @@ class ClipFlip(RandomFlip):
         """Flip frames, labels and flow in the drawn direction."""
         super()._flip(results)
         direction = results['flip_direction']
-        sign = np.array([-1 if direction in ('horizontal', 'diagonal') else 1,
-                         -1 if direction in ('vertical', 'diagonal') else 1], np.float32)
-        change_others(results, lambda frame: mmcv.imflip(frame, direction),
-                      lambda flow: mmcv.imflip(flow, direction) * sign)
+        sign = np.array(
+            [-1 if direction in ('horizontal', 'diagonal') else 1, -1 if direction in ('vertical', 'diagonal') else 1],
+            np.float32,
+        )
+        change_others(
+            results, lambda frame: mmcv.imflip(frame, direction), lambda flow: mmcv.imflip(flow, direction) * sign
+        )
         results['moved_by'] = type(self).__name__
 
 

@@ -7,6 +7,7 @@ finds frame 0 where it looks for it.
 
 Flow: (H, W, 2) float32 in pixels (dx, dy); what is at (x, y) in frame i is at (x + dx, y + dy) in frame j.
 """
+
 from collections.abc import Callable
 
 import numpy as np
@@ -39,15 +40,19 @@ class LoadClip(BaseTransform):
         """Add the frames to the results."""
         paths = results.get('frame_paths')
         if paths is None:
-            raise ValueError(f"{results.get('img_path')} comes from a data set of single images: use LoadImage, or a "
-                             'data set of clips (a ClipDataset)')
+            raise ValueError(
+                f'{results.get("img_path")} comes from a data set of single images: use LoadImage, or a '
+                'data set of clips (a ClipDataset)'
+            )
         images = {path: read_image(path) for path in dict.fromkeys(paths)}
         size = images[paths[0]].shape[:2]
         for path, image in images.items():
             if image.shape[:2] != size:
-                raise ValueError(f'{path} is {image.shape[1]}x{image.shape[0]} pixels, {paths[0]} of the same clip '
-                                 f'{size[1]}x{size[0]} (width x height): all frames of a video have one size. Replace '
-                                 'or remove the frame')
+                raise ValueError(
+                    f'{path} is {image.shape[1]}x{image.shape[0]} pixels, {paths[0]} of the same clip '
+                    f'{size[1]}x{size[0]} (width x height): all frames of a video have one size. Replace '
+                    'or remove the frame'
+                )
         results['img'], *results['other_frames'] = (images[path] for path in paths)
         results['img_shape'] = results['ori_shape'] = size
         return results
@@ -108,16 +113,20 @@ class LoadFlow(BaseTransform):
     def __init__(self, cache: dict | None = None, estimator: dict | None = None) -> None:
         super().__init__()
         if (cache is None) == (estimator is None):
-            raise ValueError('LoadFlow: give either cache (flow of files) or estimator (flow of the frames as they '
-                             f'are), got cache={cache} and estimator={estimator}')
+            raise ValueError(
+                'LoadFlow: give either cache (flow of files) or estimator (flow of the frames as they '
+                f'are), got cache={cache} and estimator={estimator}'
+            )
         self.cache: Callable | None = None if cache is None else MODELS.build(cache)
         self.estimator: Callable | None = None if estimator is None else MODELS.build(estimator)
 
     def transform(self, results: dict) -> dict:
         """Add the flow to the results."""
         if self.cache is not None and 'moved_by' in results:
-            raise ValueError(f'LoadFlow reads the flow of whole files, but {results["moved_by"]} stands before it in '
-                             'the pipeline: put LoadFlow right after LoadClip (and a ClipResize)')
+            raise ValueError(
+                f'LoadFlow reads the flow of whole files, but {results["moved_by"]} stands before it in '
+                'the pipeline: put LoadFlow right after LoadClip (and a ClipResize)'
+            )
         size, paths = results['img'].shape[:2], results['frame_paths']
         known: dict[tuple[str, str], np.ndarray] = {}
         flows: Flows = {}
@@ -139,7 +148,9 @@ class LoadFlow(BaseTransform):
             frames = [results['img'], *results['other_frames']]
             flow = self.estimator(*(np.ascontiguousarray(frames[index][..., ::-1]) for index in pair))
         if flow.shape != (*size, 2):
-            raise ValueError(f'the flow from {files[0]} to {files[1]} has shape {flow.shape}, expected {(*size, 2)} '
-                             f'from {type(self.cache or self.estimator).__name__}: remove stale flow files, or put '
-                             'LoadFlow where the frames have the size of the flow')
+            raise ValueError(
+                f'the flow from {files[0]} to {files[1]} has shape {flow.shape}, expected {(*size, 2)} '
+                f'from {type(self.cache or self.estimator).__name__}: remove stale flow files, or put '
+                'LoadFlow where the frames have the size of the flow'
+            )
         return np.asarray(flow, dtype=np.float32)

@@ -1,4 +1,5 @@
 """Random crops that are not filled by one class and that show a wanted one."""
+
 from collections.abc import Sequence
 from math import floor
 
@@ -89,9 +90,11 @@ class RareClassCrop(RandomCrop):
         """
         height, width = results['img'].shape[:2]
         if height < self.crop_size[0] or width < self.crop_size[1]:
-            raise ValueError(f"{results.get('img_path', 'an image')} is {width}x{height} pixels (width x height) when "
-                             f'it reaches the crop of {self.crop_size[1]}x{self.crop_size[0]}: choose a smaller '
-                             'crop_size, or a larger scale in the Resize before the crop')
+            raise ValueError(
+                f'{results.get("img_path", "an image")} is {width}x{height} pixels (width x height) when '
+                f'it reaches the crop of {self.crop_size[1]}x{self.crop_size[0]}: choose a smaller '
+                'crop_size, or a larger scale in the Resize before the crop'
+            )
         labels = results.get('gt_seg_map')
         if labels is None:
             return self._draw(height, width)
@@ -117,8 +120,7 @@ class RareClassCrop(RandomCrop):
         return top, top + self.crop_size[0], left, left + self.crop_size[1]
 
     def _draw_varied(self, labels: np.ndarray, places: np.ndarray | None) -> tuple[int, int, int, int]:
-        """A crop, at one of the places if given, in which, if one is found, no class covers ``cat_max_ratio`` or more.
-        """
+        """A crop, at one of the places if given, in which no class covers ``cat_max_ratio`` or more if one is found."""
         box = self._draw(*labels.shape, places)
         if self.cat_max_ratio >= 1:
             return box
@@ -129,5 +131,7 @@ class RareClassCrop(RandomCrop):
         return box
 
     def __repr__(self) -> str:
-        return (f'{type(self).__name__}(crop_size={self.crop_size}, cat_max_ratio={self.cat_max_ratio}, '
-                f'ignore_index={self.ignore_index})')
+        return (
+            f'{type(self).__name__}(crop_size={self.crop_size}, cat_max_ratio={self.cat_max_ratio}, '
+            f'ignore_index={self.ignore_index})'
+        )

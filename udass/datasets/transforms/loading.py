@@ -2,6 +2,7 @@
 
 Shapes: an image is (H, W, 3) uint8 BGR, a label (H, W) with train ids 0..C-1 and 255 = ignore.
 """
+
 import os
 import warnings
 from collections.abc import Callable, Mapping
@@ -45,13 +46,16 @@ def _read_bytes(path: str) -> bytes:
     try:
         content = read_file(path)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f'{path} does not exist; it was there when the data set was listed, or its name comes '
-                                'from a wrong list') from error
+        raise FileNotFoundError(
+            f'{path} does not exist; it was there when the data set was listed, or its name comes from a wrong list'
+        ) from error
     if not content:
         raise DamagedFileError(f'{path} is empty. {_REPLACE}')
     if is_damaged_png(content):
-        raise DamagedFileError(f'{path} ({len(content)} bytes) cannot be decoded: it is truncated, or differs from the '
-                               f'checksums in it. {_REPLACE}')
+        raise DamagedFileError(
+            f'{path} ({len(content)} bytes) cannot be decoded: it is truncated, or differs from the '
+            f'checksums in it. {_REPLACE}'
+        )
     return content
 
 
@@ -91,8 +95,9 @@ def read_image(path: str, upright: bool = False, bit_depth: int | None = None) -
     image = None if _is_cut_jpeg(content) else _decode(path, content, flags)
     if image is None:
         _raise_if_not_whole_numbers(path, content)
-        raise DamagedFileError(f'{path} ({len(content)} bytes) cannot be decoded: it is truncated or no image. '
-                               f'{_REPLACE}')
+        raise DamagedFileError(
+            f'{path} ({len(content)} bytes) cannot be decoded: it is truncated or no image. {_REPLACE}'
+        )
     if image.dtype == np.uint16:
         return _to_eight_bits(path, image, bit_depth)
     if image.dtype != np.uint8:
@@ -119,14 +124,17 @@ def _check_header(path: str, content: bytes) -> None:
     tags = _tiff_tags(content)
     channels = max(int(tags.get(_TIFF_CHANNELS, 1)), np.size(tags.get(_TIFF_BITS, 8)))
     if channels > 4:
-        raise ValueError(f'{path} has {channels} channels; an image has 1, 3 or 4. Write the three channels that the '
-                         'network is to see to files of their own')
+        raise ValueError(
+            f'{path} has {channels} channels; an image has 1, 3 or 4. Write the three channels that the '
+            'network is to see to files of their own'
+        )
     try:
         with Image.open(BytesIO(content)) as file:
             width, height = file.size
     except Image.DecompressionBombError:
-        raise DamagedFileError(f'{path} says that it has more than {2 * MAX_PIXELS} pixels. {_explain_limit()}') \
-            from None
+        raise DamagedFileError(
+            f'{path} says that it has more than {2 * MAX_PIXELS} pixels. {_explain_limit()}'
+        ) from None
     except Exception:
         # Not a file that Pillow knows; the decoder will say what is wrong with it, if anything is.
         return
@@ -135,8 +143,10 @@ def _check_header(path: str, content: bytes) -> None:
 
 
 def _explain_limit() -> str:
-    return (f'Images of up to {MAX_PIXELS} pixels are decoded; if it is right, raise the limit with the environment '
-            'variable UDASS_MAX_PIXELS')
+    return (
+        f'Images of up to {MAX_PIXELS} pixels are decoded; if it is right, raise the limit with the environment '
+        'variable UDASS_MAX_PIXELS'
+    )
 
 
 def _tiff_tags(content: bytes) -> dict[int, int | tuple[int, ...]]:
@@ -159,8 +169,9 @@ def _raise_if_not_whole_numbers(path: str, content: bytes) -> None:
     tags = _tiff_tags(content)
     kinds, bits = (np.atleast_1d(tags.get(tag, default)) for tag, default in ((_TIFF_KIND, 1), (_TIFF_BITS, 8)))
     if (kinds != 1).any() or (bits > 16).any():
-        raise ValueError(f'{path} holds floating-point values, signed values or values of more than 16 bits; '
-                         f'{_WHOLE_NUMBERS}')
+        raise ValueError(
+            f'{path} holds floating-point values, signed values or values of more than 16 bits; {_WHOLE_NUMBERS}'
+        )
 
 
 def _to_eight_bits(path: str, image: np.ndarray, bit_depth: int | None) -> np.ndarray:
@@ -171,17 +182,21 @@ def _to_eight_bits(path: str, image: np.ndarray, bit_depth: int | None) -> np.nd
         if bit_depth < 16 and largest > 0:
             _warn_of_depth(os.path.dirname(path), bit_depth)
     elif largest >= 2**bit_depth:
-        raise ValueError(f'{path} has values up to {largest}, which are more than {bit_depth} bits: correct bit_depth '
-                         'of LoadImage')
+        raise ValueError(
+            f'{path} has values up to {largest}, which are more than {bit_depth} bits: correct bit_depth of LoadImage'
+        )
     return cv2.convertScaleAbs(image, alpha=255 / (2**bit_depth - 1))
 
 
 @lru_cache(maxsize=256)
 def _warn_of_depth(folder: str, bit_depth: int) -> None:
     """Once per folder and depth."""
-    warnings.warn(f'{folder} holds 16-bit images whose largest value has {bit_depth} bits; they are read as images of '
-                  f'{bit_depth} bits. Give LoadImage bit_depth={bit_depth} (or the number of the camera) to scale all '
-                  'images alike', stacklevel=4)
+    warnings.warn(
+        f'{folder} holds 16-bit images whose largest value has {bit_depth} bits; they are read as images of '
+        f'{bit_depth} bits. Give LoadImage bit_depth={bit_depth} (or the number of the camera) to scale all '
+        'images alike',
+        stacklevel=4,
+    )
 
 
 def is_turned(path: str) -> bool:
@@ -222,18 +237,22 @@ def read_label_ids(path: str, channel: int | None = None) -> np.ndarray:
     # Damaged files make Pillow's decoders fail in many ways (OSError, SyntaxError, zlib.error, struct.error, ...).
     except Exception as error:
         reason = 'it is no image' if isinstance(error, UnidentifiedImageError) else error
-        raise DamagedFileError(f'{path} ({len(content)} bytes) cannot be decoded as a label: {reason}. '
-                               f'{_REPLACE}') from error
+        raise DamagedFileError(
+            f'{path} ({len(content)} bytes) cannot be decoded as a label: {reason}. {_REPLACE}'
+        ) from error
     if ids.ndim != 2:
-        raise ValueError(f'{path} has shape {ids.shape}; a label has one channel. If it holds the ids in one channel, '
-                         'set label_channel of the data set; colour-coded labels must be converted to ids')
+        raise ValueError(
+            f'{path} has shape {ids.shape}; a label has one channel. If it holds the ids in one channel, '
+            'set label_channel of the data set; colour-coded labels must be converted to ids'
+        )
     if ids.dtype.kind == 'f':
         raise ValueError(f'{path} holds {ids.dtype} values; a label holds integer ids. Convert the label')
     return ids.astype(np.uint8) if ids.dtype == bool else ids
 
 
-def read_filtered_ids(path: str, channel: int | None = None,
-                      label_filter: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
+def read_filtered_ids(
+    path: str, channel: int | None = None, label_filter: Callable[[np.ndarray], np.ndarray] | None = None
+) -> np.ndarray:
     """As ``read_label_ids``, followed by the data set's ``LABEL_FILTER``, if it has one."""
     ids = read_label_ids(path, channel=channel)
     return ids if label_filter is None else label_filter(ids)
@@ -245,8 +264,10 @@ def _read_label_channel(path: str, content: bytes, channel: int) -> np.ndarray:
     if pixels is None:
         raise DamagedFileError(f'{path} ({len(content)} bytes) cannot be decoded as a label. {_REPLACE}')
     if pixels.ndim != 3 or not 0 <= channel < 3:
-        raise ValueError(f'{path} has shape {pixels.shape}, which has no colour channel {channel} (0 red, 1 green, '
-                         '2 blue). Correct label_channel of the data set (None for single-channel labels)')
+        raise ValueError(
+            f'{path} has shape {pixels.shape}, which has no colour channel {channel} (0 red, 1 green, '
+            '2 blue). Correct label_channel of the data set (None for single-channel labels)'
+        )
     # OpenCV returns blue first (and alpha last).
     return cv2.extractChannel(pixels, 2 - channel)
 
@@ -273,9 +294,11 @@ def _byte_lookup(table: tuple[tuple[int, int], ...]) -> tuple[np.ndarray, np.nda
 def raise_unknown_ids(path: str, found: np.ndarray, table: Mapping[int, int]) -> None:
     """The error for a label file whose distinct ids ``found`` are not all in the table."""
     unknown = [int(raw) for raw in found if int(raw) not in table]
-    raise ValueError(f'{path} holds the label ids {unknown}, which are not in the label table of its data set (ids '
-                     f'found: {[int(raw) for raw in found]}, ids listed: {sorted(table)}). Check that the file belongs '
-                     'to this data set, or add the ids to label_table (255 = ignore)')
+    raise ValueError(
+        f'{path} holds the label ids {unknown}, which are not in the label table of its data set (ids '
+        f'found: {[int(raw) for raw in found]}, ids listed: {sorted(table)}). Check that the file belongs '
+        'to this data set, or add the ids to label_table (255 = ignore)'
+    )
 
 
 def map_labels(ids: np.ndarray, table: Mapping[int, int], path: str) -> np.ndarray:
@@ -365,8 +388,10 @@ class LoadLabels(BaseTransform):
         """Add the label to the results."""
         path = results.get('seg_map_path')
         if path is None:
-            raise ValueError(f"{results['img_path']} comes from a data set without labels (labelled=False): remove "
-                             'LoadLabels from its pipeline, or set labelled=True')
+            raise ValueError(
+                f'{results["img_path"]} comes from a data set without labels (labelled=False): remove '
+                'LoadLabels from its pipeline, or set labelled=True'
+            )
         results['gt_seg_map'] = self.read(path, results)
         if 'gt_seg_map' not in results.setdefault('seg_fields', []):
             results['seg_fields'].append('gt_seg_map')
@@ -375,18 +400,22 @@ class LoadLabels(BaseTransform):
     def read(self, path: str, results: dict) -> np.ndarray:
         """Train ids (H, W) of a label file of this sample."""
         if 'label_table' not in results:
-            raise ValueError(f'{path} belongs to a data set without a label table: LoadLabels reads those of this '
-                             'project, LoadAnnotations the others of MMSegmentation')
+            raise ValueError(
+                f'{path} belongs to a data set without a label table: LoadLabels reads those of this '
+                'project, LoadAnnotations the others of MMSegmentation'
+            )
         ids = read_filtered_ids(path, results.get('label_channel'), results.get('label_filter'))
         labels = map_labels(ids, results['label_table'], path)
         height, width = results['ori_shape']
         if labels.shape != (height, width):
             difference = max(abs(labels.shape[0] - height), abs(labels.shape[1] - width))
             if difference > self.max_size_difference:
-                raise ValueError(f'{path} is {labels.shape[1]}x{labels.shape[0]} pixels, its image '
-                                 f"{results['img_path']} {width}x{height} (width x height). Check that they belong "
-                                 'together; if the data set is known for small differences, set max_size_difference '
-                                 'of LoadLabels')
+                raise ValueError(
+                    f'{path} is {labels.shape[1]}x{labels.shape[0]} pixels, its image '
+                    f'{results["img_path"]} {width}x{height} (width x height). Check that they belong '
+                    'together; if the data set is known for small differences, set max_size_difference '
+                    'of LoadLabels'
+                )
             labels = cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST)
         return labels
 

@@ -1,4 +1,5 @@
 """Margins of target images in which pseudo-labels are not to be trusted."""
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -39,18 +40,22 @@ class PseudoMargins(BaseTransform):
         if margins is None:
             return results
         if set(margins) != {'size', *_SIDES}:
-            raise ValueError('pseudo_margins of a data set is dict(size=(width, height), top=..., bottom=..., '
-                             f'left=..., right=...) in pixels, got {dict(margins)}')
+            raise ValueError(
+                'pseudo_margins of a data set is dict(size=(width, height), top=..., bottom=..., '
+                f'left=..., right=...) in pixels, got {dict(margins)}'
+            )
         height, width = results['img'].shape[:2]
         vertical, horizontal = height / margins['size'][1], width / margins['size'][0]
         if abs(vertical / horizontal - 1) > _MAX_DISTORTION:
-            raise ValueError(f"{results.get('img_path', 'an image')} is {width}x{height} pixels when it reaches "
-                             f'PseudoMargins, which is no scaled copy of {margins["size"][0]}x{margins["size"][1]}, '
-                             'the size of pseudo_margins: put PseudoMargins before the crop in the pipeline')
+            raise ValueError(
+                f'{results.get("img_path", "an image")} is {width}x{height} pixels when it reaches '
+                f'PseudoMargins, which is no scaled copy of {margins["size"][0]}x{margins["size"][1]}, '
+                'the size of pseudo_margins: put PseudoMargins before the crop in the pipeline'
+            )
         rows = {side: round(margins[side] * vertical) * (side in self.sides) for side in _SIDES[:2]}
         columns = {side: round(margins[side] * horizontal) * (side in self.sides) for side in _SIDES[2:]}
         mask = np.zeros((height, width), np.uint8)
-        mask[rows['top']:height - rows['bottom'], columns['left']:width - columns['right']] = 1
+        mask[rows['top'] : height - rows['bottom'], columns['left'] : width - columns['right']] = 1
         if not mask.any():
             raise ValueError(f'pseudo_margins {dict(margins)} leave no pixel of an image of {width}x{height}')
         results['valid_pseudo_mask'] = mask

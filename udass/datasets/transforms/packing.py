@@ -1,4 +1,5 @@
 """What a sample keeps on its way into the model."""
+
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
@@ -9,8 +10,19 @@ from mmseg.structures import SegDataSample
 from udass.datasets.transforms.clip_loading import label_key
 
 IGNORE = 255
-META_KEYS = ('img_path', 'seg_map_path', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor', 'flip',
-             'flip_direction', 'rare_class', 'paste_class', 'condition')
+META_KEYS = (
+    'img_path',
+    'seg_map_path',
+    'ori_shape',
+    'img_shape',
+    'pad_shape',
+    'scale_factor',
+    'flip',
+    'flip_direction',
+    'rare_class',
+    'paste_class',
+    'condition',
+)
 
 
 class PinnableSample(SegDataSample):

@@ -1,4 +1,5 @@
 """A resize for data sets of mixed sizes and proportions."""
+
 from mmseg.registry import TRANSFORMS
 
 from udass.datasets.transforms.clip_geometry import ClipResize

@@ -3,6 +3,7 @@
 Shapes: N batch, H, W pixels.
 Source: Chen et al. 2017 (arXiv 1606.00915); domain adaptation for video took it over (DA-VSN, TPS, UDASS).
 """
+
 from collections.abc import Sequence
 
 from mmseg.models.backbones import ResNet
@@ -29,16 +30,25 @@ class CaffeResNet(ResNet):
         ValueError: a depth that has no bottlenecks.
     """
 
-    def __init__(self,
-                 depth: int = 101,
-                 out_indices: Sequence[int] = (0, 1, 2, 3),
-                 with_cp: bool = False,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        depth: int = 101,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        with_cp: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
         if depth not in (50, 101, 152):
             raise ValueError(f'CaffeResNet has the depths 50, 101 and 152; got {depth!r}')
-        super().__init__(depth=depth, out_indices=tuple(out_indices), strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4),
-                         style='caffe', norm_cfg=dict(type='BN', requires_grad=False), with_cp=with_cp,
-                         init_cfg=init_cfg)
+        super().__init__(
+            depth=depth,
+            out_indices=tuple(out_indices),
+            strides=(1, 2, 1, 1),
+            dilations=(1, 1, 2, 4),
+            style='caffe',
+            norm_cfg=dict(type='BN', requires_grad=False),
+            with_cp=with_cp,
+            init_cfg=init_cfg,
+        )
 
     def _make_stem_layer(self, in_channels: int, stem_channels: int) -> None:
         super()._make_stem_layer(in_channels, stem_channels)

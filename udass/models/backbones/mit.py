@@ -3,6 +3,7 @@
 Shapes: N batch, L tokens (h * w of a stage), E channels.
 Source: Xie et al. 2021 (arXiv 2105.15203).
 """
+
 from mmseg.models.backbones import MixVisionTransformer
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -40,16 +41,21 @@ class MiT(MixVisionTransformer):
         ValueError: an unknown variant.
     """
 
-    def __init__(self,
-                 variant: str,
-                 drop_path_rate: float = 0.1,
-                 with_cp: bool = False,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self, variant: str, drop_path_rate: float = 0.1, with_cp: bool = False, init_cfg: dict | None = None
+    ) -> None:
         if variant not in VARIANTS:
             raise ValueError(f'MiT has the variants {", ".join(VARIANTS)}; got {variant!r}')
         embed_dims, num_layers = VARIANTS[variant]
-        super().__init__(embed_dims=embed_dims, num_layers=num_layers, num_heads=_HEADS, sr_ratios=_REDUCTIONS,
-                         drop_path_rate=drop_path_rate, with_cp=with_cp, init_cfg=init_cfg)
+        super().__init__(
+            embed_dims=embed_dims,
+            num_layers=num_layers,
+            num_heads=_HEADS,
+            sr_ratios=_REDUCTIONS,
+            drop_path_rate=drop_path_rate,
+            with_cp=with_cp,
+            init_cfg=init_cfg,
+        )
         self.channels = [embed_dims * heads for heads in _HEADS]
         for patch_embed, blocks, _ in self.layers:
             patch_embed.norm.eps = 1e-5
@@ -65,8 +71,10 @@ class MiT(MixVisionTransformer):
             ValueError: an image side is shorter than 29 pixels.
         """
         if min(inputs.shape[-2:]) < _SMALLEST:
-            raise ValueError(f'MiT needs images of at least {_SMALLEST} pixels on each side; got '
-                             f'{tuple(inputs.shape[-2:])} (HRDA shows it the image at its context scale)')
+            raise ValueError(
+                f'MiT needs images of at least {_SMALLEST} pixels on each side; got '
+                f'{tuple(inputs.shape[-2:])} (HRDA shows it the image at its context scale)'
+            )
         return super().forward(inputs)
 
 

@@ -2,6 +2,7 @@
 
 Shapes: a stage's feature map is (N, C_i, H/r_i, W/r_i), r_i its reduction.
 """
+
 import difflib
 import re
 from pathlib import Path
@@ -36,19 +37,22 @@ class TimmBackbone(BaseModule):
         ConnectionError: the hub cannot be reached.
     """
 
-    def __init__(self,
-                 name: str,
-                 out_indices: tuple[int, ...] | None = None,
-                 checkpoint: str | None = None,
-                 pretrained: bool = True,
-                 drop_path_rate: float = 0.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        out_indices: tuple[int, ...] | None = None,
+        checkpoint: str | None = None,
+        pretrained: bool = True,
+        drop_path_rate: float = 0.0,
+    ) -> None:
         super().__init__()
         self.name = name
         self.checkpoint = checkpoint
         self.pretrained = pretrained
         check_name(name)
-        self.net = timm.create_model(name, features_only=True, pretrained=False, out_indices=out_indices,
-                                     drop_path_rate=drop_path_rate)
+        self.net = timm.create_model(
+            name, features_only=True, pretrained=False, out_indices=out_indices, drop_path_rate=drop_path_rate
+        )
         self.channels = self.net.feature_info.channels()
         self.reductions = self.net.feature_info.reduction()
 
@@ -73,8 +77,10 @@ class TimmBackbone(BaseModule):
         if missing or misshapen:
             problems = [f'missing {key} {tuple(own[key].shape)}' for key in missing]
             problems += [f'{key} is {tuple(weights[key].shape)}, not {tuple(own[key].shape)}' for key in misshapen]
-            raise ValueError(f'{origin} does not fill the backbone {self.name}: {len(problems)} of {len(own)} keys, '
-                             f'{"; ".join(problems)}. Use a file of this network under the key names of timm.')
+            raise ValueError(
+                f'{origin} does not fill the backbone {self.name}: {len(problems)} of {len(own)} keys, '
+                f'{"; ".join(problems)}. Use a file of this network under the key names of timm.'
+            )
         unused = sorted(set(weights) - set(own) - set(plain.values()))
         self.net.load_state_dict({key: weights[key] for key in own})
         print_log(f'Loaded {len(own)} backbone tensors from {origin}; not used: {unused or "none"}', logger='current')
@@ -85,20 +91,26 @@ def check_name(name: str) -> None:
     # Names with a colon are looked up elsewhere, for instance on a hub.
     if ':' not in name and not timm.is_model(name):
         close = difflib.get_close_matches(name, timm.list_models(), n=3)
-        raise ValueError(f'timm {timm.__version__} has no network {name!r}'
-                         + (f'. Did you mean {" or ".join(close)}?' if close else '; see timm.list_models()'))
+        raise ValueError(
+            f'timm {timm.__version__} has no network {name!r}'
+            + (f'. Did you mean {" or ".join(close)}?' if close else '; see timm.list_models()')
+        )
 
 
 def read_weights(path: str) -> dict[str, Tensor]:
     """A state dict from a local file, read without executing anything in it."""
     if not Path(path).is_file():
-        raise FileNotFoundError(f'backbone weights {path} do not exist; set `checkpoint` of the backbone to a local '
-                                'file, or to None to let timm fetch its own')
+        raise FileNotFoundError(
+            f'backbone weights {path} do not exist; set `checkpoint` of the backbone to a local '
+            'file, or to None to let timm fetch its own'
+        )
     try:
         return load_file(path) if path.endswith('.safetensors') else weights_of(read_checkpoint(path), path)
     except (ValueError, SafetensorError) as error:
-        raise ValueError(f'{path} cannot be read as a weight file: {error}. It is damaged, or holds more than tensors: '
-                         'fetch it again, or save its state dict with torch.save') from error
+        raise ValueError(
+            f'{path} cannot be read as a weight file: {error}. It is damaged, or holds more than tensors: '
+            'fetch it again, or save its state dict with torch.save'
+        ) from error
 
 
 def fetch_weights(name: str) -> dict[str, Tensor]:
@@ -110,4 +122,5 @@ def fetch_weights(name: str) -> dict[str, Tensor]:
             f"the weights of {name} could not be fetched from timm's hub ({type(error).__name__}: {error}). Without a "
             f'connection, fetch them elsewhere with `timm.create_model("{name}", pretrained=True).state_dict()`, save '
             'that with torch.save, and set `checkpoint` of the backbone (or the environment variable UDASS_WEIGHTS in '
-            'the CamVid configs) to the file') from error
+            'the CamVid configs) to the file'
+        ) from error

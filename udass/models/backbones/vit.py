@@ -2,6 +2,7 @@
 
 Shapes: N images, H, W pixels, E channels of the transformer, s the stride of the features.
 """
+
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -39,13 +40,15 @@ class TimmViT(BaseModule):
         ValueError: timm has no such network, or the file does not fill it.
     """
 
-    def __init__(self,
-                 name: str,
-                 out_indices: Sequence[int] = (2, 5, 8, 11),
-                 stride: int = 16,
-                 checkpoint: str | None = None,
-                 pretrained: bool = True,
-                 drop_path_rate: float = 0.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        out_indices: Sequence[int] = (2, 5, 8, 11),
+        stride: int = 16,
+        checkpoint: str | None = None,
+        pretrained: bool = True,
+        drop_path_rate: float = 0.0,
+    ) -> None:
         super().__init__()
         self.name = name
         self.out_indices = list(out_indices)
@@ -53,8 +56,9 @@ class TimmViT(BaseModule):
         self.checkpoint = checkpoint
         self.pretrained = pretrained
         check_name(name)
-        self.net = timm.create_model(name, pretrained=False, num_classes=0, global_pool='', dynamic_img_size=True,
-                                     drop_path_rate=drop_path_rate)
+        self.net = timm.create_model(
+            name, pretrained=False, num_classes=0, global_pool='', dynamic_img_size=True, drop_path_rate=drop_path_rate
+        )
         self.patch_size = self.net.patch_embed.patch_size
         self.channels = [self.net.embed_dim] * len(self.out_indices)
 
@@ -71,8 +75,9 @@ class TimmViT(BaseModule):
         size = [-(-side // self.stride) * patch for side, patch in zip(inputs.shape[2:], self.patch_size, strict=True)]
         if tuple(size) != tuple(inputs.shape[2:]):
             inputs = resize(inputs, size=size, mode='bilinear', align_corners=False)
-        return self.net.forward_intermediates(inputs, indices=self.out_indices, norm=True, output_fmt='NCHW',
-                                              intermediates_only=True)
+        return self.net.forward_intermediates(
+            inputs, indices=self.out_indices, norm=True, output_fmt='NCHW', intermediates_only=True
+        )
 
     def _load(self, weights: dict[str, Tensor], origin: str | Path) -> None:
         kept = {key: value for key, value in weights.items() if not key.startswith(('head.', 'fc_norm.'))}
@@ -84,6 +89,7 @@ def read_weights(path: Path, net: nn.Module) -> dict[str, Tensor]:
     """Weights of a file under the names that timm gives them in ``net``; positions are resized to its grid."""
     if path.suffix == '.safetensors':
         from safetensors.torch import load_file
+
         weights = load_file(path)
     else:
         weights = weights_of(read_checkpoint(path), path)

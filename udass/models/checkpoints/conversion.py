@@ -5,6 +5,7 @@ HRDA, MIC and UDASS, whole (``model.``, ``ema_model.``, ``imnet_model.``) or red
 ``decode_head.``); UDASS's video networks; DeepLabV2's ImageNet weights from Caffe as AdaptSegNet and ADVENT publish
 them (``Scale.``); and files of this project (``student.``, ``teacher.``).
 """
+
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,13 +22,16 @@ _PUBLISHED = {'student': 'model.', 'teacher': 'ema_model.'}
 _OURS = {'student': 'student.', 'teacher': 'teacher.'}
 
 _STATISTICS = r'(weight|bias|running_mean|running_var|num_batches_tracked)'
-_ASPP = (rf'fuse_layer\.(aspp_modules\.\d+(\.(depthwise|pointwise)_conv)?|bottleneck)\.(conv\.weight|bn\.{_STATISTICS})'
-         rf'|fuse_layer\.(conv\.weight|bn\.{_STATISTICS})')
+_ASPP = (
+    rf'fuse_layer\.(aspp_modules\.\d+(\.(depthwise|pointwise)_conv)?|bottleneck)\.(conv\.weight|bn\.{_STATISTICS})'
+    rf'|fuse_layer\.(conv\.weight|bn\.{_STATISTICS})'
+)
 _DECODERS = re.compile(
     rf'decode_head\.((head|scale_attention)\.)?({_ASPP}'
     r'|(embed_layers|linear_c)\.\d+\.proj\.(weight|bias)'
     rf'|linear_fuse\.(conv\.weight|bn\.{_STATISTICS})|(conv_seg|linear_pred)\.(weight|bias)'
-    r'|aspp_modules\.\d+\.conv\.(weight|bias))')
+    r'|aspp_modules\.\d+\.conv\.(weight|bias))'
+)
 _VIDEO_PARTS = re.compile(r'fusion\.weight|auxiliary_head\.aspp_modules\.\d+\.conv\.(weight|bias)')
 _RESNET = re.compile(rf'(stem\.\d|conv1|bn1|layer\d\.\d+\.(conv\d|bn\d|downsample\.\d))\.{_STATISTICS}')
 _NATIVE_MIT = re.compile(r'(backbone\.)?layers\.\d\.(0|1\.\d+|2)\..*')
@@ -92,8 +96,10 @@ def find_layout(keys: Iterable[str]) -> str:
     if some('layer1.0.conv1.'):
         return 'ResNet weights'
     begins = ', '.join(sorted({key.split('.')[0] for key in keys})[:10])
-    raise ValueError(f'these are no weights of a network known here; the keys begin with {begins}. Known are ImageNet '
-                     'weights of MiT and ResNet, and checkpoints of DAFormer, HRDA, MIC, UDASS and this project')
+    raise ValueError(
+        f'these are no weights of a network known here; the keys begin with {begins}. Known are ImageNet '
+        'weights of MiT and ResNet, and checkpoints of DAFormer, HRDA, MIC, UDASS and this project'
+    )
 
 
 def convert(weights: Mapping[str, Tensor], source: str = 'auto', branch: str = 'student') -> Conversion:
@@ -110,8 +116,9 @@ def convert(weights: Mapping[str, Tensor], source: str = 'auto', branch: str = '
             not have, or keys without a known place, which are named.
     """
     if source not in SOURCES or branch not in _OURS:
-        raise ValueError(f'source is one of {", ".join(SOURCES)}, branch is student or teacher; got {source!r} and '
-                         f'{branch!r}')
+        raise ValueError(
+            f'source is one of {", ".join(SOURCES)}, branch is student or teacher; got {source!r} and {branch!r}'
+        )
     layout = find_layout(weights)
     _check_source(source, layout, weights)
     dropped: dict[str, str] = {}
@@ -146,27 +153,38 @@ def to_mmseg(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str
     notes = []
     weights = dict(weights)
     if any(_NATIVE_MIT.fullmatch(key) for key in weights):
-        notes.append('MixVisionTransformer of MMSegmentation has LayerNorm eps 1e-6 throughout; these weights were '
-                     'trained with 1e-5 in the patch-embedding and key-reduction norms (scores differ by about 1e-5)')
+        notes.append(
+            'MixVisionTransformer of MMSegmentation has LayerNorm eps 1e-6 throughout; these weights were '
+            'trained with 1e-5 in the patch-embedding and key-reduction norms (scores differ by about 1e-5)'
+        )
     head = {key.removeprefix('decode_head.'): value for key, value in weights.items() if key.startswith('decode_head.')}
     if 'linear_pred.weight' in head:
         weights = {key: value for key, value in weights.items() if not key.startswith('decode_head.')}
         weights.update({f'decode_head.{key}': value for key, value in segformer_head_to_mmseg(head).items()})
-        notes.append(f"decode_head: dict(type='SegformerHead', channels={len(head['linear_fuse.bn.weight'])}, "
-                     'act_cfg=None, ...): the original embeds without activation')
+        notes.append(
+            f"decode_head: dict(type='SegformerHead', channels={len(head['linear_fuse.bn.weight'])}, "
+            'act_cfg=None, ...): the original embeds without activation'
+        )
     elif 'fusion.weight' in weights:
-        notes.append("MMSegmentation has no network of two frames: add custom_imports=dict(imports=['udass']) to the "
-                     "config and use type='FlowGuidedEncoderDecoder'")
+        notes.append(
+            "MMSegmentation has no network of two frames: add custom_imports=dict(imports=['udass']) to the "
+            "config and use type='FlowGuidedEncoderDecoder'"
+        )
     elif head:
-        notes.append("MMSegmentation has no such decode head: add custom_imports=dict(imports=['udass']) to the config "
-                     'to load the whole network; without it, only the backbone fits')
+        notes.append(
+            "MMSegmentation has no such decode head: add custom_imports=dict(imports=['udass']) to the config "
+            'to load the whole network; without it, only the backbone fits'
+        )
     return weights, notes
 
 
 def _check_source(source: str, layout: str, weights: Mapping[str, Tensor]) -> None:
     trained = ('training checkpoint', 'segmentor')
-    expected = {'mit': ('MiT weights', 'MiT weights, mmseg names'), 'udass-video': tuple(VIDEO_LAYOUTS),
-                'udass-video-frame': tuple(VIDEO_LAYOUTS)}
+    expected = {
+        'mit': ('MiT weights', 'MiT weights, mmseg names'),
+        'udass-video': tuple(VIDEO_LAYOUTS),
+        'udass-video-frame': tuple(VIDEO_LAYOUTS),
+    }
     if source == 'auto':
         return
     wanted = expected.get(source, trained)
@@ -180,10 +198,9 @@ def _check_source(source: str, layout: str, weights: Mapping[str, Tensor]) -> No
         raise ValueError('--from daformer, but the network has a decoder of two scales: use --from hrda or mic')
 
 
-def _select_branch(weights: Mapping[str, Tensor],
-                   prefixes: Mapping[str, str],
-                   branch: str,
-                   dropped: dict[str, str]) -> dict[str, Tensor]:
+def _select_branch(
+    weights: Mapping[str, Tensor], prefixes: Mapping[str, str], branch: str, dropped: dict[str, str]
+) -> dict[str, Tensor]:
     reasons = {prefix: f'the {name}, not asked for (--branch {name})' for name, prefix in prefixes.items()}
     for copy in ('imnet_model.', 'imagenet.'):
         reasons[copy] = 'frozen ImageNet copy of the feature distance, made again from the ImageNet weights'
@@ -199,8 +216,10 @@ def _select_branch(weights: Mapping[str, Tensor],
         else:
             unknown.append(key)
     if not selected:
-        raise ValueError(f'the file has no {branch} (keys {wanted}*); it has '
-                         f'{", ".join(sorted({key.split(".")[0] for key in weights}))}')
+        raise ValueError(
+            f'the file has no {branch} (keys {wanted}*); it has '
+            f'{", ".join(sorted({key.split(".")[0] for key in weights}))}'
+        )
     _refuse(unknown)
     return selected
 
@@ -251,11 +270,17 @@ def _segmentor(weights: dict[str, Tensor], layout: str, dropped: dict[str, str])
 
 
 def _is_known(key: str, layout: str) -> bool:
-    return bool(_DECODERS.fullmatch(key) or _RESNET.fullmatch(key.removeprefix('backbone.'))
-                or layout in VIDEO_LAYOUTS and _VIDEO_PARTS.fullmatch(key))
+    return bool(
+        _DECODERS.fullmatch(key)
+        or _RESNET.fullmatch(key.removeprefix('backbone.'))
+        or layout in VIDEO_LAYOUTS
+        and _VIDEO_PARTS.fullmatch(key)
+    )
 
 
 def _refuse(unknown: list[str]) -> None:
     if unknown:
-        raise ValueError(f'{len(unknown)} keys have no known place: {", ".join(unknown)}. They are not left out '
-                         'silently; remove them from the file if they are of no use')
+        raise ValueError(
+            f'{len(unknown)} keys have no known place: {", ".join(unknown)}. They are not left out '
+            'silently; remove them from the file if they are of no use'
+        )

@@ -4,6 +4,7 @@ The reference (SegFormer and every code base built on it) keeps queries apart fr
 where mmseg has 1x1 convolutions; mmseg counts stages from 0 and keeps one input projection.
 Shapes: E channels of a stage; ``q`` is (E, E), ``kv`` (2E, E), mmseg's ``in_proj`` (3E, E), queries first.
 """
+
 import re
 
 import torch

@@ -1,4 +1,5 @@
 """Loading weights completely or not at all."""
+
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,19 +32,30 @@ def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], origin: str 
             weights.setdefault(key, value.new_zeros(()))
     # Extra states (counters, templates) have no shape.
     both = [key for key in own if key in weights and isinstance(own[key], Tensor)]
-    misshapen = [f'{key} {tuple(weights[key].shape)} instead of {tuple(own[key].shape)}'
-                 for key in both if weights[key].shape != own[key].shape]
-    problems = [f'{len(keys)} {what}: {_first(keys)}' for what, keys in (
-        ('missing', [key for key in own if key not in weights]),
-        ('unknown to it', [key for key in weights if key not in own]),
-        ('of another shape', misshapen)) if keys]
+    misshapen = [
+        f'{key} {tuple(weights[key].shape)} instead of {tuple(own[key].shape)}'
+        for key in both
+        if weights[key].shape != own[key].shape
+    ]
+    problems = [
+        f'{len(keys)} {what}: {_first(keys)}'
+        for what, keys in (
+            ('missing', [key for key in own if key not in weights]),
+            ('unknown to it', [key for key in weights if key not in own]),
+            ('of another shape', misshapen),
+        )
+        if keys
+    ]
     if problems:
-        raise ValueError(f'{origin} does not fit {type(module).__name__}: {"; ".join(problems)}. Use a file of this '
-                         'config (variant, head, number of classes, method)')
+        raise ValueError(
+            f'{origin} does not fit {type(module).__name__}: {"; ".join(problems)}. Use a file of this '
+            'config (variant, head, number of classes, method)'
+        )
     spoiled = [key for key, _ in module.named_parameters() if key in weights and not weights[key].isfinite().all()]
     if spoiled:
-        raise ValueError(f'{origin} holds {len(spoiled)} weights that are not finite: {_first(spoiled)}. Use an older '
-                         'checkpoint')
+        raise ValueError(
+            f'{origin} holds {len(spoiled)} weights that are not finite: {_first(spoiled)}. Use an older checkpoint'
+        )
     module.load_state_dict(weights, strict=True)
 
 
@@ -71,8 +83,9 @@ class StrictPretrained:
         path = local_file(self.checkpoint)
         weights = read_segmentor_weights(path)
         if any(key.startswith('backbone.') for key in weights):
-            weights = {key.removeprefix('backbone.'): value for key, value in weights.items()
-                       if key.startswith('backbone.')}
+            weights = {
+                key.removeprefix('backbone.'): value for key, value in weights.items() if key.startswith('backbone.')
+            }
         load_strictly(module, weights, path)
         print_log(f'{type(module).__name__}: all {len(weights)} tensors from {path}', logger='current')
 

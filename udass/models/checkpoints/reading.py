@@ -1,4 +1,5 @@
 """Reading weight files without running code from them, and fetching published ones."""
+
 import pickle
 import re
 from collections.abc import Mapping
@@ -14,8 +15,14 @@ from udass.io.checksums import check_checksum
 
 # Metrics in the records of training code are NumPy numbers; building one runs no code.
 _number = np.float64().__reduce__()[0]
-_HARMLESS = [_number, (_number, 'numpy.core.multiarray.scalar'),  # the second is its name in files of NumPy 1
-             np.dtype, np.dtypes.Float32DType, np.dtypes.Float64DType, np.dtypes.Int64DType]
+_HARMLESS = [
+    _number,
+    (_number, 'numpy.core.multiarray.scalar'),  # the second is its name in files of NumPy 1
+    np.dtype,
+    np.dtypes.Float32DType,
+    np.dtypes.Float64DType,
+    np.dtypes.Int64DType,
+]
 
 
 def read_checkpoint(path: str | Path, map_location: str | torch.device = 'cpu') -> dict:
@@ -93,8 +100,10 @@ def local_file(source: str | Path) -> Path:
     try:
         torch.hub.download_url_to_file(str(source), str(path), hash_prefix=digest and digest[1])
     except (OSError, RuntimeError) as error:
-        raise FileNotFoundError(f'{source} could not be fetched ({type(error).__name__}: {error}). Without a '
-                                f'connection, fetch it elsewhere and put it at {path}. {_OVERRIDE}') from error
+        raise FileNotFoundError(
+            f'{source} could not be fetched ({type(error).__name__}: {error}). Without a '
+            f'connection, fetch it elsewhere and put it at {path}. {_OVERRIDE}'
+        ) from error
     return path
 
 
@@ -109,29 +118,39 @@ def _load_for_mmengine(filename: str, map_location: str | torch.device = 'cpu') 
     return checkpoint
 
 
-@CheckpointLoader.register_scheme(prefixes=tuple(scheme for scheme in CheckpointLoader._schemes if '://' in scheme
-                                                 and not scheme.startswith('http')), force=True)
+@CheckpointLoader.register_scheme(
+    prefixes=tuple(scheme for scheme in CheckpointLoader._schemes if '://' in scheme and not scheme.startswith('http')),
+    force=True,
+)
 def _refuse_scheme(filename: str, map_location: str | torch.device = 'cpu') -> dict:
-    raise ValueError(f'{filename} names a collection whose files would be read with pickle, which can run any code: '
-                     'give a local file or an https URL')
+    raise ValueError(
+        f'{filename} names a collection whose files would be read with pickle, which can run any code: '
+        'give a local file or an https URL'
+    )
 
 
-_OVERRIDE = ('To use a file of your own, name it in the config or on the command line, for instance '
-             '`--cfg-options model.student.backbone.init_cfg.checkpoint=FILE`; '
-             '`model.student.backbone.init_cfg=None` starts from random weights')
+_OVERRIDE = (
+    'To use a file of your own, name it in the config or on the command line, for instance '
+    '`--cfg-options model.student.backbone.init_cfg.checkpoint=FILE`; '
+    '`model.student.backbone.init_cfg=None` starts from random weights'
+)
 
 
 def _unreadable(path: Path, error: Exception) -> str:
     reason = (str(error) or type(error).__name__).splitlines()[0]
-    return (f'{path} is no readable checkpoint ({reason}); it must be a file of torch.save. Copy or download it again '
-            'if it was cut off')
+    return (
+        f'{path} is no readable checkpoint ({reason}); it must be a file of torch.save. Copy or download it again '
+        'if it was cut off'
+    )
 
 
 def _refusal(path: Path, error: Exception) -> str:
     found = re.search(r'GLOBAL (\S+)', str(error))
     if found is None:
         return _unreadable(path, error)
-    return (f'{path} needs {found[1]} to be read. A checkpoint is a program: reading such an object can run any code, '
-            'so files are read with weights_only=True, and nothing of this one was executed. If you trust where it '
-            'comes from, reduce it to its tensors once, where it can do no harm: '
-            "`torch.save({'state_dict': torch.load(FILE, weights_only=False)['state_dict']}, NEW)`")
+    return (
+        f'{path} needs {found[1]} to be read. A checkpoint is a program: reading such an object can run any code, '
+        'so files are read with weights_only=True, and nothing of this one was executed. If you trust where it '
+        'comes from, reduce it to its tensors once, where it can do no harm: '
+        "`torch.save({'state_dict': torch.load(FILE, weights_only=False)['state_dict']}, NEW)`"
+    )

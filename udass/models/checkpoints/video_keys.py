@@ -4,6 +4,7 @@ The transformer keeps backbone, decoder and fusion under ``model.``, ``decoder.`
 has no prefixes: stages ``layer1`` to ``layer4``, auxiliary decoder ``layer5``, main decoder ``layer7``, ``sf_layer``.
 Inside the backbones (ResNet: mmseg's names; MiT: see `key_maps`) nothing is renamed here.
 """
+
 import re
 
 from torch import Tensor

@@ -1,4 +1,5 @@
 """Whether the heads of a network can be trained, with a weight per pixel where pseudo-labels need it."""
+
 import torch
 from mmengine.device import get_device
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
@@ -12,8 +13,11 @@ from udass.models.losses.pixel_weight import PixelWeightMixin
 def segmentation_heads(network: nn.Module) -> dict[str, nn.Module]:
     """Every head of a network by name: decoders, auxiliary heads, and the heads inside them; no attention of scales,
     which has no loss."""
-    found = {name: module for name, module in network.named_modules()
-             if isinstance(module, (BaseDecodeHead, HRDAHead)) and not name.endswith('scale_attention')}
+    found = {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, (BaseDecodeHead, HRDAHead)) and not name.endswith('scale_attention')
+    }
     for name in ('decode_head', 'auxiliary_head'):
         module = getattr(network, name, None)
         if module is not None and not isinstance(module, nn.ModuleList):
@@ -44,12 +48,16 @@ def check_heads(network: nn.Module, needs_weights: bool) -> None:
 
 def _check_own_loss(label: str, head: nn.Module, needs_weights: bool) -> None:
     if needs_weights:
-        raise ValueError(f'{label} computes its loss by itself, without the weights of pseudo-labels: it can be '
-                         'trained on source labels only. Leave it out, or use a head whose loss is that of '
-                         'BaseDecodeHead, such as FCNHead, ASPPHead or SegformerHead')
+        raise ValueError(
+            f'{label} computes its loss by itself, without the weights of pseudo-labels: it can be '
+            'trained on source labels only. Leave it out, or use a head whose loss is that of '
+            'BaseDecodeHead, such as FCNHead, ASPPHead or SegformerHead'
+        )
     if isinstance(head, BaseDecodeHead) and type(head)._stack_batch_gt is not BaseDecodeHead._stack_batch_gt:
-        raise ValueError(f'{label} learns from maps beside the class labels (edges or depth), which the training step '
-                         'does not have: use another head')
+        raise ValueError(
+            f'{label} learns from maps beside the class labels (edges or depth), which the training step '
+            'does not have: use another head'
+        )
 
 
 def _check_losses(label: str, head: PixelWeightMixin, needs_weights: bool) -> None:
@@ -57,28 +65,38 @@ def _check_losses(label: str, head: PixelWeightMixin, needs_weights: bool) -> No
     kinds = ', '.join(type(module).__name__ for module in head.loss_modules)
     channels = head.out_channels
     if head.num_classes < 2:
-        raise ValueError(f'{label} has num_classes={head.num_classes}: nothing can be learned with a single class. '
-                         'Count the background, too: num_classes=2, and either two channels or one with '
-                         "out_channels=1 and loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True)")
+        raise ValueError(
+            f'{label} has num_classes={head.num_classes}: nothing can be learned with a single class. '
+            'Count the background, too: num_classes=2, and either two channels or one with '
+            "out_channels=1 and loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True)"
+        )
     for module in head.loss_modules:
         class_weight = getattr(module, 'class_weight', None)
         if class_weight is not None and len(class_weight) != channels:
-            raise ValueError(f'{label}: class_weight of {type(module).__name__} has {len(class_weight)} numbers, but '
-                             f'the head has {channels} channel(s) for {head.num_classes} classes: give one per channel')
+            raise ValueError(
+                f'{label}: class_weight of {type(module).__name__} has {len(class_weight)} numbers, but '
+                f'the head has {channels} channel(s) for {head.num_classes} classes: give one per channel'
+            )
     try:
         gradient, outside = _gradients(head, needs_weights)
     except Exception as error:  # Losses of mmseg assert, index out of range, do not know an argument, ...
         weighted = ' with a weight per pixel, as pseudo-labels need it' if needs_weights else ''
         reason = (str(error) or 'an assertion of its code').splitlines()[0]
-        raise ValueError(f'{label}: the loss ({kinds}) cannot be computed for {head.num_classes} classes in '
-                         f'{channels} channel(s){weighted} ({type(error).__name__}: {reason}). Correct loss_decode and '
-                         'sampler, or use CrossEntropyLoss') from error
+        raise ValueError(
+            f'{label}: the loss ({kinds}) cannot be computed for {head.num_classes} classes in '
+            f'{channels} channel(s){weighted} ({type(error).__name__}: {reason}). Correct loss_decode and '
+            'sampler, or use CrossEntropyLoss'
+        ) from error
     if not gradient:
-        raise ValueError(f'{label}: nothing is learned from the loss ({kinds}) of {channels} channel(s). One channel '
-                         'needs use_sigmoid=True in loss_decode, and the name of a loss must begin with loss_')
+        raise ValueError(
+            f'{label}: nothing is learned from the loss ({kinds}) of {channels} channel(s). One channel '
+            'needs use_sigmoid=True in loss_decode, and the name of a loss must begin with loss_'
+        )
     if needs_weights and outside:
-        raise ValueError(f'{label}: the loss ({kinds}) ignores the weights of pseudo-labels, so that pixels that are '
-                         'not trusted would count fully: use CrossEntropyLoss alone, or train on source labels only')
+        raise ValueError(
+            f'{label}: the loss ({kinds}) ignores the weights of pseudo-labels, so that pixels that are '
+            'not trusted would count fully: use CrossEntropyLoss alone, or train on source labels only'
+        )
 
 
 def _gradients(head: PixelWeightMixin, weighted: bool) -> tuple[bool, bool]:

@@ -3,6 +3,7 @@
 Shapes: N batch, C classes; stage i is (N, C_i, h_i, w_i), finest first.
 Source: Hoyer et al. 2022 (arXiv 2111.14887).
 """
+
 from collections.abc import Sequence
 
 import torch
@@ -27,8 +28,13 @@ class SeparableASPP(nn.Module):
     def __init__(self, in_channels: int, channels: int, dilations: Sequence[int], norm_cfg: dict) -> None:
         super().__init__()
         self.aspp_modules = DepthwiseSeparableASPPModule(
-            dilations=dilations, in_channels=in_channels, channels=channels, conv_cfg=None, norm_cfg=norm_cfg,
-            act_cfg=dict(type='ReLU'))
+            dilations=dilations,
+            in_channels=in_channels,
+            channels=channels,
+            conv_cfg=None,
+            norm_cfg=norm_cfg,
+            act_cfg=dict(type='ReLU'),
+        )
         self.bottleneck = ConvModule(len(dilations) * channels, channels, 3, padding=1, norm_cfg=norm_cfg)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -53,26 +59,36 @@ class DAFormerHead(PixelWeightMixin, BaseDecodeHead):
         ValueError: an unknown fusion.
     """
 
-    def __init__(self,
-                 in_channels: Sequence[int],
-                 num_classes: int,
-                 embed_channels: int = 256,
-                 channels: int = 256,
-                 fusion: str = 'aspp',
-                 dilations: Sequence[int] = (1, 6, 12, 18),
-                 dropout_ratio: float = 0.1,
-                 norm_cfg: dict | None = None,
-                 align_corners: bool = False,
-                 ignore_index: int = 255,
-                 classifier_std: float | None = 0.01,
-                 loss_decode: dict | None = None) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        num_classes: int,
+        embed_channels: int = 256,
+        channels: int = 256,
+        fusion: str = 'aspp',
+        dilations: Sequence[int] = (1, 6, 12, 18),
+        dropout_ratio: float = 0.1,
+        norm_cfg: dict | None = None,
+        align_corners: bool = False,
+        ignore_index: int = 255,
+        classifier_std: float | None = 0.01,
+        loss_decode: dict | None = None,
+    ) -> None:
         super().__init__(
-            in_channels=list(in_channels), channels=channels, num_classes=num_classes, dropout_ratio=dropout_ratio,
-            norm_cfg=norm_cfg or dict(type='BN'), in_index=list(range(len(in_channels))),
-            input_transform='multiple_select', align_corners=align_corners, ignore_index=ignore_index,
+            in_channels=list(in_channels),
+            channels=channels,
+            num_classes=num_classes,
+            dropout_ratio=dropout_ratio,
+            norm_cfg=norm_cfg or dict(type='BN'),
+            in_index=list(range(len(in_channels))),
+            input_transform='multiple_select',
+            align_corners=align_corners,
+            ignore_index=ignore_index,
             loss_decode=loss_decode or dict(type='CrossEntropyLoss', avg_non_ignore=False),
-            init_cfg=None if classifier_std is None else dict(type='Normal', std=classifier_std,
-                                                              override=dict(name='conv_seg')))
+            init_cfg=None
+            if classifier_std is None
+            else dict(type='Normal', std=classifier_std, override=dict(name='conv_seg')),
+        )
         self.embed_layers = nn.ModuleList(MLPEmbedding(stage, embed_channels) for stage in self.in_channels)
         joined = embed_channels * len(self.in_channels)
         if fusion == 'aspp':
@@ -93,5 +109,7 @@ class DAFormerHead(PixelWeightMixin, BaseDecodeHead):
         # The embeddings have channels innermost, on which dilated depth-wise convolutions are many times slower on a
         # CPU.
         first, *others = [layer(stage).contiguous() for layer, stage in zip(self.embed_layers, inputs, strict=True)]
-        return torch.cat([first, *(resize(stage, size=size, mode='bilinear', align_corners=self.align_corners)
-                                   for stage in others)], dim=1)
+        return torch.cat(
+            [first, *(resize(stage, size=size, mode='bilinear', align_corners=self.align_corners) for stage in others)],
+            dim=1,
+        )

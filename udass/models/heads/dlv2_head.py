@@ -3,6 +3,7 @@
 Shapes: N batch, C classes, h, w cells of the last feature map.
 Source: Chen et al. 2017 (arXiv 1606.00915).
 """
+
 from collections.abc import Sequence
 
 from mmseg.models.decode_heads.aspp_head import ASPPModule
@@ -24,22 +25,36 @@ class DLV2Head(PixelWeightMixin, BaseDecodeHead):
         in_index: which of the backbone's stages; the default is the last one.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 num_classes: int,
-                 dilations: Sequence[int] = (6, 12, 18, 24),
-                 in_index: int = -1,
-                 align_corners: bool = False,
-                 ignore_index: int = 255,
-                 loss_decode: dict | None = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        dilations: Sequence[int] = (6, 12, 18, 24),
+        in_index: int = -1,
+        align_corners: bool = False,
+        ignore_index: int = 255,
+        loss_decode: dict | None = None,
+    ) -> None:
         super().__init__(
-            in_channels=in_channels, channels=num_classes, num_classes=num_classes, dropout_ratio=0,
-            in_index=in_index, align_corners=align_corners, ignore_index=ignore_index,
+            in_channels=in_channels,
+            channels=num_classes,
+            num_classes=num_classes,
+            dropout_ratio=0,
+            in_index=in_index,
+            align_corners=align_corners,
+            ignore_index=ignore_index,
             loss_decode=loss_decode or dict(type='CrossEntropyLoss', avg_non_ignore=False),
-            init_cfg=dict(type='Normal', std=0.01, override=dict(name='aspp_modules')))
+            init_cfg=dict(type='Normal', std=0.01, override=dict(name='aspp_modules')),
+        )
         del self.conv_seg  # of the base class; the convolutions below already give class scores
-        self.aspp_modules = ASPPModule(dilations=dilations, in_channels=in_channels, channels=num_classes,
-                                       conv_cfg=None, norm_cfg=None, act_cfg=None)
+        self.aspp_modules = ASPPModule(
+            dilations=dilations,
+            in_channels=in_channels,
+            channels=num_classes,
+            conv_cfg=None,
+            norm_cfg=None,
+            act_cfg=None,
+        )
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Scores (N, C, h, w) of the stages' features."""

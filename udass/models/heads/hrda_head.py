@@ -3,6 +3,7 @@
 Shapes: N batch, C classes; h, w cells of the context scores, r how many times finer the detail scores are.
 Source: Hoyer et al. 2022 (arXiv 2204.13132).
 """
+
 import torch
 from mmengine.model import BaseModule
 from mmseg.models.utils import resize
@@ -33,16 +34,20 @@ class HRDAHead(BaseModule):
     ``fixed_attention`` of the published code.
     """
 
-    def __init__(self,
-                 head: dict,
-                 scale_attention: dict | None = None,
-                 detail_loss_weight: float = 0.1,
-                 fixed_attention: float | None = None) -> None:
+    def __init__(
+        self,
+        head: dict,
+        scale_attention: dict | None = None,
+        detail_loss_weight: float = 0.1,
+        fixed_attention: float | None = None,
+    ) -> None:
         super().__init__()
         if (scale_attention is None) == (fixed_attention is None):
-            raise ValueError('HRDAHead weighs the detail either by a learned scale_attention or by a fixed_attention; '
-                             f'got scale_attention={scale_attention} and fixed_attention={fixed_attention}: set one of '
-                             'them to None')
+            raise ValueError(
+                'HRDAHead weighs the detail either by a learned scale_attention or by a fixed_attention; '
+                f'got scale_attention={scale_attention} and fixed_attention={fixed_attention}: set one of '
+                'them to None'
+            )
         if fixed_attention is not None and not 0 <= fixed_attention <= 1:
             raise ValueError(f'fixed_attention is the weight of the detail, in [0, 1]; got {fixed_attention}')
         self.head = MODELS.build(head)
@@ -50,15 +55,21 @@ class HRDAHead(BaseModule):
         self.fixed_attention = fixed_attention
         weigh_heads(self)
         if not isinstance(self.head, PixelWeightMixin):
-            raise TypeError(f'{type(self.head).__name__} computes its loss by itself, which HRDAHead cannot do for two '
-                            'scales: use DAFormerHead, DLV2Head or SegFormerMLPHead')
+            raise TypeError(
+                f'{type(self.head).__name__} computes its loss by itself, which HRDAHead cannot do for two '
+                'scales: use DAFormerHead, DLV2Head or SegFormerMLPHead'
+            )
         if scale_attention is not None and self.scale_attention.num_classes not in (1, self.head.num_classes):
-            raise ValueError('the scale attention weighs every class: its num_classes must be that of the head, '
-                             f'{self.head.num_classes}, or 1 for one map that all classes share; got '
-                             f'{self.scale_attention.num_classes}')
+            raise ValueError(
+                'the scale attention weighs every class: its num_classes must be that of the head, '
+                f'{self.head.num_classes}, or 1 for one map that all classes share; got '
+                f'{self.scale_attention.num_classes}'
+            )
         if scale_attention is not None and self.scale_attention.out_channels not in (1, self.head.out_channels):
-            raise ValueError('the scale attention weighs every channel: its out_channels must be that of the head, '
-                             f'{self.head.out_channels}, or 1; got {self.scale_attention.out_channels}')
+            raise ValueError(
+                'the scale attention weighs every channel: its out_channels must be that of the head, '
+                f'{self.head.out_channels}, or 1; got {self.scale_attention.out_channels}'
+            )
         if not 0 <= detail_loss_weight <= 1:
             raise ValueError(f'detail_loss_weight is a share of the loss, in [0, 1]; got {detail_loss_weight}')
         self.detail_loss_weight = detail_loss_weight
@@ -76,12 +87,9 @@ class HRDAHead(BaseModule):
         number."""
         return self.fixed_attention if self.scale_attention is None else self.scale_attention(features).sigmoid()
 
-    def pixel_loss(self,
-                   fused: Tensor,
-                   detail: Tensor,
-                   box: Box,
-                   labels: Tensor,
-                   weights: Tensor | None) -> dict[str, Tensor]:
+    def pixel_loss(
+        self, fused: Tensor, detail: Tensor, box: Box, labels: Tensor, weights: Tensor | None
+    ) -> dict[str, Tensor]:
         """Losses of the fused scores, and of the detail alone under ``hr.``, their shares included.
 
         Args:
@@ -90,21 +98,25 @@ class HRDAHead(BaseModule):
             labels: (N, H, W).
             weights: (N, H, W) or None.
         """
-        losses = {name: value * (1 - self.detail_loss_weight)
-                  for name, value in self.head.pixel_loss(fused, labels, weights).items()}
+        losses = {
+            name: value * (1 - self.detail_loss_weight)
+            for name, value in self.head.pixel_loss(fused, labels, weights).items()
+        }
         weights = None if weights is None else box.cut(weights)
         for name, value in self.head.pixel_loss(detail, box.cut(labels), weights).items():
             losses[f'hr.{name}'] = value * self.detail_loss_weight
         return losses
 
 
-def fuse_scales(context: Tensor,
-                attention: Tensor | float,
-                detail: Tensor,
-                context_box: Box,
-                detail_box: Box,
-                ratio: int,
-                align_corners: bool = False) -> Tensor:
+def fuse_scales(
+    context: Tensor,
+    attention: Tensor | float,
+    detail: Tensor,
+    context_box: Box,
+    detail_box: Box,
+    ratio: int,
+    align_corners: bool = False,
+) -> Tensor:
     """(1 - attention) * context + attention * detail on the grid of the detail; context alone outside the box.
 
     Context and attention are enlarged after their product, as in the reference.

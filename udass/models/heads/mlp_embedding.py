@@ -2,6 +2,7 @@
 
 Shapes: N batch, h, w cells of a feature map.
 """
+
 from torch import Tensor, nn
 
 

@@ -1,4 +1,5 @@
 """mmseg's SegFormer head under the pixel-weighted loss: the light decoder of the small runs."""
+
 from mmseg.models.decode_heads import SegformerHead
 from mmseg.registry import MODELS
 

@@ -3,6 +3,7 @@
 Shapes: N batch, C classes; stage i is (N, C_i, h_i, w_i), finest first.
 Source: Xie et al. 2021 (arXiv 2105.15203).
 """
+
 from collections.abc import Sequence
 
 import torch.nn.functional as F
@@ -30,21 +31,30 @@ class SegFormerMLPHead(PixelWeightMixin, BaseDecodeHead):
             models of the DAFormer code base have 768 throughout).
     """
 
-    def __init__(self,
-                 in_channels: Sequence[int],
-                 num_classes: int,
-                 channels: int = 768,
-                 dropout_ratio: float = 0.1,
-                 norm_cfg: dict | None = None,
-                 align_corners: bool = False,
-                 ignore_index: int = 255,
-                 loss_decode: dict | None = None) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        num_classes: int,
+        channels: int = 768,
+        dropout_ratio: float = 0.1,
+        norm_cfg: dict | None = None,
+        align_corners: bool = False,
+        ignore_index: int = 255,
+        loss_decode: dict | None = None,
+    ) -> None:
         super().__init__(
-            in_channels=list(in_channels), channels=channels, num_classes=num_classes, dropout_ratio=dropout_ratio,
-            norm_cfg=norm_cfg or dict(type='BN'), in_index=list(range(len(in_channels))),
-            input_transform='multiple_select', align_corners=align_corners, ignore_index=ignore_index,
+            in_channels=list(in_channels),
+            channels=channels,
+            num_classes=num_classes,
+            dropout_ratio=dropout_ratio,
+            norm_cfg=norm_cfg or dict(type='BN'),
+            in_index=list(range(len(in_channels))),
+            input_transform='multiple_select',
+            align_corners=align_corners,
+            ignore_index=ignore_index,
             loss_decode=loss_decode or dict(type='CrossEntropyLoss', avg_non_ignore=False),
-            init_cfg=dict(type='Normal', std=0.01, override=dict(name='linear_pred')))
+            init_cfg=dict(type='Normal', std=0.01, override=dict(name='linear_pred')),
+        )
         del self.conv_seg  # of the base class; parameters without a gradient are trouble under DDP
         self.linear_c = nn.ModuleList(MLPEmbedding(stage, channels) for stage in self.in_channels)
         self.linear_fuse = ConvModule(channels * len(self.in_channels), channels, 1, norm_cfg=self.norm_cfg)
@@ -64,8 +74,10 @@ class SegFormerMLPHead(PixelWeightMixin, BaseDecodeHead):
         three of the four products are made of small maps.
         """
         layer, size = self.linear_fuse, embedded[0].shape[2:]
-        parts = [F.conv2d(stage, weight)
-                 for stage, weight in zip(embedded, layer.conv.weight.split(self.channels, dim=1), strict=True)]
+        parts = [
+            F.conv2d(stage, weight)
+            for stage, weight in zip(embedded, layer.conv.weight.split(self.channels, dim=1), strict=True)
+        ]
         fused = parts[0]
         for part in parts[1:]:
             fused = fused + resize(part, size=size, mode='bilinear', align_corners=self.align_corners)

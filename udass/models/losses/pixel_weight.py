@@ -2,6 +2,7 @@
 
 Shapes: N batch, C classes, H, W pixels of the label.
 """
+
 from functools import cache
 
 from mmseg.models.decode_heads import DAHead
@@ -86,7 +87,9 @@ def weigh_heads(network: nn.Module) -> None:
     """Give the pixel-weighted loss to all heads of a network, in place; heads with a loss of their own keep it."""
     for module in network.modules():
         if isinstance(module, BaseDecodeHead) and not isinstance(module, PixelWeightMixin):
-            owners = {next(base for base in type(module).__mro__ if method in vars(base))
-                      for method in ('loss', 'loss_by_feat', '_stack_batch_gt')}
+            owners = {
+                next(base for base in type(module).__mro__ if method in vars(base))
+                for method in ('loss', 'loss_by_feat', '_stack_batch_gt')
+            }
             if owners <= set(_PASS_ON):
                 module.__class__ = weighted_class(type(module))

@@ -2,6 +2,7 @@
 
 Shapes: N batch, C classes, H, W pixels.
 """
+
 import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn

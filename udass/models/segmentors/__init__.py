@@ -4,5 +4,11 @@ from udass.models.segmentors.hrda import HRDAEncoderDecoder
 from udass.models.segmentors.logit_fusion import LogitFusion
 from udass.models.segmentors.sliding import Outputs, SlidingEncoderDecoder
 
-__all__ = ['FlowGuidedEncoderDecoder', 'FlowGuidedHRDAEncoderDecoder', 'HRDAEncoderDecoder', 'Outputs', 'LogitFusion',
-           'SlidingEncoderDecoder']
+__all__ = [
+    'FlowGuidedEncoderDecoder',
+    'FlowGuidedHRDAEncoderDecoder',
+    'HRDAEncoderDecoder',
+    'Outputs',
+    'LogitFusion',
+    'SlidingEncoderDecoder',
+]

@@ -4,6 +4,7 @@ Shapes: N clips, T frames (0 is the frame t to segment, 1 the frame t-1), C clas
 decoder's scores. A flow holds (dx, dy) in pixels, from t to t-1.
 Source: UDASS (TPAMI 2025, arXiv 2311.13254), "flow-guided" networks, which it shares with TPS and DA-VSN.
 """
+
 import torch
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
@@ -31,26 +32,37 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
             done on the whole frame, so that motion may cross windows.
     """
 
-    def __init__(self,
-                 backbone: dict,
-                 decode_head: dict,
-                 auxiliary_head: dict | list[dict] | None = None,
-                 neck: dict | None = None,
-                 train_cfg: dict | None = None,
-                 test_cfg: dict | None = None,
-                 data_preprocessor: dict | None = None) -> None:
-        super().__init__(backbone=backbone, decode_head=decode_head, auxiliary_head=auxiliary_head, neck=neck,
-                         train_cfg=train_cfg, test_cfg=test_cfg, data_preprocessor=data_preprocessor)
+    def __init__(
+        self,
+        backbone: dict,
+        decode_head: dict,
+        auxiliary_head: dict | list[dict] | None = None,
+        neck: dict | None = None,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        data_preprocessor: dict | None = None,
+    ) -> None:
+        super().__init__(
+            backbone=backbone,
+            decode_head=decode_head,
+            auxiliary_head=auxiliary_head,
+            neck=neck,
+            train_cfg=train_cfg,
+            test_cfg=test_cfg,
+            data_preprocessor=data_preprocessor,
+        )
         self.align_corners = True
         self.fusion = LogitFusion(self.out_channels)
 
-    def forward(self,
-                inputs: Tensor,
-                data_samples: list | None = None,
-                mode: str = 'tensor',
-                flow: Tensor | None = None,
-                no_flow: Tensor | None = None,
-                auxiliary: bool = True) -> dict | list | Tensor | Outputs:
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: list | None = None,
+        mode: str = 'tensor',
+        flow: Tensor | None = None,
+        no_flow: Tensor | None = None,
+        auxiliary: bool = True,
+    ) -> dict | list | Tensor | Outputs:
         """The modes of its parent, ``loss``, ``outputs``, ``predict`` and ``tensor``, for clips.
 
         Args:
@@ -75,21 +87,25 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
             return self._forward(inputs, data_samples, flow, no_flow)
         return super().forward(inputs, data_samples, mode)
 
-    def loss(self,
-             inputs: Tensor,
-             data_samples: list,
-             flow: Tensor | None = None,
-             no_flow: Tensor | None = None,
-             auxiliary: bool = True) -> dict[str, Tensor]:
+    def loss(
+        self,
+        inputs: Tensor,
+        data_samples: list,
+        flow: Tensor | None = None,
+        no_flow: Tensor | None = None,
+        auxiliary: bool = True,
+    ) -> dict[str, Tensor]:
         """Losses of the fused scores against the samples' labels and pixel weights; arguments as in `forward`."""
         return self.outputs(inputs, data_samples, flow, no_flow, auxiliary).losses
 
-    def outputs(self,
-                inputs: Tensor,
-                data_samples: list,
-                flow: Tensor | None = None,
-                no_flow: Tensor | None = None,
-                auxiliary: bool = True) -> Outputs:
+    def outputs(
+        self,
+        inputs: Tensor,
+        data_samples: list,
+        flow: Tensor | None = None,
+        no_flow: Tensor | None = None,
+        auxiliary: bool = True,
+    ) -> Outputs:
         """The losses, the features of frame 0, and the fused logits: (N, C, h, w), with ``no_flow`` (N, C, H, W).
 
         Auxiliary heads learn from ``auxiliary_sem_seg`` of the samples where they have it, (D, h, w), one map for each.
@@ -97,8 +113,9 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
         heads = self._heads(auxiliary)
         first, *others = [flow] if flow is None or flow.dim() == 4 else flow.unbind(1)
         logits, features = self.clip_logits(inputs, first, no_flow, auxiliary)
-        further = tuple(self.clip_logits(inputs[:, 2 * pair:], flow)[0]['decode']
-                        for pair, flow in enumerate(others, start=1))
+        further = tuple(
+            self.clip_logits(inputs[:, 2 * pair :], flow)[0]['decode'] for pair, flow in enumerate(others, start=1)
+        )
         size = tuple(data_samples[0].gt_sem_seg.shape[-2:])
         losses = {}
         for number, (name, head) in enumerate(heads.items()):
@@ -107,37 +124,33 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
             losses.update(add_prefix(values, name))
         return Outputs(losses, features, logits['decode'], further)
 
-    def predict(self,
-                inputs: Tensor,
-                data_samples: list | None = None,
-                flow: Tensor | None = None,
-                no_flow: Tensor | None = None) -> list:
+    def predict(
+        self,
+        inputs: Tensor,
+        data_samples: list | None = None,
+        flow: Tensor | None = None,
+        no_flow: Tensor | None = None,
+    ) -> list:
         """Data samples with ``seg_logits`` and ``pred_sem_seg`` of frame 0, at the samples' original size."""
         metas = [] if data_samples is None else [sample.metainfo for sample in data_samples]
         return self.postprocess_result(self.inference(inputs, metas, flow, no_flow), data_samples)
 
-    def inference(self,
-                  inputs: Tensor,
-                  batch_img_metas: list[dict],
-                  flow: Tensor | None = None,
-                  no_flow: Tensor | None = None) -> Tensor:
+    def inference(
+        self, inputs: Tensor, batch_img_metas: list[dict], flow: Tensor | None = None, no_flow: Tensor | None = None
+    ) -> Tensor:
         """Scores (N, C, H, W) of frame 0, whole or in windows as ``test_cfg`` says."""
         slide = self.test_cfg.get('mode', 'whole') == 'slide'
         return (self.slide_inference if slide else self.encode_decode)(inputs, batch_img_metas, flow, no_flow)
 
-    def encode_decode(self,
-                      inputs: Tensor,
-                      batch_img_metas: list[dict],
-                      flow: Tensor | None = None,
-                      no_flow: Tensor | None = None) -> Tensor:
+    def encode_decode(
+        self, inputs: Tensor, batch_img_metas: list[dict], flow: Tensor | None = None, no_flow: Tensor | None = None
+    ) -> Tensor:
         """Scores (N, C, H, W) of frame 0, fused with frame 1 where there is a flow."""
         return resize_logits(self._forward(inputs, None, flow, no_flow), tuple(inputs.shape[-2:]))
 
-    def slide_inference(self,
-                        inputs: Tensor,
-                        batch_img_metas: list[dict],
-                        flow: Tensor | None = None,
-                        no_flow: Tensor | None = None) -> Tensor:
+    def slide_inference(
+        self, inputs: Tensor, batch_img_metas: list[dict], flow: Tensor | None = None, no_flow: Tensor | None = None
+    ) -> Tensor:
         """Scores (N, C, H, W) of frame 0, each frame averaged over the windows of ``test_cfg`` before the fusion."""
         current, previous = two_frames(inputs, flow)
         scores = super().slide_inference(current, batch_img_metas)
@@ -147,11 +160,13 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
             past = super().slide_inference(previous, batch_img_metas)
         return self.fusion(scores, past, flow, no_flow)
 
-    def _forward(self,
-                 inputs: Tensor,
-                 data_samples: list | None = None,
-                 flow: Tensor | None = None,
-                 no_flow: Tensor | None = None) -> Tensor:
+    def _forward(
+        self,
+        inputs: Tensor,
+        data_samples: list | None = None,
+        flow: Tensor | None = None,
+        no_flow: Tensor | None = None,
+    ) -> Tensor:
         return self.clip_logits(inputs, flow, no_flow)[0]['decode']
 
     def _heads(self, auxiliary: bool) -> dict[str, nn.Module]:
@@ -164,11 +179,9 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
                 heads['aux'] = self.auxiliary_head
         return heads
 
-    def clip_logits(self,
-                    inputs: Tensor,
-                    flow: Tensor | None = None,
-                    no_flow: Tensor | None = None,
-                    auxiliary: bool = False) -> tuple[dict[str, Tensor], list[Tensor]]:
+    def clip_logits(
+        self, inputs: Tensor, flow: Tensor | None = None, no_flow: Tensor | None = None, auxiliary: bool = False
+    ) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Fused logits (N, C, h, w) of each decoder by name, ``decode`` and those of auxiliary heads if asked for, and
         the features of frame 0; arguments as in `forward`."""
         heads = self._heads(auxiliary)
@@ -190,7 +203,7 @@ def auxiliary_samples(data_samples: list, number: int) -> list:
         return data_samples
     samples = []
     for sample in data_samples:
-        labels = sample.auxiliary_sem_seg.data[number:number + 1]
+        labels = sample.auxiliary_sem_seg.data[number : number + 1]
         samples.append(sample.new())
         samples[-1].gt_sem_seg = PixelData(data=labels)
     return samples
@@ -207,10 +220,13 @@ def two_frames(inputs: Tensor, flow: Tensor | None) -> tuple[Tensor, Tensor | No
         return current, None
     frames = 1 if inputs.dim() == 4 else inputs.shape[1]
     if frames < 2:
-        raise ValueError(f'the flow leads to frame 1, but the inputs {tuple(inputs.shape)} have {frames} frame(s): '
-                         'give clips (N, 2, 3, H, W), or no flow')
+        raise ValueError(
+            f'the flow leads to frame 1, but the inputs {tuple(inputs.shape)} have {frames} frame(s): '
+            'give clips (N, 2, 3, H, W), or no flow'
+        )
     expected = (len(inputs), 2, *inputs.shape[-2:])
     if flow.shape != expected:
-        raise ValueError(f'clips {tuple(inputs.shape)} need the flow from frame 0 to frame 1, {expected}; got '
-                         f'{tuple(flow.shape)}')
+        raise ValueError(
+            f'clips {tuple(inputs.shape)} need the flow from frame 0 to frame 1, {expected}; got {tuple(flow.shape)}'
+        )
     return current, inputs[:, 1]

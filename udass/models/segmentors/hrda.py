@@ -3,6 +3,7 @@
 Shapes: N images, C classes, H, W pixels. Boxes are in pixels of the full-resolution image.
 Source: Hoyer et al. 2022 (arXiv 2204.13132).
 """
+
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -57,20 +58,28 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         ValueError: scales, output stride and crop size do not fit each other.
     """
 
-    def __init__(self,
-                 backbone: dict,
-                 decode_head: dict,
-                 crop_size: tuple[int, int],
-                 output_stride: int,
-                 scales: tuple[float, float] = (0.5, 1.0),
-                 feature_scale: float | None = None,
-                 overlapping_slide: bool = True,
-                 neck: dict | None = None,
-                 train_cfg: dict | None = None,
-                 test_cfg: dict | None = None,
-                 data_preprocessor: dict | None = None) -> None:
-        super().__init__(backbone=backbone, decode_head=decode_head, neck=neck, train_cfg=train_cfg, test_cfg=test_cfg,
-                         data_preprocessor=data_preprocessor)
+    def __init__(
+        self,
+        backbone: dict,
+        decode_head: dict,
+        crop_size: tuple[int, int],
+        output_stride: int,
+        scales: tuple[float, float] = (0.5, 1.0),
+        feature_scale: float | None = None,
+        overlapping_slide: bool = True,
+        neck: dict | None = None,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        data_preprocessor: dict | None = None,
+    ) -> None:
+        super().__init__(
+            backbone=backbone,
+            decode_head=decode_head,
+            neck=neck,
+            train_cfg=train_cfg,
+            test_cfg=test_cfg,
+            data_preprocessor=data_preprocessor,
+        )
         self.scales = tuple(scales)
         self.crop_size = tuple(crop_size)
         self.output_stride = output_stride
@@ -78,15 +87,19 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         self.overlapping_slide = overlapping_slide
         self.context_cell, self.detail_cell = cell_sizes(self.scales, output_stride)
         if any(side % self.context_cell or side // 2 % self.detail_cell for side in self.crop_size):
-            raise ValueError(f'crop_size must be multiples of {self.context_cell} (output stride {output_stride} / '
-                             f'context scale {self.scales[0]}) and their halves of {self.detail_cell}; got {crop_size}')
+            raise ValueError(
+                f'crop_size must be multiples of {self.context_cell} (output stride {output_stride} / '
+                f'context scale {self.scales[0]}) and their halves of {self.detail_cell}; got {crop_size}'
+            )
 
-    def forward(self,
-                inputs: Tensor,
-                data_samples: list | None = None,
-                mode: str = 'tensor',
-                crop_box: Sequence[int] | None = None,
-                generator: torch.Generator | None = None) -> dict | list | Tensor | Outputs:
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: list | None = None,
+        mode: str = 'tensor',
+        crop_box: Sequence[int] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> dict | list | Tensor | Outputs:
         """As its parent; ``loss`` and ``outputs`` also take the detail's box or a generator to draw it."""
         if mode == 'loss':
             return self.loss(inputs, data_samples, crop_box, generator)
@@ -117,11 +130,13 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         """Backbone features of the whole images (N, 3, H, W) at ``feature_scale``."""
         return self._features(pad_to_multiple(inputs, self.context_cell), self.feature_scale)
 
-    def loss(self,
-             inputs: Tensor,
-             data_samples: list,
-             crop_box: Sequence[int] | None = None,
-             generator: torch.Generator | None = None) -> dict[str, Tensor]:
+    def loss(
+        self,
+        inputs: Tensor,
+        data_samples: list,
+        crop_box: Sequence[int] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> dict[str, Tensor]:
         """``decode.*`` and ``decode.hr.*`` losses, their shares included, of normalised images (N, 3, H, W).
 
         Args:
@@ -133,23 +148,27 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         """
         return self.outputs(inputs, data_samples, crop_box, generator).losses
 
-    def outputs(self,
-                inputs: Tensor,
-                data_samples: list,
-                crop_box: Sequence[int] | None = None,
-                generator: torch.Generator | None = None) -> Outputs:
+    def outputs(
+        self,
+        inputs: Tensor,
+        data_samples: list,
+        crop_box: Sequence[int] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Outputs:
         """The losses, the features at ``feature_scale`` (of the same forward where that is the context's scale) and the
         fused scores."""
         box = self.training_box(inputs, data_samples, crop_box, generator)
         return self.outputs_of(self.training_logits(inputs, box), inputs, data_samples, box)
 
-    def training_box(self, images: Tensor, data_samples: list, crop_box: Sequence[int] | None,
-                     generator: torch.Generator | None) -> Box:
+    def training_box(
+        self, images: Tensor, data_samples: list, crop_box: Sequence[int] | None, generator: torch.Generator | None
+    ) -> Box:
         """The given or drawn box of the detail; arguments and errors as in `loss`."""
         size, labelled = tuple(images.shape[2:]), tuple(data_samples[0].gt_sem_seg.shape[-2:])
         if labelled != size:
-            raise ValueError(f'images of {size} pixels have labels of {labelled}; HRDA cuts both with one box and '
-                             'needs one size')
+            raise ValueError(
+                f'images of {size} pixels have labels of {labelled}; HRDA cuts both with one box and needs one size'
+            )
         if crop_box is None:
             return self.draw_crop_box(size, generator)
         box = Box(*map(int, crop_box))
@@ -166,16 +185,22 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         fused = self._fuse(context, context_logits, detail, box)
         # The padding ends here: logits are enlarged with it and cut to the image before they meet the labels.
         inside = self._inside(box, inputs)
-        return TrainingLogits(fused=self._enlarge(fused, images.shape[2:])[..., :height, :width],
-                              detail=self._enlarge(detail, box.size)[..., :inside.size[0], :inside.size[1]],
-                              context=context)
+        return TrainingLogits(
+            fused=self._enlarge(fused, images.shape[2:])[..., :height, :width],
+            detail=self._enlarge(detail, box.size)[..., : inside.size[0], : inside.size[1]],
+            context=context,
+        )
 
     def outputs_of(self, logits: TrainingLogits, images: Tensor, data_samples: list, box: Box) -> Outputs:
         """The losses of logits of images (N, 3, H, W), with the features at ``feature_scale``."""
         labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
         losses = self.decode_head.pixel_loss(
-            fused=logits.fused, detail=logits.detail, box=self._inside(box, images), labels=labels,
-            weights=stack_pixel_weights(data_samples))
+            fused=logits.fused,
+            detail=logits.detail,
+            box=self._inside(box, images),
+            labels=labels,
+            weights=stack_pixel_weights(data_samples),
+        )
         features = logits.context if self.feature_scale == self.scales[0] else self.extract_feat(images)
         return Outputs(add_prefix(losses, 'decode'), features, logits.fused)
 
@@ -187,11 +212,14 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         size = tuple(images.shape[2:])
         stride = tuple(side // 2 for side in self.crop_size) if self.overlapping_slide else self.crop_size
         detail_logits = average_windows(
-            images, window_boxes(size, self.crop_size, stride),
+            images,
+            window_boxes(size, self.crop_size, stride),
             lambda windows: self.decode_head(self._features(windows, self.scales[1])),
-            stride=self.detail_cell, max_batch=self.max_batch)
+            stride=self.detail_cell,
+            max_batch=self.max_batch,
+        )
         fused = self._fuse(context, context_logits, detail_logits, Box(0, size[0], 0, size[1]))
-        return self._enlarge(fused, size)[..., :inputs.shape[2], :inputs.shape[3]]
+        return self._enlarge(fused, size)[..., : inputs.shape[2], : inputs.shape[3]]
 
     def _forward(self, inputs: Tensor, data_samples: list | None = None) -> Tensor:
         return self.encode_decode(inputs, [])
@@ -205,11 +233,19 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
     def _fuse(self, context: list[Tensor], context_logits: Tensor, detail_logits: Tensor, box: Box) -> Tensor:
         found, expected = tuple(detail_logits.shape[2:]), box.cells(self.detail_cell).size
         if found != expected:
-            raise ValueError(f'a detail of {box.size} pixels gave scores of {found} cells, expected {expected} at an '
-                             f'output stride of {self.output_stride}: set output_stride to what the network has')
-        return fuse_scales(context_logits, self.decode_head.attention(context), detail_logits,
-                           context_box=box.cells(self.context_cell), detail_box=box.cells(self.detail_cell),
-                           ratio=self.context_cell // self.detail_cell, align_corners=self.align_corners)
+            raise ValueError(
+                f'a detail of {box.size} pixels gave scores of {found} cells, expected {expected} at an '
+                f'output stride of {self.output_stride}: set output_stride to what the network has'
+            )
+        return fuse_scales(
+            context_logits,
+            self.decode_head.attention(context),
+            detail_logits,
+            context_box=box.cells(self.context_cell),
+            detail_box=box.cells(self.detail_cell),
+            ratio=self.context_cell // self.detail_cell,
+            align_corners=self.align_corners,
+        )
 
     def _enlarge(self, scores: Tensor, size: tuple[int, int]) -> Tensor:
         return resize(scores, size=size, mode='bilinear', align_corners=self.align_corners)
@@ -224,8 +260,10 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         height, width = size
         inside = 0 <= box.y1 < box.y2 <= height and 0 <= box.x1 < box.x2 <= width
         if not inside or any(edge % self.detail_cell for edge in box):
-            raise ValueError(f'the detail crop (y1, y2, x1, x2) must lie inside the (padded) image, {height} x {width} '
-                             f'pixels, with edges at multiples of {self.detail_cell}; got {tuple(box)}')
+            raise ValueError(
+                f'the detail crop (y1, y2, x1, x2) must lie inside the (padded) image, {height} x {width} '
+                f'pixels, with edges at multiples of {self.detail_cell}; got {tuple(box)}'
+            )
 
 
 def cell_sizes(scales: tuple[float, float], output_stride: int) -> tuple[int, int]:
@@ -236,6 +274,8 @@ def cell_sizes(scales: tuple[float, float], output_stride: int) -> tuple[int, in
     """
     cells = [output_stride / scale for scale in scales]
     if any(cell != int(cell) for cell in cells) or cells[0] % cells[1]:
-        raise ValueError('output_stride / scale must be whole pixels, and the detail scale a whole multiple of the '
-                         f'context scale; got scales {scales} at output stride {output_stride}')
+        raise ValueError(
+            'output_stride / scale must be whole pixels, and the detail scale a whole multiple of the '
+            f'context scale; got scales {scales} at output stride {output_stride}'
+        )
     return int(cells[0]), int(cells[1])

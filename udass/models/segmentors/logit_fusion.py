@@ -4,6 +4,7 @@ Shapes: N batch, C classes, h, w cells of the scores, H, W pixels of the frames.
 the current frame to the previous one.
 Source: UDASS (TPAMI 2025, arXiv 2311.13254); the design is that of Accel (Jain et al. 2019, arXiv 1807.06667).
 """
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -25,12 +26,14 @@ class LogitFusion(nn.Conv2d):
         """Identity on the first C inputs, zero on the others."""
         nn.init.dirac_(self.weight)
 
-    def forward(self,
-                current: Tensor,
-                previous: Tensor,
-                flow: Tensor,
-                no_flow: Tensor | None = None,
-                ratio: tuple[float, float] | None = None) -> Tensor:
+    def forward(
+        self,
+        current: Tensor,
+        previous: Tensor,
+        flow: Tensor,
+        no_flow: Tensor | None = None,
+        ratio: tuple[float, float] | None = None,
+    ) -> Tensor:
         """The fused scores.
 
         Args:
@@ -51,8 +54,10 @@ class LogitFusion(nn.Conv2d):
             warped = warp(previous, resize_flow(flow, tuple(current.shape[2:]), ratio))
             return super().forward(torch.cat([current, warped], dim=1))
         if no_flow.dtype != torch.bool or no_flow.shape != (len(flow), 1, *flow.shape[2:]):
-            raise ValueError(f'no_flow is a bool mask (N, 1, H, W) of the pixels of the flow {tuple(flow.shape)}; got '
-                             f'{tuple(no_flow.shape)} {no_flow.dtype}')
+            raise ValueError(
+                f'no_flow is a bool mask (N, 1, H, W) of the pixels of the flow {tuple(flow.shape)}; got '
+                f'{tuple(no_flow.shape)} {no_flow.dtype}'
+            )
         current, previous = (resize_logits(scores, tuple(flow.shape[2:])) for scores in (current, previous))
         warped = torch.where(no_flow, current, warp(previous, flow))
         return super().forward(torch.cat([current, warped], dim=1))

@@ -2,6 +2,7 @@
 
 Shapes: N images, C classes, H, W pixels, h, w cells of the decoder's scores.
 """
+
 from typing import NamedTuple
 
 from mmengine.structures import PixelData
@@ -39,10 +40,9 @@ class SlidingEncoderDecoder(EncoderDecoder):
     them. The result is that of one window at a time. Images may have any size; one smaller than the crop is one window.
     """
 
-    def forward(self,
-                inputs: Tensor,
-                data_samples: list | None = None,
-                mode: str = 'tensor') -> dict | list | Tensor | Outputs:
+    def forward(
+        self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'
+    ) -> dict | list | Tensor | Outputs:
         """mmseg's modes ``loss``, ``predict`` and ``tensor``, and ``outputs``: losses, features and scores of one and
         the same forward (the form that a DDP wrapper can see)."""
         if mode == 'outputs':
@@ -56,8 +56,10 @@ class SlidingEncoderDecoder(EncoderDecoder):
             ValueError: the head has a way of its own from features to losses.
         """
         if type(self.decode_head).loss is not BaseDecodeHead.loss:
-            raise ValueError(f'{type(self.decode_head).__name__} computes its losses in a way of its own and shows no '
-                             'scores: leave feature_distance and adaptation_loss out, or use another head')
+            raise ValueError(
+                f'{type(self.decode_head).__name__} computes its losses in a way of its own and shows no '
+                'scores: leave feature_distance and adaptation_loss out, or use another head'
+            )
         features = self.extract_feat(inputs)
         scores = self.decode_head(features)
         losses = add_prefix(self.decode_head.loss_by_feat(scores, data_samples), 'decode')
@@ -78,19 +80,29 @@ class SlidingEncoderDecoder(EncoderDecoder):
         """
         crop, stride = self.test_cfg.get('crop_size'), self.test_cfg.get('stride')
         if crop is None or stride is None:
-            raise ValueError("test_cfg of mode 'slide' needs crop_size=(h, w) and stride=(h, w) in pixels; "
-                             f'got {dict(self.test_cfg)}')
+            raise ValueError(
+                "test_cfg of mode 'slide' needs crop_size=(h, w) and stride=(h, w) in pixels; "
+                f'got {dict(self.test_cfg)}'
+            )
         boxes = window_boxes(tuple(inputs.shape[2:]), tuple(crop), tuple(stride))
-        return average_windows(inputs, boxes, lambda windows: self.encode_decode(windows, batch_img_metas),
-                               max_batch=self.max_batch)
+        return average_windows(
+            inputs, boxes, lambda windows: self.encode_decode(windows, batch_img_metas), max_batch=self.max_batch
+        )
 
     def postprocess_result(self, seg_logits: Tensor, data_samples: list | None = None) -> list:
         """mmseg's data samples with ``seg_logits`` and ``pred_sem_seg``, without enlarging scores that have the size of
         their pictures already (a pass over 19 maps for nothing)."""
         size = tuple(seg_logits.shape[2:])
-        ready = data_samples is not None and seg_logits.shape[1] > 1 and all(
-            tuple(sample.ori_shape) == size and not sample.get('flip')
-            and not any(sample.get('img_padding_size', sample.get('padding_size', ()))) for sample in data_samples)
+        ready = (
+            data_samples is not None
+            and seg_logits.shape[1] > 1
+            and all(
+                tuple(sample.ori_shape) == size
+                and not sample.get('flip')
+                and not any(sample.get('img_padding_size', sample.get('padding_size', ())))
+                for sample in data_samples
+            )
+        )
         if not ready:
             return super().postprocess_result(seg_logits, data_samples)
         for sample, scores in zip(data_samples, seg_logits, strict=True):

@@ -2,6 +2,7 @@
 
 Shapes: N batch, C classes, H, W pixels; a label map is (N, ..., H, W) int64 with 255 = ignore.
 """
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor

@@ -2,6 +2,7 @@
 
 Source: Olsson et al. 2021 (ClassMix), Tranheden et al. 2021 (DACS).
 """
+
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -38,8 +39,16 @@ class ClassMix(nn.Module):
         self.name = name
         self.same_mask = same_mask
 
-    def forward(self, source: Clip, target: Clip, num_classes: int, iteration: int, generator: torch.Generator,
-                long_tail: LongTail | None = None, template: Clip | None = None) -> list[Pass]:
+    def forward(
+        self,
+        source: Clip,
+        target: Clip,
+        num_classes: int,
+        iteration: int,
+        generator: torch.Generator,
+        long_tail: LongTail | None = None,
+        template: Clip | None = None,
+    ) -> list[Pass]:
         """Draw the classes and mix. The source is fitted to the target's batch and size (see `Clip.fit`)."""
         source = source.fit(len(target), target.size)
         chosen = self.draw_classes(source, num_classes, generator)

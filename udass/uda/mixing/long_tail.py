@@ -2,6 +2,7 @@
 
 Shapes: N batch, H, W pixels.
 """
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -39,14 +40,17 @@ def group_long_tail(clip: Clip, names: Sequence[int], mixes: int, batch_size: in
     if mixes == 0:
         raise ValueError('this method pastes no long-tail images: leave train_cfg.long_tail out')
     per_draw = mixes * batch_size
-    if len(names) % per_draw or any(len(set(names[i:i + per_draw])) > 1 for i in range(0, len(names), per_draw)):
-        raise ValueError(f'the mixing takes {per_draw} long-tail images of one class per draw ({mixes} mixes x '
-                         f'{batch_size}), got the classes {names}: set train_cfg.long_tail.mixes={mixes}')
+    if len(names) % per_draw or any(len(set(names[i : i + per_draw])) > 1 for i in range(0, len(names), per_draw)):
+        raise ValueError(
+            f'the mixing takes {per_draw} long-tail images of one class per draw ({mixes} mixes x '
+            f'{batch_size}), got the classes {names}: set train_cfg.long_tail.mixes={mixes}'
+        )
     classes = torch.tensor(names).to(clip.frames.device, non_blocking=True)
     starts = torch.arange(0, len(clip), batch_size).reshape(-1, mixes).tolist()
     return LongTail(
-        clips=[[clip.map(lambda value, i=i: value[i:i + batch_size]) for i in row] for row in starts],
-        classes=[[classes[i:i + batch_size] for i in row] for row in starts])
+        clips=[[clip.map(lambda value, i=i: value[i : i + batch_size]) for i in row] for row in starts],
+        classes=[[classes[i : i + batch_size] for i in row] for row in starts],
+    )
 
 
 def paste_long_tail(mixed: Clip, long_tail: LongTail, mix: int) -> tuple[Clip, Tensor]:
@@ -61,7 +65,7 @@ def paste_long_tail(mixed: Clip, long_tail: LongTail, mix: int) -> tuple[Clip, T
     for clips, classes in zip(long_tail.clips, long_tail.classes, strict=True):
         number = len(clips[mix])
         clip = clips[mix].fit(len(mixed), mixed.size)
-        wanted = classes[mix].repeat(-(-len(mixed) // number))[:len(mixed)]
+        wanted = classes[mix].repeat(-(-len(mixed) // number))[: len(mixed)]
         mask = clip.labels == wanted[:, None, None, None]
         mixed, pasted = paste(mask, clip, mixed), pasted | mask
     return mixed, pasted

@@ -3,6 +3,7 @@
 Source: Unified Domain Adaptive Semantic Segmentation (TPAMI 2025, arXiv 2311.13254), section "Quad-directional mixup".
 S, T are this iteration's source and target, S', T' those of the iteration before (the templates).
 """
+
 from dataclasses import dataclass, fields
 
 import torch
@@ -27,13 +28,17 @@ class Directions:
 
     def over_domains(self, mask: Tensor, template: Clip, source: Clip, target: Clip) -> tuple[Clip, Clip]:
         """SS and ST: the template source over source and target."""
-        return (paste(mask, template, source) if self.intra_source else source,
-                paste(mask, template, target) if self.source_to_target else target)
+        return (
+            paste(mask, template, source) if self.intra_source else source,
+            paste(mask, template, target) if self.source_to_target else target,
+        )
 
     def over_mixtures(self, mask: Tensor, template: Clip, ss: Clip, st: Clip) -> tuple[Clip, Clip]:
         """TSS and TST: the template target over SS and ST."""
-        return (paste(mask, template, ss) if self.target_to_source else ss,
-                paste(mask, template, st) if self.intra_target else st)
+        return (
+            paste(mask, template, ss) if self.target_to_source else ss,
+            paste(mask, template, st) if self.intra_target else st,
+        )
 
     def shared(self, source_mask: Tensor, target_mask: Tensor) -> Tensor:
         """Where TSS and TST show the same pasted pixels, for the masks of the two templates."""
@@ -59,8 +64,15 @@ def confident_class_mask(template: Clip, chosen: Tensor, threshold: float) -> Te
     return class_mask(template.labels, chosen) & (template.confidence >= threshold)
 
 
-def quadmix(source: Clip, target: Clip, template_source: Clip, template_target: Clip, source_mask: Tensor,
-            target_mask: Tensor, directions: Directions = Directions()) -> QuadMixed:
+def quadmix(
+    source: Clip,
+    target: Clip,
+    template_source: Clip,
+    template_target: Clip,
+    source_mask: Tensor,
+    target_mask: Tensor,
+    directions: Directions = Directions(),
+) -> QuadMixed:
     """The four mixtures for given masks.
 
     Args:
@@ -103,6 +115,7 @@ class TemplateBank(nn.Module):
     def get_extra_state(self) -> dict:
         def tensors(clip: Clip | None) -> dict | None:
             return None if clip is None else {field.name: getattr(clip, field.name) for field in fields(clip)}
+
         return {'iteration': self.iteration, 'source': tensors(self.source), 'target': tensors(self.target)}
 
     def set_extra_state(self, state: dict) -> None:
@@ -134,21 +147,25 @@ class QuadMix(nn.Module):
     number_of_mixes = 2
     shares_pasted = True
 
-    def __init__(self,
-                 start_iter: int = 0,
-                 confidence_threshold: float = 0.9,
-                 source_classes: int = 2,
-                 target_classes: int = 2,
-                 intra_source: bool = True,
-                 source_to_target: bool = True,
-                 target_to_source: bool = True,
-                 intra_target: bool = True,
-                 scale: float = 0.5) -> None:
+    def __init__(
+        self,
+        start_iter: int = 0,
+        confidence_threshold: float = 0.9,
+        source_classes: int = 2,
+        target_classes: int = 2,
+        intra_source: bool = True,
+        source_to_target: bool = True,
+        target_to_source: bool = True,
+        intra_target: bool = True,
+        scale: float = 0.5,
+    ) -> None:
         super().__init__()
         if start_iter < 0 or min(source_classes, target_classes) < 1:
-            raise ValueError('start_iter is an iteration (0 or more), source_classes and target_classes are numbers of '
-                             f'classes (1 or more; to leave a direction out, switch it off); got {start_iter}, '
-                             f'{source_classes} and {target_classes}')
+            raise ValueError(
+                'start_iter is an iteration (0 or more), source_classes and target_classes are numbers of '
+                f'classes (1 or more; to leave a direction out, switch it off); got {start_iter}, '
+                f'{source_classes} and {target_classes}'
+            )
         if scale <= 0:
             raise ValueError(f'scale is a factor of the loss, larger than 0; got {scale}')
         if not 0 <= confidence_threshold <= 1:
@@ -162,8 +179,16 @@ class QuadMix(nn.Module):
         self.bank = TemplateBank()
         self.before_start = ClassMix()
 
-    def forward(self, source: Clip, target: Clip, num_classes: int, iteration: int, generator: torch.Generator,
-                long_tail: LongTail | None = None, template: Clip | None = None) -> list[Pass]:
+    def forward(
+        self,
+        source: Clip,
+        target: Clip,
+        num_classes: int,
+        iteration: int,
+        generator: torch.Generator,
+        long_tail: LongTail | None = None,
+        template: Clip | None = None,
+    ) -> list[Pass]:
         """Mix this iteration's clips with the templates, then keep them as the next templates.
 
         Args:
@@ -177,8 +202,9 @@ class QuadMix(nn.Module):
         self.bank.store(source, target if template is None else template, iteration)
         return passes
 
-    def _mix(self, source: Clip, target: Clip, num_classes: int, generator: torch.Generator,
-             long_tail: LongTail | None) -> list[Pass]:
+    def _mix(
+        self, source: Clip, target: Clip, num_classes: int, generator: torch.Generator, long_tail: LongTail | None
+    ) -> list[Pass]:
         old_source, old_target = self.bank.templates(source.frames.device)
         chosen_source, chosen_target = self.draw_classes(old_source, old_target, num_classes, generator)
         source_mask = class_mask(old_source.labels, chosen_source)
@@ -191,11 +217,14 @@ class QuadMix(nn.Module):
                 # Each mixed image gets objects of its own.
                 clips[number], own = paste_long_tail(clip, long_tail, number)
                 shared = shared & ~own
-        return [Pass(name, clip, scale=self.scales[name], pasted=shared)
-                for name, clip in zip(('tss', 'tst'), clips, strict=True)]
+        return [
+            Pass(name, clip, scale=self.scales[name], pasted=shared)
+            for name, clip in zip(('tss', 'tst'), clips, strict=True)
+        ]
 
-    def draw_classes(self, template_source: Clip, template_target: Clip, num_classes: int,
-                     generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def draw_classes(
+        self, template_source: Clip, template_target: Clip, num_classes: int, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
         """Classes to paste from each template, two (N, C) bool; those of the target are none of the source's."""
         chosen_source = self.draw_source_classes(template_source, num_classes, generator)
         others = present_classes(template_target.labels[:, :1], num_classes) & ~chosen_source

@@ -2,6 +2,7 @@
 
 Source: Unified Domain Adaptive Semantic Segmentation (TPAMI 2025, arXiv 2311.13254), its video method.
 """
+
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -43,37 +44,56 @@ class VideoQuadMix(QuadMix):
     # A long-tail image serves both mixtures.
     number_of_mixes = 1
 
-    def __init__(self,
-                 start_iter: int = 0,
-                 confidence_threshold: float = 0.9,
-                 source_classes: int = 2,
-                 target_classes: int = 2,
-                 intra_source: bool = True,
-                 source_to_target: bool = True,
-                 target_to_source: bool = True,
-                 intra_target: bool = True,
-                 paste_rare_classes: bool = True,
-                 window_rows: tuple[int, int] | None = None,
-                 tss_scale: float = 1.0,
-                 tst_scale: float = 1.0) -> None:
-        super().__init__(start_iter=start_iter, confidence_threshold=confidence_threshold,
-                         source_classes=source_classes, target_classes=target_classes, intra_source=intra_source,
-                         source_to_target=source_to_target, target_to_source=target_to_source,
-                         intra_target=intra_target)
+    def __init__(
+        self,
+        start_iter: int = 0,
+        confidence_threshold: float = 0.9,
+        source_classes: int = 2,
+        target_classes: int = 2,
+        intra_source: bool = True,
+        source_to_target: bool = True,
+        target_to_source: bool = True,
+        intra_target: bool = True,
+        paste_rare_classes: bool = True,
+        window_rows: tuple[int, int] | None = None,
+        tss_scale: float = 1.0,
+        tst_scale: float = 1.0,
+    ) -> None:
+        super().__init__(
+            start_iter=start_iter,
+            confidence_threshold=confidence_threshold,
+            source_classes=source_classes,
+            target_classes=target_classes,
+            intra_source=intra_source,
+            source_to_target=source_to_target,
+            target_to_source=target_to_source,
+            intra_target=intra_target,
+        )
         if min(tss_scale, tst_scale) <= 0:
-            raise ValueError('tss_scale and tst_scale are factors of the loss, larger than 0; got '
-                             f'{tss_scale} and {tst_scale}')
+            raise ValueError(
+                f'tss_scale and tst_scale are factors of the loss, larger than 0; got {tss_scale} and {tst_scale}'
+            )
         if window_rows is not None and not 0 <= window_rows[0] <= window_rows[1]:
-            raise ValueError('window_rows are the smallest and the largest first row of a window, 0 <= first <= last; '
-                             f'got {tuple(window_rows)}')
+            raise ValueError(
+                'window_rows are the smallest and the largest first row of a window, 0 <= first <= last; '
+                f'got {tuple(window_rows)}'
+            )
         self.paste_rare_classes = paste_rare_classes
         self.window_rows = window_rows
         self.scales = dict(tss=tss_scale, tst=tst_scale)
         # (C,) bool, on the host.
         self.rare: Tensor | None = None
 
-    def forward(self, source: Clip, target: Clip, num_classes: int, iteration: int, generator: torch.Generator,
-                long_tail: LongTail | None = None, template: Clip | None = None) -> list[Pass]:
+    def forward(
+        self,
+        source: Clip,
+        target: Clip,
+        num_classes: int,
+        iteration: int,
+        generator: torch.Generator,
+        long_tail: LongTail | None = None,
+        template: Clip | None = None,
+    ) -> list[Pass]:
         """As for images.
 
         Raises:
@@ -81,9 +101,11 @@ class VideoQuadMix(QuadMix):
         """
         for clip in () if long_tail is None else (draw[0] for draw in long_tail.clips):
             if any(side > limit for side, limit in zip(clip.size, target.size, strict=True)):
-                raise ValueError(f'the long-tail images have {clip.size} pixels (height, width), the mixtures only '
-                                 f'{target.size}: give train_cfg.long_tail a pipeline that crops them to this size '
-                                 'with ClipCrop, which looks for the drawn class')
+                raise ValueError(
+                    f'the long-tail images have {clip.size} pixels (height, width), the mixtures only '
+                    f'{target.size}: give train_cfg.long_tail a pipeline that crops them to this size '
+                    'with ClipCrop, which looks for the drawn class'
+                )
         corners = self.draw_windows(len(source), source.size, target.size, generator)
         source = source.crop(corners, target.size)
         passes = super().forward(source, target, num_classes, iteration, generator, long_tail, template)
@@ -98,13 +120,16 @@ class VideoQuadMix(QuadMix):
         if not self.paste_rare_classes:
             return
         if not metainfo.get('rare_classes'):
-            raise ValueError('VideoQuadMix pastes the rare classes of the source, but its metainfo has no '
-                             'rare_classes: add them to the data set, or set paste_rare_classes=False')
+            raise ValueError(
+                'VideoQuadMix pastes the rare classes of the source, but its metainfo has no '
+                'rare_classes: add them to the data set, or set paste_rare_classes=False'
+            )
         rare = {entry['name'] for entry in metainfo['rare_classes']}
         self.rare = torch.tensor([name in rare for name in metainfo['classes']])
 
-    def draw_windows(self, batch: int, whole: tuple[int, int], size: tuple[int, int],
-                     generator: torch.Generator) -> list[tuple[int, int]]:
+    def draw_windows(
+        self, batch: int, whole: tuple[int, int], size: tuple[int, int], generator: torch.Generator
+    ) -> list[tuple[int, int]]:
         """First row and column of a window of ``size`` (H, W) in each of ``batch`` frames of size ``whole``; (0, 0)
         along a side that is not larger.
 
@@ -114,16 +139,20 @@ class VideoQuadMix(QuadMix):
         last = [max(long - short, 0) for long, short in zip(whole, size, strict=True)]
         first_row, last_row = (0, last[0]) if self.window_rows is None else self.window_rows
         if last_row > last[0]:
-            raise ValueError(f'window_rows={tuple(self.window_rows)}, but a window of {size[0]} rows fits into a frame '
-                             f'of {whole[0]} rows only down to first row {last[0]}: choose other window_rows')
+            raise ValueError(
+                f'window_rows={tuple(self.window_rows)}, but a window of {size[0]} rows fits into a frame '
+                f'of {whole[0]} rows only down to first row {last[0]}: choose other window_rows'
+            )
         if not any(last):
             return [(0, 0)] * batch
         shares = torch.rand(batch, 2, generator=generator).tolist()
-        return [(first_row + int(row * (last_row - first_row + 1)), int(column * (last[1] + 1)))
-                for row, column in shares]
+        return [
+            (first_row + int(row * (last_row - first_row + 1)), int(column * (last[1] + 1))) for row, column in shares
+        ]
 
-    def _mix(self, source: Clip, target: Clip, num_classes: int, generator: torch.Generator,
-             long_tail: LongTail | None) -> list[Pass]:
+    def _mix(
+        self, source: Clip, target: Clip, num_classes: int, generator: torch.Generator, long_tail: LongTail | None
+    ) -> list[Pass]:
         old_source, old_target = self.bank.templates(source.frames.device)
         chosen_source, chosen_target = self.draw_classes(old_source, old_target, num_classes, generator)
         if self.rare is not None:
@@ -138,5 +167,7 @@ class VideoQuadMix(QuadMix):
             # Where only one mixture shows the template target, what lies under it is not shared.
             shared = shared | tails[0] & ~target_mask
         clips = self.directions.over_mixtures(target_mask, old_target, *mixtures)
-        return [Pass(name, replace(clip, no_flow=still), pasted=shared)
-                for name, clip in zip(('tss', 'tst'), clips, strict=True)]
+        return [
+            Pass(name, replace(clip, no_flow=still), pasted=shared)
+            for name, clip in zip(('tss', 'tst'), clips, strict=True)
+        ]

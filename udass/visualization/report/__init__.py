@@ -2,6 +2,7 @@
 
 The page is one file that opens without a network. ``tools/report.py`` writes it.
 """
+
 from udass.visualization.report.page import render_report
 from udass.visualization.report.reading import Method, Run, read_methods
 

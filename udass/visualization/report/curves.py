@@ -1,4 +1,5 @@
 """Curves as SVG, small enough to be legible on a phone and in colours that the page's style sheet sets."""
+
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +20,22 @@ _COLOURS = [f'#0102{number:02x}' for number in range(0x10, 0x10 + SERIES)]
 _DASHES = ('-', '--', ':')
 # Inches at 96 pixels: shown at about this size, text keeps its size.
 _SIZE = (4.0, 2.3)
-_STYLE = {'svg.fonttype': 'none', 'svg.hashsalt': 'udass', 'font.size': 8.5, 'axes.edgecolor': _LINE,
-          'text.color': _INK, 'axes.labelcolor': _INK, 'xtick.color': _INK, 'ytick.color': _INK,
-          'axes.grid': True, 'grid.color': _LINE, 'grid.linewidth': 0.6, 'axes.spines.top': False,
-          'axes.spines.right': False, 'axes.axisbelow': True}
+_STYLE = {
+    'svg.fonttype': 'none',
+    'svg.hashsalt': 'udass',
+    'font.size': 8.5,
+    'axes.edgecolor': _LINE,
+    'text.color': _INK,
+    'axes.labelcolor': _INK,
+    'xtick.color': _INK,
+    'ytick.color': _INK,
+    'axes.grid': True,
+    'grid.color': _LINE,
+    'grid.linewidth': 0.6,
+    'axes.spines.top': False,
+    'axes.spines.right': False,
+    'axes.axisbelow': True,
+}
 _NOT_CURVES = {'iter', 'step', 'epoch', 'time', 'data_time', 'memory', 'base_lr', 'eta'}
 _TITLES = {'loss': 'loss, all passes', 'confidence': "confidence of the teacher's labels", 'lr': 'learning rate'}
 
@@ -30,24 +43,38 @@ _TITLES = {'loss': 'loss, all passes', 'confidence': "confidence of the teacher'
 @dataclass(frozen=True)
 class Curve:
     """A chart of one scalar: its title, and the picture as SVG text."""
+
     title: str
     svg: str
 
 
 def training_curves(methods: Sequence[Method]) -> list[Curve]:
     """One chart per scalar of the training log: losses, confidence, learning rate, others; a line per method."""
-    names = {key: None for method in methods for run in method.runs for record in run.training
-             for key in record if key not in _NOT_CURVES}
+    names = {
+        key: None
+        for method in methods
+        for run in method.runs
+        for record in run.training
+        for key in record
+        if key not in _NOT_CURVES
+    }
     ordered = sorted(names, key=_place)
     return [Curve(_TITLES.get(name, name), draw_curve(methods, 'training', name)) for name in ordered]
 
 
 def validation_curves(methods: Sequence[Method]) -> list[Curve]:
     """One chart per mean IoU of the validations."""
-    names = {key: None for method in methods for run in method.runs for record in run.validations
-             for key in record if key.startswith('mIoU')}
-    return [Curve(f'{name} of validations, percent', draw_curve(methods, 'validations', name, marker='o'))
-            for name in names]
+    names = {
+        key: None
+        for method in methods
+        for run in method.runs
+        for record in run.validations
+        for key in record
+        if key.startswith('mIoU')
+    }
+    return [
+        Curve(f'{name} of validations, percent', draw_curve(methods, 'validations', name, marker='o')) for name in names
+    ]
 
 
 def _place(name: str) -> tuple[int, str]:
@@ -71,19 +98,32 @@ def draw_curve(methods: Sequence[Method], source: str, name: str, marker: str = 
         axes = figure.add_subplot()
         axes.patch.set_alpha(0)
         for number, method in enumerate(methods):
-            steps, mean, deviation = mean_over_seeds([
-                {record['step']: record.get(name) for record in getattr(run, source)} for run in method.runs])
+            steps, mean, deviation = mean_over_seeds(
+                [{record['step']: record.get(name) for record in getattr(run, source)} for run in method.runs]
+            )
             if not len(steps):
                 continue
             colour, dash = _COLOURS[number % SERIES], _DASHES[number // SERIES % len(_DASHES)]
             # Later lines are thinner, so that equal ones do not hide each other.
             width = 2.4 - 1.2 * number / max(1, len(methods) - 1) if len(methods) > 1 else 1.6
-            axes.plot(steps, mean, color=colour, linestyle=dash, linewidth=width, markersize=2 + width,
-                      marker=marker or ('o' if len(steps) == 1 else ''))
+            axes.plot(
+                steps,
+                mean,
+                color=colour,
+                linestyle=dash,
+                linewidth=width,
+                markersize=2 + width,
+                marker=marker or ('o' if len(steps) == 1 else ''),
+            )
             if deviation is not None:
                 axes.fill_between(steps, mean - deviation, mean + deviation, color=colour, alpha=0.18, linewidth=0)
-        _scale(axes, max((record['step'] for method in methods for run in method.runs
-                          for record in getattr(run, source)), default=1))
+        _scale(
+            axes,
+            max(
+                (record['step'] for method in methods for run in method.runs for record in getattr(run, source)),
+                default=1,
+            ),
+        )
         axes.set_xlabel('iteration')
         return _svg(figure)
 
@@ -139,8 +179,11 @@ def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
     FigureCanvasSVG(figure).print_svg(buffer, metadata={'Date': None, 'Creator': None, 'Format': None, 'Type': None})
     text = buffer.getvalue()
-    text = text[text.index('<svg'):]
-    for colour, variable in [(_INK, 'ink'), (_LINE, 'line'), *((colour, f's{number}') for number, colour
-                                                               in enumerate(_COLOURS, start=1))]:
+    text = text[text.index('<svg') :]
+    for colour, variable in [
+        (_INK, 'ink'),
+        (_LINE, 'line'),
+        *((colour, f's{number}') for number, colour in enumerate(_COLOURS, start=1)),
+    ]:
         text = text.replace(colour, f'var(--{variable})')
     return text

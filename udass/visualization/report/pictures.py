@@ -1,4 +1,5 @@
 """Pictures of the page: small, and inside it (data URIs)."""
+
 import base64
 import io
 import os
@@ -24,6 +25,7 @@ _PANEL = 1800
 @dataclass(frozen=True)
 class Tile:
     """One picture of an example, as a data URI, and what it is."""
+
     title: str
     uri: str
 
@@ -31,6 +33,7 @@ class Tile:
 @dataclass(frozen=True)
 class Example:
     """A tested image beside its truth and what each run made of it."""
+
     name: str
     choice: Choice
     tiles: list[Tile]
@@ -74,6 +77,7 @@ class TestImages:
     Raises:
         ValueError, OSError: the data set is not there, the config has none, or one that a stored config may not name.
     """
+
     __test__ = False  # not a test of pytest
 
     def __init__(self, config: dict) -> None:
@@ -81,6 +85,7 @@ class TestImages:
         if not isinstance(loader, dict) or not isinstance(loader.get('dataset'), dict):
             raise ValueError('the config that was kept has no test_dataloader that can be read without running it')
         import udass  # noqa: F401, PLC0415  registers the data sets
+
         init_default_scope('mmseg')
         self.dataset = DATASETS.build(dataset_settings(loader['dataset']))
         self.dataset.full_init()
@@ -99,8 +104,10 @@ class TestImages:
 def draw_example(choice: Choice, runs: Sequence[Run], names: Sequence[str], images: TestImages) -> Example:
     """Image, truth, and the prediction of each run."""
     palette = images.dataset.metainfo['palette']
-    tiles = [Tile('image', photograph(images.image(choice.image), _TILE)),
-             Tile('truth', label_image(images.truth(choice.image), palette))]
+    tiles = [
+        Tile('image', photograph(images.image(choice.image), _TILE)),
+        Tile('truth', label_image(images.truth(choice.image), palette)),
+    ]
     for run, name, score in zip(runs, names, choice.scores, strict=True):
         with Image.open(run.predictions / prediction_file(run, choice.image)) as file:
             labels = np.array(file)
@@ -120,6 +127,8 @@ def prediction_file(run: Run, image: str) -> str:
         return item['prediction']
     stem = Path(image).stem
     if sum(Path(item['image']).stem == stem for item in run.details['images']) > 1:
-        raise ValueError(f'several test images have the name {stem}, so that it is unknown whose prediction '
-                         f'{run.predictions / stem}.png is; test {run.folder} again')
+        raise ValueError(
+            f'several test images have the name {stem}, so that it is unknown whose prediction '
+            f'{run.predictions / stem}.png is; test {run.folder} again'
+        )
     return f'{stem}.png'

@@ -1,4 +1,5 @@
 """What the folders of finished or running trainings hold. Nothing is computed here, and no file is required."""
+
 import json
 import re
 import shlex
@@ -12,13 +13,27 @@ _SEED = re.compile(r'seed_\d+')
 _LOGS = '*/vis_data/scalars.json'
 # Records of validations have this name among them; those of training have `lr` or a loss.
 _VALIDATION = 'mIoU'
-_ENVIRONMENT = ('Python', 'CUDA available', 'PyTorch', 'TorchVision', 'OpenCV', 'MMEngine', 'CUDA_HOME', 'NVCC', 'GPU',
-                'seed', 'deterministic', 'Distributed launcher', 'GPU number')
+_ENVIRONMENT = (
+    'Python',
+    'CUDA available',
+    'PyTorch',
+    'TorchVision',
+    'OpenCV',
+    'MMEngine',
+    'CUDA_HOME',
+    'NVCC',
+    'GPU',
+    'seed',
+    'deterministic',
+    'Distributed launcher',
+    'GPU number',
+)
 
 
 @dataclass(frozen=True)
 class Missing:
     """Something that a run lacks, and the command that makes it (empty if there is none)."""
+
     what: str
     command: str = ''
 
@@ -39,6 +54,7 @@ class Run:
         predictions (Path | None): folder of predicted class ids.
         config_file (str): what to give to the tools.
     """
+
     folder: Path
     training: list[dict] = field(default_factory=list)
     validations: list[dict] = field(default_factory=list)
@@ -71,14 +87,26 @@ class Run:
         """The command that writes scores, details and predictions to where this module looks for them."""
         checkpoints = sorted(self.folder.glob('iter_*.pth'), key=lambda path: int(re.sub(r'\D', '', path.stem) or 0))
         checkpoint = str(checkpoints[-1]) if checkpoints else f'{self.folder}/CHECKPOINT.pth'
-        return shlex.join(['python', 'tools/test.py', self.config_file, checkpoint,
-                           '--work-dir', str(self.folder / 'test'), '--json', str(self.folder / 'test.json'),
-                           '--predictions', str(self.folder / 'predictions')])
+        return shlex.join(
+            [
+                'python',
+                'tools/test.py',
+                self.config_file,
+                checkpoint,
+                '--work-dir',
+                str(self.folder / 'test'),
+                '--json',
+                str(self.folder / 'test.json'),
+                '--predictions',
+                str(self.folder / 'predictions'),
+            ]
+        )
 
 
 @dataclass(frozen=True)
 class Method:
     """One column of the page: the runs of one config, one per seed."""
+
     name: str
     runs: list[Run]
 
@@ -98,8 +126,9 @@ def read_methods(folders: Sequence[str | Path]) -> list[Method]:
     resolved = [path.resolve() for path in paths]
     for path, full in zip(paths, resolved, strict=True):
         if not path.is_dir():
-            raise FileNotFoundError(f'{path} is not a folder; give the work dir of a run, such as '
-                                    'work_dirs/streets_quadmix')
+            raise FileNotFoundError(
+                f'{path} is not a folder; give the work dir of a run, such as work_dirs/streets_quadmix'
+            )
         if resolved.count(full) > 1:
             raise ValueError(f'{path} is given twice')
     found = [item for path in paths for item in _methods_of(path)]
@@ -115,12 +144,18 @@ def _methods_of(folder: Path) -> list[tuple[Path, Method]]:
     seeds = _seed_folders(folder)
     if seeds:
         return [(folder, Method(_name(folder), [read_run(seed) for seed in seeds]))]
-    methods = [item for child in sorted(folder.iterdir()) if child.is_dir()
-               for item in (_methods_of(child) if is_run(child) or _seed_folders(child) else [])]
+    methods = [
+        item
+        for child in sorted(folder.iterdir())
+        if child.is_dir()
+        for item in (_methods_of(child) if is_run(child) or _seed_folders(child) else [])
+    ]
     if not methods:
-        raise ValueError(f'{folder} holds no run: expected a log (<time>/vis_data/scalars.json), result.json or '
-                         'test.json, or folders of runs. Give the work dir of tools/train.py, or the --out folder of '
-                         'tools/run_seeds.py')
+        raise ValueError(
+            f'{folder} holds no run: expected a log (<time>/vis_data/scalars.json), result.json or '
+            'test.json, or folders of runs. Give the work dir of tools/train.py, or the --out folder of '
+            'tools/run_seeds.py'
+        )
     return methods
 
 
@@ -151,13 +186,17 @@ def read_run(folder: Path) -> Run:
     kept = sorted(folder.glob('*.py'))
     predictions = folder / 'predictions'
     return Run(
-        folder=folder, training=training, validations=validations or _validations_of(result), result=result,
+        folder=folder,
+        training=training,
+        validations=validations or _validations_of(result),
+        result=result,
         config=_read_config(config_files[-1]) if config_files else {},
         details=_read_json(folder / 'test.details.json'),
         environment=read_environment(sorted(folder.glob('*/*.log'))),
         panels=sorted((folder / 'panels').glob('*.png')),
         predictions=predictions if any(predictions.rglob('*.png')) else None,
-        config_file=str(kept[0]) if kept else result.get('config', 'CONFIG'))
+        config_file=str(kept[0]) if kept else result.get('config', 'CONFIG'),
+    )
 
 
 def read_scalars(files: Sequence[Path]) -> tuple[list[dict], list[dict]]:
@@ -192,8 +231,9 @@ def _record(file: Path, number: int, line: str) -> dict:
     try:
         return json.loads(line)
     except json.JSONDecodeError as error:
-        raise ValueError(f'{file}, line {number}: not JSON ({error.msg}); delete the line if the file was damaged') \
-            from error
+        raise ValueError(
+            f'{file}, line {number}: not JSON ({error.msg}); delete the line if the file was damaged'
+        ) from error
 
 
 def _validations_of(result: dict) -> list[dict]:

@@ -1,4 +1,5 @@
 """Numbers of the page: means over seeds, classes, confusions, images that gain and lose."""
+
 import math
 import statistics
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,7 @@ from udass.visualization.report.reading import Method, Run
 @dataclass(frozen=True)
 class Spread:
     """Mean and standard deviation (n - 1; None for one value) of one number over seeds."""
+
     mean: float
     std: float | None
     count: int
@@ -37,8 +39,13 @@ def scores_of(method: Method, key: str) -> Spread | None:
 
 def protocols_of(methods: Sequence[Method]) -> list[str]:
     """Further means that the tests report, such as ``mIoU16``."""
-    found = {key: None for method in methods for run in method.runs for key, value in run.result.items()
-             if key.startswith('mIoU') and key != 'mIoU' and isinstance(value, (int, float))}
+    found = {
+        key: None
+        for method in methods
+        for run in method.runs
+        for key, value in run.result.items()
+        if key.startswith('mIoU') and key != 'mIoU' and isinstance(value, (int, float))
+    }
     return list(found)
 
 
@@ -76,6 +83,7 @@ def peak_memory(run: Run) -> float | None:
 @dataclass(frozen=True)
 class Confusion:
     """Shares in [0, 1] of each true class (rows) by predicted class, NaN rows for classes without true pixels."""
+
     classes: list[str]
     shares: np.ndarray
 
@@ -85,8 +93,11 @@ class Confusion:
         np.fill_diagonal(shares, 0)
         places = np.argsort(-shares, axis=None, kind='stable')[:count]
         rows, columns = np.unravel_index(places, shares.shape)
-        return [(self.classes[row], self.classes[column], float(shares[row, column]))
-                for row, column in zip(rows, columns, strict=True) if shares[row, column] > 0]
+        return [
+            (self.classes[row], self.classes[column], float(shares[row, column]))
+            for row, column in zip(rows, columns, strict=True)
+            if shares[row, column] > 0
+        ]
 
 
 def confusion_of(method: Method) -> Confusion | None:
@@ -96,19 +107,24 @@ def confusion_of(method: Method) -> Confusion | None:
         return None
     total = sum(np.asarray(details['confusion'], dtype=np.float64) for details in matrices)
     rows = total.sum(axis=1, keepdims=True)
-    return Confusion(list(matrices[0]['classes']), np.divide(total, rows, out=np.full_like(total, np.nan),
-                                                             where=rows > 0))
+    return Confusion(
+        list(matrices[0]['classes']), np.divide(total, rows, out=np.full_like(total, np.nan), where=rows > 0)
+    )
 
 
 def image_scores(run: Run) -> dict[str, float]:
     """mIoU in percent by image path, over the classes in the truth of the image."""
-    return {item['image']: item['mIoU'] for item in run.details.get('images', [])
-            if item['image'] is not None and item['mIoU'] is not None}
+    return {
+        item['image']: item['mIoU']
+        for item in run.details.get('images', [])
+        if item['image'] is not None and item['mIoU'] is not None
+    }
 
 
 @dataclass(frozen=True)
 class Choice:
     """An image to show: why, and its mIoU in percent by run; ``gain`` is that of the last run over the first."""
+
     image: str
     scores: list[float]
     gain: float
@@ -118,8 +134,9 @@ def gains_and_losses(runs: Sequence[Run], count: int) -> tuple[list[Choice], lis
     """The images that gain and that lose most from the first run to the last; of images that all of them scored."""
     scores = [image_scores(run) for run in runs]
     shared = [image for image in scores[0] if all(image in others for others in scores)]
-    choices = [Choice(image, [part[image] for part in scores], scores[-1][image] - scores[0][image])
-               for image in shared]
+    choices = [
+        Choice(image, [part[image] for part in scores], scores[-1][image] - scores[0][image]) for image in shared
+    ]
     ordered = sorted(choices, key=lambda choice: (-choice.gain, choice.image))
     gains = [choice for choice in ordered if choice.gain > 0][:count]
     losses = [choice for choice in reversed(ordered) if choice.gain < 0][:count]

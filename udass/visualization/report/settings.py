@@ -1,4 +1,5 @@
 """Configs side by side: which settings differ."""
+
 from collections.abc import Iterator, Mapping, Sequence
 
 from udass.engine.config import top_level_keys
