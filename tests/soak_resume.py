@@ -29,8 +29,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 from tqdm import tqdm
-
 from udass.cli.command import run_command
+
 from udass.engine.checkpoint import atomic_target, damage_of
 from udass.engine.config import load_config
 from udass.models.checkpoints import read_checkpoint
