@@ -16,6 +16,7 @@ from mmseg.registry import DATASETS, MODELS, TASK_UTILS
 from torch import nn
 
 from udass.engine.config_files import entries, refuse_code, registered_names
+from udass.engine.renamed import with_new_names
 
 # They fill a network that a checkpoint fills anyway, from files that the stored config would choose.
 _START_WEIGHTS = {'init_cfg', 'pretrained', 'checkpoint', 'checkpoint_path'}
@@ -69,7 +70,7 @@ def stored_config(checkpoint: Mapping, path: str | Path, keys: tuple[str, ...]) 
                 raise ValueError(
                     f'{name} of the config in {path} holds {error}, which is not run: {_GIVE_CONFIG}'
                 ) from error
-    return Config(found)
+    return Config(with_new_names(found))
 
 
 def parse_settings(text: str, path: str | Path) -> dict:
@@ -88,7 +89,7 @@ def parse_settings(text: str, path: str | Path) -> dict:
             settings[name] = _value(node)
         except _NO_VALUE:
             settings[name] = (ast.get_source_segment(text, node) or '')[:_LONGEST_SOURCE]
-    return settings
+    return with_new_names(settings)
 
 
 def inference_config(checkpoint: Mapping, path: str | Path) -> Config:
