@@ -15,7 +15,8 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS, MODELS, TASK_UTILS
 from torch import nn
 
-from udass.engine.config_files import entries, refuse_code, registered_names
+from udass.engine.config_files import OWN_MODULES, entries, refuse_code, registered_names
+from udass.engine.renamed import with_new_names
 
 # They fill a network that a checkpoint fills anyway, from files that the stored config would choose.
 _START_WEIGHTS = {'init_cfg', 'pretrained', 'checkpoint', 'checkpoint_path'}
@@ -69,7 +70,7 @@ def stored_config(checkpoint: Mapping, path: str | Path, keys: tuple[str, ...]) 
                 raise ValueError(
                     f'{name} of the config in {path} holds {error}, which is not run: {_GIVE_CONFIG}'
                 ) from error
-    return Config(found)
+    return Config(with_new_names(found))
 
 
 def parse_settings(text: str, path: str | Path) -> dict:
@@ -88,7 +89,7 @@ def parse_settings(text: str, path: str | Path) -> dict:
             settings[name] = _value(node)
         except _NO_VALUE:
             settings[name] = (ast.get_source_segment(text, node) or '')[:_LONGEST_SOURCE]
-    return settings
+    return with_new_names(settings)
 
 
 def inference_config(checkpoint: Mapping, path: str | Path) -> Config:
@@ -175,7 +176,7 @@ def _checked_model(model: dict) -> dict:
 def _own_modules(config: Config) -> str:
     """Which modules of the user's own the config names, as a sentence; empty if there are none."""
     imports = (config.get('custom_imports') or {}).get('imports') or []
-    names = [name for name in ([imports] if isinstance(imports, str) else imports) if name != 'udass']
+    names = [name for name in ([imports] if isinstance(imports, str) else imports) if name not in OWN_MODULES]
     return (
         f'The modules that it names ({", ".join(map(str, names))}) are not imported: import them before, or '
         if names
