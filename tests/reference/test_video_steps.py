@@ -16,7 +16,6 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-import udass  # noqa: F401
 from tests.reference.golden import Golden, assert_close
 from tests.reference.networks import golden_directory, reference_segmentor, reference_weights
 from udass.models.checkpoints import convert, load_strictly, to_reference

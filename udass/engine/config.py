@@ -181,8 +181,14 @@ def component_classes(kind: str | Callable) -> list[Callable]:
     """What a ``type`` of a config can stand for: usually one class, none for an unknown name."""
     if not isinstance(kind, str):
         return [kind]
-    found = {id(component): component for registry in _registries() if (component := registry.get(kind)) is not None}
+    # A registry that does not know a name looks for a module of that name, which takes long.
+    registries = [registry for registry in _registries() if _knows(registry, kind)] or _registries()
+    found = {id(component): component for registry in registries if (component := registry.get(kind)) is not None}
     return list(found.values())
+
+
+def _knows(registry: Registry | None, kind: str) -> bool:
+    return registry is not None and (kind in registry.module_dict or _knows(registry.parent, kind))
 
 
 def _registries() -> list[Registry]:
