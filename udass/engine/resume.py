@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from mmengine.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
 
 from udass.engine.plain import to_plain
-from udass.engine.stored_config import parse_settings
+from udass.io.settings import parse_settings
 
 # Settings that only say where from and where to.
 _ABOUT_THE_START = {'work_dir', 'resume', 'load_from', 'launcher', 'experiment_name'}
