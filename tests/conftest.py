@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+import udass.all_modules  # noqa: F401  (registers what tests build by name)
+
 PROJECT = Path(__file__).resolve().parents[1]
 # Environment variable -> where its files are by default, relative to the project.
 SHARED = {

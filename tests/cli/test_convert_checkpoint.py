@@ -79,7 +79,7 @@ def test_out_to_mmsegmentation_from_a_checkpoint_of_this_project(tool, files, ne
     weights = {f'student.{key}': value for key, value in network.state_dict().items()}
     torch.save({'state_dict': {**weights, '_extra_state': {'iteration': 3}}}, files / 'ours.pth')
     load_strictly(network, convert(tool, files, '--to', 'mmseg', source='ours.pth'), 'out.pth')
-    assert "custom_imports=dict(imports=['udass'])" in capsys.readouterr().out
+    assert "custom_imports=dict(imports=['udass.all_modules'])" in capsys.readouterr().out
 
 
 def test_nothing_is_written_when_something_is_wrong(tool, files):

@@ -9,7 +9,6 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from PIL import Image
 
-import udass  # noqa: F401
 from tests.datasets.published import (
     write_acdc,
     write_bdd_vid,

@@ -102,7 +102,7 @@ def toy_config(root: Path, work_dir: Path, max_iters: int = 6, num_workers: int 
             work_dir=str(work_dir),
             default_scope='mmseg',
             runner_type='UDARunner',
-            custom_imports=dict(imports=['udass', 'tests.engine.toys']),
+            custom_imports=dict(imports=['udass.all_modules', 'tests.engine.toys']),
             train_dataloader=dict(source=loader, target=loader),
             train_cfg=dict(type='UDATrainLoop', max_iters=max_iters, val_interval=3, **train_cfg),
             val_dataloader=test_loader,

@@ -83,9 +83,9 @@ def test_inference_joins_the_logits_along_the_flow(network, alone, clip, flow):
 def test_training_joins_the_fused_logits_and_leaves_the_detail_to_frame_t(network, alone, clip, flow, labelled):
     """The loss is 0.9 of that of the joined logits, made with one detail box in both frames."""
     current, previous = (alone.outputs(clip[:, frame], labelled, crop_box=BOX) for frame in (0, 1))
-    joined = 0.75 * current.scores + 0.25 * warp(previous.scores, flow)
+    joined = 0.75 * current.logits + 0.25 * warp(previous.logits, flow)
     outputs = network(clip, labelled, mode='outputs', flow=flow, crop_box=BOX)
-    torch.testing.assert_close(outputs.scores, joined)
+    torch.testing.assert_close(outputs.logits, joined)
     labels = torch.cat([sample.gt_sem_seg.data for sample in labelled])
     torch.testing.assert_close(
         outputs.losses,

@@ -6,8 +6,6 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-import udass  # noqa: F401
-
 
 @pytest.fixture
 def head():

@@ -16,7 +16,6 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-import udass  # noqa: F401
 from tests.reference.golden import Golden, assert_close
 from tests.reference.networks import golden_directory, reference_segmentor, reference_weights
 from udass.models.checkpoints import convert, load_strictly, to_reference
@@ -272,17 +271,17 @@ def test_mixtures(step):
 
 def test_logits(step):
     for name, of in (('source', 'source'), ('target', 'cross_frame')):
-        close(step.outputs[of].scores[:, :, ::2, ::2], step.expected(f'scores/{name}'), 1e-6)
+        close(step.outputs[of].logits[:, :, ::2, ::2], step.expected(f'scores/{name}'), 1e-6)
     for name in ('tss', 'tst'):
-        close(step.outputs[name].scores[:, :, ::8, ::8], step.expected(f'scores/{name}'), 1e-6)
+        close(step.outputs[name].logits[:, :, ::8, ::8], step.expected(f'scores/{name}'), 1e-6)
     if step.network == 'accel':
-        close(step.outputs['cross_frame'].further[0][:, :, ::2, ::2], step.expected('scores/target_far'), 1e-6)
+        close(step.outputs['cross_frame'].extra_logits[0][:, :, ::2, ::2], step.expected('scores/target_far'), 1e-6)
 
 
 def test_class_means(step):
     close(step.centroids, step.expected('centroids/source'), 1e-6)
     outputs = step.outputs['cross_frame']
-    for scores, name in zip((outputs.scores, *outputs.further), ('target', 'target_far'), strict=False):
+    for scores, name in zip((outputs.logits, *outputs.extra_logits), ('target', 'target_far'), strict=False):
         close(class_centroids(scores, over_ranks=False), step.expected(f'centroids/{name}'), 1e-6)
 
 

@@ -346,9 +346,9 @@ def test_each_pair_is_segmented_by_itself():
     samples = Pass('cross_frame', clip).data_samples()
     outputs = student(frames[:, [0, 1, 0, 2]], samples, mode='outputs', flow=clip.flow)
     alone = [student(frames[:, [0, frame]], mode='tensor', flow=clip.flow[:, frame - 1]) for frame in (1, 2)]
-    torch.testing.assert_close(outputs.scores, alone[0])
-    torch.testing.assert_close(outputs.further[0], alone[1])
-    assert len(outputs.further) == 1 and not torch.equal(*alone)
+    torch.testing.assert_close(outputs.logits, alone[0])
+    torch.testing.assert_close(outputs.extra_logits[0], alone[1])
+    assert len(outputs.extra_logits) == 1 and not torch.equal(*alone)
 
 
 def test_two_intervals_of_two_sizes_are_refused():

@@ -10,7 +10,7 @@ from udass.engine.plain import to_plain
 from udass.io.settings import parse_settings
 
 # Settings that only say where from and where to.
-_ABOUT_THE_START = {'work_dir', 'resume', 'load_from', 'launcher', 'experiment_name'}
+_ABOUT_THE_START = {'work_dir', 'resume', 'load_from', 'launcher', 'experiment_name', 'custom_imports'}
 # Settings that change nothing, or would mix up two trainings, once there is a checkpoint; and why.
 _REFUSED = (
     (r'(randomness|model)\.seed', 'the random streams of the checkpoint go on'),

@@ -8,7 +8,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS, MODELS, TASK_UTILS
 from torch import nn
 
-from udass.engine.config_files import entries, refuse_code, registered_names
+from udass.engine.config_files import OWN_MODULES, entries, refuse_code, registered_names
 from udass.io.settings import parse_keys
 
 # They fill a network that a checkpoint fills anyway, from files that the stored config would choose.
@@ -140,7 +140,7 @@ def _checked_model(model: dict) -> dict:
 def _own_modules(config: Config) -> str:
     """Which modules of the user's own the config names, as a sentence; empty if there are none."""
     imports = (config.get('custom_imports') or {}).get('imports') or []
-    names = [name for name in ([imports] if isinstance(imports, str) else imports) if name != 'udass']
+    names = [name for name in ([imports] if isinstance(imports, str) else imports) if name not in OWN_MODULES]
     return (
         f'The modules that it names ({", ".join(map(str, names))}) are not imported: import them before, or '
         if names

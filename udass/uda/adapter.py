@@ -249,12 +249,12 @@ class DomainAdapter(TrainingModel, BaseModel):
             optimizer.backward(loss)
             loss = loss.detach()
         log.update({f'{item.name}.{key}': value.detach() for key, value in values.items() if key != 'loss'})
-        return loss, None if outputs.scores is None else outputs.scores.detach()
+        return loss, None if outputs.logits is None else outputs.logits.detach()
 
     def extra_losses(self, item: Pass, frames: Tensor, outputs: Outputs, kept: IterationState) -> dict[str, Tensor]:
         """What a pass is trained on besides its cross-entropy, for normalised frames (N, T, 3, H, W)."""
         if not item.labelled:
-            return unwrap(self.adaptation_loss).target_losses(outputs.scores)
+            return unwrap(self.adaptation_loss).target_losses(outputs.logits)
         if not item.feature_distance:
             return {}
         with torch.inference_mode():

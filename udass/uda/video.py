@@ -286,10 +286,10 @@ class VideoAdapter(DomainAdapter):
         if self.centroid_alignment is None or item.name not in ('source', 'cross_frame'):
             return {}
         if item.name == 'source':
-            scores = outputs.scores if self.joint_backward else outputs.scores.detach()
+            scores = outputs.logits if self.joint_backward else outputs.logits.detach()
             kept.centroids = self.centroid_alignment.source_centroids(scores, item.clip.labels[:, 0])
             return {}
-        scores = [outputs.scores, *outputs.further]
+        scores = [outputs.logits, *outputs.extra_logits]
         return {'loss_centroids': self.centroid_alignment.loss(kept.centroids, scores)}
 
     def labelled_clip(self, batch: dict) -> Clip:

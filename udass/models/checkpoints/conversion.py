@@ -167,13 +167,13 @@ def to_mmseg(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str
         )
     elif 'fusion.weight' in weights:
         notes.append(
-            "MMSegmentation has no network of two frames: add custom_imports=dict(imports=['udass']) to the "
-            "config and use type='FlowGuidedEncoderDecoder'"
+            "MMSegmentation has no network of two frames: add custom_imports=dict(imports=['udass.all_modules']) to "
+            "the config and use type='FlowGuidedEncoderDecoder'"
         )
     elif head:
         notes.append(
-            "MMSegmentation has no such decode head: add custom_imports=dict(imports=['udass']) to the config "
-            'to load the whole network; without it, only the backbone fits'
+            "MMSegmentation has no such decode head: add custom_imports=dict(imports=['udass.all_modules']) to the "
+            'config to load the whole network; without it, only the backbone fits'
         )
     return weights, notes
 

@@ -113,7 +113,7 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
         heads = self._heads(auxiliary)
         first, *others = [flow] if flow is None or flow.dim() == 4 else flow.unbind(1)
         logits, features = self.clip_logits(inputs, first, no_flow, auxiliary)
-        further = tuple(
+        extra_logits = tuple(
             self.clip_logits(inputs[:, 2 * pair :], flow)[0]['decode'] for pair, flow in enumerate(others, start=1)
         )
         size = tuple(data_samples[0].gt_sem_seg.shape[-2:])
@@ -122,7 +122,7 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
             samples = data_samples if number == 0 else auxiliary_samples(data_samples, number - 1)
             values = head.loss_by_feat(resize_logits(logits[name], size), samples)
             losses.update(add_prefix(values, name))
-        return Outputs(losses, features, logits['decode'], further)
+        return Outputs(losses, features, logits['decode'], extra_logits)
 
     def predict(
         self,

@@ -21,14 +21,14 @@ class Outputs(NamedTuple):
     Attributes:
         losses: by name.
         features: of the backbone, finest first.
-        scores: (N, C, h, w) of any size; None from a segmentor that does not show them.
-        further: scores like these of the further pairs of frames that a flow-guided network was shown.
+        logits: (N, C, h, w) of any size; None from a segmentor that does not return them.
+        extra_logits: those of the additional pairs of frames that a flow-guided network was given.
     """
 
     losses: dict[str, Tensor]
     features: list[Tensor]
-    scores: Tensor | None
-    further: tuple[Tensor, ...] = ()
+    logits: Tensor | None
+    extra_logits: tuple[Tensor, ...] = ()
 
 
 @MODELS.register_module()
