@@ -9,6 +9,7 @@ from mmseg.registry import DATASETS, MODELS, TASK_UTILS
 from torch import nn
 
 from udass.engine.config_files import OWN_MODULES, entries, refuse_code, registered_names
+from udass.engine.renamed import with_new_names
 from udass.io.settings import parse_keys
 
 # They fill a network that a checkpoint fills anyway, from files that the stored config would choose.
@@ -51,7 +52,7 @@ def stored_config(checkpoint: Mapping, path: str | Path, keys: tuple[str, ...]) 
             f'none): {_GIVE_CONFIG}'
         )
     try:
-        return Config(parse_keys(text, path, keys))
+        return Config(with_new_names(parse_keys(text, path, keys)))
     except ValueError as error:
         raise ValueError(f'{error}: {_GIVE_CONFIG}') from error
 
