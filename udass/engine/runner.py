@@ -35,6 +35,7 @@ from udass.engine.precision import (
 from udass.engine.processes import HostExchange, check_same, start_processes
 from udass.engine.random_state import get_random_state
 from udass.engine.rank_state import rank_state, sync_batch_norm_statistics, with_rank_state
+from udass.engine.renamed import translate_checkpoint
 from udass.engine.resume import check_rates, check_resumable, resume_optimizers, settings_of
 from udass.engine.separate_ddp import SeparateDataParallel
 from udass.engine.work_dir import check_unused, locked
@@ -305,6 +306,7 @@ class UDARunner(Runner):
             FileNotFoundError, ValueError: no such file, not a checkpoint, or one of another model.
         """
         checkpoint = read_checkpoint(filename, map_location)
+        translate_checkpoint(checkpoint)
         self._load(checkpoint, filename, strict, revise_keys)
         return checkpoint
 
@@ -347,6 +349,7 @@ class UDARunner(Runner):
                 f'alone, set load_from={filename} and resume=False'
             )
         checkpoint = read_checkpoint(filename, map_location)
+        translate_checkpoint(checkpoint)
         changes = check_resumable(
             checkpoint,
             filename,
