@@ -155,7 +155,7 @@ class Segmenter:
         options = {}
         if clips[0][1] is not None:
             flow = np.stack([flow.transpose(2, 0, 1) for _, flow in clips])
-            options['flow'] = torch.from_numpy(flow).to(device)
+            options['flow'] = torch.from_numpy(flow[:, None]).to(device)
         return self.network(data['inputs'], data['data_samples'], mode='predict', **options)
 
     def _as_bgr(self, picture: Picture) -> np.ndarray:
