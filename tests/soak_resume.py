@@ -28,10 +28,11 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 from tqdm import tqdm
-from udass.cli.command import run_command
 
+from udass.cli import run_command, write_json
 from udass.engine.checkpoint import damage_of
 from udass.engine.config import load_config
+from udass.io.writing import TEMPORARY
 from udass.models.checkpoints import read_checkpoint
 
 CONFIG = Path(__file__).parents[1] / 'configs' / 'streets_quadmix.py'
@@ -142,7 +143,7 @@ class Session:
 
     def wait_for_writing(self, work_dir: Path) -> None:
         """Returns when a checkpoint is being written, or the process has ended."""
-        while self.process.is_alive() and not any(work_dir.glob('.iter_*.tmp')):
+        while self.process.is_alive() and not any(work_dir.glob(TEMPORARY)):
             time.sleep(0.0005)
 
     def kill(self) -> bool:
@@ -242,7 +243,7 @@ def inspect(work_dir: Path) -> dict:
     return {
         'checkpoints': [path.name for path in paths],
         'unreadable': unreadable,
-        'while_writing': any(work_dir.glob('.*.tmp')),
+        'while_writing': any(work_dir.glob(TEMPORARY)),
     }
 
 

@@ -59,9 +59,9 @@ def random_batch(
                 sample.gt_sem_seg = PixelData(data=random_labels(frames, size, model.student_classes, generator))
             if frames > 1:
                 # Of up to 3 pixels.
-                sample.flow = PixelData(data=6 * torch.rand(FLOW_SHAPE, generator=generator) - 3)
+                sample.flow = 6 * torch.rand(frames - 1, 2, *size, generator=generator) - 3
             if frames == 4:
-                sample.past_flow = PixelData(data=6 * torch.rand(PAST_SHAPE, generator=generator) - 3)
+                sample.past_flow = 6 * torch.rand(1, 2, *size, generator=generator) - 3
             inputs.append(images if frames > 1 else images[0])
             samples.append(sample)
         return dict(inputs=inputs, data_samples=samples)

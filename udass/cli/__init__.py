@@ -148,6 +148,6 @@ def explained_type_errors(config: Mapping) -> Iterator[None]:
 
 def write_json(path: str | Path, content: object) -> None:
     """Write a JSON file whole or not at all; the folder is made."""
-    from udass.io.writing import write_whole
+    from udass.io.writing import write_text
 
-    write_whole(Path(path), (json.dumps(content, indent=1) + '\n').encode())
+    write_text(Path(path), json.dumps(content, indent=1) + '\n')

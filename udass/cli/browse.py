@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
 def write_page(args: argparse.Namespace, sections: list['Section'], metainfo: Mapping) -> None:
     """Write the sections as an image or an HTML page."""
     from udass.errors import printable
-    from udass.io.writing import write_whole
+    from udass.io.writing import write_text
     from udass.visualization import save_image
     from udass.visualization.canvas import legend, scale_bar
     from udass.visualization.pages import PAGE_WIDTH, draw_page, html_page
@@ -99,7 +99,7 @@ def write_page(args: argparse.Namespace, sections: list['Section'], metainfo: Ma
             'direction of motion, pale is slow.'
         )
         page = html_page(Path(args.config).stem, intro, sections, classes, palette)
-        write_whole(args.out, printable(page).encode())
+        write_text(args.out, printable(page))
         return
     captions = ' '.join(tile.caption for section in sections for group in section.groups for tile in group)
     keys = [legend(classes, palette, PAGE_WIDTH)]

@@ -86,16 +86,15 @@ def save(path: Path, meta: dict, weights: Mapping[str, 'Tensor']) -> None:
     """Write a checkpoint whole or not at all, with a checksum."""
     import torch
 
-    from udass.engine.checkpoint import atomic_target
     from udass.io.checksums import add_checksum
+    from udass.io.writing import atomic_path
 
     # Views would store the tensors they are cut from.
     content = {'meta': meta, 'state_dict': {key: value.clone() for key, value in weights.items()}}
     # To a file itself, torch.save turns the error of a full disk into one that does not say so.
     buffer = BytesIO()
     torch.save(content, buffer)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_target(path) as temporary:
+    with atomic_path(path, durable=True) as temporary:
         temporary.write_bytes(buffer.getbuffer())
         add_checksum(temporary)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from udass.inference import Frame, Segmenter, Video
-    from udass.visualization import VideoFile
+    from udass.io.video_writer import VideoWriter
 
 # Of what could not be segmented, to be listed at the end.
 _MAX_PROBLEMS = 20
@@ -104,12 +104,13 @@ class Results:
         self.write(name, image, ids, self.all_overlays)
         return overlay_labels(image, ids, self.segment.palette)
 
-    def video(self, name: str, rate: float) -> 'VideoFile':
+    def video(self, name: str, rate: float) -> 'VideoWriter':
         """A video, and beside it the legend that its frames have no room for."""
-        from udass.visualization import VideoFile, draw_legend, save_image
+        from udass.io.video_writer import VideoWriter
+        from udass.visualization import draw_legend, save_image
 
         save_image(self.folder / f'{name}.legend.png', draw_legend(self.segment.classes, self.segment.palette))
-        return VideoFile(self.folder / f'{name}.mp4', rate)
+        return VideoWriter(self.folder / f'{name}.mp4', rate)
 
 
 def segment_frames(

@@ -32,13 +32,13 @@ def run(args: argparse.Namespace) -> Path:
     """Write the page; returns its path."""
     if args.examples < 0:
         raise UsageError(f'--examples must not be negative, got {args.examples}')
-    from udass.io.writing import write_whole
+    from udass.io.writing import write_text
     from udass.visualization.report import read_methods, render_report
 
     methods = read_methods(args.folders)
     page = render_report(methods, args.examples)
     out = args.out or Path(args.folders[0]) / 'report.html'
-    write_whole(out, page.encode())
+    write_text(out, page)
     print(f'{out}: {", ".join(method.name for method in methods)} ({len(page) / 1e6:.1f} MB)')
     return out
 

@@ -85,7 +85,7 @@ def _spread(mean: float, deviation: float | None) -> str:
 def write_summary(args: argparse.Namespace) -> str | None:
     """Write summary.json and summary.md from the results so far; returns the Markdown, None before the first."""
     from udass.cli.experiments.experiment import read_result
-    from udass.io.writing import write_whole
+    from udass.io.writing import write_text
 
     results: dict[str, list[dict]] = {}
     for config in args.configs:
@@ -97,7 +97,7 @@ def write_summary(args: argparse.Namespace) -> str | None:
     rows = summarize(results)
     markdown = to_markdown(rows)
     write_json(f'{args.out}/summary.json', rows)
-    write_whole(Path(args.out) / 'summary.md', markdown.encode())
+    write_text(Path(args.out) / 'summary.md', markdown)
     return markdown
 
 

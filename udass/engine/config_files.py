@@ -13,6 +13,8 @@ from mmengine.config import Config
 from mmengine.fileio import PickleHandler, YamlHandler, register_handler
 from mmengine.registry import Registry
 
+from udass.engine.renamed import check_renamed
+
 _DATA_SUFFIXES = ('.yaml', '.yml', '.json')
 # Of this project: a data file may build on them.
 _CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -98,6 +100,7 @@ def read_config(path: str | Path) -> Config:
     if is_data:
         try:
             _check_imports(config)
+            check_renamed(config._cfg_dict)
             refuse_code(config.to_dict(), registered_names(), '')
         except ValueError as error:
             raise ValueError(

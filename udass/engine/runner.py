@@ -2,7 +2,6 @@
 
 import copy
 import logging
-import os
 import re
 from collections import OrderedDict
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from mmseg.registry import RUNNERS
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from udass.engine.checkpoint import PlainContentHook, atomic_target, resumable_checkpoint
+from udass.engine.checkpoint import PlainContentHook, resumable_checkpoint
 from udass.engine.checks import check_class_count, check_sync_bn
 from udass.engine.config import prepare_config
 from udass.engine.interrupt import InterruptGuard
@@ -36,10 +35,12 @@ from udass.engine.precision import (
 from udass.engine.processes import HostExchange, check_same, start_processes
 from udass.engine.random_state import get_random_state
 from udass.engine.rank_state import rank_state, sync_batch_norm_statistics, with_rank_state
+from udass.engine.renamed import translate_checkpoint
 from udass.engine.resume import check_rates, check_resumable, resume_optimizers, settings_of
 from udass.engine.separate_ddp import SeparateDataParallel
 from udass.engine.work_dir import check_unused, locked
 from udass.io.checksums import add_checksum
+from udass.io.writing import atomic_path
 from udass.models.checkpoints import load_strictly, read_checkpoint, weights_of
 
 # Seconds. Far more than a batch takes, far less than a night.
@@ -305,6 +306,7 @@ class UDARunner(Runner):
             FileNotFoundError, ValueError: no such file, not a checkpoint, or one of another model.
         """
         checkpoint = read_checkpoint(filename, map_location)
+        translate_checkpoint(checkpoint)
         self._load(checkpoint, filename, strict, revise_keys)
         return checkpoint
 
@@ -347,6 +349,7 @@ class UDARunner(Runner):
                 f'alone, set load_from={filename} and resume=False'
             )
         checkpoint = read_checkpoint(filename, map_location)
+        translate_checkpoint(checkpoint)
         changes = check_resumable(
             checkpoint,
             filename,
@@ -413,8 +416,8 @@ class UDARunner(Runner):
                 return
             random_states, rank_states = zip(*states, strict=True)
             meta = {**(meta or {}), 'random_states': list(random_states), 'rank_states': list(rank_states)}
-            os.makedirs(out_dir, exist_ok=True)
-            with file_only(self.logger, logging.ERROR), atomic_target(Path(out_dir) / filename) as temporary:
+            path = Path(out_dir) / filename
+            with file_only(self.logger, logging.ERROR), atomic_path(path, durable=True) as temporary:
                 super().save_checkpoint(
                     str(temporary.parent),
                     temporary.name,
