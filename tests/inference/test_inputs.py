@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from udass.inference import Frame, Video, Stream, find_inputs
+from udass.inference import Frame, Stream, Video, find_inputs
 
 
 @pytest.fixture

@@ -173,8 +173,8 @@ def test_images_of_pillow_and_arrays_are_images(segment, images):
         image = file.convert('RGB')
     array = np.array(image)
     alpha = np.dstack([array, np.zeros(array.shape[:2], np.uint8)])
-    for image in (image, image.convert('RGBA'), image.convert('CMYK').convert('RGB'), array, alpha, array[:, ::1]):
-        assert np.array_equal(segment(image), expected)
+    for one in (image, image.convert('RGBA'), image.convert('CMYK').convert('RGB'), array, alpha, array[:, ::1]):
+        assert np.array_equal(segment(one), expected)
     grey = image.convert('L')
     assert np.array_equal(segment(grey), segment(np.array(grey)))
     assert np.array_equal(segment(grey), segment(np.repeat(np.array(grey)[..., None], 3, axis=2)))

@@ -38,7 +38,7 @@ def draw_panel(args: argparse.Namespace) -> Path:
     """Draw the comparison: image, prediction of each method, truth."""
     from PIL import Image
 
-    from udass.datasets.transforms.loading import read_image
+    from udass.io.images import read_image
     from udass.visualization import draw_comparison, save_image
 
     def predicted(method: str, image: str) -> np.ndarray:

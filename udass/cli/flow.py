@@ -191,7 +191,7 @@ def flow_at(cache: 'FlowCache', current: str, other: str, size: Size, full: Size
     """Flow (2, H, W) computed at one size, at the full size (H, W)."""
     import torch
 
-    from udass.datasets.transforms.clip_geometry import resize_flow_map
+    from udass.datasets.transforms.geometry import resize_flow_map
 
     return torch.from_numpy(resize_flow_map(cache(current, other, size), full)).permute(2, 0, 1)
 

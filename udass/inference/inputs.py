@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
-from udass.datasets.image_folder import SUFFIXES
 from udass.datasets.video_folder import FrameFolder
+from udass.io.images import IMAGE_SUFFIXES
 from udass.io.video import VIDEO_SUFFIXES, count_video_frames, frame_path, open_capture
 from udass.io.zip_files import files_below
 
@@ -133,10 +133,10 @@ def check_inputs(inputs: Iterable[str | Path], numbered: bool | None = False, ra
                 videos += more_videos
             elif path.suffix.lower() in VIDEO_SUFFIXES:
                 videos.append(_video(path))
-            elif path.suffix.lower() in SUFFIXES:
+            elif path.suffix.lower() in IMAGE_SUFFIXES:
                 images.append(Frame(str(path), path.stem))
             else:
-                kinds = f'an image ({", ".join(SUFFIXES)}) nor a video ({", ".join(VIDEO_SUFFIXES)})'
+                kinds = f'an image ({", ".join(IMAGE_SUFFIXES)}) nor a video ({", ".join(VIDEO_SUFFIXES)})'
                 raise ValueError(f'{path} is neither {kinds}')
     return [Video(None, tuple(images))] * bool(images) + videos
 
@@ -174,11 +174,11 @@ def _paths(given: str) -> list[Path]:
 def _folder(folder: Path, numbered: bool | None, rate: float) -> tuple[list[Frame], list[Video]]:
     """The single images and the videos of a folder."""
     files = sorted(folder / name for name in files_below(str(folder)))
-    images = [path for path in files if path.suffix.lower() in SUFFIXES]
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
     if not images and not videos:
         found = f'{len(files)} files, for example {files[0].name}' if files else 'no files'
-        raise FileNotFoundError(f'folder {folder} holds no image ({", ".join(SUFFIXES)}) and no video: {found}')
+        raise FileNotFoundError(f'folder {folder} holds no image ({", ".join(IMAGE_SUFFIXES)}) and no video: {found}')
     if numbered is None:
         numbered = all(any(map(str.isdigit, path.stem)) for path in images)
     if numbered and images:
