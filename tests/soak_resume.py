@@ -29,7 +29,7 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 from tqdm import tqdm
 
-from udass.cli import run_command, write_json
+from udass.cli import command, write_json
 from udass.engine.checkpoint import damage_of
 from udass.engine.config import load_config
 from udass.io.writing import TEMPORARY
@@ -352,4 +352,4 @@ def run(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    run_command(parser(), run)
+    command(parser, run)()

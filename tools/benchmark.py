@@ -1,6 +1,6 @@
 """Measure time and memory: python tools/benchmark.py step configs/benchmark_quadmix_mitb0.py"""
 
-from udass.benchmark.command import main
+from udass.benchmark import command
 
 if __name__ == '__main__':
-    main()
+    command.main()

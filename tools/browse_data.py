@@ -1,6 +1,6 @@
 """Show the training samples of a config: python tools/browse_data.py configs/streets_quadmix.py --out samples.png"""
 
-from udass.cli.browse import main
+from udass.cli import browse
 
 if __name__ == '__main__':
-    main()
+    browse.main()

@@ -1,6 +1,6 @@
 """Compute optical flow before training: python tools/compute_flow.py CONFIG --workers 8"""
 
-from udass.cli.flow import main
+from udass.cli import flow
 
 if __name__ == '__main__':
-    main()
+    flow.main()

@@ -1,6 +1,6 @@
 """Convert weights between code bases: python tools/convert_checkpoint.py IN OUT --from mit"""
 
-from udass.cli.convert import main
+from udass.cli import convert
 
 if __name__ == '__main__':
-    main()
+    convert.main()

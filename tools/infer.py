@@ -1,6 +1,6 @@
 """Segment images and video: python tools/infer.py CHECKPOINT INPUT... --out DIR"""
 
-from udass.cli.infer import main
+from udass.cli import infer
 
 if __name__ == '__main__':
-    main()
+    infer.main()

@@ -1,6 +1,6 @@
 """Write the built-in street scenes: python tools/make_streets.py --root data/streets --clips"""
 
-from udass.cli.streets import main
+from udass.cli import streets
 
 if __name__ == '__main__':
-    main()
+    streets.main()

@@ -1,6 +1,6 @@
 """Measure optical flow on labelled clips: python tools/measure_flow.py configs/camvid_video_fusion.py"""
 
-from udass.cli.flow import measure_main
+from udass.cli import flow
 
 if __name__ == '__main__':
-    measure_main()
+    flow.measure_main()

@@ -1,6 +1,6 @@
 """Train and test configs with several seeds: python tools/run_seeds.py configs/streets_quadmix.py --seeds 0 1 2"""
 
-from udass.cli.seeds import main
+from udass.cli import seeds
 
 if __name__ == '__main__':
-    main()
+    seeds.main()

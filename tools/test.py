@@ -1,6 +1,6 @@
 """Test a checkpoint: python tools/test.py configs/streets_quadmix.py CHECKPOINT"""
 
-from udass.cli.test import main
+from udass.cli import test
 
 if __name__ == '__main__':
-    main()
+    test.main()

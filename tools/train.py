@@ -1,6 +1,6 @@
 """Train what a config describes: python tools/train.py configs/streets_quadmix.py"""
 
-from udass.cli.train import main
+from udass.cli import train
 
 if __name__ == '__main__':
-    main()
+    train.main()

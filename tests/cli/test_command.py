@@ -7,11 +7,11 @@ import sys
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from udass.cli import UsageError, new_parser, run_command, short_message
+from udass.cli import UsageError, command, new_parser, short_message
 
 
 def run(function):
-    run_command(new_parser('A test.', 'a_test.py'), lambda args: function(), [])
+    command(lambda: new_parser('A test.', 'a_test.py'), lambda args: function())([])
 
 
 class Broken(Dataset):
@@ -71,7 +71,7 @@ def test_sigterm_before_the_training_ends_with_status_143(capsys):
 def test_a_command_gets_its_arguments_parsed_and_as_they_were_given(monkeypatch):
     monkeypatch.setenv('UDASS_DEBUG', '0')
     got = []
-    run_command(new_parser('A test.', 'a_test.py'), got.append, ['--debug'] * 2)
+    command(lambda: new_parser('A test.', 'a_test.py'), got.append)(['--debug'] * 2)
     assert got == [argparse.Namespace(arguments=['--debug'] * 2, debug=True)]
 
 

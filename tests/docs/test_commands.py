@@ -7,8 +7,8 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from mmengine.config import Config
@@ -50,8 +50,9 @@ def test_the_tool_takes_the_command(command):
     script, arguments = command.words[1], list(command.words[2:])
     assert (PROJECT / script).is_file() and script.startswith('tools/'), f'{command}: there is no {script}'
     tool = importlib.import_module(script.removesuffix('.py').replace('/', '.'))
-    parser = 'measure_parser' if script.endswith('measure_flow.py') else 'parser'
-    args = getattr(sys.modules[tool.main.__module__], parser)().parse_args(arguments)
+    module = next(value for value in vars(tool).values() if isinstance(value, ModuleType))
+    parser = module.measure_parser() if script.endswith('measure_flow.py') else module.parser()
+    args = parser.parse_args(arguments)
     written = WRITTEN.get(command.page, set())
     for config in config_files(args):
         if not PLACEHOLDER.fullmatch(config) and config not in written:

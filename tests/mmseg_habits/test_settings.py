@@ -13,7 +13,7 @@ from mmseg.registry import MODELS, RUNNERS
 
 from tests.engine.toys import toy_config, write_toy_data
 from tests.uda.small import TEACHER, batch, unlabelled
-from udass.cli import new_parser, run_command
+from udass.cli import errors_as_messages
 from udass.cli import train as train_tool
 from udass.engine.checks import check_class_count
 from udass.engine.config import check_components, load_config, prepare_config
@@ -31,8 +31,8 @@ def scope():
 
 def message_of(main):
     """What a tool says of an error."""
-    with pytest.raises(SystemExit) as stop:
-        run_command(new_parser('A test.', ''), lambda args: main(), [])
+    with pytest.raises(SystemExit) as stop, errors_as_messages():
+        main()
     return str(stop.value.code)
 
 
@@ -227,8 +227,8 @@ def test_errors_of_any_kind_end_in_one_line_unless_asked_for(monkeypatch):
 
     assert message_of(fail).startswith('error: AssertionError: an assertion of a library\n(--debug')
     monkeypatch.setenv('UDASS_DEBUG', '1')
-    with pytest.raises(AssertionError):
-        run_command(new_parser('A test.', ''), lambda args: fail(), [])
+    with pytest.raises(AssertionError), errors_as_messages():
+        fail()
 
 
 def test_debug_shows_where_it_happened(tmp_path):

@@ -4,10 +4,10 @@ import argparse
 import os
 import platform
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from udass.cli import add_settings, new_parser, run_command, write_json
+from udass.cli import add_settings, command, new_parser, write_json
 
 
 def parser() -> argparse.ArgumentParser:
@@ -110,10 +110,4 @@ def to_text(result: Mapping) -> str:
     return table.get_string()
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    run_command(parser(), run, arguments)
-
-
-if __name__ == '__main__':
-    main()
+main = command(parser, run)

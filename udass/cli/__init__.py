@@ -1,6 +1,7 @@
 """The commands of this project, a module each, and what they share: options, error messages, the end on a signal.
 
-Each module has ``parser()``, ``run(args)`` and ``main(arguments)``; tools/*.py call the latter.
+Each module has ``parser()``, ``run(args)`` and ``main(arguments)``; tools/*.py call the latter. ``--help`` is quick:
+what takes seconds to import is imported in functions.
 """
 
 import argparse
@@ -55,31 +56,41 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm'), default='none', help='how processes start')
 
 
-def run_command(
-    parser: argparse.ArgumentParser,
-    run: Callable[[argparse.Namespace], object],
-    arguments: Sequence[str] | None = None,
-) -> None:
-    """Run a command; an error ends it with one message and status 1, Ctrl-C with status 130, SIGTERM with 143.
-
-    With ``--debug``, or UDASS_DEBUG=1 in the environment, errors keep their traceback.
+def command(
+    parser: Callable[[], argparse.ArgumentParser], run: Callable[[argparse.Namespace], object]
+) -> Callable[[Sequence[str] | None], None]:
+    """The ``main`` of a command, which takes the arguments of the command line by default.
 
     Args:
         run: gets the parsed arguments, and in ``arguments`` those that were given.
-        arguments: those of the command line by default.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    args = parser.parse_args(given, argparse.Namespace(arguments=given))
-    if args.debug:
-        os.environ['UDASS_DEBUG'] = '1'
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # Names of files need not be UTF-8; stderr is forgiving by itself.
-        sys.stdout.reconfigure(errors='backslashreplace')
+
+    def main(arguments: Sequence[str] | None = None) -> None:
+        given, own = list(sys.argv[1:] if arguments is None else arguments), parser()
+        args = own.parse_args(given, argparse.Namespace(arguments=given))
+        if args.debug:
+            os.environ['UDASS_DEBUG'] = '1'
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # Names of files need not be UTF-8; stderr is forgiving by itself.
+            sys.stdout.reconfigure(errors='backslashreplace')
+        try:
+            with errors_as_messages():
+                run(args)
+        except UsageError as error:
+            own.error(str(error))
+
+    return main
+
+
+@contextmanager
+def errors_as_messages() -> Iterator[None]:
+    """An error ends the program with one message and status 1, Ctrl-C with status 130, SIGTERM with 143.
+
+    With ``--debug``, or UDASS_DEBUG=1 in the environment, errors keep their traceback.
+    """
     try:
         with _sigterm_raises():
-            run(args)
-    except UsageError as error:
-        parser.error(str(error))
+            yield
     except _Terminated:
         sys.stderr.write('\nTerminated.\n')
         sys.exit(143)
@@ -87,7 +98,7 @@ def run_command(
         sys.stderr.write('\nAborted.\n')
         sys.exit(130)
     except Exception as error:
-        if os.environ.get('UDASS_DEBUG') == '1':
+        if os.environ.get('UDASS_DEBUG') == '1' or isinstance(error, UsageError):
             raise
         # Those of other kinds are seldom written for people: the kind says something, too.
         kind = '' if isinstance(error, _USER_ERRORS) else f'{type(error).__name__}: '

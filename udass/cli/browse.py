@@ -6,11 +6,11 @@ Without a checkpoint pseudo-labels come from random weights: they show where lab
 import argparse
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from udass.cli import UsageError, add_settings, new_parser, run_command
+from udass.cli import UsageError, add_settings, command, new_parser
 
 if TYPE_CHECKING:
     from udass.cli.experiments.preview import Preview
@@ -110,10 +110,4 @@ def write_page(args: argparse.Namespace, sections: list['Section'], metainfo: Ma
     save_image(args.out, draw_page(sections, keys))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    run_command(parser(), run, arguments)
-
-
-if __name__ == '__main__':
-    main()
+main = command(parser, run)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from udass.cli import add_settings, new_parser, run_command
+from udass.cli import add_settings, command, new_parser
 
 if TYPE_CHECKING:
     from udass.datasets import Report
@@ -126,10 +126,4 @@ def run(args: argparse.Namespace) -> None:
         sys.exit(1)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    run_command(parser(), run, arguments)
-
-
-if __name__ == '__main__':
-    main()
+main = command(parser, run)

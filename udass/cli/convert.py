@@ -4,12 +4,12 @@ docs/checkpoints.md lists the formats, and where published files are used.
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from udass.cli import new_parser, run_command
+from udass.cli import command, new_parser
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,10 +99,4 @@ def save(path: Path, meta: dict, weights: Mapping[str, 'Tensor']) -> None:
         add_checksum(temporary)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    run_command(parser(), run, arguments)
-
-
-if __name__ == '__main__':
-    main()
+main = command(parser, run)

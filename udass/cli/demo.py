@@ -7,13 +7,12 @@ draws a comparison. ``make demo`` sets everything up and runs this. What was tra
 import argparse
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from udass.cli import add_strings, new_parser, run_command
+from udass.cli import add_strings, command, new_parser
 
 if TYPE_CHECKING:
     from udass.datasets import UDADataset
@@ -105,10 +104,4 @@ def run(args: argparse.Namespace) -> None:
     print(report(results, draw_panel(args), time.monotonic() - start))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    run_command(parser(), run, arguments)
-
-
-if __name__ == '__main__':
-    main()
+main = command(parser, run)

@@ -16,10 +16,10 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from udass.cli import UsageError, add_settings, new_parser, run_command, write_json
+from udass.cli import UsageError, add_settings, command, new_parser, write_json
 from udass.cli.check import LOADERS, dataset_configs
 
 if TYPE_CHECKING:
@@ -287,15 +287,5 @@ def run_measure(args: argparse.Namespace) -> None:
         write_json(args.json, result)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Compute flow."""
-    run_command(parser(), run, arguments)
-
-
-def measure_main(arguments: Sequence[str] | None = None) -> None:
-    """Measure flow."""
-    run_command(measure_parser(), run_measure, arguments)
-
-
-if __name__ == '__main__':
-    main()
+main = command(parser, run)
+measure_main = command(measure_parser, run_measure)

@@ -6,12 +6,13 @@ docs/use_a_network.md lists the files that are written, and how images are resiz
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from udass.cli import UsageError, add_settings, new_parser, run_command, short_message
+from udass.cli import UsageError, add_settings, command, new_parser, short_message
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -173,23 +174,21 @@ def segment_group(
     return found
 
 
-def segment_images(
-    segment: 'Segmenter', images: 'Video', results: Results, size: int, bar: 'tqdm', problems: list[str]
-) -> None:
-    for frame, image, ids in segment_frames(segment, images.frames, size, problems):
-        if ids is not None:
-            results.write(frame.name, image, ids, overlay=True)
-            bar.update()
-
-
-def segment_video(
+def segment_files(
     segment: 'Segmenter', video: 'Video', results: Results, size: int, bar: 'tqdm', problems: list[str]
 ) -> None:
-    """Frames that fail repeat the one before them, so that the video keeps its time; at the start, the one after."""
+    """Single images, or the frames of a video file or folder.
+
+    Frames of a video that fail repeat the one before them, so that the video keeps its time; at the start, the one
+    after.
+    """
     last, waiting = None, 0
-    with results.video(video.name, video.rate) as file:
+    with nullcontext() if video.name is None else results.video(video.name, video.rate) as file:
         for frame, image, ids in segment_frames(segment, video.frames, size, problems):
-            if ids is not None and last is not None and image.shape != last.shape:
+            if ids is not None and video.name is None:
+                results.write(frame.name, image, ids, overlay=True)
+                bar.update()
+            elif ids is not None and last is not None and image.shape != last.shape:
                 problems.append(
                     f'{frame.path} is {image.shape[1]}x{image.shape[0]} pixels, the video '
                     f'{last.shape[1]}x{last.shape[0]} (width x height): left out'
@@ -249,8 +248,7 @@ def run(args: argparse.Namespace) -> None:
             if video.stream is not None:
                 segment_stream(segment, video, results, bar)
             else:
-                method = segment_images if video.name is None else segment_video
-                method(segment, video, results, args.batch_size, bar, problems)
+                segment_files(segment, video, results, args.batch_size, bar, problems)
     files = [f'{video.name}.mp4' for video in videos if video.name is not None]
     files = [', ' + name for name in files if (Path(args.out) / name).is_file()]
     overlays = ', overlays/' * (args.overlays or videos[0].name is None)
@@ -260,10 +258,4 @@ def run(args: argparse.Namespace) -> None:
         sys.exit('\n'.join(['error: not segmented:', *(f'  {problem}' for problem in problems[:_MAX_PROBLEMS]), *more]))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    run_command(parser(), run, arguments)
-
-
-if __name__ == '__main__':
-    main()
+main = command(parser, run)

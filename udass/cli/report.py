@@ -5,10 +5,9 @@ The page has what the folders hold: curves from the log, and once ``tools/test.p
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-from udass.cli import UsageError, new_parser, run_command
+from udass.cli import UsageError, command, new_parser
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,10 +42,4 @@ def run(args: argparse.Namespace) -> Path:
     return out
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    run_command(parser(), run, arguments)
-
-
-if __name__ == '__main__':
-    main()
+main = command(parser, run)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from udass.cli import add_strings, new_parser, run_command, write_json
+from udass.cli import add_strings, command, new_parser, write_json
 
 _BEST = (
     '\n(*) Not comparable with the last iterate: the best of several validations of each run, chosen with the labels '
@@ -133,10 +133,4 @@ def run(args: argparse.Namespace) -> None:
     print(f'\n{write_summary(args)}\nwritten to {args.out}/summary.md and summary.json')
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    run_command(parser(), run, arguments)
-
-
-if __name__ == '__main__':
-    main()
+main = command(parser, run)

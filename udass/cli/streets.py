@@ -4,9 +4,8 @@ What is there already stays.
 """
 
 import argparse
-from collections.abc import Sequence
 
-from udass.cli import new_parser, run_command
+from udass.cli import command, new_parser
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,10 +40,4 @@ def run(args: argparse.Namespace) -> None:
     print(f'{drawn} drawn, the rest was there: {args.root}' if drawn else f'nothing to draw, all there: {args.root}')
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    run_command(parser(), run, arguments)
-
-
-if __name__ == '__main__':
-    main()
+main = command(parser, run)

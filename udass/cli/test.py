@@ -2,11 +2,11 @@
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from udass.cli import UsageError, add_launcher, add_settings, explained_type_errors, new_parser, run_command
+from udass.cli import UsageError, add_launcher, add_settings, command, explained_type_errors, new_parser
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -147,10 +147,7 @@ def run(args: argparse.Namespace) -> None:
         write_scores(Path(args.json), metrics, scores, **about, images=len(runner.test_dataloader.dataset))
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    run_command(parser(), run, arguments)
-
+main = command(parser, run)
 
 if __name__ == '__main__':
     main()

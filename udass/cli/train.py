@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from udass.cli import add_launcher, add_settings, explained_type_errors, new_parser, run_command
+from udass.cli import add_launcher, add_settings, command, explained_type_errors, new_parser
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -104,10 +104,7 @@ def run(args: argparse.Namespace) -> None:
             raise
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    run_command(parser(), run, arguments)
-
+main = command(parser, run)
 
 if __name__ == '__main__':
     main()
