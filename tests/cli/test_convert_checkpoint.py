@@ -138,7 +138,7 @@ def test_a_full_disk_is_said_and_keeps_what_was_there(tool, files):
             convert(tool, files)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert (files / 'out.pth').read_bytes() == before and not list(files.glob('.*.tmp'))
+    assert (files / 'out.pth').read_bytes() == before and not list(files.glob('.*.part'))
 
 
 class Malicious:

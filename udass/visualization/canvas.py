@@ -3,10 +3,13 @@
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from udass.io.writing import write_image
 
 INK, PAPER, IGNORED = (30, 30, 30), (255, 255, 255), (0, 0, 0)
 _GAP = 6
@@ -122,3 +125,8 @@ def stack(parts: Sequence[np.ndarray]) -> np.ndarray:
     width = max(part.shape[1] for part in parts)
     padded = [np.pad(part, ((0, 0), (0, width - part.shape[1]), (0, 0)), constant_values=255) for part in parts]
     return np.concatenate(padded)
+
+
+def save_image(path: Path, image: np.ndarray) -> None:
+    """Write an RGB image, and make its folder; see `write_image`."""
+    write_image(path, image[..., ::-1])

@@ -60,12 +60,16 @@ def html_page(
         sections: what to show.
         classes, palette: names and RGB colours, for the legend.
     """
-    return templates().get_template('samples.html').render(
-        title=title,
-        intro=intro,
-        sections=sections,
-        legend=colour_legend(classes, palette),
-        image=lambda tile: image_uri(_shrunk(tile.image, 320), width=320),
+    return (
+        templates()
+        .get_template('samples.html')
+        .render(
+            title=title,
+            intro=intro,
+            sections=sections,
+            legend=colour_legend(classes, palette),
+            image=lambda tile: image_uri(_shrunk(tile.image, 320), width=320),
+        )
     )
 
 

@@ -53,9 +53,7 @@ def draw_training_panel(
     columns = [column for name in source_first(panels) for column in panel_columns(name, panels[name], palette)]
     rows = []
     for row in range(min(max_images, max(len(images) for _, images in columns))):
-        tiles = [
-            Tile(images[row], '' if row else title) if row < len(images) else None for title, images in columns
-        ]
+        tiles = [Tile(images[row], '' if row else title) if row < len(images) else None for title, images in columns]
         rows.append(tile_row(tiles, _TILE_WIDTH))
     width = rows[0].shape[1]
     with_confidence = any(panel.get('confidence') is not None for panel in panels.values())

@@ -71,7 +71,9 @@ class Confusion:
         np.fill_diagonal(shares, 0)
         places = np.argsort(-shares, axis=None, kind='stable')[:count]
         pairs = [divmod(int(place), len(shares)) for place in places]
-        return [(self.classes[row], self.classes[col], float(shares[row, col])) for row, col in pairs if shares[row, col]]
+        return [
+            (self.classes[row], self.classes[col], float(shares[row, col])) for row, col in pairs if shares[row, col]
+        ]
 
 
 def confusion_of(method: Method) -> Confusion | None:

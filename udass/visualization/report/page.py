@@ -38,9 +38,7 @@ class ClassRow(NamedTuple):
     gain: float | None
 
 
-def render_report(
-    methods: Sequence[Method], open_dataset: Callable[[dict], BaseSegDataset], examples: int = 3
-) -> str:
+def render_report(methods: Sequence[Method], open_dataset: Callable[[dict], BaseSegDataset], examples: int = 3) -> str:
     """The HTML page of one method or of several; it needs no other file and no network.
 
     Args:
@@ -51,24 +49,28 @@ def render_report(
     names = [method.name for method in methods]
     configs = [method.runs[0].config for method in methods]
     confusions = [(method.name, metrics.confusion_of(method)) for method in methods]
-    return templates().get_template('report.html').render(
-        title=', '.join(names),
-        names=names,
-        breakable=breakable,
-        version=udass.__version__,
-        series=curves.SERIES,
-        date=datetime.datetime.now().astimezone().strftime('%Y-%m-%d %H:%M'),
-        several=any(len(method.runs) > 1 for method in methods),
-        summary=summary_table(methods),
-        missing=missing_of(methods),
-        curves=[*curves.validation_curves(methods), *curves.training_curves(methods)],
-        classes=class_rows(methods),
-        confusions=[(name, confusion) for name, confusion in confusions if confusion is not None],
-        examples=find_examples(methods, examples, open_dataset),
-        panels=panels_of(methods),
-        differences=differences(configs),
-        configs=[(name, flat_settings(config)) for name, config in zip(names, configs, strict=True) if config],
-        environments=environment_table(methods),
+    return (
+        templates()
+        .get_template('report.html')
+        .render(
+            title=', '.join(names),
+            names=names,
+            breakable=breakable,
+            version=udass.__version__,
+            series=curves.SERIES,
+            date=datetime.datetime.now().astimezone().strftime('%Y-%m-%d %H:%M'),
+            several=any(len(method.runs) > 1 for method in methods),
+            summary=summary_table(methods),
+            missing=missing_of(methods),
+            curves=[*curves.validation_curves(methods), *curves.training_curves(methods)],
+            classes=class_rows(methods),
+            confusions=[(name, confusion) for name, confusion in confusions if confusion is not None],
+            examples=find_examples(methods, examples, open_dataset),
+            panels=panels_of(methods),
+            differences=differences(configs),
+            configs=[(name, flat_settings(config)) for name, config in zip(names, configs, strict=True) if config],
+            environments=environment_table(methods),
+        )
     )
 
 
@@ -92,7 +94,10 @@ def summary_table(methods: Sequence[Method]) -> tuple[list[str], list[list[str]]
         row['by seed'] = ', '.join(map(_text, seeds)) if any(len(other.runs) > 1 for other in methods) else '-'
         row |= {title: _text(metrics.metric_of(method, key)) for key, title in _SUMMARY.items()}
         row |= {'seeds': str(len(runs)), 'iterations': _iterations(method), 'minutes of training': _text(minutes)}
-        row |= {'seconds per iteration': _text(metrics.spread(times), 2), 'GPU memory, GiB': _text(metrics.spread(memory))}
+        row |= {
+            'seconds per iteration': _text(metrics.spread(times), 2),
+            'GPU memory, GiB': _text(metrics.spread(memory)),
+        }
         rows.append(row)
     head = [title for title in rows[0] if any(row[title] != '-' for row in rows)]
     return head, [[row[title] for title in head] for row in rows]
@@ -172,7 +177,9 @@ def differences(configs: Sequence[Mapping]) -> list[tuple[str, list[str]]]:
     The seed does not count, and a component that is switched off with None is the same as one that is not named.
     """
     settings = [flat_settings(config) for config in configs]
-    rows = {key: [part.get(key, '-') for part in settings] for key in sorted({key for part in settings for key in part})}
+    rows = {
+        key: [part.get(key, '-') for part in settings] for key in sorted({key for part in settings for key in part})
+    }
     rows.pop('randomness.seed', None)
     return [(key, values) for key, values in rows.items() if len(set(values)) > 1 and set(values) != {'-', 'None'}]
 
