@@ -14,7 +14,7 @@ from torch import Tensor
 from udass.datasets.transforms.loading import read_image
 from udass.evaluation.iou import write_scores
 from udass.models.ranks import average_over_ranks_
-from udass.visualization.panels import draw_comparison, draw_training_panel, save_image
+from udass.visualization import draw_comparison, draw_training_panel, save_image
 
 
 @HOOKS.register_module()

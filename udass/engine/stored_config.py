@@ -9,7 +9,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS, MODELS, TASK_UTILS
 from torch import nn
 
-from udass.engine.config_files import OWN_MODULES, entries, refuse_code, registered_names
+from udass.engine.config_files import OWN_MODULES, entries, refuse_code, register_all, registered_names
 from udass.engine.renamed import with_new_names
 from udass.io.settings import parse_keys
 
@@ -133,6 +133,7 @@ def open_test_dataset(config: Mapping) -> BaseSegDataset:
     loader = config.get('test_dataloader')
     if not isinstance(loader, Mapping) or not isinstance(loader.get('dataset'), Mapping):
         raise ValueError('the config that was kept has no test_dataloader that can be read without running it')
+    register_all()
     init_default_scope('mmseg')
     return DATASETS.build(dataset_settings(loader['dataset']))
 

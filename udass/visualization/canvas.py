@@ -77,7 +77,7 @@ def wrap(text: str, width: int, size: int) -> list[str]:
         if max((text_width(line, size) for line in lines), default=0) <= width:
             return lines
         characters = min(characters - 1, int(0.95 * characters))
-    return [text]
+    return [text] if text else []
 
 
 def tile_row(tiles: Sequence[Tile | None], width: int, text_size: int = 14) -> np.ndarray:

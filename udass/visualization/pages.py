@@ -92,7 +92,8 @@ def templates() -> Environment:
 
 def colour_legend(classes: Sequence[str], palette: Sequence[Sequence[int]]) -> list[tuple[str, str]]:
     """(name, colour of CSS) of every class and of ignored pixels."""
-    return [*zip(classes, ('#{:02x}{:02x}{:02x}'.format(*colour) for colour in palette)), ('ignored', '#000000')]
+    colours = ['#{:02x}{:02x}{:02x}'.format(*colour) for colour in palette]
+    return [*zip(classes, colours, strict=True), ('ignored', '#000000')]
 
 
 def image_uri(image: np.ndarray | Image.Image, width: int, kind: str = 'png') -> str:

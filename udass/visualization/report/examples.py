@@ -67,8 +67,9 @@ def _draw_examples(runs: Sequence[Run], names: Sequence[str], count: int, datase
         chosen = metrics.gains_and_losses(runs, count)
         titles = (f'Largest gains of {names[-1]} over {names[0]}', f'Largest losses of {names[-1]} against {names[0]}')
         first, last = metrics.image_miou(runs[0]), metrics.image_miou(runs[-1])
-        pairs = [(first[image], last[image]) for image in first if image in last]
-        scatter = draw_scatter(*zip(*pairs), names=(names[0], names[-1]))
+        shared = [image for image in first if image in last]
+        points = ([first[image] for image in shared], [last[image] for image in shared])
+        scatter = draw_scatter(*points, names=(names[0], names[-1]))
     dataset.full_init()
     infos = [dataset.get_data_info(index) for index in range(len(dataset))]
     by_path = {str(info['img_path']): info for info in infos if 'img_path' in info}
