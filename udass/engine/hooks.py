@@ -11,8 +11,8 @@ from mmengine.visualization import LocalVisBackend
 from mmseg.registry import HOOKS
 from torch import Tensor
 
-from udass.datasets.transforms.loading import read_image
 from udass.evaluation.iou import write_scores
+from udass.io.images import read_image
 from udass.models.ranks import average_over_ranks_
 from udass.visualization import draw_comparison, draw_training_panel, save_image
 

@@ -9,7 +9,7 @@ import numpy as np
 from mmseg.datasets import BaseSegDataset
 from PIL import Image
 
-from udass.datasets.transforms.loading import read_image
+from udass.io.images import read_image
 from udass.visualization.canvas import colour_labels
 from udass.visualization.pages import colour_legend, image_uri
 from udass.visualization.report import metrics
