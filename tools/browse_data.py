@@ -21,7 +21,7 @@ from udass.cli.command import run_command
 from udass.cli.experiments.preview import Preview
 from udass.engine.config import load_config
 from udass.errors import printable
-from udass.io.writing import write_whole
+from udass.io.writing import write_text
 from udass.visualization import save_image
 from udass.visualization.canvas import legend, scale_bar
 from udass.visualization.pages import PAGE_WIDTH, Section, Tile, draw_page, html_page
@@ -128,7 +128,7 @@ def write_page(args: argparse.Namespace, sections: list[Section], metainfo: Mapp
             'colour is the direction of motion, pale is slow.'
         )
         page = html_page(Path(args.config).stem, intro, sections, classes, palette)
-        write_whole(args.out, printable(page).encode())
+        write_text(args.out, printable(page))
         return
     keys: list[np.ndarray] = [legend(classes, palette, PAGE_WIDTH)]
     if any('confidence' in caption for caption in captions):

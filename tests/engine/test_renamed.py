@@ -17,8 +17,8 @@ from mmengine.hooks import Hook
 from tests.engine.toys import build_runner, toy_config, write_toy_data
 from tests.uda.small import SEGMENTOR, TEACHER
 from udass.engine.config import apply_options, component_classes, prepare_config
-from udass.engine.renamed import RENAMED_KEYS, RENAMED_TYPES
-from udass.engine.stored_config import parse_settings
+from udass.engine.renamed import RENAMED_KEYS, RENAMED_TYPES, with_new_names
+from udass.io.settings import parse_settings
 
 DATA = Path(__file__).parent / 'data'
 
@@ -83,11 +83,14 @@ def test_a_checkpoint_of_before_the_renaming_resumes_and_tests_with_equal_number
 
 
 def test_a_stored_config_is_translated(old_checkpoint):
-    settings = parse_settings(torch.load(old_checkpoint, weights_only=True)['meta']['cfg'], old_checkpoint)
+    text = torch.load(old_checkpoint, weights_only=True)['meta']['cfg']
+    settings = with_new_names(parse_settings(text, old_checkpoint))
     assert settings['model']['adaptation_loss'] == dict(channels=2, type='AdversarialAlignment')
     assert settings['model']['feature_mixing'] == dict(mix_ratio=0.6, type='FeatureMixing')
     assert list(settings['param_scheduler']) == ['adaptation_loss', 'student']
-    assert parse_settings("x = [dict(type='PictureFolder')]", 'x.py') == {'x': [{'type': 'ImageFolder'}]}
+    assert with_new_names(parse_settings("x = [dict(type='PictureFolder')]", 'x.py')) == {
+        'x': [{'type': 'ImageFolder'}]
+    }
 
 
 @pytest.mark.parametrize(('old', 'new'), RENAMED_TYPES.items())

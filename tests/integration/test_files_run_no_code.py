@@ -32,8 +32,8 @@ from udass.datasets import class_statistics
 from udass.engine.checkpoint import resumable_checkpoint
 from udass.engine.config import load_config
 from udass.engine.config_files import read_config
-from udass.engine.stored_config import parse_settings
 from udass.inference import Segmenter
+from udass.io.settings import parse_settings
 from udass.visualization.report.pictures import TestImages
 
 

@@ -54,7 +54,7 @@ def test_the_html_page_holds_its_pictures_and_escapes_text():
 
 def sample(**data):
     made = SegDataSample(metainfo=dict(img_path='x/1.png', **data.pop('meta', {})))
-    made.set_data({name: PixelData(data=value) for name, value in data.items()})
+    made.set_data({name: value if 'flow' in name else PixelData(data=value) for name, value in data.items()})
     return made
 
 
@@ -75,16 +75,16 @@ def test_an_image_is_drawn_with_its_label_what_it_was_drawn_for_and_where_it_is_
 def test_a_clip_is_drawn_with_all_frames_and_flows():
     labels = torch.zeros(4, 4, 8, dtype=torch.long)
     labels[1:] = 255
-    flow = torch.zeros(6, 4, 8)
-    flow[2] = 3.0
-    flow[3] = 4.0
+    flow = torch.zeros(3, 2, 4, 8)
+    flow[1, 0] = 3.0
+    flow[1, 1] = 4.0
     paths = [f'x/{number}.png' for number in (9, 8, 7, 6)]
     tiles = sample_tiles(
         torch.zeros(4, 3, 4, 8, dtype=torch.uint8),
         sample(
             gt_sem_seg=labels,
             flow=flow,
-            past_flow=torch.ones(2, 4, 8),
+            past_flow=torch.ones(1, 2, 4, 8),
             meta=dict(frame_paths=paths, paste_class=1, rare_class=1),
         ),
         CLASSES,

@@ -2,7 +2,6 @@
 
 import copy
 import logging
-import os
 import re
 from collections import OrderedDict
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from mmseg.registry import RUNNERS
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from udass.engine.checkpoint import PlainContentHook, atomic_target, resumable_checkpoint
+from udass.engine.checkpoint import PlainContentHook, resumable_checkpoint
 from udass.engine.checks import check_class_count, check_sync_bn
 from udass.engine.config import prepare_config
 from udass.engine.interrupt import InterruptGuard
@@ -41,6 +40,7 @@ from udass.engine.resume import check_rates, check_resumable, resume_optimizers,
 from udass.engine.separate_ddp import SeparateDataParallel
 from udass.engine.work_dir import check_unused, locked
 from udass.io.checksums import add_checksum
+from udass.io.writing import atomic_path
 from udass.models.checkpoints import load_strictly, read_checkpoint, weights_of
 from udass.uda.networks import unwrap
 from udass.uda.training_model import TrainingModel
@@ -418,8 +418,8 @@ class UDARunner(Runner):
                 return
             random_states, rank_states = zip(*states, strict=True)
             meta = {**(meta or {}), 'random_states': list(random_states), 'rank_states': list(rank_states)}
-            os.makedirs(out_dir, exist_ok=True)
-            with file_only(self.logger, logging.ERROR), atomic_target(Path(out_dir) / filename) as temporary:
+            path = Path(out_dir) / filename
+            with file_only(self.logger, logging.ERROR), atomic_path(path, durable=True) as temporary:
                 super().save_checkpoint(
                     str(temporary.parent),
                     temporary.name,

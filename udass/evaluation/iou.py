@@ -17,7 +17,7 @@ from prettytable import PrettyTable
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from udass.io.writing import write_image, write_whole
+from udass.io.writing import write_image, write_text
 
 
 @dataclass(frozen=True)
@@ -287,10 +287,10 @@ def write_scores(path: Path, metrics: Sequence[BaseMetric], scores: Mapping[str,
     metric = find_metric(metrics)
     table = None if metric is None else metric.table
     content = {**about, **({} if table is None else table.to_dict()), **extra_scores(scores, table)}
-    write_whole(path, (json.dumps(content, indent=1) + '\n').encode())
+    write_text(path, json.dumps(content, indent=1) + '\n')
     if metric is not None:
         # The scores have a line per number, these a matrix and a row per image.
-        write_whole(path.with_suffix('.details.json'), (json.dumps(metric.details) + '\n').encode())
+        write_text(path.with_suffix('.details.json'), json.dumps(metric.details) + '\n')
 
 
 def image_scores(path: str | None, counts: Tensor, prediction: str | None = None) -> dict:

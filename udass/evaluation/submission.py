@@ -13,7 +13,7 @@ from mmengine.evaluator import BaseMetric
 from mmseg.registry import METRICS
 
 from udass.evaluation.iou import prediction_at
-from udass.io.writing import remove_orphans, temporary_path, write_image
+from udass.io.writing import atomic_path, remove_orphans, temporary_path, write_image
 
 _LABEL_LOADERS = ('LoadLabels', 'LoadAnnotations')
 
@@ -75,13 +75,10 @@ class SubmissionFiles(BaseMetric):
         if double is not None:
             shutil.rmtree(self._folder)
             raise ValueError(f'two images would be written as {double}: the server could not tell them apart')
-        temporary = self._folder / 'submission.tmp'
-        with zipfile.ZipFile(temporary, 'w') as archive:
+        with atomic_path(self.path) as temporary, zipfile.ZipFile(temporary, 'w') as archive:
             for name in names:
                 # PNG files are compressed already.
                 archive.write(self._folder / name, name)
-        # In one step: a zip file of that name is whole at all times.
-        os.replace(temporary, self.path)
         shutil.rmtree(self._folder)
         return {'images': len(names)}
 

@@ -15,7 +15,7 @@ from udass.errors import DamagedFileError
 from udass.flow.estimators import DISFlow, RAFTFlow
 from udass.flow.files import decode_kitti, encode_kitti
 from udass.flow.precomputed import PrecomputedFlow
-from udass.io.writing import write_whole
+from udass.io.writing import write_bytes
 
 # Raise it whenever the same frames and settings give another flow.
 _VERSION = 1
@@ -135,7 +135,7 @@ class FlowCache:
 
     def _keep(self, path: Path, content: bytes) -> None:
         try:
-            write_whole(path, content)
+            write_bytes(path, content)
         except OSError as error:
             # Training can go on without; the tool that fills the folder looks whether the file is there.
             if not self._complained:

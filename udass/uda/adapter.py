@@ -265,9 +265,8 @@ class DomainAdapter(TrainingModel):
         frames, options = model_inputs(network, frames, item.clip.flow)
         if options:
             options.update(no_flow=item.clip.no_flow, auxiliary=item.auxiliary)
-        if item.far is not None:
-            frames = torch.cat([frames, self.data_preprocessor.normalize(item.far.frames)], dim=1)
-            options['flow'] = torch.stack([options['flow'], item.far.flow[:, 0]], dim=1)
+        if item.extra is not None:
+            options['extra_clip'] = self.data_preprocessor.normalize(item.extra.frames), item.extra.flow
         if item.box is not None:
             options['crop_box'] = item.box
         samples = item.data_samples(weighted=self.ema is not None)  # without pseudo-labels all weights are 1
@@ -339,8 +338,8 @@ class DomainAdapter(TrainingModel):
 
     @torch.inference_mode()
     def teacher_logits(self, frames: Tensor, flow: Tensor | None = None) -> Tensor:
-        """Teacher logits (N, C, H, W) of pixels (N, 3, H, W), or of frame 0 of clips (N, 2, 3, H, W) with their flow
-        (N, 2, H, W); an inference tensor: autograd may save only a clone."""
+        """Teacher logits (N, C, H, W) of pixels (N, 3, H, W), or of frame 0 of clips (N, T, 3, H, W) with their flow
+        (N, T-1, 2, H, W); an inference tensor: autograd may save only a clone."""
         meta = dict(img_shape=frames.shape[-2:], ori_shape=frames.shape[-2:], pad_shape=frames.shape[-2:])
         options = {} if flow is None else dict(flow=flow)
         frames = self.data_preprocessor.normalize(frames)

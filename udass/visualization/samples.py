@@ -39,13 +39,12 @@ def sample_tiles(
             ignored = (labels[number] >= len(classes)).mean()
             tiles.append(Tile(overlay_labels(image, labels[number], palette), f'label, {ignored:.0%} ignored'))
     if 'flow' in sample:
-        flows = sample.flow.data.unflatten(0, (-1, 2))
         tiles += [
             flow_tile(flow, f'flow to {frame_name(number, len(images)).rstrip(": ")}')
-            for number, flow in enumerate(flows, start=1)
+            for number, flow in enumerate(sample.flow, start=1)
         ]
     if 'past_flow' in sample:
-        tiles.append(flow_tile(sample.past_flow.data, 'flow of the past pair'))
+        tiles.append(flow_tile(sample.past_flow[0], 'flow of the past pair'))
     if 'valid_pseudo_mask' in sample:
         trusted = sample.valid_pseudo_mask.data[0].cpu().numpy()
         tiles.append(

@@ -62,17 +62,19 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
         flow: Tensor | None = None,
         no_flow: Tensor | None = None,
         auxiliary: bool = True,
+        extra_clip: tuple[Tensor, Tensor] | None = None,
     ) -> dict | list | Tensor | Outputs:
         """The modes of its parent, ``loss``, ``outputs``, ``predict`` and ``tensor``, for clips.
 
         Args:
             inputs: normalised clips (N, T, 3, H, W), or images (N, 3, H, W).
             data_samples: of frame 0; labels and pixel weights are (1, H, W).
-            flow: (N, 2, H, W) from frame 0 to frame 1; None segments frame 0 by itself. In mode ``outputs`` it may be
-                (N, K, 2, H, W) for clips of K pairs of frames (N, 2K, 3, H, W), the flow within each pair: each pair is
-                segmented by itself, the loss is that of the first.
+            flow: (N, T-1, 2, H, W) from frame 0 to each other frame, of which that to frame 1 is used; None segments
+                frame 0 by itself.
             no_flow: (N, 1, H, W) bool, pixels of frame 0 for which frame 1 says nothing; None has none.
             auxiliary: whether losses include those of auxiliary heads (mixed passes of QuadMix leave them out).
+            extra_clip: inputs and flow of another clip, for mode ``outputs``: its logits are returned too, without a
+                loss.
 
         Raises:
             ValueError: there is a flow, but no frame that it leads to; or it is not of the frames' size.
@@ -80,7 +82,7 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
         if mode == 'loss':
             return self.loss(inputs, data_samples, flow, no_flow, auxiliary)
         if mode == 'outputs':
-            return self.outputs(inputs, data_samples, flow, no_flow, auxiliary)
+            return self.outputs(inputs, data_samples, flow, no_flow, auxiliary, extra_clip)
         if mode == 'predict':
             return self.predict(inputs, data_samples, flow, no_flow)
         if mode == 'tensor':
@@ -105,17 +107,15 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
         flow: Tensor | None = None,
         no_flow: Tensor | None = None,
         auxiliary: bool = True,
+        extra_clip: tuple[Tensor, Tensor] | None = None,
     ) -> Outputs:
         """The losses, the features of frame 0, and the fused logits: (N, C, h, w), with ``no_flow`` (N, C, H, W).
 
         Auxiliary heads learn from ``auxiliary_sem_seg`` of the samples where they have it, (D, h, w), one map for each.
         """
         heads = self._heads(auxiliary)
-        first, *others = [flow] if flow is None or flow.dim() == 4 else flow.unbind(1)
-        logits, features = self.clip_logits(inputs, first, no_flow, auxiliary)
-        extra_logits = tuple(
-            self.clip_logits(inputs[:, 2 * pair :], flow)[0]['decode'] for pair, flow in enumerate(others, start=1)
-        )
+        logits, features = self.clip_logits(inputs, flow, no_flow, auxiliary)
+        extra_logits = None if extra_clip is None else self.clip_logits(*extra_clip)[0]['decode']
         size = tuple(data_samples[0].gt_sem_seg.shape[-2:])
         losses = {}
         for number, (name, head) in enumerate(heads.items()):
@@ -152,7 +152,7 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
         self, inputs: Tensor, batch_img_metas: list[dict], flow: Tensor | None = None, no_flow: Tensor | None = None
     ) -> Tensor:
         """Scores (N, C, H, W) of frame 0, each frame averaged over the windows of ``test_cfg`` before the fusion."""
-        current, previous = two_frames(inputs, flow)
+        current, previous, flow = two_frames(inputs, flow)
         scores = super().slide_inference(current, batch_img_metas)
         if previous is None:
             return scores
@@ -185,7 +185,7 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
         """Fused logits (N, C, h, w) of each decoder by name, ``decode`` and those of auxiliary heads if asked for, and
         the features of frame 0; arguments as in `forward`."""
         heads = self._heads(auxiliary)
-        current, previous = two_frames(inputs, flow)
+        current, previous, flow = two_frames(inputs, flow)
         # The current frame comes first: autocast would keep weights that it converts without gradient.
         features = self.extract_feat(current)
         logits = {name: head(features) for name, head in heads.items()}
@@ -209,24 +209,26 @@ def auxiliary_samples(data_samples: list, number: int) -> list:
     return samples
 
 
-def two_frames(inputs: Tensor, flow: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Frames t and t-1, (N, 3, H, W) each, of clips (N, T, 3, H, W) or images; None for t-1 where there is no flow.
+def two_frames(inputs: Tensor, flow: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Frames t and t-1 (N, 3, H, W) of clips (N, T, 3, H, W) or images, and the flow between them (N, 2, H, W); None
+    for frame t-1 and its flow where there is no flow (N, T-1, 2, H, W).
 
     Raises:
-        ValueError: there is a flow, but no such frame; or it is not (N, 2, H, W) of the frames.
+        ValueError: there is a flow, but no such frame; or it is not (N, T-1, 2, H, W) of the frames.
     """
     current = inputs if inputs.dim() == 4 else inputs[:, 0]
     if flow is None:
-        return current, None
+        return current, None, None
     frames = 1 if inputs.dim() == 4 else inputs.shape[1]
     if frames < 2:
         raise ValueError(
             f'the flow leads to frame 1, but the inputs {tuple(inputs.shape)} have {frames} frame(s): '
             'give clips (N, 2, 3, H, W), or no flow'
         )
-    expected = (len(inputs), 2, *inputs.shape[-2:])
+    expected = (len(inputs), frames - 1, 2, *inputs.shape[-2:])
     if flow.shape != expected:
         raise ValueError(
-            f'clips {tuple(inputs.shape)} need the flow from frame 0 to frame 1, {expected}; got {tuple(flow.shape)}'
+            f'clips {tuple(inputs.shape)} need the flow from frame 0 to each other frame, {expected}; got '
+            f'{tuple(flow.shape)}'
         )
-    return current, inputs[:, 1]
+    return current, inputs[:, 1], flow[:, 0]

@@ -91,7 +91,7 @@ class FlowGuidedHRDAEncoderDecoder(FlowGuidedEncoderDecoder, HRDAEncoderDecoder)
         generator: torch.Generator | None = None,
     ) -> Outputs:
         """The losses, and the features and joined logits (N, C, H, W) of frame 0; arguments as in `forward`."""
-        current, previous = two_frames(inputs, flow)
+        current, previous, flow = two_frames(inputs, flow)
         box = self.training_box(current, data_samples, crop_box, generator)
         logits = self.training_logits(current, box)
         if previous is not None:
@@ -104,7 +104,7 @@ class FlowGuidedHRDAEncoderDecoder(FlowGuidedEncoderDecoder, HRDAEncoderDecoder)
         self, inputs: Tensor, batch_img_metas: list[dict], flow: Tensor | None = None, no_flow: Tensor | None = None
     ) -> Tensor:
         """Logits (N, C, H, W) of frame 0, the detail everywhere, joined with frame 1 where there is a flow."""
-        current, previous = two_frames(inputs, flow)
+        current, previous, flow = two_frames(inputs, flow)
         logits = HRDAEncoderDecoder.encode_decode(self, current, batch_img_metas)
         if previous is None:
             return logits

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from udass.engine.stored_config import parse_settings
+from udass.io.settings import parse_settings
 
 _SEED = re.compile(r'seed_\d+')
 _LOGS = '*/vis_data/scalars.json'
