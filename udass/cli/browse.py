@@ -90,7 +90,8 @@ def write_page(args: argparse.Namespace, sections: list['Section'], metainfo: Ma
     from udass.visualization import save_image
     from udass.visualization.canvas import legend, scale_bar
     from udass.visualization.pages import PAGE_WIDTH, draw_page, html_page
-    from udass.visualization.samples import flow_key
+    from udass.visualization.panels import CONFIDENCE_LABEL
+    from udass.visualization.samples import flow_legend
 
     classes, palette = metainfo['classes'], metainfo['palette']
     if args.out.suffix.lower() == '.html':
@@ -104,9 +105,9 @@ def write_page(args: argparse.Namespace, sections: list['Section'], metainfo: Ma
     captions = ' '.join(tile.caption for section in sections for group in section.groups for tile in group)
     keys = [legend(classes, palette, PAGE_WIDTH)]
     if 'confidence' in captions:
-        keys.append(scale_bar(PAGE_WIDTH, 'confidence (largest probability)'))
+        keys.append(scale_bar(PAGE_WIDTH, CONFIDENCE_LABEL))
     if 'flow' in captions:
-        keys.append(flow_key(PAGE_WIDTH))
+        keys.append(flow_legend(PAGE_WIDTH))
     save_image(args.out, draw_page(sections, keys))
 
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
@@ -20,7 +19,7 @@ from udass.models.ranks import rank, seed_of_rank
 from udass.models.segmentors import FlowGuidedEncoderDecoder, HRDAEncoderDecoder, Outputs
 from udass.models.windows import Box
 from udass.uda.adaptation_losses import train_discriminator
-from udass.uda.checks import TrainingModel, check_adapter, check_optimizers
+from udass.uda.checks import check_adapter, check_optimizers
 from udass.uda.clip import IGNORE, Clip
 from udass.uda.ema import evaluate_with_batch_statistics
 from udass.uda.inputs import flow_of, model_inputs, trusted_pixels
@@ -28,10 +27,11 @@ from udass.uda.mixing.long_tail import LongTail, group_long_tail
 from udass.uda.networks import build_network, load_networks, unwrap, without_decoder
 from udass.uda.passes import IterationState, Pass
 from udass.uda.pseudo_labels import two_class_logits
+from udass.uda.training_model import TrainingModel
 
 
 @MODELS.register_module()
-class DomainAdapter(TrainingModel, BaseModel):
+class DomainAdapter(TrainingModel):
     """A student that learns from source labels and, as its components say, from the unlabelled target.
 
     Children are named as in checkpoints: ``student.``, ``teacher.`` and ``imagenet.`` are plain mmseg segmentors (the
@@ -105,7 +105,6 @@ class DomainAdapter(TrainingModel, BaseModel):
         self.seed = torch.initial_seed() if seed is None else seed
         self.generator = torch.Generator().manual_seed(seed_of_rank(self.seed, rank()))
         self.iteration = 0
-        self.keep_panels = False
         self.panels: dict[str, dict] = {}
         check_adapter(self)
 
@@ -376,6 +375,11 @@ class DomainAdapter(TrainingModel, BaseModel):
         # Unlabelled images need no auxiliary decoder; images have no flow along which to fuse.
         without_auxiliary = self.adaptation_loss is not None and student.with_auxiliary_head
         return without_auxiliary or isinstance(student, FlowGuidedEncoderDecoder)
+
+    @property
+    def hooks_decoders(self) -> bool:
+        """Whether decoder features are mixed."""
+        return self.feature_mixing is not None
 
     def start_ranks(self) -> None:
         """Go on with another number of processes: new random streams, and no templates (all need them or none)."""
