@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from udass.cli.command import run_command
 from udass.engine.config import explain_type_error, load_config
-from udass.engine.processes import processes_ended
+from udass.engine.distributed import processes_ended
 from udass.evaluation import use_for_submission
 from udass.evaluation.iou import extra_scores, find_metric, write_scores
 

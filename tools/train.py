@@ -18,8 +18,8 @@ from mmseg.registry import RUNNERS
 from udass.cli.command import run_command
 from udass.engine.checkpoint import has_checkpoint
 from udass.engine.config import explain_type_error, load_config
+from udass.engine.distributed import processes_ended
 from udass.engine.interrupt import SIGNALS
-from udass.engine.processes import processes_ended
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -14,7 +14,7 @@ from tests.engine.toys import build_runner, same_weights, toy_config, train
 from tests.uda.small import METHODS, build, domains
 from tests.uda.test_no_waiting import WatchReads
 from udass.engine.checkpoint import latest_checkpoint
-from udass.engine.guards import DamagedFileHook, FiniteLossHook, not_finite, zero_unless_finite
+from udass.engine.hooks import DamagedFileHook, FiniteLossHook, not_finite, zero_unless_finite
 from udass.models.checkpoints import read_checkpoint
 from udass.models.ranks import running_statistics
 

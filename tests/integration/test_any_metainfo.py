@@ -12,8 +12,8 @@ from tests.datasets.conftest import SceneFolder
 from tools import infer
 from tools import test as test_tool
 from tools import train as train_tool
+from udass.engine.checkpoint import to_plain
 from udass.engine.config import load_config
-from udass.engine.plain import to_plain
 from udass.models.checkpoints import read_checkpoint
 
 CONFIGS = Path(__file__).parents[2] / 'configs'

@@ -12,7 +12,7 @@ from udass.benchmark.batches import random_images
 from udass.benchmark.memory import peak_memory
 from udass.benchmark.mix import build_network
 from udass.benchmark.timing import ratio, time_in_turns
-from udass.engine.precision import compile_networks, use_channels_last
+from udass.engine.optim import compile_networks, use_channels_last
 from udass.models.segmentors import FlowGuidedEncoderDecoder
 
 _FLOW = 5.0

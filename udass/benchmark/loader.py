@@ -18,7 +18,7 @@ from udass.benchmark.baselines import reload_and_retry
 from udass.benchmark.timing import Timing, ratio, time_in_turns
 from udass.datasets.sampling.rare_class import RareClassDataset
 from udass.datasets.sampling.streams import SampleKey, SeededDataset, SeededInfiniteSampler, isolated_randomness
-from udass.engine.memory import disable_malloc_trim
+from udass.engine.data_loader import disable_malloc_trim
 
 # What must be done for any crop: both files are read and brought to the size of the training.
 _NEEDED = (

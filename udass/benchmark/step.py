@@ -13,13 +13,8 @@ from udass.benchmark.batches import random_batch
 from udass.benchmark.clock import StageClock, stages_of, summarize
 from udass.benchmark.memory import peak_memory
 from udass.benchmark.timing import ratio, time_in_turns
-from udass.engine.memory import disable_malloc_trim
-from udass.engine.precision import (
-    checkpoint_without_reentry,
-    compile_networks,
-    use_channels_last,
-    with_mixed_precision,
-)
+from udass.engine.data_loader import disable_malloc_trim
+from udass.engine.optim import checkpoint_without_reentry, compile_networks, use_channels_last, with_mixed_precision
 from udass.uda import DomainAdapter
 from udass.uda.checks import check_optimizers
 

@@ -1,6 +1,8 @@
 """What a training is shown, without training: batches of its loaders, and what the passes of a method make of them."""
 
 from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -43,7 +45,7 @@ class Preview:
         self.iteration = iteration
         self._unseen = int(self.has_passes and iteration > 0)
         self.model.iteration = iteration - self._unseen
-        self.loop.dataloader_iterator.skip_iter(iteration - self._unseen)
+        self.loop.dataloader.skip(iteration - self._unseen)
 
     @property
     def metainfo(self) -> dict:
@@ -52,13 +54,10 @@ class Preview:
 
     def batches(self, number: int) -> Iterator[dict]:
         """Batches of ``number`` iterations, by domain; to be asked for once."""
-        try:
-            for _ in range(self._unseen):
-                self.passes(next(self.loop.dataloader_iterator))
-            for _ in range(number):
-                yield next(self.loop.dataloader_iterator)
-        finally:
-            self.loop.dataloader_iterator.close()
+        with closing(iter(self.loop.dataloader)) as batches:
+            for batch in islice(batches, self._unseen):
+                self.passes(batch)
+            yield from islice(batches, number)
 
     def passes(self, batch: dict) -> dict[str, dict]:
         """What the passes of an iteration are trained on, as ``model.panels``; no network but the teacher is run.

@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from PIL import Image
 
-from udass.engine.stored_config import dataset_settings
+from udass.engine.config_files import dataset_settings
 from udass.io.images import read_image
 from udass.visualization.canvas import colour_labels
 from udass.visualization.report.reading import Run
