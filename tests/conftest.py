@@ -1,7 +1,9 @@
 """Data outside the repository, threads, and a check that nothing is skipped by mistake where the data is there."""
 
+import gc
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,16 @@ def weights_path() -> Path:
     return _require('UDASS_WEIGHTS')
 
 
+@pytest.fixture(scope='session', autouse=True)
+def quick_runners() -> Iterator[None]:
+    """Skip what takes most of the time of building and starting a runner and has no influence on it: formatting its
+    config, which mmengine does six times per run, and asking compilers for their versions."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True))
+        patch.setattr('mmengine.runner.runner.collect_env', dict)
+        yield
+
+
 def pytest_configure(config: pytest.Config) -> None:
     # Where the caller ignores them (nohup, a shell's background job), trainings do so, too, and tests that send them
     # would wait in vain.
@@ -58,6 +70,12 @@ def pytest_configure(config: pytest.Config) -> None:
         if several:
             # Processes that tests start share the cores, too.
             os.environ['OMP_NUM_THREADS'] = '1'
+
+
+def pytest_collection_finish() -> None:
+    # mmengine collects garbage for each data set that is built: not among what the imports have left.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -80,14 +80,14 @@ def load_config(path: str | Path, options: Mapping | None = None) -> Config:
 
 
 def prepare_config(config: Config) -> None:
-    """Bring a config into the form that everything else expects, in place: paths become strings, and
-    ``model.num_classes`` replaces the number of classes in every head of the network.
+    """Register this project, and bring a config into the form that everything else expects, in place: paths become
+    strings, and ``model.num_classes`` replaces the number of classes in every head of the network.
 
     Raises:
         ValueError: that number makes no sense, or the config has a name of an earlier version.
     """
-    settings = config._cfg_dict if isinstance(config, Config) else config
     register_all()
+    settings = config._cfg_dict if isinstance(config, Config) else config
     check_renamed(settings)
     plain_settings(settings)
     for key in list(config):

@@ -11,7 +11,7 @@ import mmseg.registry
 import yaml
 from mmengine.config import Config
 from mmengine.fileio import PickleHandler, YamlHandler, register_handler
-from mmengine.registry import Registry
+from mmengine.registry import Registry, init_default_scope
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS, MODELS, TASK_UTILS
 from torch import nn
@@ -317,6 +317,20 @@ def dataset_settings(settings: Mapping) -> dict:
     refuse_code({**settings, 'pipeline': []}, kinds, 'dataset')
     refuse_code(pipeline, _READING, 'dataset.pipeline')
     return {**settings, 'pipeline': pipeline}
+
+
+def open_test_dataset(config: Mapping) -> BaseSegDataset:
+    """The data set that a run with this stored config was tested on, to read its images and labels.
+
+    Raises:
+        ValueError, OSError: the data set is not there, the config has none, or one that a stored config may not name.
+    """
+    loader = config.get('test_dataloader')
+    if not isinstance(loader, Mapping) or not isinstance(loader.get('dataset'), Mapping):
+        raise ValueError('the config that was kept has no test_dataloader that can be read without running it')
+    register_all()
+    init_default_scope('mmseg')
+    return DATASETS.build(dataset_settings(loader['dataset']))
 
 
 def _checked_model(model: dict) -> dict:
