@@ -15,9 +15,9 @@ from tests.uda.small import HRDA, METHODS, MIC, QUADMIX, SEGMENTOR, TEACHER, bat
 from udass.models.windows import Box
 from udass.uda import VideoAdapter
 from udass.uda.clip import Clip
-from udass.uda.feature_mixing import mix_features
+from udass.uda.mixing.feature_mixing import mix_features
 from udass.uda.masking import BlockMasking
-from udass.uda.passes import Pass
+from udass.uda.clip import Pass
 
 PASSES = {
     'source_only': {'source'},

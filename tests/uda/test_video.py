@@ -11,8 +11,8 @@ from tests.uda.small import FLOW_GUIDED, SEGMENTOR, TPS, VIDEO, batch, build, cl
 from udass.flow.warping import resize_flow, warp
 from udass.models.segmentors.logit_fusion import resize_logits
 from udass.uda.clip import IGNORE, Clip
-from udass.uda.passes import Pass
-from udass.uda.video import CentroidAlignment, CrossFramePass, CrossFramePseudoLabels, resize_frames
+from udass.uda.clip import Pass
+from udass.uda.video import CrossFramePass, resize_frames
 
 RUNNING = dict(teacher_batch_statistics=False, ema=dict(type='EMA', alpha=0.9, copy_buffers=True))
 

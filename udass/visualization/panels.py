@@ -57,7 +57,7 @@ def draw_training_panel(
     names = [name for name in ('source', 'target') if name in panels]
     names += [name for name in panels if name not in names]
     if not names:
-        raise ValueError('the model kept no panels: it must fill model.panels where model.keep_panels is set')
+        raise ValueError('there are no panels to draw: the training step must call its pass hooks')
     first = panels[names[0]]['frames']
     height = max(1, round(first.shape[-2] * _TILE_WIDTH / first.shape[-1]))
     columns = [column for name in names for column in panel_columns(name, panels[name], palette)]

@@ -7,8 +7,8 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmseg.registry import RUNNERS
-from torch import Tensor
 
+from udass.uda.clip import PassResult
 from udass.uda.networks import unwrap
 
 
@@ -68,15 +68,11 @@ class Preview:
         """
         model = self.model
         model.train()
-        model.keep_panels = True
+        panels: dict[str, dict] = {}
+        model.pass_hooks = [lambda name, clip: panels.update({name: vars(clip)})]
         # The step as it is, but its passes go through no network, and there is nothing to optimise.
-        model.run_pass = _nothing
+        model.run_pass = lambda *arguments: PassResult(torch.zeros(()), {})
         model.adaptation_loss = None
         wrapper = OptimWrapper(torch.optim.SGD(model.student.parameters(), lr=0.0))
         model.train_step(batch, wrapper)
-        return model.panels
-
-
-def _nothing(*arguments: object) -> tuple[Tensor, None]:
-    """In the place of a pass: no loss, no scores."""
-    return torch.zeros(()), None
+        return panels
