@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from udass.cli.command import run_command
 from udass.datasets import ClipDataset
-from udass.datasets.transforms.clip_geometry import resize_flow_map
+from udass.datasets.transforms.geometry import resize_flow_map
 from udass.engine.config import load_config
 from udass.evaluation.flow_quality import EndPointError, WarpAgreement
 from udass.flow import DISFlow, FlowCache, PrecomputedFlow, consistent

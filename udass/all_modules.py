@@ -5,5 +5,6 @@ for every config and checkpoint that they read.
 """
 
 from udass import datasets, engine, evaluation, flow, models, uda
+from udass.visualization import hooks
 
-__all__ = ['datasets', 'engine', 'evaluation', 'flow', 'models', 'uda']
+__all__ = ['datasets', 'engine', 'evaluation', 'flow', 'hooks', 'models', 'uda']

@@ -220,7 +220,7 @@ def run_case(name: str, wrap=lambda model: model, data=joined_domains, steps: in
     with fixed_choices():
         for seed in range(steps):
             batches = data(seed, frames=frames)
-            if (model.mixing is None or model.mixing.number_of_mixes == 0):
+            if model.mixing is None or model.mixing.number_of_mixes == 0:
                 batches.pop('long_tail')
             logs.append({key: float(value) for key, value in wrapped.train_step(batches, optimizer).items()})
     state = {key: value for key, value in model.state_dict().items() if isinstance(value, torch.Tensor)}

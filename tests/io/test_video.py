@@ -12,8 +12,8 @@ from mmseg.registry import DATASETS
 from tests.conftest import PROJECT
 from tests.datasets.video import MeanDifference, write_video
 from udass.datasets import VideoFile, check_dataset
-from udass.datasets.transforms.loading import read_image
 from udass.engine.config import load_config
+from udass.io.images import read_image
 from udass.io.video import count_video_frames, frame_path, read_video_frame, split_frame_path
 
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from udass.datasets.transforms.loading import read_image
+from udass.io.images import read_image
 from udass.io.video import count_video_frames, frame_path
 from udass.io.video_writer import VideoWriter
 

@@ -12,7 +12,7 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import broadcast, is_main_process
-from mmengine.model import convert_sync_batchnorm, is_model_wrapper
+from mmengine.model import convert_sync_batchnorm
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import RUNNERS
@@ -42,6 +42,8 @@ from udass.engine.work_dir import check_unused, locked
 from udass.io.checksums import add_checksum
 from udass.io.writing import atomic_path
 from udass.models.checkpoints import load_strictly, read_checkpoint, weights_of
+from udass.uda.networks import unwrap
+from udass.uda.training_model import TrainingModel
 
 # Seconds. Far more than a batch takes, far less than a night.
 _LOADER_TIMEOUT = 600
@@ -106,8 +108,8 @@ class UDARunner(Runner):
             return super().wrap_model(model_wrapper_cfg, model)
         if self.cfg.get('sync_bn') is not None:
             model = convert_sync_batchnorm(model)
-        unused = self.cfg.get('find_unused_parameters', getattr(model, 'leaves_parameters_out', False))
-        return SeparateDataParallel(model, find_unused_parameters=unused)
+        unused = isinstance(model, TrainingModel) and model.leaves_parameters_out
+        return SeparateDataParallel(model, self.cfg.get('find_unused_parameters', unused))
 
     def _init_model_weights(self) -> None:
         if self._resume:
@@ -123,7 +125,7 @@ class UDARunner(Runner):
 
     @property
     def _plain_model(self) -> nn.Module:
-        return self.model.module if is_model_wrapper(self.model) else self.model
+        return unwrap(self.model)
 
     def _maybe_compile(self, target: str) -> None:
         options = self.cfg.get('compile')
@@ -254,8 +256,8 @@ class UDARunner(Runner):
         Raises:
             FileNotFoundError, ValueError: no such file, not a checkpoint, or one of other networks.
         """
-        model = self.model.module if is_model_wrapper(self.model) else self.model
-        if not hasattr(model, 'load_networks'):
+        model = self._plain_model
+        if not isinstance(model, TrainingModel):
             if self.skipped:
                 raise ValueError(
                     f'load_from.skip is for models of several networks; {type(model).__name__} is loaded '
@@ -380,7 +382,7 @@ class UDARunner(Runner):
         if before == now:
             self.train_loop.resumed_random_state = states[self.rank]
             return
-        if hasattr(self._plain_model, 'start_ranks'):
+        if isinstance(self._plain_model, TrainingModel):
             self._plain_model.start_ranks()
         self.logger.warning(
             f'{filename} was written by {before} processes, this run has {now}. Networks, optimizers, schedules and '

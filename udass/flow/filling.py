@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 
 from udass.flow.cache import FlowCache
+from udass.io.images import IMAGE_SUFFIXES
 
-_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 _NUMBERED = re.compile(r'(.*?)(\d+)(\D*)')
 # A setting that is wrong makes every pair fail: do not try thousands.
 _MAX_PROBLEMS = 20
@@ -73,7 +73,7 @@ def numbered_pairs(folder: str | Path, steps: Sequence[int] = (1,)) -> list[tupl
     for path in folder.rglob('*'):
         match = _NUMBERED.fullmatch(path.stem)
         hidden = any(part.startswith('.') for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in _SUFFIXES and match is not None and not hidden and path.is_file():
+        if path.suffix.lower() in IMAGE_SUFFIXES and match is not None and not hidden and path.is_file():
             key = (path.parent, match[1], match[3], path.suffix)
             sequences.setdefault(key, []).append((int(match[2]), str(path)))
     pairs = []
@@ -87,7 +87,7 @@ def numbered_pairs(folder: str | Path, steps: Sequence[int] = (1,)) -> list[tupl
         ]
     if not pairs:
         raise ValueError(
-            f'{folder} holds no numbered pictures ({", ".join(_SUFFIXES)}) with another one '
+            f'{folder} holds no numbered pictures ({", ".join(IMAGE_SUFFIXES)}) with another one '
             f'{" or ".join(map(str, steps))} before it'
         )
     return pairs

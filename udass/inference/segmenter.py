@@ -12,10 +12,10 @@ from mmseg.structures import SegDataSample
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from udass.datasets.transforms.loading import read_image
 from udass.flow import DISFlow
 from udass.inference.loading import load_network
 from udass.inference.scaling import Estimator, InputScaling
+from udass.io.images import read_image
 from udass.models.segmentors import FlowGuidedEncoderDecoder
 
 Picture = str | Path | np.ndarray | Image.Image

@@ -154,7 +154,9 @@ class DomainAdapter(TrainingModel):
 
         # 5. One step of the discriminator, if there is one, on detached logits (N, C, H, W) of both domains.
         if adaptation_optimizer is not None:
-            logits = [self.at_image_size(results[domain].logits, results[domain].labels) for domain in ('source', 'target')]
+            logits = [
+                self.at_image_size(results[domain].logits, results[domain].labels) for domain in ('source', 'target')
+            ]
             log.update(train_discriminator(self.adaptation_loss, *logits, adaptation_optimizer, optimizer))
 
         self.iteration += 1

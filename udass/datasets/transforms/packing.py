@@ -1,4 +1,4 @@
-"""What a sample keeps on its way into the model."""
+"""Pack images and clips as inputs of the model and data samples."""
 
 import numpy as np
 import torch
@@ -7,9 +7,9 @@ from mmengine.structures import PixelData
 from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
 
-from udass.datasets.transforms.clip_loading import label_key
+from udass.datasets.transforms.loading import label_key
+from udass.io.labels import IGNORE_INDEX
 
-IGNORE = 255
 META_KEYS = (
     'img_path',
     'seg_map_path',
@@ -81,7 +81,7 @@ class PackClip(BaseTransform):
         sample = PinnableSample(metainfo={key: results[key] for key in (*META_KEYS, 'frame_paths') if key in results})
         data = {}
         if 'gt_seg_map' in results:
-            unlabelled = np.full_like(results['gt_seg_map'], IGNORE)
+            unlabelled = np.full_like(results['gt_seg_map'], IGNORE_INDEX)
             labels = np.stack([results.get(label_key(frame), unlabelled) for frame in range(len(frames))])
             data['gt_sem_seg'] = torch.from_numpy(labels)
             sample.set_metainfo(dict(labelled_frames=sum(label_key(frame) in results for frame in range(len(frames)))))

@@ -12,8 +12,8 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from PIL import Image
 
-from udass.datasets.transforms.loading import read_image
 from udass.engine.stored_config import dataset_settings
+from udass.io.images import read_image
 from udass.visualization.canvas import colour_labels
 from udass.visualization.report.reading import Run
 from udass.visualization.report.scores import Choice
