@@ -10,7 +10,6 @@ from mmseg.registry import HOOKS
 from torch import Tensor
 
 from udass.evaluation.iou import write_scores
-from udass.io.images import read_image
 from udass.models.ranks import average_over_ranks_
 from udass.uda.networks import unwrap
 from udass.uda.training_model import TrainingModel

@@ -10,7 +10,7 @@ from mmengine.visualization import LocalVisBackend
 from mmseg.registry import HOOKS
 from torch import nn
 
-from udass.datasets.transforms.loading import read_image
+from udass.io.images import read_image
 from udass.visualization.panels import draw_comparison, draw_training_panel, save_image
 
 
