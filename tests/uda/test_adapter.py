@@ -114,6 +114,7 @@ def test_long_tail_images_reach_the_mixes():
     for image in tail['inputs']:
         image.fill_(77)
     for _ in range(2):
+        panels.clear()
         model.train_step(dict(source=batch(2), target=unlabelled(2), long_tail=tail), optimizer)
     for name in ('tss', 'tst'):
         clip = panels[name]

@@ -217,7 +217,7 @@ class DomainAdapter(TrainingModel):
             optimizer.backward(loss)
             loss = loss.detach()
         log = {f'{item.name}.{key}': value.detach() for key, value in values.items() if key != 'loss'}
-        if not self.compares_domains:
+        if not self.keeps_logits:
             return PassResult(loss, log, features=features)
         logits = outputs.logits if self.joint_backward else outputs.logits.detach()
         return PassResult(loss, log, logits, item.clip.labels[:, 0], features)
@@ -329,12 +329,13 @@ class DomainAdapter(TrainingModel):
     @property
     def needs_outputs(self) -> bool:
         """Whether a loss is made of features or logits, which not every segmentor of mmseg returns in training."""
-        return self.feature_distance is not None or self.compares_domains
+        return self.feature_distance is not None or self.adaptation_loss is not None or self.keeps_logits
 
     @property
-    def compares_domains(self) -> bool:
-        """Whether a loss compares logits of both domains."""
-        return self.adaptation_loss is not None
+    def keeps_logits(self) -> bool:
+        """Whether something learns from the logits of earlier passes: a discriminator."""
+        trained = () if self.adaptation_loss is None else self.adaptation_loss.parameters()
+        return any(parameter.requires_grad for parameter in trained)
 
     @property
     def long_tail_start(self) -> int:

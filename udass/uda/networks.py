@@ -46,7 +46,7 @@ def build_network(config: Mapping) -> BaseSegmentor:
 
 
 def split_networks(weights: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Weights of each network, without prefix. Those of a single segmentor are the student's; other keys are dropped."""
+    """Weights of each network, without prefix; those of a single segmentor are the student's. Others are dropped."""
     if not any(key.startswith(f'{name}.') for key in weights for name in NETWORKS):
         return {'student': dict(weights)}
     found: dict[str, dict[str, Tensor]] = {}

@@ -191,7 +191,7 @@ class PhotometricChange:
                 f'brightness, contrast and saturation are strengths in [0, 1] and hue one in [0, 0.5]; got {strengths}'
             )
         probabilities = (jitter_probability, blur_probability)
-        if not (0 <= min(probabilities) and max(probabilities) <= 1):
+        if not (min(probabilities) >= 0 and max(probabilities) <= 1):
             raise ValueError(f'jitter_probability and blur_probability are in [0, 1]; got {probabilities}')
         if not 0 < sigma[0] <= sigma[1]:
             raise ValueError(f'sigma is a range of blur widths in pixels, 0 < low <= high; got {tuple(sigma)}')

@@ -7,7 +7,6 @@ from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from udass.uda.clip import Clip
-
 from udass.uda.networks import load_networks, unwrap
 
 

@@ -157,8 +157,8 @@ class VideoAdapter(DomainAdapter):
             )
 
     @property
-    def compares_domains(self) -> bool:
-        """Whether class means of both domains are compared."""
+    def keeps_logits(self) -> bool:
+        """Whether the class means of the target are compared with those of the source."""
         return self.centroid_alignment is not None
 
     def passes(self, source: Clip, target: Clip, long_tail: LongTail | None) -> Iterator[Pass]:
