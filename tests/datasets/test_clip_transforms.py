@@ -12,8 +12,7 @@ from tests.datasets.video import MeanDifference, StreetsFlowFiles
 from udass.datasets import CityscapesSeq, ClipDataset, StreetsClips, UDADataset, isolated_randomness
 from udass.datasets.transforms import ClipCrop, ClipFlip, ClipResize, CutBottomRows
 from udass.streets import GAME
-from udass.streets.clip import exact_flow
-from udass.streets.render import render
+from udass.streets.render import exact_flow, render
 from udass.streets.scene import draw_scene
 from udass.streets.writer import write_streets
 

@@ -67,7 +67,7 @@ def read_config(path: str | Path) -> Config:
         ValueError: the file cannot be read, or it is a data file that names code. A ``.py`` file is a program: whatever
             it raises is said together with its name.
     """
-    _register_all()
+    register_all()
     is_data = Path(path).suffix in _DATA_SUFFIXES
     try:
         if is_data:
@@ -109,7 +109,7 @@ def read_config(path: str | Path) -> Config:
     return config
 
 
-def _register_all() -> None:
+def register_all() -> None:
     """Fill the registries with the components of this project, which import this module themselves."""
     importlib.import_module('udass.all_modules')
 
@@ -131,7 +131,7 @@ def registered_names() -> set[str]:
 
 def entries(registry: Registry) -> dict[str, type]:
     """What a registry and its parents have by name. Nothing is looked up, as that could import a module of the name."""
-    _register_all()
+    register_all()
     found: dict[str, type] = {}
     while registry is not None:
         registry.import_from_location()

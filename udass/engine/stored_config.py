@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS, MODELS, TASK_UTILS
 from torch import nn
 
-from udass.engine.config_files import OWN_MODULES, entries, refuse_code, registered_names
+from udass.engine.config_files import OWN_MODULES, entries, refuse_code, register_all, registered_names
 from udass.engine.renamed import with_new_names
 from udass.io.settings import parse_keys
 
@@ -121,6 +122,20 @@ def dataset_settings(settings: Mapping) -> dict:
     refuse_code({**settings, 'pipeline': []}, kinds, 'dataset')
     refuse_code(pipeline, _READING, 'dataset.pipeline')
     return {**settings, 'pipeline': pipeline}
+
+
+def open_test_dataset(config: Mapping) -> BaseSegDataset:
+    """The data set that a run with this stored config was tested on, to read its images and labels.
+
+    Raises:
+        ValueError, OSError: the data set is not there, the config has none, or one that a stored config may not name.
+    """
+    loader = config.get('test_dataloader')
+    if not isinstance(loader, Mapping) or not isinstance(loader.get('dataset'), Mapping):
+        raise ValueError('the config that was kept has no test_dataloader that can be read without running it')
+    register_all()
+    init_default_scope('mmseg')
+    return DATASETS.build(dataset_settings(loader['dataset']))
 
 
 def _checked_model(model: dict) -> dict:

@@ -5,8 +5,6 @@
 KITTI 16-bit PNG) for clips. ``<root>/streets.json`` records how they were drawn.
 """
 
-from __future__ import annotations
-
 import json
 import multiprocessing
 import os
@@ -18,9 +16,8 @@ import numpy as np
 
 from udass.flow.files import write_flow
 from udass.io.writing import write_bytes, write_text
-from udass.streets.clip import render_clip
 from udass.streets.domain import DOMAINS
-from udass.streets.image import render_image
+from udass.streets.render import render_clip, render_image
 
 VERSION = 2  # of the pictures: raise it whenever a seed gives other bytes
 RECORD = 'streets.json'

@@ -11,7 +11,8 @@ from mmseg.registry import HOOKS
 from torch import nn
 
 from udass.io.images import read_image
-from udass.visualization.panels import draw_comparison, draw_training_panel, save_image
+from udass.visualization.canvas import save_image
+from udass.visualization.panels import draw_comparison, draw_training_panel
 
 
 @HOOKS.register_module()

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from udass.visualization.canvas import legend, overlay_labels, scaled, stack
+from udass.visualization.canvas import legend, overlay_labels, resize, stack
 
-# A legend needs room: smaller pictures are enlarged by a whole number.
+# Smaller images are enlarged by a whole number, so that the legend is legible.
 _MIN_WIDTH = 640
-# Of the width; from the first size on a legend is readable.
-_MIN_TEXT, _TEXT_SHARE = 14, 80
 
 
 def draw_overlay(
@@ -24,18 +22,14 @@ def draw_overlay(
         palette: RGB colours by id.
 
     Returns:
-        RGB picture, uint8, at the size of the image or, if that is narrow, a whole multiple of it; and the legend.
+        RGB image, uint8, with the size of the input or, if that is narrow, a multiple of it, and the legend below.
     """
     factor = max(1, -(-_MIN_WIDTH // image.shape[1]))
     height, width = (side * factor for side in image.shape[:2])
-    overlay = overlay_labels(scaled(image, height, width), scaled(ids, height, width), palette)
-    return stack([overlay, legend(classes, palette, width, _text_size(width), ignored=False)])
+    overlay = overlay_labels(resize(image, height, width), resize(ids, height, width), palette)
+    return stack([overlay, draw_legend(classes, palette, width)])
 
 
 def draw_legend(classes: Sequence[str], palette: Sequence[Sequence[int]], width: int = _MIN_WIDTH) -> np.ndarray:
-    """Names and colours of the classes as an RGB picture (h, width, 3) uint8, for videos, which have no room for it."""
-    return legend(classes, palette, width, _text_size(width), ignored=False)
-
-
-def _text_size(width: int) -> int:
-    return max(_MIN_TEXT, width // _TEXT_SHARE)
+    """Names and colours of the classes as an RGB image (h, width, 3) uint8."""
+    return legend(classes, palette, width, text_size=max(14, width // 80), ignored=False)
