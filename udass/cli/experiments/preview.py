@@ -59,7 +59,7 @@ class Preview:
             yield from islice(batches, number)
 
     def passes(self, batch: dict) -> dict[str, dict]:
-        """The training inputs of the passes of an iteration, the fields of each clip by name; only the teacher network is run.
+        """The clips of the passes of an iteration, as their fields, by name; only the teacher network is run.
 
         Args:
             batch: of `batches`, in their order.
