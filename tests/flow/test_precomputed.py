@@ -90,7 +90,7 @@ def test_missing_and_damaged_files_are_named(tmp_path):
     (tmp_path / '000007_int16_x10.npy').write_bytes(b'')
     with pytest.raises(ValueError, match=r'000007_int16_x10.npy \(0 bytes\) cannot be read'):
         flow('000007.png', '000006.png')
-    with pytest.raises(TypeError, match='finds files by the names .* use it where a FlowCache stands'):
+    with pytest.raises(TypeError, match='finds files by the names .* use it in place of a FlowCache'):
         flow(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2, 3), np.uint8))
 
 
@@ -104,5 +104,7 @@ def test_files_mark_what_the_other_frame_shows(tmp_path):
         flow.visible('b.png', 'a.png', (4, 4))
     with pytest.raises(FileNotFoundError, match=r'flow file .*a_b\.png from a\.png to b\.png does not exist'):
         flow.visible('a.png', 'b.png')
-    with pytest.raises(ValueError, match=r'000007_int16_x10\.npy does not say which pixels the other frame shows'):
+    with pytest.raises(
+        ValueError, match=r'000007_int16_x10\.npy does not say which pixels are visible in the other frame'
+    ):
         PrecomputedFlow(str(tmp_path), 'synthia').visible('000007.png', '000006.png')

@@ -309,7 +309,7 @@ def test_settings_that_do_not_fit():
                 head=dict(type='EncHead', in_channels=[32], in_index=[0], channels=8, num_codes=2, num_classes=CLASSES),
             )
         )
-    with pytest.raises(ValueError, match=r'share of the loss, in \[0, 1\]; got 1.5'):
+    with pytest.raises(ValueError, match=r'detail_loss_weight of HRDAHead is a share, in \[0, 1\]; got 1.5'):
         hrda(
             decode_head=dict(
                 type='HRDAHead', head=daformer_head(), scale_attention=daformer_head(), detail_loss_weight=1.5

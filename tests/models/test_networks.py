@@ -11,7 +11,7 @@ from mmseg.registry import MODELS
 from tests.models.small import CLASSES, build, daformer_head, plain, samples
 from tests.reference.networks import MODEL_CONFIGS, segmentor_config
 from udass.models.backbones.mit import VARIANTS
-from udass.models.backbones.vit import TimmViT, read_weights
+from udass.models.backbones.timm import TimmViT
 from udass.models.checkpoints import to_reference
 
 BASES = sorted(path.stem for path in MODEL_CONFIGS.glob('*.py') if not path.stem.startswith('small_'))
@@ -145,8 +145,9 @@ def test_plain_vit_reads_safetensors(tmp_path):
 
     net = timm.create_model('vit_tiny_patch16_224', num_classes=0)
     save_file(net.state_dict(), tmp_path / 'model.safetensors')
-    weights = read_weights(tmp_path / 'model.safetensors', net)
-    assert torch.equal(weights['blocks.3.mlp.fc1.weight'], net.blocks[3].mlp.fc1.weight)
+    backbone = TimmViT('vit_tiny_patch16_224', checkpoint=str(tmp_path / 'model.safetensors'))
+    backbone.init_weights()
+    assert torch.equal(backbone.net.blocks[3].mlp.fc1.weight, net.blocks[3].mlp.fc1.weight)
 
 
 @pytest.mark.parametrize('name', BASES)

@@ -9,7 +9,7 @@ from mmseg.models.utils import resize
 from mmseg.structures import SegDataSample
 
 from tests.models.small import CLASSES, plain
-from udass.models.heads.segformer_mlp_head import SegFormerMLPHead
+from udass.models.heads.segformer_heads import SegFormerMLPHead
 
 _CHANNELS = [4, 6, 8, 10]
 

@@ -62,7 +62,7 @@ def test_bad_settings_are_explained():
     images, boxes = torch.zeros(1, 3, 8, 8), [Box(0, 8, 0, 8)]
     with pytest.raises(ValueError, match='max_batch is a number of windows, at least 1.*got 0'):
         average_windows(images, boxes, lambda windows: windows, max_batch=0)
-    with pytest.raises(ValueError, match=r'\(8, 8\) pixels gave scores of \(8, 8\) cells; .* should be \(2, 2\)'):
+    with pytest.raises(ValueError, match=r'\(8, 8\) pixels gave logits of \(8, 8\) cells; .* should be \(2, 2\)'):
         average_windows(images, boxes, lambda windows: windows, stride=4)
 
 
