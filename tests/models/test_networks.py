@@ -99,7 +99,7 @@ def test_auxiliary_heads_and_necks_take_part():
     assert [feature.shape[1] for feature in features] == [256] * 4
 
 
-def test_initial_scores_are_those_of_an_undecided_classifier():
+def test_initial_logits_are_those_of_an_undecided_classifier():
     """The classifiers start near zero (std 0.01); a missed init_cfg would leave them large."""
     for head in (
         dict(type='SegFormerMLPHead', in_channels=[32, 64, 160, 256], num_classes=19),
@@ -151,7 +151,10 @@ def test_plain_vit_reads_safetensors(tmp_path):
 
 
 @pytest.mark.parametrize('name', BASES)
-def test_base_configs_name_their_weights_and_build(name):
+def test_base_configs_name_their_weights_and_build(name, monkeypatch):
+    # Their values do not matter here, and drawing those of large networks takes longer than all else.
+    for function in ('kaiming_uniform_', 'kaiming_normal_', 'trunc_normal_', 'normal_', 'uniform_'):
+        monkeypatch.setattr(torch.nn.init, function, lambda tensor, *args, **options: tensor)
     config = Config.fromfile(MODEL_CONFIGS / f'{name}.py').segmentor
     if config.backbone.type == 'TimmViT':
         assert config.backbone.pretrained

@@ -83,18 +83,9 @@ def test_batched_windows_equal_one_at_a_time(size):
     for max_batch in (1, 3, None):
         network.test_cfg = {**slide, 'max_batch': max_batch}
         results.append(network.slide_inference(images, [meta] * 2))
-    mmseg = (
-        build(
-            dict(
-                type='EncoderDecoder',
-                backbone=dict(type='MiT', variant='b0'),
-                decode_head=daformer_head(),
-                test_cfg=slide,
-            )
-        )
-        .double()
-        .eval()
-    )
+    backbone = dict(type='MiT', variant='b0')
+    mmseg = build(dict(type='EncoderDecoder', backbone=backbone, decode_head=daformer_head(), test_cfg=slide))
+    mmseg.double().eval()
     mmseg.load_state_dict(network.state_dict())
     mmseg.test_cfg = ConfigDict(slide)
     results.append(mmseg.slide_inference(images, [dict(meta), dict(meta)]))
