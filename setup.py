@@ -12,7 +12,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['udass', 'udass.*']),
-    package_data={'udass': ['py.typed'], 'udass.visualization.report': ['templates/*']},
+    package_data={'udass': ['py.typed'], 'udass.visualization': ['templates/*']},
     python_requires='>=3.11',
     install_requires=[
         'torch>=2.14',

@@ -1,6 +1,6 @@
 # DAFormer's way to train (rare-class sampling, feature distance, ClassMix), with the small network.
 _base_ = [
-    '_base_/default_runtime.py',
+    '_base_/small_runtime.py',
     '_base_/datasets/camvid_day2dusk.py',
     '_base_/models/small_effnet_lite0.py',
     '_base_/uda/daformer.py',
@@ -17,6 +17,3 @@ train_cfg = dict(
     # The thresholds of rare-class sampling were made for GTA's 1914x1052 pictures; ours are smaller.
     source_sampling=dict(reference_size=(1914, 1052)),
 )
-# A run of minutes: save and draw often.
-default_hooks = dict(checkpoint=dict(interval=100))
-custom_hooks = [dict(type='PanelHook', interval=100)]

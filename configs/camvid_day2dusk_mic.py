@@ -1,6 +1,6 @@
 # MIC's way to train (DAFormer's and the masked pass), with the small network instead of HRDA.
 _base_ = [
-    '_base_/default_runtime.py',
+    '_base_/small_runtime.py',
     '_base_/datasets/camvid_day2dusk.py',
     '_base_/models/small_effnet_lite0.py',
     '_base_/uda/mic.py',
@@ -20,6 +20,3 @@ train_cfg = dict(
     # in camvid_day2dusk_daformer.py, from images at little more than their own size.
     source_sampling=dict(crop_fraction=0.5, reference_size=(1914, 1052)),
 )
-# A run of minutes: save and draw often.
-default_hooks = dict(checkpoint=dict(interval=100))
-custom_hooks = [dict(type='PanelHook', interval=100)]

@@ -2,7 +2,7 @@
 # trained image network gets its fusion from `tools/convert_checkpoint.py IN OUT --add-fusion 0.5`, see
 # docs/checkpoints.md. --cfg-options model.student.type=SlidingEncoderDecoder tests the image network on the same video.
 _base_ = [
-    '_base_/default_runtime.py',
+    '_base_/small_runtime.py',
     '_base_/datasets/camvid_video.py',
     '_base_/models/small_video_effnet_lite0.py',
     '_base_/uda/source_only.py',
@@ -12,6 +12,3 @@ _base_ = [
 train_dataloader = dict(_delete_=True, source={{_base_.train_dataloader.source}})
 model = dict(student={{_base_.segmentor}})
 train_cfg = dict(max_iters={{_base_.max_iters}}, val_interval={{_base_.max_iters}})
-# A run of minutes: save and draw often.
-default_hooks = dict(checkpoint=dict(interval=100))
-custom_hooks = [dict(type='PanelHook', interval=100)]

@@ -1,5 +1,5 @@
 _base_ = [
-    '_base_/default_runtime.py',
+    '_base_/small_runtime.py',
     '_base_/datasets/streets_video.py',
     '_base_/models/small_video_resnet10t.py',
     '_base_/uda/quadmix_video.py',
@@ -30,6 +30,3 @@ train_cfg = dict(
         type='RareClassDataset', temperature=0.01, min_pixels=3000, reference_size=(1914, 1052), crop_fraction=0.5
     ),
 )
-# A run of minutes: save and draw often.
-default_hooks = dict(checkpoint=dict(interval=100))
-custom_hooks = [dict(type='PanelHook', interval=100)]

@@ -1,6 +1,6 @@
 # The built-in clips (python tools/make_streets.py --clips), segmented with the help of the frame before.
 _base_ = [
-    '_base_/default_runtime.py',
+    '_base_/small_runtime.py',
     '_base_/datasets/streets_video.py',
     '_base_/models/small_video_resnet10t.py',
     '_base_/uda/source_only.py',
@@ -8,6 +8,3 @@ _base_ = [
 ]
 model = dict(student={{_base_.segmentor}})
 train_cfg = dict(max_iters={{_base_.max_iters}}, val_interval={{_base_.max_iters}})
-# A run of minutes: save and draw often.
-default_hooks = dict(checkpoint=dict(interval=100))
-custom_hooks = [dict(type='PanelHook', interval=100)]

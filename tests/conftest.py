@@ -2,10 +2,13 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+
+import udass.all_modules  # noqa: F401  (registers what tests build by name)
 
 PROJECT = Path(__file__).resolve().parents[1]
 # Environment variable -> where its files are by default, relative to the project.
@@ -37,6 +40,16 @@ def camvid_root() -> Path:
 def weights_path() -> Path:
     """File of ImageNet weights of EfficientNet-Lite0."""
     return _require('UDASS_WEIGHTS')
+
+
+@pytest.fixture(scope='session', autouse=True)
+def quick_runners() -> Iterator[None]:
+    """Skip what takes most of the time of building and starting a runner and has no influence on it: formatting its
+    config, which mmengine does six times per run, and asking compilers for their versions."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('yapf.yapflib.yapf_api.FormatCode', lambda text, **_: (text, True))
+        patch.setattr('mmengine.runner.runner.collect_env', dict)
+        yield
 
 
 def pytest_configure(config: pytest.Config) -> None:

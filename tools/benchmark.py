@@ -31,8 +31,8 @@ from udass.benchmark.pictures import draw_files
 from udass.benchmark.step import benchmark_step
 from udass.benchmark.tables import to_text
 from udass.cli.command import run_command
-from udass.engine.checkpoint import atomic_target
 from udass.engine.config import load_config
+from udass.io.writing import write_text
 
 DEFAULT_CONFIG = 'configs/benchmark_quadmix_mitb0.py'
 _DRAWN = 48
@@ -208,8 +208,7 @@ def run(args: argparse.Namespace) -> None:
         print(to_text(name, result[name]), flush=True)
     if args.json is not None:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-        with atomic_target(Path(args.json)) as temporary:
-            temporary.write_text(json.dumps(result, indent=1) + '\n')
+        write_text(Path(args.json), json.dumps(result, indent=1) + '\n')
 
 
 def main() -> None:

@@ -21,11 +21,12 @@ from udass.cli.command import run_command
 from udass.cli.experiments.preview import Preview
 from udass.engine.config import load_config
 from udass.errors import printable
-from udass.io.writing import write_whole
+from udass.io.writing import write_text
 from udass.visualization import save_image
-from udass.visualization.canvas import legend, scale_bar
-from udass.visualization.pages import PAGE_WIDTH, Section, Tile, draw_page, html_page
-from udass.visualization.samples import flow_key, panel_tiles, sample_tiles
+from udass.visualization.canvas import Tile, legend, scale_bar
+from udass.visualization.pages import PAGE_WIDTH, Section, draw_page, html_page
+from udass.visualization.panels import CONFIDENCE_LABEL
+from udass.visualization.samples import flow_legend, panel_tiles, sample_tiles
 
 _TITLES = {
     'source': ('Source', 'labelled; after the augmentation of the config, before normalisation'),
@@ -128,13 +129,13 @@ def write_page(args: argparse.Namespace, sections: list[Section], metainfo: Mapp
             'colour is the direction of motion, pale is slow.'
         )
         page = html_page(Path(args.config).stem, intro, sections, classes, palette)
-        write_whole(args.out, printable(page).encode())
+        write_text(args.out, printable(page))
         return
     keys: list[np.ndarray] = [legend(classes, palette, PAGE_WIDTH)]
     if any('confidence' in caption for caption in captions):
-        keys.append(scale_bar(PAGE_WIDTH, 'confidence (largest softmax score)'))
+        keys.append(scale_bar(PAGE_WIDTH, CONFIDENCE_LABEL))
     if any('flow' in caption for caption in captions):
-        keys.append(flow_key(PAGE_WIDTH))
+        keys.append(flow_legend(PAGE_WIDTH))
     save_image(args.out, draw_page(sections, keys))
 
 

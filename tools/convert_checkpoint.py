@@ -19,9 +19,9 @@ from mmseg.registry import MODELS
 
 import udass.models  # noqa: F401  registers the networks
 from udass.cli.command import run_command
-from udass.engine.checkpoint import atomic_target
 from udass.engine.config_files import read_config
 from udass.io.checksums import add_checksum
+from udass.io.writing import atomic_path
 from udass.models.checkpoints import (
     SOURCES,
     add_fusion,
@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> None:
     # To a file itself, torch.save turns the error of a full disk into one that does not say so.
     buffer = BytesIO()
     torch.save(content, buffer)
-    with atomic_target(args.output) as temporary:
+    with atomic_path(args.output, durable=True) as temporary:
         temporary.write_bytes(buffer.getbuffer())
         add_checksum(temporary)
     print('\n'.join([*lines, f'wrote {len(weights)} tensors to {args.output}']))

@@ -18,8 +18,8 @@ from PIL import Image
 from udass.cli.command import run_command
 from udass.cli.experiments.experiment import ExperimentFailed, run_experiment
 from udass.datasets import UDADataset
-from udass.datasets.transforms.loading import read_image
 from udass.engine.config import load_config
+from udass.io.images import read_image
 from udass.visualization import draw_comparison, save_image
 
 _METHODS = {'source-only': 'streets_source_only.py', 'QuadMix': 'streets_quadmix.py'}

@@ -22,8 +22,9 @@ from udass.cli.command import run_command, short_message
 from udass.flow import DISFlow, RAFTFlow
 from udass.inference import Frame, Recording, Segmenter, Stream, check_inputs, find_inputs
 from udass.inference.loading import is_config
+from udass.io.video_writer import VideoWriter
 from udass.io.writing import write_image
-from udass.visualization import VideoFile, draw_legend, draw_overlay, overlay_labels, save_image
+from udass.visualization import draw_legend, draw_overlay, overlay_labels, save_image
 
 # Of what could not be segmented, to be named at the end.
 _MAX_PROBLEMS = 20
@@ -126,10 +127,10 @@ class Results:
         self.write(name, image, ids, self.all_overlays)
         return overlay_labels(image, ids, self.segment.palette)
 
-    def video(self, name: str, rate: float) -> VideoFile:
+    def video(self, name: str, rate: float) -> VideoWriter:
         """A video, and beside it the legend that its frames have no room for."""
         save_image(self.folder / f'{name}.legend.png', draw_legend(self.segment.classes, self.segment.palette))
-        return VideoFile(self.folder / f'{name}.mp4', rate)
+        return VideoWriter(self.folder / f'{name}.mp4', rate)
 
 
 class Reader:

@@ -24,11 +24,11 @@ from tqdm import tqdm
 
 from udass.cli.command import run_command
 from udass.datasets import ClipDataset
-from udass.datasets.transforms.clip_geometry import resize_flow_map
-from udass.engine.checkpoint import atomic_target
+from udass.datasets.transforms.geometry import resize_flow_map
 from udass.engine.config import load_config
 from udass.evaluation.flow_quality import EndPointError, WarpAgreement
 from udass.flow import DISFlow, FlowCache, PrecomputedFlow, consistent
+from udass.io.writing import write_text
 
 Size = tuple[int, int]
 
@@ -180,8 +180,7 @@ def run(args: argparse.Namespace) -> None:
     print(to_text(result))
     if args.json is not None:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-        with atomic_target(Path(args.json)) as temporary:
-            temporary.write_text(json.dumps(result, indent=1) + '\n')
+        write_text(Path(args.json), json.dumps(result, indent=1) + '\n')
 
 
 def main() -> None:

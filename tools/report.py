@@ -12,7 +12,8 @@ import os
 from pathlib import Path
 
 from udass.cli.command import run_command
-from udass.engine.checkpoint import atomic_target
+from udass.engine.stored_config import open_test_dataset
+from udass.io.writing import write_text
 from udass.visualization.report import read_methods, render_report
 
 
@@ -49,11 +50,9 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def report(args: argparse.Namespace) -> Path:
     methods = read_methods(args.folders)
-    page = render_report(methods, args.examples)
+    page = render_report(methods, open_test_dataset, args.examples)
     out = args.out or Path(args.folders[0]) / 'report.html'
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_target(out) as temporary:
-        temporary.write_text(page, encoding='utf-8')
+    write_text(out, page)
     print(f'{out}: {", ".join(method.name for method in methods)} ({len(page) / 1e6:.1f} MB)')
     return out
 

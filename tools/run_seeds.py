@@ -15,7 +15,7 @@ from pathlib import Path
 
 from udass.cli.command import run_command
 from udass.cli.experiments.experiment import ExperimentFailed, read_result, run_experiment
-from udass.engine.checkpoint import atomic_target
+from udass.io.writing import write_text
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -115,8 +115,7 @@ def write_summary(args: argparse.Namespace) -> str | None:
     rows = summarize(results)
     markdown = to_markdown(rows)
     for name, content in (('summary.json', json.dumps(rows, indent=1) + '\n'), ('summary.md', markdown)):
-        with atomic_target(Path(args.out) / name) as temporary:
-            temporary.write_text(content, encoding='utf-8')
+        write_text(Path(args.out) / name, content)
     return markdown
 
 

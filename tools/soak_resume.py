@@ -31,8 +31,9 @@ from mmseg.registry import RUNNERS
 from tqdm import tqdm
 
 from udass.cli.command import run_command
-from udass.engine.checkpoint import atomic_target, damage_of
+from udass.engine.checkpoint import damage_of
 from udass.engine.config import load_config
+from udass.io.writing import TEMPORARY, write_text
 from udass.models.checkpoints import read_checkpoint
 
 CONFIG = Path(__file__).parents[1] / 'configs' / 'streets_quadmix.py'
@@ -140,7 +141,7 @@ class Session:
 
     def wait_for_writing(self, work_dir: Path) -> None:
         """Returns when a checkpoint is being written, or the process has ended."""
-        while self.process.is_alive() and not any(work_dir.glob('.iter_*.tmp')):
+        while self.process.is_alive() and not any(work_dir.glob(TEMPORARY)):
             time.sleep(0.0005)
 
     def kill(self) -> bool:
@@ -240,7 +241,7 @@ def inspect(work_dir: Path) -> dict:
     return {
         'checkpoints': [path.name for path in paths],
         'unreadable': unreadable,
-        'while_writing': any(work_dir.glob('.*.tmp')),
+        'while_writing': any(work_dir.glob(TEMPORARY)),
     }
 
 
@@ -346,8 +347,7 @@ def report(args: argparse.Namespace) -> None:
     )
     if args.json:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-        with atomic_target(Path(args.json)) as temporary:
-            temporary.write_text(json.dumps(result, indent=1) + '\n')
+        write_text(Path(args.json), json.dumps(result, indent=1) + '\n')
     if result['differences'] or result['unreadable']:
         sys.exit(
             '\n'.join(

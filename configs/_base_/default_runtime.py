@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 default_scope = 'mmseg'
 runner_type = 'UDARunner'
-custom_imports = dict(imports=['udass'])
+custom_imports = dict(imports=['udass.all_modules'])
 
 env_cfg = dict(
     # Crops have one size per loader, so that cuDNN's search for the fastest algorithm pays.

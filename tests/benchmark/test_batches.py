@@ -46,7 +46,7 @@ def test_samples_are_shaped_like_those_of_the_loaders(method):
             labels = sample.gt_sem_seg.data
             assert labels.shape == (number, 64, 96) and labels.min() >= 0 and labels.max() < len(CLASSES)
         if number > 1:
-            assert sample.flow.data.shape == (2 * (number - 1), 64, 96) and sample.flow.data.abs().max() <= 3
+            assert sample.flow.shape == (number - 1, 2, 64, 96) and sample.flow.abs().max() <= 3
         assert ('past_flow' in sample) == (number == 4)
         assert sample.metainfo.get('paste_class') == (3 if domain == 'long_tail' else None)
     numbers = {domain: len(batch['inputs']) for domain, batch in data.items()}

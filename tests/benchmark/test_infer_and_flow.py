@@ -49,7 +49,7 @@ def test_a_flow_guided_network_is_given_flow(monkeypatch):
     monkeypatch.setattr(infer, 'build_network', build)
     infer._predictor(config_of(FLOW_GUIDED), 2, (64, 96), CPU)()
     shape, flow = seen[0]
-    assert shape == (2, 2, 3, 64, 96) and flow.shape == (2, 2, 64, 96) and 4 < flow.max() < 5
+    assert shape == (2, 2, 3, 64, 96) and flow.shape == (2, 1, 2, 64, 96) and 4 < flow.max() < 5
 
 
 def test_two_networks_give_two_rows_and_their_ratio():

@@ -79,7 +79,7 @@ def test_out_to_mmsegmentation_from_a_checkpoint_of_this_project(tool, files, ne
     weights = {f'student.{key}': value for key, value in network.state_dict().items()}
     torch.save({'state_dict': {**weights, '_extra_state': {'iteration': 3}}}, files / 'ours.pth')
     load_strictly(network, convert(tool, files, '--to', 'mmseg', source='ours.pth'), 'out.pth')
-    assert "custom_imports=dict(imports=['udass'])" in capsys.readouterr().out
+    assert "custom_imports=dict(imports=['udass.all_modules'])" in capsys.readouterr().out
 
 
 def test_nothing_is_written_when_something_is_wrong(tool, files):
@@ -110,7 +110,7 @@ def test_an_image_network_becomes_one_of_two_frames(tool, files, network, capsys
     assert 'added a fusion, share of the frame before 0.25' in capsys.readouterr().out
     fused = MODELS.build(Config.fromfile(files / 'video.py').segmentor).eval()
     load_strictly(fused, weights, 'out.pth')
-    frames, still = torch.rand(2, 3, 64, 64), torch.zeros(1, 2, 64, 64)
+    frames, still = torch.rand(2, 3, 64, 64), torch.zeros(1, 1, 2, 64, 64)
     with torch.no_grad():
         current, previous = network.eval().forward(frames).split(1)
         both = fused.forward(frames[None], flow=still)
@@ -138,7 +138,7 @@ def test_a_full_disk_is_said_and_keeps_what_was_there(tool, files):
             convert(tool, files)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert (files / 'out.pth').read_bytes() == before and not list(files.glob('.*.tmp'))
+    assert (files / 'out.pth').read_bytes() == before and not list(files.glob('.*.part'))
 
 
 class Malicious:

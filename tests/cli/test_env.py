@@ -8,7 +8,7 @@ import pytest
 
 from udass import env
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 RIGHT = {
     'torch': '2.14.1+cu130',
     'torchvision': '0.29.1',
@@ -138,7 +138,6 @@ def test_it_runs_where_the_project_cannot_be_imported(tmp_path):
             f"""
 import sys, runpy
 sys.path.insert(0, {str(PROJECT)!r})
-sys.orig_argv = ['python', '-m', 'udass.env']
 sys.argv = ['udass.env']
 runpy.run_module('udass.env', run_name='__main__')
 """,

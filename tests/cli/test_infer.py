@@ -9,7 +9,7 @@ import pytest
 from tests.inference.conftest import image_run, streets, video_run  # noqa: F401
 from tools import infer
 from udass.inference import Segmenter, Stream
-from udass.visualization import VideoFile
+from udass.io.video_writer import VideoWriter
 
 
 def call(*arguments):
@@ -190,7 +190,7 @@ def test_a_full_disk_ends_with_a_message(image_run, pictures, tmp_path, monkeypa
 
 def test_a_stream_is_segmented_until_it_ends_or_is_stopped(image_run, streets, tmp_path, monkeypatch, capsys):  # noqa: F811
     frames = sorted((streets / 'camera_clips' / 'val').glob('*/images/*.png'))
-    with VideoFile(tmp_path / 'served' / 'film.mp4', 5) as video:
+    with VideoWriter(tmp_path / 'served' / 'film.mp4', 5) as video:
         for path in frames:
             video.add(cv2.imread(str(path))[..., ::-1])
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / 'served'))

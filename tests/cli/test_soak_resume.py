@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tools import soak_resume
+from udass.io.writing import temporary_path
 from udass.streets.writer import write_streets
 
 
@@ -35,7 +36,7 @@ def test_every_difference_is_found():
 def test_what_a_kill_left_is_looked_at(tmp_path):
     torch.save({'state_dict': {}}, tmp_path / 'iter_10.pth')
     (tmp_path / 'iter_9.pth').write_bytes((tmp_path / 'iter_10.pth').read_bytes()[:-9])
-    (tmp_path / '.iter_11.pth.tmp').touch()
+    temporary_path(tmp_path).touch()
     found = soak_resume.inspect(tmp_path)
     assert found['checkpoints'] == ['iter_9.pth', 'iter_10.pth'] and found['while_writing']
     assert len(found['unreadable']) == 1 and found['unreadable'][0].startswith('iter_9.pth: ')

@@ -15,7 +15,6 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
-import udass  # noqa: F401
 from tests.configs.small import CONFIGS, PUBLISHED, VIDEO
 from udass.engine.config import component_classes, top_level_keys
 

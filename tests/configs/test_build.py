@@ -10,7 +10,6 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS, TRANSFORMS
 from torch.optim import SGD
 
-import udass  # noqa: F401
 from tests.configs.small import PUBLISHED, VIDEO
 from udass.engine.config import load_config
 from udass.engine.loops import domain_configs

@@ -9,7 +9,6 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from PIL import Image
 
-import udass  # noqa: F401
 from tests.datasets.published import (
     write_acdc,
     write_bdd_vid,
@@ -163,11 +162,11 @@ def test_video_loaders_read_the_published_files(name, video_data, tmp_path):
     source, target, val = (samples[domain]['data_samples'] for domain in ('source', 'target', 'val'))
     width, height = VIDEO[name]
     assert samples['source']['inputs'].shape == (2, 3, height, width)
-    assert source.gt_sem_seg.data.shape == (2, height, width) and source.flow.data.shape == (2, height, width)
+    assert source.gt_sem_seg.data.shape == (2, height, width) and source.flow.shape == (1, 2, height, width)
     assert (source.gt_sem_seg.data != 255).any(-1).any(-1).all()
     assert samples['target']['inputs'].shape == (4, 3, 512, 1024) and 'gt_sem_seg' not in target
-    assert target.flow.data.shape == (6, 512, 1024) and target.past_flow.data.shape == (2, 512, 1024)
-    assert samples['val']['inputs'].shape == (2, 3, 512, 1024) and val.flow.data.shape == (2, 512, 1024)
+    assert target.flow.shape == (3, 2, 512, 1024) and target.past_flow.shape == (1, 2, 512, 1024)
+    assert samples['val']['inputs'].shape == (2, 3, 512, 1024) and val.flow.shape == (1, 2, 512, 1024)
     assert val.gt_sem_seg.data.shape == (2, *val.ori_shape) and (val.gt_sem_seg.data[1] == 255).all()
 
 
@@ -178,11 +177,11 @@ def test_crops_of_clips(name, video_data, tmp_path):
     samples = video_samples(config, video_data, tmp_path)
     for domain in ('source', 'target'):
         assert samples[domain]['inputs'].shape == (2, 3, 1024, 1024)
-        assert samples[domain]['data_samples'].flow.data.shape == (2, 1024, 1024)
+        assert samples[domain]['data_samples'].flow.shape == (1, 2, 1024, 1024)
     source, target, val = (samples[domain]['data_samples'] for domain in ('source', 'target', 'val'))
     assert source.gt_sem_seg.data.shape == (2, 1024, 1024) and 'valid_pseudo_mask' not in source
     assert 'gt_sem_seg' not in target and target.valid_pseudo_mask.data.shape == (1, 1024, 1024)
-    assert samples['val']['inputs'].shape == (2, 3, 1024, 2048) and val.flow.data.shape == (2, 1024, 2048)
+    assert samples['val']['inputs'].shape == (2, 3, 1024, 2048) and val.flow.shape == (1, 2, 1024, 2048)
 
 
 def test_frames_of_bddvid(tmp_path):
@@ -207,8 +206,8 @@ def test_the_clips_of_streets(tmp_path):
     check_components(config.to_dict())
     samples = video_samples(config, tmp_path, tmp_path / 'flow')
     assert [samples[domain]['inputs'].shape[:2] for domain in ('source', 'target', 'val')] == [(2, 3), (4, 3), (2, 3)]
-    assert samples['source']['data_samples'].flow.data.shape == (2, 128, 192)
-    assert samples['source']['data_samples'].flow.data.abs().max() > 0.5
+    assert samples['source']['data_samples'].flow.shape == (1, 2, 128, 192)
+    assert samples['source']['data_samples'].flow.abs().max() > 0.5
 
 
 def test_the_video_of_camvid(camvid_root, tmp_path, monkeypatch):
@@ -217,7 +216,7 @@ def test_the_video_of_camvid(camvid_root, tmp_path, monkeypatch):
     check_components(config.to_dict())
     samples = video_samples(config, Path(camvid_root).parent, tmp_path)
     # Stills do not move, video does.
-    assert not samples['source']['data_samples'].flow.data.any()
-    assert samples['target']['data_samples'].flow.data.abs().max() > 0.5
+    assert not samples['source']['data_samples'].flow.any()
+    assert samples['target']['data_samples'].flow.abs().max() > 0.5
     assert samples['target']['inputs'].shape == (4, 3, 240, 320)
     assert (samples['val']['data_samples'].gt_sem_seg.data != 255).any(-1).any(-1).all()

@@ -9,7 +9,6 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS, PARAM_SCHEDULERS
 from torch import nn
 
-import udass  # noqa: F401
 from tests.configs.recipes import NAMES, parts
 from tests.configs.small import CONFIGS, shrink_network
 

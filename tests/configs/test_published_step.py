@@ -7,7 +7,6 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import RUNNERS
 
-import udass  # noqa: F401
 from tests.configs.small import PUBLISHED, VIDEO, small_config, write_data
 
 # Method -> what the first and the second iteration must train on: the passes of the recipe, and its further losses.

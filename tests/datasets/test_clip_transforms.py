@@ -12,8 +12,7 @@ from tests.datasets.video import MeanDifference, StreetsFlowFiles
 from udass.datasets import CityscapesSeq, ClipDataset, StreetsClips, UDADataset, isolated_randomness
 from udass.datasets.transforms import ClipCrop, ClipFlip, ClipResize, CutBottomRows
 from udass.streets import GAME
-from udass.streets.clip import exact_flow
-from udass.streets.render import render
+from udass.streets.render import exact_flow, render
 from udass.streets.scene import draw_scene
 from udass.streets.writer import write_streets
 
@@ -199,12 +198,12 @@ def test_a_packed_source_clip(streets):
     sample = packed['data_samples']
     assert packed['inputs'].shape == (2, 3, *SIZE) and packed['inputs'].dtype == torch.uint8
     assert sample.gt_sem_seg.data.shape == (2, *SIZE) and sample.gt_sem_seg.data.dtype == torch.uint8
-    assert sample.flow.data.shape == (2, *SIZE) and sample.flow.data.dtype == torch.float32
+    assert sample.flow.shape == (1, 2, *SIZE) and sample.flow.dtype == torch.float32
     assert 'past_flow' not in sample and len(sample.frame_paths) == 2
     plain = load(streets)
     assert (packed['inputs'][1].numpy().transpose(1, 2, 0) == plain['other_frames'][0]).all()
     assert (sample.gt_sem_seg.data[1].numpy() == plain['gt_seg_map_1']).all()
-    assert (sample.flow.data[0].numpy() == plain['flows'][0, 1][..., 0]).all()
+    assert (sample.flow[0, 0].numpy() == plain['flows'][0, 1][..., 0]).all()
 
 
 def test_all_tensors_of_a_packed_clip_can_be_pinned(streets, monkeypatch):
@@ -226,9 +225,9 @@ def test_a_packed_target_clip_with_its_past(streets):
     assert packed['inputs'].shape == (4, 3, *SIZE) and 'gt_sem_seg' not in sample
     # t - 1 is the first frame of the past pair, too.
     assert (packed['inputs'][1] == packed['inputs'][2]).all() and (packed['inputs'][2] != packed['inputs'][3]).any()
-    flow = sample.flow.data
-    assert flow.shape == (6, *SIZE) and (flow[:2] == flow[2:4]).all() and (flow[2:4] != flow[4:]).any()
-    assert sample.past_flow.data.shape == (2, *SIZE) and (sample.past_flow.data != flow[:2]).any()
+    flow = sample.flow
+    assert flow.shape == (3, 2, *SIZE) and (flow[0] == flow[1]).all() and (flow[1] != flow[2]).any()
+    assert sample.past_flow.shape == (1, 2, *SIZE) and (sample.past_flow[0] != flow[0]).any()
 
 
 def test_frames_without_label_are_ignored(tmp_path):
@@ -247,8 +246,8 @@ def test_in_testing_labels_keep_the_size_of_their_files(streets):
     assert len(packed) == 4 and packed[0]['inputs'].shape == (2, 3, 32, 64)
     assert sample.gt_sem_seg.data.shape == (2, *SIZE) == (2, *sample.ori_shape)
     # The first frame stands for the one before it: no motion.
-    assert sample.flow.data.shape == (2, 32, 64) and not sample.flow.data.any()
-    assert packed[1]['data_samples'].flow.data.any()
+    assert sample.flow.shape == (1, 2, 32, 64) and not sample.flow.any()
+    assert packed[1]['data_samples'].flow.any()
 
 
 # --------------------------------------------------------------------------- flow, errors

@@ -5,7 +5,7 @@ import pytest
 
 from udass.datasets import isolated_randomness
 from udass.datasets.transforms import RareClassCrop
-from udass.datasets.transforms.cropping import _has_dominant_class, window_counts
+from udass.datasets.transforms.cropping import has_dominant_class, window_counts
 
 
 def sample(labels, **changes):
@@ -90,15 +90,15 @@ def test_a_dominant_class_is_found_exactly(share):
             labels = generator.choice(classes, (12, 21), p=generator.dirichlet([0.4] * classes)).astype(np.uint8)
             labels[generator.random(labels.shape) < generator.random()] = 255
             labels[: generator.integers(0, 13)] = generator.choice([0, 255])
-            found.append(_has_dominant_class(labels, share, 255))
+            found.append(has_dominant_class(labels, share, 255))
             assert found[-1] != is_varied(labels, share)
     assert {*found} == {True, False}
 
 
 def test_exactly_the_share_is_dominant_and_nothing_labelled_too():
     labels = np.repeat(np.array([3, 1, 255, 255], np.uint8), [6, 2, 1, 3]).reshape(3, 4)
-    assert _has_dominant_class(labels, 0.75, 255) and not _has_dominant_class(labels, 0.76, 255)
-    assert _has_dominant_class(np.full((3, 4), 255, np.uint8), 0.75, 255)
+    assert has_dominant_class(labels, 0.75, 255) and not has_dominant_class(labels, 0.76, 255)
+    assert has_dominant_class(np.full((3, 4), 255, np.uint8), 0.75, 255)
 
 
 @pytest.mark.parametrize(

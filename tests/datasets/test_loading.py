@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from udass.datasets.transforms import LoadImage, LoadLabels, loading
-from udass.datasets.transforms.loading import map_labels, read_image, read_label_ids
+from udass.datasets.transforms import LoadImage, LoadLabels
 from udass.errors import DamagedFileError
+from udass.io import images
+from udass.io.images import read_image
+from udass.io.labels import map_labels, read_label_ids
 from udass.io.zip_files import files_below
 
 IDENTITY = {0: 0, 1: 1, 2: 2, 255: 255}
@@ -310,7 +312,7 @@ def test_other_images_read_as_before(tmp_path):
 @pytest.mark.parametrize('read', [read_image, read_label_ids])
 @pytest.mark.parametrize('size', [(1000, 1001), (40000, 40000)])
 def test_large_images_are_refused_before_they_are_decoded(read, size, tmp_path, monkeypatch):
-    monkeypatch.setattr(loading, 'MAX_PIXELS', 10**6)
+    monkeypatch.setattr(images, 'MAX_PIXELS', 10**6)
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 10**6)
     path = tmp_path / 'bomb.png'
     chunks = [b'IHDR' + struct.pack('>IIBBBBB', *size, 8, 0, 0, 0, 0), b'IDAT' + zlib.compress(b''), b'IEND']

@@ -73,7 +73,7 @@ def small_config(data, work_dir, max_iters: int = 6) -> Config:
         masking=dict(type='BlockMasking', block_size=8),
         photometric=dict(type='PhotometricChange'),
     )
-    config.custom_imports = dict(imports=['udass', 'tests.engine.toys', 'tests.distributed.small_run'])
+    config.custom_imports = dict(imports=['udass.all_modules', 'tests.engine.toys', 'tests.distributed.small_run'])
     config.train_cfg.val_interval = max_iters
     config.train_dataloader.target.dataset.pipeline.pop(1)
     config.log_level = 'INFO'

@@ -71,9 +71,7 @@ def domains(seed: int, rank: int, frames: int = 1) -> dict:
     for part in data.values():
         part['inputs'] = [frames.double() for frames in part['inputs']]
         for sample in part['data_samples']:
-            for flow in (sample.get('flow'), sample.get('past_flow')):
-                if flow is not None:
-                    flow.data = flow.data.double()
+            sample.set_data({name: sample.get(name).double() for name in ('flow', 'past_flow') if name in sample})
     return data
 
 

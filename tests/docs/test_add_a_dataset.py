@@ -10,7 +10,6 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
-import udass  # noqa: F401
 from udass.datasets import ImageFolder, isolated_randomness
 from udass.engine.config import check_components
 from udass.engine.loops import domain_configs

@@ -9,7 +9,6 @@ import torch
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS, RUNNERS
 
-import udass  # noqa: F401
 from tests.uda.small import TEACHER, build, domains
 from udass.engine.config import load_config
 from udass.streets.writer import write_streets

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-import udass  # noqa: F401
 from udass.engine.config import component_classes
 
 TEXT = (Path(__file__).parents[2] / 'docs' / 'methods.md').read_text()

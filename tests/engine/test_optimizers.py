@@ -8,7 +8,6 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from torch import nn
 
-import udass  # noqa: F401
 from udass.engine.optimizers import match_memory_layout
 
 SGD = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.5))

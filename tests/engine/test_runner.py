@@ -41,7 +41,7 @@ def test_a_checkpoint_of_another_architecture_is_refused(toy_root, tmp_path):
     )
     with pytest.raises(
         ValueError,
-        match=r'iter_2.pth does not fit ToyAdapter: 3 of another shape: student.0.weight '
+        match=r'student of .*iter_2.pth does not fit Sequential: 3 of another shape: 0.weight '
         r'\(4, 3, 3, 3\) instead of \(5, 3, 3, 3\)',
     ):
         runner.test()

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmseg.datasets import BaseSegDataset
@@ -15,6 +14,8 @@ from torch import nn
 
 import udass.datasets
 import udass.engine  # noqa: F401  (registers loops, hooks, the runner)
+import udass.visualization.hooks  # noqa: F401
+from udass.uda.training_model import TrainingModel
 
 CLASSES = ('dark', 'middle', 'bright')
 PALETTE = [[0, 0, 120], [0, 160, 0], [250, 220, 0]]
@@ -26,7 +27,7 @@ class ToyDataset(BaseSegDataset):
 
 
 @MODELS.register_module()
-class ToyAdapter(BaseModel):
+class ToyAdapter(TrainingModel):
     """A convolution with dropout (so that the random state matters); logs scalars, keeps panels.
 
     Args:
@@ -39,7 +40,7 @@ class ToyAdapter(BaseModel):
         self.student = nn.Sequential(
             nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.Dropout(0.5), nn.Conv2d(width, len(CLASSES), 1)
         )
-        self.keep_panels, self.panels, self.seen, self.kept = False, {}, [], []
+        self.teacher, self.panels, self.seen, self.kept = None, {}, [], []
 
     def train_step(self, data: dict, optim_wrapper) -> dict:
         source = data['source']
@@ -102,7 +103,7 @@ def toy_config(root: Path, work_dir: Path, max_iters: int = 6, num_workers: int 
             work_dir=str(work_dir),
             default_scope='mmseg',
             runner_type='UDARunner',
-            custom_imports=dict(imports=['udass', 'tests.engine.toys']),
+            custom_imports=dict(imports=['udass.all_modules', 'tests.engine.toys']),
             train_dataloader=dict(source=loader, target=loader),
             train_cfg=dict(type='UDATrainLoop', max_iters=max_iters, val_interval=3, **train_cfg),
             val_dataloader=test_loader,

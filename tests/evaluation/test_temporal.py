@@ -10,7 +10,6 @@ from mmseg.registry import MODELS
 
 from udass.datasets import StreetsClips
 from udass.evaluation import ClassIoUMetric, TemporalConsistency
-from udass.evaluation.temporal import class_counts
 from udass.flow import warp_labels
 from udass.streets.writer import write_streets
 
@@ -193,13 +192,6 @@ def test_estimated_flow_needs_its_way_back():
         ValueError, match='DISFlow does not say which pixels are visible in the other frame; compute the backw'
     ):
         made.flow.visible('a.png', 'b.png', (8, 8))
-
-
-def test_counts_per_class():
-    prediction, reference = torch.tensor([[0, 1, 1, 2]]), torch.tensor([[0, 1, 2, 255]])
-    counts = class_counts(prediction, reference, torch.tensor([[True, True, True, True]]), classes=3)
-    assert counts.tolist() == [[1, 1, 0], [1, 2, 0], [1, 1, 1]]
-    assert class_counts(prediction, reference, torch.zeros(1, 4, dtype=torch.bool), classes=3).sum() == 0
 
 
 @pytest.fixture(scope='module')

@@ -6,8 +6,7 @@ import torch
 
 from udass.flow import DISFlow, consistent, inside, resize_flow, warp, warp_labels
 from udass.streets import CAMERA, GAME, render_clip
-from udass.streets.clip import exact_flow
-from udass.streets.render import render
+from udass.streets.render import exact_flow, render
 from udass.streets.scene import draw_scene
 
 SIZE = (192, 384)

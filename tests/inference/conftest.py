@@ -8,7 +8,6 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
-import udass  # noqa: F401
 from udass.streets.writer import write_streets
 
 CONFIGS = Path(__file__).parents[2] / 'configs'

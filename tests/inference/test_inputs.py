@@ -80,7 +80,7 @@ def test_bad_inputs_are_refused_by_name(folder):
         find_inputs(['nowhere.png'])
     with pytest.raises(FileNotFoundError, match=r'folder .*empty holds no picture \(.*\) and no video: no files'):
         find_inputs([folder / 'empty'])
-    with pytest.raises(ValueError, match='notes.txt is neither a picture .* nor a video'):
+    with pytest.raises(ValueError, match='notes.txt is neither an image .* nor a video'):
         find_inputs([folder / 'pictures' / 'notes.txt'])
     with pytest.raises(ValueError, match='a.png has no number'):
         find_inputs([folder / 'pictures'], numbered=True)

@@ -200,7 +200,10 @@ CASES = {
     'checkpoint: other network': (other_network, ['iter_4.pth does not fit', '(4, 3, 3, 3) instead of (9, 3, 3, 3)']),
     'checkpoint: nothing to resume in it': (weights_only_resume, ['weights.pth', 'holds no training state']),
     # Start weights.
-    'weights: missing backbone file': (lambda at: built_backbone('gone.pth'), ['gone.pth do not exist', 'checkpoint']),
+    'weights: missing backbone file': (
+        lambda at: built_backbone('gone.pth'),
+        ['gone.pth does not exist', 'checkpoint'],
+    ),
     'weights: half a backbone': (half_a_backbone, ['a.pth does not fit', 'missing']),
     'weights: text': (lambda at: built_backbone(str(at.file('a.pth', 'x'))), ['a.pth is no readable checkpoint']),
     'weights: broken safetensors': (

@@ -21,11 +21,12 @@ from PIL import Image
 
 from tests.datasets.conftest import SceneFolder
 from udass.datasets import class_statistics
-from udass.datasets.transforms.loading import read_image, read_label_ids
 from udass.engine.checkpoint import damage_of
 from udass.flow.files import read_flow, write_flow
 from udass.io import zip_files as archives
 from udass.io.checksums import add_checksum
+from udass.io.images import read_image
+from udass.io.labels import read_label_ids
 from udass.models.checkpoints import read_checkpoint
 
 PER_DAMAGE, SECONDS = 150, 20

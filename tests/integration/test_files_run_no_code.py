@@ -32,9 +32,9 @@ from udass.datasets import class_statistics
 from udass.engine.checkpoint import resumable_checkpoint
 from udass.engine.config import load_config
 from udass.engine.config_files import read_config
-from udass.engine.stored_config import parse_settings
+from udass.engine.stored_config import open_test_dataset
 from udass.inference import Segmenter
-from udass.visualization.report.pictures import TestImages
+from udass.io.settings import parse_settings
 
 
 @pytest.fixture()
@@ -389,7 +389,7 @@ def test_the_config_in_the_folder_of_a_run_is_not_run(tmp_path, mark):
 )
 def test_the_data_set_of_a_run_is_a_plain_one(dataset, mark):
     with pytest.raises(ValueError, match=r'dataset(\.pipeline\.0)?(\.backend_args)?\.(type|sys_path) is '):
-        TestImages({'test_dataloader': {'dataset': dataset(mark)}})
+        open_test_dataset({'test_dataloader': {'dataset': dataset(mark)}})
 
 
 def test_what_a_run_says_is_text_in_the_page(tmp_path):

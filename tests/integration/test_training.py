@@ -7,7 +7,6 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import RUNNERS
 
-import udass  # noqa: F401
 from udass.streets.writer import write_streets
 
 CONFIGS = Path(__file__).parents[2] / 'configs'

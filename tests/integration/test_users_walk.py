@@ -1,4 +1,4 @@
-"""A user's walk through docs/use_a_network.md: own pictures, one config, train, look, infer, report; no other edit."""
+"""A user's walk through docs/use_a_network.md: own images, one config, train, look, infer, report; no other edit."""
 
 import os
 import re
@@ -22,19 +22,19 @@ COMMANDS = [line for block in re.findall(r'```shell\n(.*?)```', TEXT, re.DOTALL)
 # What is run as a user runs it, in a process of its own; the rest is run in this one, which is faster.
 OWN_PROCESS = ('train.py', 'infer.py', 'report.py')
 # The last step.
-REPORT = 'python tools/report.py work_dirs/my_pictures --out work_dirs/my_pictures/report.html'
+REPORT = 'python tools/report.py work_dirs/my_images --out work_dirs/my_images/report.html'
 
 
 @pytest.fixture
 def clone(tmp_path, monkeypatch):
-    """The project with built-in streets as source, a folder of 12 pictures, and the config of the docs."""
+    """The project with built-in streets as source, a folder of 12 images, and the config of the docs."""
     folder = tmp_path / 'clone'
     for part in ('configs', 'tools', 'udass'):
         shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns('__pycache__'))
     write_streets(folder / 'data' / 'streets', workers=1, counts=dict(game=dict(train=12), camera=dict(val=1)))
     write_streets(tmp_path / 'other', workers=1, seed=5, counts=dict(camera=dict(train=12)))
-    shutil.move(tmp_path / 'other' / 'camera' / 'train' / 'images', folder / 'data' / 'my_pictures')
-    (folder / 'configs' / 'my_pictures.py').write_text(CONFIG)
+    shutil.move(tmp_path / 'other' / 'camera' / 'train' / 'images', folder / 'data' / 'my_images')
+    (folder / 'configs' / 'my_images.py').write_text(CONFIG)
     monkeypatch.chdir(folder)
     return folder
 
@@ -78,14 +78,14 @@ def test_own_pictures_from_one_config_to_results(clone, monkeypatch, capfd):
     def said(tool, number=0):
         return [text for command, text in printed.items() if tool in command][number]
 
-    assert 'ImageFolder in data/my_pictures\n12 images: 384x192 (12)' in said('check_dataset')
+    assert 'ImageFolder in data/my_images\n12 images: 384x192 (12)' in said('check_dataset')
     assert 'no conflicts, nothing missing' in said('udass.env')
-    work_dir = clone / 'work_dirs' / 'my_pictures'
+    work_dir = clone / 'work_dirs' / 'my_images'
     assert '<figure>' in (work_dir / 'samples.html').read_text()
     assert cv2.imread(str(work_dir / 'samples.png')).shape[1] > 1000
     assert (work_dir / 'iter_30.pth').is_file() and (work_dir / 'panels' / 'iter_000030.png').is_file()
     assert 'Pictures are resized to cover 256x128' in said('infer') and '12 pictures in' in said('infer')
-    names = sorted(path.name for path in (clone / 'data' / 'my_pictures').iterdir())
+    names = sorted(path.name for path in (clone / 'data' / 'my_images').iterdir())
     for kind in ('ids', 'overlays'):
         assert sorted(path.name for path in (work_dir / 'results' / kind).iterdir()) == names
     ids = cv2.imread(str(work_dir / 'results' / 'ids' / names[0]), cv2.IMREAD_UNCHANGED)

@@ -7,7 +7,6 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import RUNNERS
 
-import udass  # noqa: F401
 from udass.streets.writer import write_streets
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -47,7 +46,9 @@ def test_clips_train_and_validate_with_the_frame_before(name, tmp_path):
     runner.train()
     for _, shape, options in shown:
         assert shape[1:3] == (2, 3), 'two frames'
-        assert options['flow'].shape == (shape[0], 2, *shape[3:]) and torch.isfinite(options['flow']).all()
+        assert (
+            options['flow'].shape == (shape[0], shape[1] - 1, 2, *shape[3:]) and torch.isfinite(options['flow']).all()
+        )
     assert {training for training, _, _ in shown} == {True, False}
     assert 0 <= runner.message_hub.get_scalar('val/mIoU').current() <= 100
     assert runner.model.student.fusion.weight.grad is None and not torch.equal(

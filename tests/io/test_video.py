@@ -12,8 +12,8 @@ from mmseg.registry import DATASETS
 from tests.conftest import PROJECT
 from tests.datasets.video import MeanDifference, write_video
 from udass.datasets import VideoFile, check_dataset
-from udass.datasets.transforms.loading import read_image
 from udass.engine.config import load_config
+from udass.io.images import read_image
 from udass.io.video import count_video_frames, frame_path, read_video_frame, split_frame_path
 
 
@@ -49,7 +49,7 @@ def test_a_video_is_an_unlabelled_target(video):
     assert len(dataset) == 3
     sample = dataset[1]
     assert [grey(frame.numpy().transpose(1, 2, 0)) for frame in sample['inputs']] == [20, 19, 18, 17]
-    flow = sample['data_samples'].flow.data
+    flow = sample['data_samples'].flow.flatten(0, 1)
     assert [round((float(value) - 20) / 5) for value in flow[:, 0, 0]] == [20, 19, 20, 18, 20, 17]
     assert len(VideoFile(path=video, classes_from='SynthiaSeq', test_mode=True)) == 40
     report = check_dataset(VideoFile(path=video, classes_from='SynthiaSeq', every=20, lazy_init=True))
@@ -91,4 +91,4 @@ def test_the_video_of_the_documentation(video, tmp_path, monkeypatch):
     dataset = DATASETS.build(config.train_dataloader.target.dataset)
     assert len(dataset) == 7
     sample = dataset[0]
-    assert sample['inputs'].shape == (2, 3, 128, 192) and sample['data_samples'].flow.data.shape == (2, 128, 192)
+    assert sample['inputs'].shape == (2, 3, 128, 192) and sample['data_samples'].flow.shape == (1, 2, 128, 192)

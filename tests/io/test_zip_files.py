@@ -13,7 +13,6 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from torch.utils.data import DataLoader
 
-import udass  # noqa: F401
 from tests.datasets.published import write_cityscapes, write_gta
 from udass.datasets.checking import check_dataset
 from udass.datasets.sampling.statistics import class_statistics

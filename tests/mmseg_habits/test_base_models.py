@@ -10,7 +10,6 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
-import udass  # noqa: F401
 from tests.uda.small import TEACHER, batch, unlabelled
 from udass.engine.config import load_config, prepare_config
 

@@ -11,7 +11,6 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import nn
 
-import udass  # noqa: F401
 from udass.models.heads.checking import check_heads
 from udass.models.losses.pixel_weight import PixelWeightMixin, weigh_heads
 

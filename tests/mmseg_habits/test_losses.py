@@ -9,7 +9,6 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS, TASK_UTILS
 from torch import nn
 
-import udass  # noqa: F401
 from udass.models.heads.checking import check_heads
 from udass.models.losses.pixel_weight import weigh_heads
 

@@ -11,7 +11,6 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmseg.registry import MODELS, RUNNERS
 
-import udass  # noqa: F401
 from tests.engine.toys import toy_config, write_toy_data
 from tests.uda.small import TEACHER, batch, unlabelled
 from tools import train as train_tool

@@ -193,7 +193,7 @@ def test_other_heads_for_mmsegmentation_say_what_they_need(daformer):
     own, _ = daformer
     weights, notes = to_mmseg(own.state_dict())
     assert_identical(weights, dict(own.state_dict()))
-    assert "custom_imports=dict(imports=['udass'])" in notes[1]
+    assert "custom_imports=dict(imports=['udass.all_modules'])" in notes[1]
 
 
 def published_video(network):

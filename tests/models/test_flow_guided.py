@@ -37,7 +37,7 @@ def clip():
 
 @pytest.fixture
 def flow():
-    return 8 * torch.randn(3, 2, *SIZE, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    return 8 * torch.randn(3, 1, 2, *SIZE, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
 
 
 def labelled(clip):
@@ -120,7 +120,7 @@ def test_pixels_without_flow_use_the_current_logits_instead(network, clip, flow)
 def test_a_batch_of_three_is_three_batches_of_one(make, clip, flow):
     network = mixing(make()).double().eval()
     clip, flow = clip[..., :32, :48], flow[..., :32, :48]
-    no_flow = flow[:, :1] > 0
+    no_flow = flow[:, 0, :1] > 0
     for options in (dict(flow=flow), dict(flow=flow, no_flow=no_flow)):
         together = network(clip, **options)
         single = [{name: value[n : n + 1] for name, value in options.items()} for n in range(3)]
@@ -135,7 +135,7 @@ def test_losses_features_and_logits_of_one_forward(clip, flow):
     assert losses.keys() == {'decode.loss_ce', 'aux.loss_ce'}
     shapes = [(256, 9, 13), (512, 5, 7), (1024, 5, 7), (2048, 5, 7)]
     assert [tuple(feature.shape[1:]) for feature in features] == shapes
-    assert logits.shape == (2, CLASSES, 5, 7) and extra_logits == ()
+    assert logits.shape == (2, CLASSES, 5, 7) and extra_logits is None
     sum(losses.values()).backward()
     without = {name for name, parameter in network.named_parameters() if parameter.grad is None}
     assert without == {name for name, _ in network.named_parameters() if '.bn' in name or '.downsample.1.' in name}
@@ -167,8 +167,8 @@ def test_motion_crosses_windows(clip):
     """Frames are joined after their windows: each pixel sees what lies a whole window further left."""
     slide = dict(mode='slide', crop_size=(64, 48), stride=(64, 48), max_batch=2)
     network = mixing(video(test_cfg=slide)).double().eval()
-    flow = torch.zeros(3, 2, *SIZE, dtype=torch.float64)
-    flow[:, 0, :, 48:] = -48
+    flow = torch.zeros(3, 1, 2, *SIZE, dtype=torch.float64)
+    flow[:, 0, 0, :, 48:] = -48
     fused = network.inference(clip, [], flow)
     current, previous = (network.inference(clip[:, frame], []) for frame in (0, 1))
     torch.testing.assert_close(fused[..., 48:], (current[..., 48:] + previous[..., :48]) / 2, atol=1e-9, rtol=1e-9)
@@ -179,8 +179,8 @@ def test_what_does_not_fit_is_named(network, clip, flow):
         network(clip[:, 0], flow=flow)
     with pytest.raises(ValueError, match='have 1 frame'):
         network(clip[:, :1], flow=flow)
-    with pytest.raises(ValueError, match=r'need the flow .*\(3, 2, 64, 96\); got \(3, 1, 2, 64, 96\)'):
-        network(clip, flow=flow[:, None])
+    with pytest.raises(ValueError, match=r'need the flow .*\(3, 1, 2, 64, 96\); got \(3, 2, 64, 96\)'):
+        network(clip, flow=flow[:, 0])
     with pytest.raises(ValueError, match=r'no_flow is a bool mask .* got \(3, 1, 64, 96\) torch.float32'):
         network(clip, flow=flow, no_flow=torch.ones(3, 1, *SIZE))
     with pytest.raises(ValueError, match='50, 101 and 152; got 18'):

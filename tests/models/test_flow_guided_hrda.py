@@ -42,7 +42,7 @@ def clip():
 
 @pytest.fixture
 def flow():
-    return 8 * torch.randn(2, 2, *SIZE, generator=torch.Generator().manual_seed(2))
+    return 8 * torch.randn(2, 1, 2, *SIZE, generator=torch.Generator().manual_seed(2))
 
 
 @pytest.fixture
@@ -71,9 +71,9 @@ def test_images_and_clips_without_flow_are_single_frames(network, alone, clip, l
 @torch.no_grad()
 def test_inference_joins_the_logits_along_the_flow(network, alone, clip, flow):
     current, previous = (alone.encode_decode(clip[:, frame], []) for frame in (0, 1))
-    expected = 0.75 * current + 0.25 * warp(previous, flow)
+    expected = 0.75 * current + 0.25 * warp(previous, flow[:, 0])
     torch.testing.assert_close(network.encode_decode(clip, [], flow), expected)
-    no_flow = flow[:, :1] > 0
+    no_flow = flow[:, 0, :1] > 0
     torch.testing.assert_close(network.encode_decode(clip, [], flow, no_flow), torch.where(no_flow, current, expected))
     assert torch.equal(network.clip_logits(clip, flow)[0]['decode'], network.encode_decode(clip, [], flow))
 
@@ -81,7 +81,7 @@ def test_inference_joins_the_logits_along_the_flow(network, alone, clip, flow):
 def test_training_joins_the_fused_logits_and_leaves_the_detail_to_frame_t(network, alone, clip, flow, labelled):
     """The loss is 0.9 of that of the joined logits, made with one detail box in both frames."""
     current, previous = (alone.outputs(clip[:, frame], labelled, crop_box=BOX) for frame in (0, 1))
-    joined = 0.75 * current.logits + 0.25 * warp(previous.logits, flow)
+    joined = 0.75 * current.logits + 0.25 * warp(previous.logits, flow[:, 0])
     outputs = network(clip, labelled, mode='outputs', flow=flow, crop_box=BOX)
     torch.testing.assert_close(outputs.logits, joined)
     labels = torch.cat([sample.gt_sem_seg.data for sample in labelled])
@@ -116,8 +116,8 @@ def test_no_gradient_goes_through_the_previous_frame(clip, flow, labelled):
 @torch.no_grad()
 def test_windows_are_joined_after_they_are_put_together(clip):
     network = mixing(test_cfg=dict(mode='slide', crop_size=(64, 64), stride=(32, 32))).eval()
-    flow = torch.zeros(2, 2, *SIZE)
-    flow[:, 0, :, 64:] = -64
+    flow = torch.zeros(2, 1, 2, *SIZE)
+    flow[:, 0, 0, :, 64:] = -64
     current, previous = (network.inference(clip[:, frame], []) for frame in (0, 1))
     fused = network.inference(clip, [], flow)
     torch.testing.assert_close(
@@ -130,7 +130,7 @@ def test_a_single_attention_and_other_sizes(clip):
     """The options of HRDA are those of this network, too."""
     head = dict(type='HRDAHead', head=daformer_head(), fixed_attention=0.5)
     network = mixing(decode_head=head, overlapping_slide=False).eval()
-    assert network(clip[..., :59, :61], flow=torch.zeros(2, 2, 59, 61)).shape == (2, CLASSES, 59, 61)
+    assert network(clip[..., :59, :61], flow=torch.zeros(2, 1, 2, 59, 61)).shape == (2, CLASSES, 59, 61)
 
 
 def test_weights_of_hrda_become_those_of_two_frames(network, alone):

@@ -5,8 +5,6 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from safetensors.torch import save_file
 
-import udass  # noqa: F401
-
 NAME = 'resnet10t'
 
 

@@ -13,7 +13,6 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-import udass  # noqa: F401
 from tests.reference.golden import Golden
 from tests.reference.networks import ROOT, golden_directory, heads, reference_weights, segmentor_config
 from udass.datasets.cityscapes_classes import CLASSES, THING_CLASSES

@@ -50,14 +50,14 @@ def test_transformer(transformer):
     assert_close(current, expected['logits_current_only'])
     fused = network.fusion(current, previous, transformer.flow, ratio=transformer.ratio(current))
     assert_close(fused, expected['logits'])
-    assert_close(network(transformer.clip, flow=transformer.flow_for(current)), expected['logits'])
+    assert_close(network(transformer.clip, flow=transformer.flow_for(current)[:, None]), expected['logits'])
     assert_close(network(transformer.clip), expected['logits_current_only'])
 
 
 @torch.no_grad()
 def test_transformer_with_pasted_pixels(transformer):
     pasted = torch.from_numpy(transformer.expected['pasted_mask'])[:, None] > 0
-    logits = transformer.network(transformer.clip, flow=transformer.flow, no_flow=pasted)
+    logits = transformer.network(transformer.clip, flow=transformer.flow[:, None], no_flow=pasted)
     assert_close(logits[:, :, ::4, ::4], transformer.expected['logits_pasted_quarter'])
 
 
@@ -73,5 +73,5 @@ def test_cnn(cnn):
     for name, suffix in (('main', ''), ('aux', '_aux')):
         fused = network.fusion(logits[f'current{suffix}'], logits[f'previous{suffix}'], cnn.flow, ratio=ratio)
         assert_close(fused, expected[name])
-    assert_close(network(cnn.clip, flow=cnn.flow_for(logits['current'])), expected['main'])
+    assert_close(network(cnn.clip, flow=cnn.flow_for(logits['current'])[:, None]), expected['main'])
     assert_close(network(cnn.clip), expected['current'])

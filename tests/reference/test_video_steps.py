@@ -15,7 +15,6 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-import udass  # noqa: F401
 from tests.reference.golden import Golden, KeepGradients, assert_close, assert_gradient_norms, assert_teacher
 from tests.reference.networks import golden_directory, reference_segmentor, reference_weights
 from udass.models.checkpoints import convert, load_strictly
@@ -127,12 +126,12 @@ class Step:
     def data(self):
         source = SegDataSample(
             gt_sem_seg=PixelData(data=self.labels('source_label', (0, 1), self.source_size)),
-            flow=PixelData(data=self.flow('source_flow', self.source_size)),
+            flow=self.flow('source_flow', self.source_size)[None],
         )
         near, far = self.flow('target_flow', self.size), self.flow('target_far_flow', self.size)
         target = SegDataSample(
-            flow=PixelData(data=torch.cat([near, near, far])),
-            past_flow=PixelData(data=self.flow('target_past_flow', self.size)),
+            flow=torch.stack([near, near, far]),
+            past_flow=self.flow('target_past_flow', self.size)[None],
             metainfo=dict(frame_paths=['t', 't-1', 't-1', 't-2']),
         )
         return dict(
@@ -147,7 +146,7 @@ class Step:
         for draw, name in enumerate(self.values['long_tail_classes'].tolist()):
             label = self.window(self.labels('long_tail_label', (draw, draw), self.source_size))
             inputs.append(self.window(self.frames('long_tail', (draw, draw), self.source_size)))
-            still = PixelData(data=torch.zeros(2, *self.size))
+            still = torch.zeros(1, 2, *self.size)
             samples.append(SegDataSample(gt_sem_seg=PixelData(data=label), flow=still, metainfo=dict(paste_class=name)))
         return dict(inputs=inputs, data_samples=samples)
 
@@ -263,14 +262,15 @@ def test_logits(step):
     for name in ('tss', 'tst'):
         close(step.outputs[name].logits[:, :, ::8, ::8], step.expected(f'scores/{name}'), 1e-6)
     if step.network == 'accel':
-        close(step.outputs['cross_frame'].extra_logits[0][:, :, ::2, ::2], step.expected('scores/target_far'), 1e-6)
+        close(step.outputs['cross_frame'].extra_logits[:, :, ::2, ::2], step.expected('scores/target_far'), 1e-6)
 
 
 def test_class_means(step):
     close(step.centroids, step.expected('centroids/source'), 1e-6)
     outputs = step.outputs['cross_frame']
-    for logits, name in zip((outputs.logits, *outputs.extra_logits), ('target', 'target_far'), strict=False):
-        close(class_centroids(logits, over_ranks=False), step.expected(f'centroids/{name}'), 1e-6)
+    for logits, name in ((outputs.logits, 'target'), (outputs.extra_logits, 'target_far')):
+        if logits is not None:
+            close(class_centroids(logits, over_ranks=False), step.expected(f'centroids/{name}'), 1e-6)
 
 
 def test_losses(step):

@@ -113,9 +113,9 @@ def clips(number, frames=2, labelled=True, size=(64, 64), seed=0, **metainfo):
         order = [first, first + 1, first + 1, first + 2][:frames]
         inputs.append(torch.stack([pictures['inputs'][i] for i in order]))
         sample = SegDataSample(metainfo=dict(metainfo, frame_paths=[f'{i}.png' for i in order]))
-        sample.flow = PixelData(data=6 * torch.rand(2 * (frames - 1), *size, generator=random) - 3)
+        sample.flow = 6 * torch.rand(frames - 1, 2, *size, generator=random) - 3
         if frames == 4:
-            sample.past_flow = PixelData(data=6 * torch.rand(2, *size, generator=random) - 3)
+            sample.past_flow = 6 * torch.rand(1, 2, *size, generator=random) - 3
         if labelled:
             labels = [pictures['data_samples'][i].gt_sem_seg.data for i in order]
             sample.gt_sem_seg = PixelData(data=torch.cat(labels))

@@ -10,7 +10,6 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-import udass  # noqa: F401
 from udass.models.losses.pixel_weight import PixelWeightMixin
 
 SEGMENTOR = dict(

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from mmengine.registry import init_default_scope
+from torch import nn
 
 from tests.engine.toys import toy_config, write_toy_data
 from tests.uda.small import DAFORMER, SEGMENTOR, build
@@ -63,8 +64,9 @@ def test_the_runner_takes_a_file_or_a_file_with_what_to_skip(tmp_path, monkeypat
     config.experiment_name = 'load_from_skip'
     runner = UDARunner.from_cfg(config)
     assert runner.skipped == (CLASSIFIER,) and runner.cfg.load_from.file == 'a.pth' and runner._load_from == 'a.pth'
-    with pytest.raises(ValueError, match='ToyAdapter is loaded as a whole'):
-        runner.train()
+    runner.model = nn.Conv2d(1, 1, 1)
+    with pytest.raises(ValueError, match='Conv2d is loaded as a whole'):
+        runner.load_networks('a.pth')
     for wrong in (dict(skip=[]), dict(file='a.pth', leave=[]), dict(file='a.pth', skip=CLASSIFIER)):
         config.load_from = wrong
         with pytest.raises(ValueError, match='load_from is a file, or dict'):

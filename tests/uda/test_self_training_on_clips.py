@@ -50,7 +50,7 @@ def test_the_teacher_labels_frame_t_from_both_frames(model):
     target = adapter.pseudo_labelled_clip(data)
     frames = adapter.data_preprocessor.normalize(target.frames)
     with torch.no_grad():
-        logits = adapter.teacher.encode_decode(frames, [], target.flow[:, 0])
+        logits = adapter.teacher.encode_decode(frames, [], target.flow)
     assert torch.equal(target.labels[:, 0], logits.argmax(dim=1))
     torch.testing.assert_close(target.confidence[:, 0], logits.softmax(dim=1).amax(dim=1))
     assert target.frames.shape == (2, 2, 3, 64, 64) and target.flow.shape == (2, 1, 2, 64, 64)

@@ -58,13 +58,13 @@ def test_margins_have_no_weight():
 
 def pixel_logits(inputs, flow, auxiliary):
     """Logits are the colours of frame 0, plus the flow's dx in the third class: mirroring shows in both."""
-    return {'decode': torch.cat([inputs[:, 0, :2], flow[:, :1], inputs[:, 0, 2:]], dim=1)}, []
+    return {'decode': torch.cat([inputs[:, 0, :2], flow[:, 0, :1], inputs[:, 0, 2:]], dim=1)}, []
 
 
 def test_the_mirrored_teacher_sees_mirrored_motion():
     model, _ = build(TPS, FLOW_GUIDED)
     frames = torch.rand(2, 2, 3, 8, 8, generator=generator())
-    flow = torch.rand(2, 2, 8, 8, generator=generator(1))
+    flow = torch.rand(2, 1, 2, 8, 8, generator=generator(1))
     seen, logits = [], {}
     model.teacher.clip_logits = lambda inputs, flow, auxiliary: (
         seen.append(inputs),
@@ -93,7 +93,7 @@ def test_a_target_clip_gets_labels_of_its_first_two_frames():
     main, other = (3 * torch.randn(2, 4, 16, 16, generator=generator(seed)) for seed in range(2))
     model.past_logits = lambda frames, flow: {'decode': main, 'aux': other}
     clip = model.pseudo_labelled_clip(loaded)
-    flow = torch.stack([sample.flow.data for sample in loaded['data_samples']]).unflatten(1, (3, 2))
+    flow = torch.stack([sample.flow for sample in loaded['data_samples']])
     past = resize_logits(main, (64, 64))
     assert torch.equal(clip.labels[:, 0], warp(past.softmax(1), flow[:, 1]).argmax(1))
     assert torch.equal(clip.labels[:, 1], past.argmax(1))
@@ -178,10 +178,10 @@ def test_a_batch_of_three_clips_equals_three_of_one():
         assert torch.equal(alone.labels[0], together.labels[i])
         torch.testing.assert_close(alone.confidence[0], together.confidence[i])
     frames = model.data_preprocessor.normalize(together.frames[:, :2])
-    scores = model.student(frames, mode='tensor', flow=together.flow[:, 0])
+    scores = model.student(frames, mode='tensor', flow=together.flow[:, :1])
     for i in range(3):
         torch.testing.assert_close(
-            model.student(frames[i : i + 1], mode='tensor', flow=together.flow[i : i + 1, 0])[0],
+            model.student(frames[i : i + 1], mode='tensor', flow=together.flow[i : i + 1, :1])[0],
             scores[i],
             rtol=1e-9,
             atol=1e-9,
@@ -324,17 +324,18 @@ def test_the_second_interval_is_a_pair_of_plain_frames():
     shown = []
     forward = model.student.forward
     model.student.forward = lambda inputs, *args, **options: (
-        shown.append((inputs, options['flow'])),
+        shown.append((inputs, options)),
         forward(inputs, *args, **options),
     )[1]
     data = data_of(model, 0)
     model.train_step(data, optimizer)
-    assert [tuple(inputs.shape[:2]) for inputs, _ in shown] == [(2, 2), (2, 4), (2, 2)]
-    inputs, flow = shown[1]
+    assert [('extra_clip' in options) for _, options in shown] == [False, True, False]
+    inputs, options = shown[1]
+    extra_inputs, extra_flow = options['extra_clip']
     target = model.data_preprocessor.normalize(model.data_preprocessor.pixels(data['target'])[0])
-    assert torch.equal(inputs[:, 2:], target[:, [0, 3]]) and not torch.equal(inputs[:, :2], target[:, :2])
-    loaded = torch.stack([sample.flow.data for sample in data['target']['data_samples']]).unflatten(1, (3, 2))
-    assert torch.equal(flow, loaded[:, [0, 2]])
+    assert torch.equal(extra_inputs, target[:, [0, 3]]) and not torch.equal(inputs, target[:, :2])
+    loaded = torch.stack([sample.flow for sample in data['target']['data_samples']])
+    assert torch.equal(options['flow'], loaded[:, :1]) and torch.equal(extra_flow, loaded[:, 2:])
 
 
 def test_each_pair_is_segmented_by_itself():
@@ -344,11 +345,12 @@ def test_each_pair_is_segmented_by_itself():
     clip = model.pseudo_labelled_clip(clips(2, frames=4, labelled=False, seed=8)).select([0, 1, 3])
     frames = model.data_preprocessor.normalize(clip.frames)
     samples = Pass('cross_frame', clip).data_samples()
-    outputs = student(frames[:, [0, 1, 0, 2]], samples, mode='outputs', flow=clip.flow)
-    alone = [student(frames[:, [0, frame]], mode='tensor', flow=clip.flow[:, frame - 1]) for frame in (1, 2)]
+    pairs = [(frames[:, [0, frame]], clip.flow[:, frame - 1 : frame]) for frame in (1, 2)]
+    outputs = student(pairs[0][0], samples, mode='outputs', flow=pairs[0][1], extra_clip=pairs[1])
+    alone = [student(frames, mode='tensor', flow=flow) for frames, flow in pairs]
     torch.testing.assert_close(outputs.logits, alone[0])
-    torch.testing.assert_close(outputs.extra_logits[0], alone[1])
-    assert len(outputs.extra_logits) == 1 and not torch.equal(*alone)
+    torch.testing.assert_close(outputs.extra_logits, alone[1])
+    assert not torch.equal(*alone)
 
 
 def test_two_intervals_of_two_sizes_are_refused():

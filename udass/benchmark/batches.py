@@ -60,10 +60,9 @@ def _samples(
             labels = random_labels(frames, size, model.student_classes, generator)
             sample.gt_sem_seg = PixelData(data=labels)
         if frames > 1:
-            flow = torch.rand(2 * (frames - 1), *size, generator=generator)
-            sample.flow = PixelData(data=_SPREAD * (flow - 0.5))
+            sample.flow = _SPREAD * (torch.rand(frames - 1, 2, *size, generator=generator) - 0.5)
         if frames == 4:
-            sample.past_flow = PixelData(data=_SPREAD * (torch.rand(2, *size, generator=generator) - 0.5))
+            sample.past_flow = _SPREAD * (torch.rand(1, 2, *size, generator=generator) - 0.5)
         pictures = random_images(frames, size, generator)
         inputs.append(pictures if frames > 1 else pictures[0])
         samples.append(sample)

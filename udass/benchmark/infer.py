@@ -33,7 +33,7 @@ def _predictor(config: Config, batch: int, size: tuple[int, int], device: torch.
     inputs, options = data['inputs'], {}
     if isinstance(network, FlowGuidedEncoderDecoder):
         inputs = torch.stack([inputs, inputs.roll(1, -1)], dim=1)
-        options['flow'] = _FLOW * torch.rand(batch, 2, *size, generator=generator).to(device)
+        options['flow'] = _FLOW * torch.rand(batch, 1, 2, *size, generator=generator).to(device)
 
     @torch.no_grad()
     def predict() -> list:

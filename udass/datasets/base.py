@@ -12,10 +12,9 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from udass.errors import printable
+from udass.io.images import IMAGE_SUFFIXES
+from udass.io.labels import IGNORE_INDEX
 from udass.io.zip_files import files_below
-
-IGNORE_INDEX = 255
-IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 
 
 @DATASETS.register_module()

@@ -14,7 +14,9 @@ from tqdm import tqdm
 from udass.datasets.base import UDADataset
 from udass.datasets.sampling.statistics import count_ids, store_counts
 from udass.datasets.sampling.streams import isolated_randomness
-from udass.datasets.transforms.loading import LoadImage, LoadLabels, is_turned, read_filtered_ids, read_image
+from udass.datasets.transforms.loading import LoadImage, LoadLabels
+from udass.io.images import is_rotated, read_image
+from udass.io.labels import read_label_ids
 
 # Of random crops, scales and flips, for each size of image.
 _DRAWS = 4
@@ -325,7 +327,7 @@ def _check_sample(dataset: UDADataset, sample: dict, tolerance: int, bit_depth: 
     path = sample.get('seg_map_path')
     if path is not None:
         try:
-            ids = read_filtered_ids(path, dataset.label_channel, dataset.LABEL_FILTER)
+            ids = read_label_ids(path, dataset.label_channel, dataset.LABEL_FILTER)
             label_size = ids.shape[1::-1]
             counts = count_ids(ids, path, dataset.label_table, len(dataset.metainfo['classes']))
         except (OSError, ValueError) as error:
@@ -338,5 +340,5 @@ def _check_sample(dataset: UDADataset, sample: dict, tolerance: int, bit_depth: 
                 f'{size[0]}x{size[1]} (width x height); max_size_difference of LoadLabels is {tolerance}'
             )
     return _Finding(
-        size=size, counts=counts, problems=problems, is_turned=size is not None and is_turned(sample['img_path'])
+        size=size, counts=counts, problems=problems, is_turned=size is not None and is_rotated(sample['img_path'])
     )

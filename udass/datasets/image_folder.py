@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 
 from mmseg.registry import DATASETS
 
-from udass.datasets.base import IMAGE_SUFFIXES as SUFFIXES
 from udass.datasets.base import UDADataset
+from udass.io.images import IMAGE_SUFFIXES
 
 
 @DATASETS.register_module()
 class ImageFolder(UDADataset):
-    """All pictures below ``<data_root>/<folder>``, whatever their kind (``SUFFIXES``, in either case), without labels.
+    """All images below ``<data_root>/<folder>`` of any kind (``IMAGE_SUFFIXES``, in either case), without labels.
 
     Args:
         data_root, folder: where the pictures are; '' = in ``data_root`` itself.
@@ -58,11 +58,11 @@ class ImageFolder(UDADataset):
             FileNotFoundError: the folder is missing or holds no picture.
         """
         names = self._names(self.image_folder, '', 'pictures')
-        pictures = [name for name in names if name.lower().endswith(SUFFIXES)]
+        pictures = [name for name in names if name.lower().endswith(IMAGE_SUFFIXES)]
         if not pictures:
             raise FileNotFoundError(
                 f'ImageFolder: none of the {len(names)} files in {self.image_folder} (for '
-                f'example {names[0]}) is a picture ({", ".join(SUFFIXES)}). {self.DOWNLOAD_HINT}'
+                f'example {names[0]}) is a picture ({", ".join(IMAGE_SUFFIXES)}). {self.DOWNLOAD_HINT}'
             )
         return pictures
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from mmseg.registry import DATASETS
 
 from udass.datasets.clips import ClipDataset
-from udass.datasets.image_folder import SUFFIXES, classes_from_source
+from udass.datasets.image_folder import classes_from_source
+from udass.io.images import IMAGE_SUFFIXES
 from udass.io.video import count_video_frames, frame_path
 
 
@@ -61,11 +62,11 @@ class FrameFolder(ClipDataset):
     def _names(self, folder: str, suffix: str, what: str) -> list[str]:
         """Sorted paths of the pictures below the folder, suffixes included."""
         names = super()._names(folder, suffix, what)
-        pictures = [name for name in names if name.lower().endswith(SUFFIXES)]
+        pictures = [name for name in names if name.lower().endswith(IMAGE_SUFFIXES)]
         if not pictures:
             raise FileNotFoundError(
                 f'FrameFolder: none of the {len(names)} files in {folder} (for example {names[0]}) '
-                f'is a picture ({", ".join(SUFFIXES)}). {self.DOWNLOAD_HINT}'
+                f'is a picture ({", ".join(IMAGE_SUFFIXES)}). {self.DOWNLOAD_HINT}'
             )
         return pictures
 

@@ -3,7 +3,7 @@
 from udass.engine.checkpoint import SafeCheckpointHook
 from udass.engine.config_files import read_config
 from udass.engine.guards import DamagedFileHook, FiniteLossHook
-from udass.engine.hooks import PanelHook, PredictionImageHook, ScalarLogHook
+from udass.engine.hooks import ScalarLogHook
 from udass.engine.loops import UDATrainLoop
 from udass.engine.optimizers import ChildOptimWrapperConstructor
 from udass.engine.runner import UDARunner
@@ -14,8 +14,6 @@ __all__ = [
     'DamagedFileHook',
     'FiniteLossHook',
     'GroupPolyLR',
-    'PanelHook',
-    'PredictionImageHook',
     'SafeCheckpointHook',
     'ScalarLogHook',
     'UDARunner',

@@ -1,11 +1,7 @@
-"""Checkpoint files: atomic writing, finding the newest whole one, and the hook that saves them."""
+"""Checkpoint files: find the newest whole one, and the hook that saves them."""
 
-import errno
 import logging
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -18,50 +14,10 @@ from mmseg.registry import HOOKS
 from udass.engine.guards import non_finite_state, not_finite
 from udass.engine.logs import file_only
 from udass.engine.plain import to_plain
+from udass.io.writing import TEMPORARY, atomic_path
 from udass.models.checkpoints import read_checkpoint
 
 _LAST, _LONGEST_PATH = 'last_checkpoint', 4096
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-@contextmanager
-def atomic_target(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside ``path``; what is written there takes the place of ``path`` when the block ends.
-
-    A crash or a full disk while writing leaves the file as it was.
-
-    Raises:
-        OSError: the file could not be written; if for want of room, the message says so.
-    """
-    temporary = path.with_name(f'.{path.name}.tmp')
-    try:
-        yield temporary
-        with open(temporary, 'rb') as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        written = temporary.stat().st_size if temporary.is_file() else 0
-        free = shutil.disk_usage(path.parent).free
-        raise OSError(
-            f'{path} could not be written: {os.strerror(error.errno)} after {written / 1e6:.1f} MB, '
-            f'{free / 1e6:.1f} MB are free in {path.parent}. The files written before are untouched. Make '
-            'room there (or raise the quota), then give the same command again; training goes on with '
-            '--resume'
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a rename last through a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def damage_of(path: Path) -> str | None:
@@ -222,8 +178,9 @@ class SafeCheckpointHook(CheckpointHook):
         with file_only(runner.logger, logging.ERROR):
             super().before_train(runner)
         if is_main_process():
-            for folder, pattern in ((self.out_dir, '.*.pth.tmp'), (runner.work_dir, f'.{_LAST}.tmp')):
-                for path in Path(folder).glob(pattern):
+            # Of this machine and of others: no other run writes to these folders.
+            for folder in (self.out_dir, runner.work_dir):
+                for path in Path(folder).glob(TEMPORARY):
                     path.unlink(missing_ok=True)
 
     def save_now(self, runner: Runner) -> str | None:
@@ -254,7 +211,7 @@ class SafeCheckpointHook(CheckpointHook):
         )
         if not is_main_process():
             return
-        with atomic_target(Path(runner.work_dir) / _LAST) as temporary:
+        with atomic_path(Path(runner.work_dir) / _LAST, durable=True) as temporary:
             temporary.write_text(self.last_ckpt)
         for path in outdated:
             path.unlink(missing_ok=True)

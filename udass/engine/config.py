@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from udass.engine.config_files import read_config
 from udass.engine.plain import plain_settings
+from udass.engine.renamed import check_option_name, check_renamed
 
 # Keys that a builder takes out before the component sees the rest.
 _BUILDER_KEYS = {'type', '_scope_', '_delete_', 'priority', 'convert_to_iter_based', 'constructor', 'paramwise_cfg'}
@@ -82,9 +83,11 @@ def prepare_config(config: Config) -> None:
     ``model.num_classes`` replaces the number of classes in every head of the network.
 
     Raises:
-        ValueError: that number makes no sense.
+        ValueError: that number makes no sense, or the config has a name of an earlier version.
     """
-    plain_settings(config._cfg_dict if isinstance(config, Config) else config)
+    settings = config._cfg_dict if isinstance(config, Config) else config
+    check_renamed(settings)
+    plain_settings(settings)
     for key in list(config):
         if isinstance(config[key], type):
             # A name that the file imported, `Path` for instance.
@@ -124,6 +127,7 @@ def apply_options(config: Config, options: Mapping) -> None:
         ValueError: nothing reads an option.
     """
     for option in options:
+        check_option_name(option)
         if option.split('.')[0] in config and option.split('.')[0] not in top_level_keys():
             raise ValueError(
                 f'option {option}: {option.split(".")[0]} is a variable of the config files that nothing '
@@ -181,8 +185,14 @@ def component_classes(kind: str | Callable) -> list[Callable]:
     """What a ``type`` of a config can stand for: usually one class, none for an unknown name."""
     if not isinstance(kind, str):
         return [kind]
-    found = {id(component): component for registry in _registries() if (component := registry.get(kind)) is not None}
+    # A registry that does not know a name looks for a module of that name, which takes long.
+    registries = [registry for registry in _registries() if _knows(registry, kind)] or _registries()
+    found = {id(component): component for registry in registries if (component := registry.get(kind)) is not None}
     return list(found.values())
+
+
+def _knows(registry: Registry | None, kind: str) -> bool:
+    return registry is not None and (kind in registry.module_dict or _knows(registry.parent, kind))
 
 
 def _registries() -> list[Registry]:

@@ -1,5 +1,6 @@
 """Reading config files: ``.py`` files are programs, ``.yaml`` and ``.json`` files are data and run no code."""
 
+import importlib
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -12,6 +13,8 @@ from mmengine.config import Config
 from mmengine.fileio import PickleHandler, YamlHandler, register_handler
 from mmengine.registry import Registry
 
+from udass.engine.renamed import check_renamed
+
 _DATA_SUFFIXES = ('.yaml', '.yml', '.json')
 # Of this project: a data file may build on them.
 _CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -20,6 +23,8 @@ _BASE_VALUE = re.compile(r'\{\{\s*_base_\.([\w\.]+)\s*\}\}')
 _NAME_KEYS = ('type', 'runner_type', 'constructor')
 # As above, but optional: functions without a registry of their own.
 _FUNCTION_KEYS = ('norm_layer', 'act_layer', 'collate_fn', 'worker_init_fn')
+# The modules of custom_imports that register this project.
+OWN_MODULES = ('udass', 'udass.all_modules')
 # Packages with registries, and where mmengine's client of memcached is imported from.
 _IMPORT_KEYS = ('_scope_', 'default_scope', 'sys_path')
 # Registered, and made to evaluate or to import what their arguments say.
@@ -62,6 +67,7 @@ def read_config(path: str | Path) -> Config:
         ValueError: the file cannot be read, or it is a data file that names code. A ``.py`` file is a program: whatever
             it raises is said together with its name.
     """
+    register_all()
     is_data = Path(path).suffix in _DATA_SUFFIXES
     try:
         if is_data:
@@ -94,12 +100,18 @@ def read_config(path: str | Path) -> Config:
     if is_data:
         try:
             _check_imports(config)
+            check_renamed(config._cfg_dict)
             refuse_code(config.to_dict(), registered_names(), '')
         except ValueError as error:
             raise ValueError(
                 f'config {path}: {error}. If you trust it, write it as a .py file: that is a program, and is run'
             ) from error
     return config
+
+
+def register_all() -> None:
+    """Fill the registries with the components of this project, which import this module themselves."""
+    importlib.import_module('udass.all_modules')
 
 
 def _missing_module(error: ImportError) -> str:
@@ -119,6 +131,7 @@ def registered_names() -> set[str]:
 
 def entries(registry: Registry) -> dict[str, type]:
     """What a registry and its parents have by name. Nothing is looked up, as that could import a module of the name."""
+    register_all()
     found: dict[str, type] = {}
     while registry is not None:
         registry.import_from_location()
@@ -193,6 +206,6 @@ def _check_data_file(path: Path) -> None:
 def _check_imports(config: Config) -> None:
     """Drops the import of this project, which is there, and refuses others."""
     imports = (config.pop('custom_imports', None) or {}).get('imports', [])
-    others = [name for name in ([imports] if isinstance(imports, str) else imports) if name != 'udass']
+    others = [name for name in ([imports] if isinstance(imports, str) else imports) if name not in OWN_MODULES]
     if others:
         raise ValueError(f'custom_imports names {", ".join(map(str, others))}: nothing is imported for data')

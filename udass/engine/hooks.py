@@ -1,20 +1,18 @@
-"""Hooks of the training run: scalars for the log, pictures of what the networks are trained on."""
+"""Hooks of the training run: scalars for the log."""
 
 from pathlib import Path
 
 import torch
 from mmengine.dist import is_main_process
-from mmengine.hooks import Hook, LoggerHook, RuntimeInfoHook
-from mmengine.model import is_model_wrapper
+from mmengine.hooks import LoggerHook, RuntimeInfoHook
 from mmengine.runner import Runner
-from mmengine.visualization import LocalVisBackend
 from mmseg.registry import HOOKS
 from torch import Tensor
 
-from udass.datasets.transforms.loading import read_image
 from udass.evaluation.iou import write_scores
 from udass.models.ranks import average_over_ranks_
-from udass.visualization.panels import draw_comparison, draw_training_panel, save_image
+from udass.uda.networks import unwrap
+from udass.uda.training_model import TrainingModel
 
 
 @HOOKS.register_module()
@@ -72,6 +70,7 @@ class ScalarLogHook(RuntimeInfoHook):
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         super().after_val_epoch(runner, metrics)
         if is_main_process():
+            model = unwrap(runner.model)
             is_test = all(
                 runner.cfg.get(f'val_{part}') == runner.cfg.get(f'test_{part}') for part in ('dataloader', 'evaluator')
             )
@@ -82,7 +81,7 @@ class ScalarLogHook(RuntimeInfoHook):
                 iteration=runner.iter,
                 is_test=is_test,
                 images=len(runner.val_dataloader.dataset),
-                branch=getattr(_unwrapped(runner), 'eval_branch', 'student'),
+                branch=model.eval_branch if isinstance(model, TrainingModel) else 'student',
             )
 
     def _record(self, runner: Runner, means: dict[str, float]) -> None:
@@ -114,77 +113,3 @@ def _read_means(pending: dict[str, list[Tensor | float]]) -> dict[str, float]:
     average_over_ranks_([joined] if means else [])
     read = dict(zip(names, joined.tolist(), strict=True))
     return {name: read[name] if name in read else sum(values) / len(values) for name, values in pending.items()}
-
-
-@HOOKS.register_module()
-class PanelHook(Hook):
-    """Draws what the networks are trained on: ``<work_dir>/panels/iter_<iteration>.png``, and ``panel`` in TensorBoard,
-    W&B and other backends of the visualizer.
-
-    Before the iteration it sets ``model.keep_panels``, afterwards it draws ``model.panels``.
-
-    Args:
-        interval (int): iterations between two panels; the last iteration is drawn too.
-        max_images (int): rows of a panel, i.e. images of the batch.
-    """
-
-    priority = 'LOW'
-
-    def __init__(self, interval: int = 500, max_images: int = 4) -> None:
-        if interval < 1 or max_images < 1:
-            raise ValueError(f'interval and max_images must be at least 1, got {interval} and {max_images}')
-        self.interval = interval
-        self.max_images = max_images
-
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
-        _unwrapped(runner).keep_panels = self._draws(runner)
-
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
-    ) -> None:
-        if not self._draws(runner):
-            return
-        model, meta = _unwrapped(runner), runner.train_dataloader.dataset.metainfo
-        picture = draw_training_panel(model.panels, meta['classes'], meta['palette'], self.max_images)
-        save_image(Path(runner.work_dir) / 'panels' / f'iter_{runner.iter + 1:06d}.png', picture)
-        for backend in runner.visualizer._vis_backends.values():
-            # The local one would write the same file once more.
-            if not isinstance(backend, LocalVisBackend):
-                backend.add_image('panel', picture, step=runner.iter + 1)
-        model.keep_panels, model.panels = False, {}
-
-    def _draws(self, runner: Runner) -> bool:
-        due = self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)
-        return is_main_process() and due
-
-
-@HOOKS.register_module()
-class PredictionImageHook(Hook):
-    """Writes a picture per tested image: image, prediction and truth side by side with a legend.
-
-    Args:
-        folder (str): where to; files are named after the images, with their number in front.
-    """
-
-    def __init__(self, folder: str) -> None:
-        self.folder = Path(folder)
-        self._written = 0
-
-    def after_test_iter(
-        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: list | None = None
-    ) -> None:
-        meta = runner.test_dataloader.dataset.metainfo
-        for sample in outputs or []:
-            columns = {'prediction': [sample.pred_sem_seg.data[0].cpu().numpy()]}
-            if 'gt_sem_seg' in sample:
-                columns['truth'] = [sample.gt_sem_seg.data[0].cpu().numpy()]
-            image = read_image(sample.img_path)[..., ::-1].copy()
-            picture = draw_comparison([image], columns, meta['classes'], meta['palette'])
-            # With several processes the numbers would collide.
-            name = f'{self._written * runner.world_size + runner.rank:05d}_{Path(sample.img_path).stem}.png'
-            save_image(self.folder / name, picture)
-            self._written += 1
-
-
-def _unwrapped(runner: Runner) -> torch.nn.Module:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model

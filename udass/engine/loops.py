@@ -9,7 +9,6 @@ from zlib import crc32
 
 import torch
 from mmengine.device import get_device
-from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import LOOPS
 from torch.utils.data import DataLoader
@@ -22,6 +21,8 @@ from udass.engine.processes import check_same
 from udass.engine.random_state import preserved_random_state, set_random_state, start_random_state
 from udass.engine.rank_state import sync_batch_norm_statistics
 from udass.models.ranks import seed_of_rank
+from udass.uda.networks import unwrap
+from udass.uda.training_model import TrainingModel
 
 
 @LOOPS.register_module()
@@ -75,8 +76,13 @@ class UDATrainLoop(IterBasedTrainLoop):
                 'UDARunner.from_cfg(cfg).train(), after `from udass.engine import UDARunner`, or '
                 'tools/train.py'
             )
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        if getattr(model, 'needs_target', False) and len(domains) < 2:
+        model = unwrap(runner.model)
+        if not isinstance(model, TrainingModel):
+            raise ValueError(
+                f'UDATrainLoop trains a TrainingModel, such as DomainAdapter, not a {type(model).__name__}: to train a '
+                'bare segmentor, take IterBasedTrainLoop of mmengine'
+            )
+        if model.needs_target and len(domains) < 2:
             raise ValueError(
                 f'{type(model).__name__} with these components also learns from the target, but '
                 f'train_cfg.domains is {tuple(domains)}: name source and target, or leave these '
@@ -88,7 +94,7 @@ class UDATrainLoop(IterBasedTrainLoop):
         configs = domain_configs(dataloader, domains, source_sampling, long_tail)
         loaders = {domain: _build_loader(runner, config) for domain, config in configs.items()}
         _check_same_classes(loaders)
-        starts = {'long_tail': getattr(model, 'long_tail_start', 0)}
+        starts = {'long_tail': model.long_tail_start}
         super().__init__(
             runner,
             DomainLoader(loaders, length=max_iters, starts=starts),
@@ -96,8 +102,7 @@ class UDATrainLoop(IterBasedTrainLoop):
             val_begin=val_begin,
             val_interval=val_interval,
         )
-        if hasattr(model, 'use_metainfo'):
-            model.use_metainfo(self.dataloader.dataset.metainfo)
+        model.use_metainfo(self.dataloader.dataset.metainfo)
         self.dataloader_iterator = DomainIterator(self.dataloader)
         self.resumed_random_state: dict | None = None
         self.failure: Exception | None = None
@@ -197,7 +202,7 @@ class UDATrainLoop(IterBasedTrainLoop):
         # Building the loader's iterator draws from torch's generator: the training must not notice.
         with preserved_random_state():
             if self.runner.distributed:
-                model = self.runner.model.module if is_model_wrapper(self.runner.model) else self.runner.model
+                model = unwrap(self.runner.model)
                 with sync_batch_norm_statistics(model), guard.waiting(immediate=False):
                     self.runner.val_loop.run()
             else:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 import torch
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import Tensor, nn
+
+from udass.uda.networks import unwrap
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -45,7 +46,7 @@ class ChildOptimWrapperConstructor:
         self._configs = dict(optim_wrapper_cfg)
 
     def __call__(self, model: nn.Module) -> OptimWrapperDict:
-        children = dict((model.module if is_model_wrapper(model) else model).named_children())
+        children = dict(unwrap(model).named_children())
         trained = [name for name, child in children.items() if any(value.requires_grad for value in child.parameters())]
         unknown, missing = sorted(set(self._configs) - set(trained)), sorted(set(trained) - set(self._configs))
         if unknown or missing:
@@ -56,7 +57,7 @@ class ChildOptimWrapperConstructor:
         wrappers = {name: build_optim_wrapper(children[name], config) for name, config in self._configs.items()}
         adaptation_loss = children.get('adaptation_loss')
         if getattr(
-            adaptation_loss.module if is_model_wrapper(adaptation_loss) else adaptation_loss,
+            unwrap(adaptation_loss),
             'train_with_student',
             False,
         ):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from udass.uda.checks import check_accumulation
+from udass.uda.training_model import TrainingModel
 
 _TYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 _PARTS = ('backbone', 'neck', 'decode_head', 'auxiliary_head')
@@ -141,7 +142,7 @@ def compile_networks(model: nn.Module, options: Mapping) -> list[str]:
         list[str]: names of what was compiled.
     """
     # A decoder whose features are mixed gets hooks while it runs, which compiled code does not see.
-    parts = _PARTS if getattr(model, 'feature_mixing', None) is None else _PARTS[:2]
+    parts = _PARTS[:2] if isinstance(model, TrainingModel) and model.hooks_decoders else _PARTS
     compiled = []
     for name, network in model.named_modules():
         for part in parts if isinstance(network, BaseSegmentor) else ():

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from mmengine.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
 
 from udass.engine.plain import to_plain
-from udass.engine.stored_config import parse_settings
+from udass.engine.renamed import with_new_names
+from udass.io.settings import parse_settings
 
 # Settings that only say where from and where to.
-_ABOUT_THE_START = {'work_dir', 'resume', 'load_from', 'launcher', 'experiment_name'}
+_ABOUT_THE_START = {'work_dir', 'resume', 'load_from', 'launcher', 'experiment_name', 'custom_imports'}
 # Settings that change nothing, or would mix up two trainings, once there is a checkpoint; and why.
 _REFUSED = (
     (r'(randomness|model)\.seed', 'the random streams of the checkpoint go on'),
@@ -87,7 +88,7 @@ def settings_of(text: str, path: str) -> dict[str, str]:
     only say from where the training starts and where it writes."""
     return dict(
         item
-        for key, value in parse_settings(text, path).items()
+        for key, value in with_new_names(parse_settings(text, path)).items()
         if key not in _ABOUT_THE_START
         for item in _flat(value, key)
     )

@@ -2,7 +2,6 @@
 
 import copy
 import logging
-import os
 import re
 from collections import OrderedDict
 from collections.abc import Callable
@@ -13,14 +12,14 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import broadcast, is_main_process
-from mmengine.model import convert_sync_batchnorm, is_model_wrapper
+from mmengine.model import convert_sync_batchnorm
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import RUNNERS
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from udass.engine.checkpoint import PlainContentHook, atomic_target, resumable_checkpoint
+from udass.engine.checkpoint import PlainContentHook, resumable_checkpoint
 from udass.engine.checks import check_class_count, check_sync_bn
 from udass.engine.config import prepare_config
 from udass.engine.interrupt import InterruptGuard
@@ -36,11 +35,15 @@ from udass.engine.precision import (
 from udass.engine.processes import HostExchange, check_same, start_processes
 from udass.engine.random_state import get_random_state
 from udass.engine.rank_state import rank_state, sync_batch_norm_statistics, with_rank_state
+from udass.engine.renamed import translate_checkpoint
 from udass.engine.resume import check_rates, check_resumable, resume_optimizers, settings_of
 from udass.engine.separate_ddp import SeparateDataParallel
 from udass.engine.work_dir import check_unused, locked
 from udass.io.checksums import add_checksum
+from udass.io.writing import atomic_path
 from udass.models.checkpoints import load_strictly, read_checkpoint, weights_of
+from udass.uda.networks import unwrap
+from udass.uda.training_model import TrainingModel
 
 # Seconds. Far more than a batch takes, far less than a night.
 _LOADER_TIMEOUT = 600
@@ -105,8 +108,8 @@ class UDARunner(Runner):
             return super().wrap_model(model_wrapper_cfg, model)
         if self.cfg.get('sync_bn') is not None:
             model = convert_sync_batchnorm(model)
-        unused = self.cfg.get('find_unused_parameters', getattr(model, 'leaves_parameters_out', False))
-        return SeparateDataParallel(model, find_unused_parameters=unused)
+        unused = isinstance(model, TrainingModel) and model.leaves_parameters_out
+        return SeparateDataParallel(model, self.cfg.get('find_unused_parameters', unused))
 
     def _init_model_weights(self) -> None:
         if self._resume:
@@ -122,7 +125,7 @@ class UDARunner(Runner):
 
     @property
     def _plain_model(self) -> nn.Module:
-        return self.model.module if is_model_wrapper(self.model) else self.model
+        return unwrap(self.model)
 
     def _maybe_compile(self, target: str) -> None:
         options = self.cfg.get('compile')
@@ -253,8 +256,8 @@ class UDARunner(Runner):
         Raises:
             FileNotFoundError, ValueError: no such file, not a checkpoint, or one of other networks.
         """
-        model = self.model.module if is_model_wrapper(self.model) else self.model
-        if not hasattr(model, 'load_networks'):
+        model = self._plain_model
+        if not isinstance(model, TrainingModel):
             if self.skipped:
                 raise ValueError(
                     f'load_from.skip is for models of several networks; {type(model).__name__} is loaded '
@@ -305,6 +308,7 @@ class UDARunner(Runner):
             FileNotFoundError, ValueError: no such file, not a checkpoint, or one of another model.
         """
         checkpoint = read_checkpoint(filename, map_location)
+        translate_checkpoint(checkpoint)
         self._load(checkpoint, filename, strict, revise_keys)
         return checkpoint
 
@@ -347,6 +351,7 @@ class UDARunner(Runner):
                 f'alone, set load_from={filename} and resume=False'
             )
         checkpoint = read_checkpoint(filename, map_location)
+        translate_checkpoint(checkpoint)
         changes = check_resumable(
             checkpoint,
             filename,
@@ -377,7 +382,7 @@ class UDARunner(Runner):
         if before == now:
             self.train_loop.resumed_random_state = states[self.rank]
             return
-        if hasattr(self._plain_model, 'start_ranks'):
+        if isinstance(self._plain_model, TrainingModel):
             self._plain_model.start_ranks()
         self.logger.warning(
             f'{filename} was written by {before} processes, this run has {now}. Networks, optimizers, schedules and '
@@ -413,8 +418,8 @@ class UDARunner(Runner):
                 return
             random_states, rank_states = zip(*states, strict=True)
             meta = {**(meta or {}), 'random_states': list(random_states), 'rank_states': list(rank_states)}
-            os.makedirs(out_dir, exist_ok=True)
-            with file_only(self.logger, logging.ERROR), atomic_target(Path(out_dir) / filename) as temporary:
+            path = Path(out_dir) / filename
+            with file_only(self.logger, logging.ERROR), atomic_path(path, durable=True) as temporary:
                 super().save_checkpoint(
                     str(temporary.parent),
                     temporary.name,

@@ -1,21 +1,17 @@
-"""Configs that are stored with results: in a checkpoint, in the folder of a run. They are data and never run.
+"""Configs that are stored with results: in a checkpoint, in the folder of a run. They are data and never run."""
 
-mmengine writes them as Python source. The source is parsed, and only what settings consist of is taken: constants,
-lists, tuples, sets, dicts, ``dict(...)``, dtypes of torch.
-"""
-
-import ast
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS, MODELS, TASK_UTILS
 from torch import nn
 
-from udass.engine.config_files import entries, refuse_code, registered_names
+from udass.engine.config_files import OWN_MODULES, entries, refuse_code, register_all, registered_names
+from udass.engine.renamed import with_new_names
+from udass.io.settings import parse_keys
 
 # They fill a network that a checkpoint fills anyway, from files that the stored config would choose.
 _START_WEIGHTS = {'init_cfg', 'pretrained', 'checkpoint', 'checkpoint_path'}
@@ -33,10 +29,6 @@ _READING = {
     'PackSegInputs',
     'PackClip',
 }
-_CONSTANTS = {'inf': math.inf, 'nan': math.nan}
-# Of expressions that are not constant, of keys that cannot be one, and of deep nesting.
-_NO_VALUE = (ValueError, TypeError, RecursionError)
-_LONGEST_SOURCE = 200
 _GIVE_CONFIG = (
     'give the config file of its network first, then the checkpoint. A config file is a program: give one '
     'that you trust'
@@ -60,35 +52,10 @@ def stored_config(checkpoint: Mapping, path: str | Path, keys: tuple[str, ...]) 
             f'{path} carries no config (files of tools/convert_checkpoint.py and of other projects have '
             f'none): {_GIVE_CONFIG}'
         )
-    found = {}
-    for name, node in _assignments(text, path).items():
-        if name in keys:
-            try:
-                found[name] = _value(node)
-            except _NO_VALUE as error:
-                raise ValueError(
-                    f'{name} of the config in {path} holds {error}, which is not run: {_GIVE_CONFIG}'
-                ) from error
-    return Config(found)
-
-
-def parse_settings(text: str, path: str | Path) -> dict:
-    """All settings of a stored config; one that is not made of constants is given as its source.
-
-    Args:
-        text: as ``Config.dump`` writes it.
-        path: of the file, for the message.
-
-    Raises:
-        ValueError: the text is no Python source.
-    """
-    settings = {}
-    for name, node in _assignments(text, path).items():
-        try:
-            settings[name] = _value(node)
-        except _NO_VALUE:
-            settings[name] = (ast.get_source_segment(text, node) or '')[:_LONGEST_SOURCE]
-    return settings
+    try:
+        return Config(with_new_names(parse_keys(text, path, keys)))
+    except ValueError as error:
+        raise ValueError(f'{error}: {_GIVE_CONFIG}') from error
 
 
 def inference_config(checkpoint: Mapping, path: str | Path) -> Config:
@@ -157,6 +124,20 @@ def dataset_settings(settings: Mapping) -> dict:
     return {**settings, 'pipeline': pipeline}
 
 
+def open_test_dataset(config: Mapping) -> BaseSegDataset:
+    """The data set that a run with this stored config was tested on, to read its images and labels.
+
+    Raises:
+        ValueError, OSError: the data set is not there, the config has none, or one that a stored config may not name.
+    """
+    loader = config.get('test_dataloader')
+    if not isinstance(loader, Mapping) or not isinstance(loader.get('dataset'), Mapping):
+        raise ValueError('the config that was kept has no test_dataloader that can be read without running it')
+    register_all()
+    init_default_scope('mmseg')
+    return DATASETS.build(dataset_settings(loader['dataset']))
+
+
 def _checked_model(model: dict) -> dict:
     """The network of a model's config without start weights, and which branch is tested.
 
@@ -175,60 +156,12 @@ def _checked_model(model: dict) -> dict:
 def _own_modules(config: Config) -> str:
     """Which modules of the user's own the config names, as a sentence; empty if there are none."""
     imports = (config.get('custom_imports') or {}).get('imports') or []
-    names = [name for name in ([imports] if isinstance(imports, str) else imports) if name != 'udass']
+    names = [name for name in ([imports] if isinstance(imports, str) else imports) if name not in OWN_MODULES]
     return (
         f'The modules that it names ({", ".join(map(str, names))}) are not imported: import them before, or '
         if names
         else ''
     )
-
-
-def _assignments(text: str, path: str | Path) -> dict[str, ast.expr]:
-    """Name -> value of every assignment to a variable."""
-    try:
-        statements = ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ValueError(f'the config in {path} cannot be parsed ({error}): {_GIVE_CONFIG}') from error
-    return {
-        statement.targets[0].id: statement.value
-        for statement in statements
-        if isinstance(statement, ast.Assign)
-        and len(statement.targets) == 1
-        and isinstance(statement.targets[0], ast.Name)
-    }
-
-
-def _value(node: ast.expr) -> object:
-    """Value of a constant expression.
-
-    Raises:
-        ValueError: with the source of what is none.
-    """
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        if node.func.id == 'dict' and len(node.args) <= 1 and None not in [item.arg for item in node.keywords]:
-            first = _value(node.args[0]) if node.args else {}
-            if isinstance(first, dict):
-                return {**first, **{item.arg: _value(item.value) for item in node.keywords}}
-        if node.func.id == 'set' and not node.args and not node.keywords:
-            return set()
-    if isinstance(node, ast.Dict) and None not in node.keys:
-        return {_value(key): _value(value) for key, value in zip(node.keys, node.values, strict=True)}
-    if isinstance(node, ast.List | ast.Tuple | ast.Set):
-        kind = {ast.List: list, ast.Tuple: tuple, ast.Set: set}[type(node)]
-        return kind(_value(item) for item in node.elts)
-    if isinstance(node, ast.Name) and node.id in _CONSTANTS:
-        return _CONSTANTS[node.id]
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Name):
-        return -_value(node.operand)
-    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == 'torch':
-        value = getattr(torch, node.attr, None)
-        if isinstance(value, torch.dtype):
-            return value
-    try:
-        # Numbers, strings, None: no call, no name.
-        return ast.literal_eval(node)
-    except (ValueError, TypeError):
-        raise ValueError(f'`{ast.unparse(node)[:_LONGEST_SOURCE]}`') from None
 
 
 def _without_start_weights(node: object) -> object:

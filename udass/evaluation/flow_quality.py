@@ -1,4 +1,4 @@
-"""How good an optical flow is: do the labels and the pictures of frame t-1, warped by it, equal those of frame t?
+"""Quality of optical flow: agreement of the labels and images of frame t-1, warped by it, with those of frame t.
 
 Shapes: C classes, H x W pixels. A flow holds (dx, dy) in pixels, from frame t to frame t-1.
 """
@@ -9,21 +9,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from udass.evaluation.iou import iou_table
+from udass.evaluation.iou import confusion_matrix, iou_table
 from udass.flow import warp, warp_labels
+from udass.io.labels import IGNORE_INDEX
 
-_IGNORE = 255
-# What is outside of frame t-1; no class, and not the 255 of a pixel without label.
+# Label of pixels whose flow leads out of frame t-1; no class, and not the 255 of a pixel without label.
 _OUTSIDE = 254
-# An error that is larger, in pixels, is an outlier (as KITTI counts them, but for their relative part).
+# A larger error, in pixels, is an outlier (as KITTI counts them, but for their relative part).
 _OUTLIER = 3
 
 
 class WarpAgreement:
     """Agreement of warped frames t-1 with frames t, summed over pairs of frames, by region.
 
-    A pixel counts where both the truth at t and the label that the flow leads to exist. Where the flow leads out of
-    frame t-1 there is nothing: such a pixel counts as wrong.
+    A pixel counts where both the truth at t and the label that the flow leads to exist. A pixel whose flow leads out of
+    frame t-1 counts as wrong.
 
     Args:
         classes: C names.
@@ -31,8 +31,8 @@ class WarpAgreement:
 
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = tuple(classes)
-        self._counts: dict[str, Tensor] = {}
-        # Sum of grey levels that differ, pixels of the region, pixels of all.
+        self._confusion: dict[str, Tensor] = {}
+        # Sum of absolute differences of grey levels, pixels of the region, all pixels.
         self._sums: dict[str, np.ndarray] = {}
 
     def add(self, frames: Tensor, labels: Tensor, flow: Tensor, regions: Mapping[str, Tensor]) -> None:
@@ -44,20 +44,22 @@ class WarpAgreement:
             flow: (2, H, W).
             regions: name -> (H, W) bool, pixels of t.
         """
+        outside = len(self.classes)
         warped = warp_labels(labels[1:], flow[None], ignore=_OUTSIDE)[0]
+        warped = warped.where(warped != _OUTSIDE, outside)
         difference = (warp(frames[1:].float(), flow[None])[0] - frames[0]).abs().mean(0)
         for name, region in regions.items():
-            counts = agreement_counts(warped, labels[0], region, len(self.classes))
+            confusion = confusion_matrix(warped, labels[0].where(region, IGNORE_INDEX), outside + 1)
             sums = np.array([float(difference[region].sum()), int(region.sum()), region.numel()])
-            self._counts[name] = self._counts.get(name, 0) + counts
+            self._confusion[name] = self._confusion.get(name, 0) + confusion
             self._sums[name] = self._sums.get(name, 0) + sums
 
     def scores(self) -> dict[str, dict[str, float]]:
         """By region: ``pixels``, the share of equal labels, and their ``mIoU``, in percent; ``grey``, the mean
-        difference of the pictures in grey levels of 255; ``share`` of all pixels that are in the region, in percent."""
+        difference of the images in grey levels of 255; ``share`` of all pixels that are in the region, in percent."""
         result = {}
-        for name, counts in self._counts.items():
-            table = iou_table(*counts, self.classes)
+        for name, confusion in self._confusion.items():
+            table = iou_table(confusion, (*self.classes, 'outside'))
             difference, inside, everything = self._sums[name]
             result[name] = {
                 'pixels': round(100 * table.pixel_accuracy, 3),
@@ -69,36 +71,24 @@ class WarpAgreement:
 
 
 class EndPointError:
-    """Distance between an estimated and the exact flow, over the pixels of t that are seen at t-1."""
+    """Distance between an estimated and the exact flow, over the pixels of t that are visible at t-1."""
 
     def __init__(self) -> None:
-        self._errors: list[np.ndarray] = []
-        self._motions: list[np.ndarray] = []
+        self._errors: list[Tensor] = []
+        self._motions: list[Tensor] = []
 
     def add(self, flow: Tensor, exact: Tensor, visible: Tensor) -> None:
         """Measure one pair of frames: flows (2, H, W), visible (H, W) bool."""
-        self._errors.append((flow - exact).norm(dim=0)[visible].numpy())
-        self._motions.append(exact.norm(dim=0)[visible].numpy())
+        self._errors.append((flow - exact).norm(dim=0)[visible])
+        self._motions.append(exact.norm(dim=0)[visible])
 
     def scores(self) -> dict[str, float]:
         """In pixels: ``mean`` and ``median`` error, and the mean exact ``motion``; ``outliers``: percent of errors
         above 3 pixels."""
-        errors, motions = np.concatenate(self._errors), np.concatenate(self._motions)
+        errors, motions = torch.cat(self._errors).numpy(), torch.cat(self._motions).numpy()
         return {
             'mean': round(float(errors.mean()), 3),
             'median': round(float(np.median(errors)), 3),
             'motion': round(float(motions.mean()), 3),
             'outliers': round(100 * float((errors > _OUTLIER).mean()), 3),
         }
-
-
-def agreement_counts(warped: Tensor, truth: Tensor, region: Tensor, classes: int) -> Tensor:
-    """Pixels per class of warped labels (254 = nothing there) and of the truth, (H, W) each, inside a region.
-
-    Returns:
-        Tensor: (3, C) int64: of both, of the warped labels, of the truth.
-    """
-    region = region & (truth != _IGNORE) & (warped != _IGNORE)
-    warped, truth = warped[region].long(), truth[region].long()
-    parts = truth[warped == truth], warped[warped != _OUTSIDE], truth
-    return torch.stack([torch.bincount(part, minlength=classes) for part in parts])

@@ -1,4 +1,4 @@
-"""What the servers of the benchmarks take: one PNG of ids per image, in the server's naming, in a zip file."""
+"""Submission files for the benchmark servers: a zip file with one PNG of class ids per image, named as they ask."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from mmengine.evaluator import BaseMetric
 from mmseg.registry import METRICS
 
 from udass.evaluation.iou import prediction_at
-from udass.io.writing import remove_orphans, temporary_path, write_image
+from udass.io.writing import atomic_path, remove_orphans, temporary_path, write_image
 
 _LABEL_LOADERS = ('LoadLabels', 'LoadAnnotations')
 
@@ -22,12 +22,12 @@ _LABEL_LOADERS = ('LoadLabels', 'LoadAnnotations')
 class SubmissionFiles(BaseMetric):
     """Writes predictions for a server instead of measuring them; needs no labels.
 
-    ``submission`` in the metainfo of the data set says what the server takes:
+    ``submission`` in the metainfo of the data set describes what the server takes:
 
     - ``image_suffix``, ``file_suffix``: the file of the image ``<name><image_suffix>`` is ``<name><file_suffix>``;
     - ``ids`` (optional): class name -> id to write, 0..255; without it the train ids are written.
 
-    Files lie in the zip without folders, at the size of the image files.
+    Files lie in the zip file without folders, at the size of the image files.
 
     Args:
         path (str): zip file to write; one that exists is replaced.
@@ -46,8 +46,8 @@ class SubmissionFiles(BaseMetric):
         if not path.endswith('.zip'):
             raise ValueError(f'a submission is a zip file: its name must end in .zip, got {path}')
         self.path = Path(path)
-        # Beside the zip file, where every process can write: only names travel between processes. The name is that of
-        # this test alone, as another one may be writing the same zip file.
+        # Beside the zip file, where every process can write, so that only names travel between processes. Another test
+        # that writes the same zip file has another folder.
         folder = [temporary_path(self.path.parent)]
         broadcast_object_list(folder)
         self._folder: Path = folder[0]
@@ -65,39 +65,32 @@ class SubmissionFiles(BaseMetric):
             self.results.append(name)
 
     def compute_metrics(self, results: list[str]) -> dict[str, float]:
-        """Put the files into the zip file.
-
-        Returns:
-            dict: ``images``, the number of files.
-        """
+        """Put the files into the zip file; returns ``images``, their number."""
         names = sorted(results)
-        double = next((name for name, following in zip(names, names[1:], strict=False) if name == following), None)
-        if double is not None:
+        try:
+            double = next((name for name, following in zip(names, names[1:], strict=False) if name == following), None)
+            if double is not None:
+                raise ValueError(f'two images would be written as {double}: the server could not tell them apart')
+            with atomic_path(self.path) as temporary, zipfile.ZipFile(temporary, 'w') as archive:
+                for name in names:
+                    # PNG files are compressed already.
+                    archive.write(self._folder / name, name)
+        finally:
             shutil.rmtree(self._folder)
-            raise ValueError(f'two images would be written as {double}: the server could not tell them apart')
-        temporary = self._folder / 'submission.tmp'
-        with zipfile.ZipFile(temporary, 'w') as archive:
-            for name in names:
-                # PNG files are compressed already.
-                archive.write(self._folder / name, name)
-        # In one step: a zip file of that name is whole at all times.
-        os.replace(temporary, self.path)
-        shutil.rmtree(self._folder)
         return {'images': len(names)}
 
 
 def submission_rules(metainfo: Mapping) -> Mapping:
-    """What the server takes, from the metainfo of the data set.
+    """``submission`` in the metainfo of a data set.
 
     Raises:
-        ValueError: the metainfo does not say.
+        ValueError: there is none.
     """
     rules = metainfo.get('submission')
     if rules is None:
         raise ValueError(
             'there is no server for this data set: its metainfo has no submission=dict(image_suffix=..., '
-            'file_suffix=..., ids=...). For plain PNG files of train ids use '
-            '--predictions DIR'
+            'file_suffix=..., ids=...). For plain PNG files of train ids use --predictions DIR'
         )
     return rules
 

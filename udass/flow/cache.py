@@ -18,11 +18,11 @@ from PIL import Image
 from udass.errors import DamagedFileError
 from udass.flow.estimators import DISFlow, Estimator
 from udass.flow.files import PrecomputedFlow, Size, decode_kitti, encode_kitti
-from udass.io.writing import write_whole
+from udass.io.images import IMAGE_SUFFIXES, read_image
+from udass.io.writing import write_bytes
 
 # To be raised whenever the same frames and settings give another flow.
 _VERSION = 1
-_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 _NUMBERED = re.compile(r'(.*?)(\d+)(\D*)')
 # A wrong setting makes every pair fail: do not try thousands.
 _MAX_PROBLEMS = 20
@@ -140,7 +140,7 @@ class FlowCache:
 
     def _store(self, path: Path, content: bytes) -> None:
         try:
-            write_whole(path, content)
+            write_bytes(path, content)
         except OSError as error:
             # Training can go on without; `fill` checks whether the file is there.
             if not self._warned:
@@ -154,16 +154,7 @@ class FlowCache:
 
 def _read_frame(path: str | Path, size: Size | None) -> np.ndarray:
     """An image (H, W, 3) uint8 RGB, resized to (height, width)."""
-    content = np.fromfile(path, np.uint8)
-    try:
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if content.size else None
-    except cv2.error:
-        image = None
-    if image is None:
-        raise DamagedFileError(
-            f'{path} ({content.size} bytes) cannot be decoded: it is truncated or no image. Copy or download it again, '
-            'or remove it from the data set'
-        )
+    image = read_image(str(path))
     if size is not None and image.shape[:2] != tuple(size):
         shrinks = size[0] < image.shape[0]
         image = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
@@ -220,7 +211,7 @@ def numbered_pairs(folder: str | Path, steps: Sequence[int] = (1,)) -> list[tupl
     for path in folder.rglob('*'):
         match = _NUMBERED.fullmatch(path.stem)
         hidden = any(part.startswith('.') for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in _SUFFIXES and match is not None and not hidden and path.is_file():
+        if path.suffix.lower() in IMAGE_SUFFIXES and match is not None and not hidden and path.is_file():
             key = (path.parent, match[1], match[3], path.suffix)
             sequences.setdefault(key, []).append((int(match[2]), str(path)))
     pairs = []
@@ -229,7 +220,7 @@ def numbered_pairs(folder: str | Path, steps: Sequence[int] = (1,)) -> list[tupl
         pairs += [(frame, frames[i - step]) for i, frame in enumerate(frames) for step in steps if i >= step]
     if not pairs:
         raise ValueError(
-            f'{folder} holds no numbered images ({", ".join(_SUFFIXES)}) with another one '
+            f'{folder} holds no numbered images ({", ".join(IMAGE_SUFFIXES)}) with another one '
             f'{" or ".join(map(str, steps))} before it'
         )
     return pairs

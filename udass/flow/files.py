@@ -24,7 +24,7 @@ from mmseg.registry import MODELS
 from udass.errors import DamagedFileError
 from udass.flow.warping import resize_flow
 from udass.io.checksums import is_damaged_png
-from udass.io.writing import write_whole
+from udass.io.writing import write_bytes
 
 _KITTI_SCALE, _KITTI_ZERO = 64.0, 2.0**15
 _FLO_MAGIC, _FLO_UNKNOWN, _FLO_HEADER = 202021.25, 1e9, 12
@@ -81,7 +81,7 @@ def write_flow(path: str | Path, flow: np.ndarray, valid: np.ndarray | None = No
         content = encode(flow, np.ones(flow.shape[:2], bool) if valid is None else valid)
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
-    write_whole(path, content)
+    write_bytes(path, content)
 
 
 def encode_kitti(flow: np.ndarray, valid: np.ndarray) -> bytes:

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
-from udass.datasets.image_folder import SUFFIXES
 from udass.datasets.video_folder import FrameFolder
+from udass.io.images import IMAGE_SUFFIXES
 from udass.io.video import VIDEO_SUFFIXES, count_video_frames, frame_path, open_capture
 from udass.io.zip_files import files_below
 
@@ -138,12 +138,11 @@ def _collect(inputs: Iterable[str | Path], numbered: bool | None, rate: float | 
                 _add_folder(path, numbered, rate, pictures, videos)
             elif path.suffix.lower() in VIDEO_SUFFIXES:
                 videos.append(_video(path))
-            elif path.suffix.lower() in SUFFIXES:
+            elif path.suffix.lower() in IMAGE_SUFFIXES:
                 pictures.append(Frame(str(path), path.stem))
             else:
-                raise ValueError(
-                    f'{path} is neither a picture ({", ".join(SUFFIXES)}) nor a video ({", ".join(VIDEO_SUFFIXES)})'
-                )
+                kinds = f'an image ({", ".join(IMAGE_SUFFIXES)}) nor a video ({", ".join(VIDEO_SUFFIXES)})'
+                raise ValueError(f'{path} is neither {kinds}')
     return [Recording(None, tuple(pictures))] * bool(pictures) + videos
 
 
@@ -182,11 +181,11 @@ def _add_folder(
     folder: Path, numbered: bool | None, rate: float | None, pictures: list[Frame], videos: list[Recording]
 ) -> None:
     files = sorted(folder / name for name in files_below(str(folder)))
-    images = [path for path in files if path.suffix.lower() in SUFFIXES]
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
     films = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
     if not images and not films:
         found = f'{len(files)} files, for example {files[0].name}' if files else 'no files'
-        raise FileNotFoundError(f'folder {folder} holds no picture ({", ".join(SUFFIXES)}) and no video: {found}')
+        raise FileNotFoundError(f'folder {folder} holds no picture ({", ".join(IMAGE_SUFFIXES)}) and no video: {found}')
     if numbered is None:
         numbered = bool(images) and all(any(map(str.isdigit, path.stem)) for path in images)
     if numbered and images:

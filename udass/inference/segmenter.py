@@ -12,10 +12,10 @@ from mmseg.structures import SegDataSample
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from udass.datasets.transforms.loading import read_image
 from udass.flow import DISFlow
 from udass.inference.loading import load_network
 from udass.inference.scaling import Estimator, InputScaling
+from udass.io.images import read_image
 from udass.models.segmentors import FlowGuidedEncoderDecoder
 
 Picture = str | Path | np.ndarray | Image.Image
@@ -155,7 +155,7 @@ class Segmenter:
         options = {}
         if clips[0][1] is not None:
             flow = np.stack([flow.transpose(2, 0, 1) for _, flow in clips])
-            options['flow'] = torch.from_numpy(flow).to(device)
+            options['flow'] = torch.from_numpy(flow[:, None]).to(device)
         return self.network(data['inputs'], data['data_samples'], mode='predict', **options)
 
     def _as_bgr(self, picture: Picture) -> np.ndarray:

@@ -1,9 +1,8 @@
 """Built-in street scenes: labelled images and clips with exact optical flow in two domains, drawn from a seed."""
 
 from udass.flow.files import read_flow, write_flow
-from udass.streets.clip import StreetClip, render_clip
 from udass.streets.domain import CAMERA, DOMAINS, GAME, Domain
-from udass.streets.image import render_image
+from udass.streets.render import StreetClip, render_clip, render_image
 from udass.streets.writer import DEFAULT_CLIP_COUNTS, DEFAULT_COUNTS, write_streets
 
 __all__ = [

@@ -1,12 +1,9 @@
 """What lines a street: buildings, parks, walls, fences, poles and trees."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np
 
-from udass.streets.canvas import CLEAR, Brush, Canvas, Texture
 from udass.streets.domain import Domain
 from udass.streets.plan import Plan
 from udass.streets.roadside import (
@@ -22,7 +19,7 @@ from udass.streets.roadside import (
     tree,
     wall,
 )
-from udass.streets.surface import Layer, Surface, flat, lengthwise, upright
+from udass.streets.surface import CLEAR, Brush, Canvas, Layer, Surface, Texture, flat, lengthwise, upright
 
 FAR = 95.0  # metres; where streets end
 Resolution = Callable[[float], float]  # distance in metres -> pixels per metre
@@ -40,10 +37,10 @@ def shadow(
     velocity: np.ndarray | None = None,
 ) -> Surface:
     """A dark area on the ground."""
-    canvas = Canvas(width, length, scale=24 / max(width, length), colour=(255, 255, 255))
+    canvas = Canvas(width, length, 24 / max(width, length), (255, 255, 255))
     tone = 255 * float(draw.uniform(*domain.light.shadow))
     if round_shape:
-        canvas.disc(0.0, length / 2, width / 2 - 0.05, length / 2 - 0.05, colour=(tone, tone, tone), label=0)
+        canvas.disc(0.0, length / 2, width / 2 - 0.05, length / 2 - 0.05, (tone, tone, tone), 0)
     else:
         canvas.rgb[:] = tone
         canvas.label[:] = 0
@@ -210,16 +207,14 @@ def crossing_street(plan: Plan, domain: Domain, brush: Brush) -> list[Surface]:
         return []
     palette, (start, end) = domain.palette, plan.crossing
     asphalt = brush.pick(palette.asphalt)
-    street = Canvas(120.0, end - start, scale=8.0, colour=asphalt)
+    street = Canvas(120.0, end - start, 8.0, asphalt)
     street.label[:] = 0
-    street.box(
-        -60.0, (end - start) / 2 - 0.1, 60.0, (end - start) / 2 + 0.1, colour=brush.pick(palette.marking), label=0
-    )
+    street.box(-60.0, (end - start) / 2 - 0.1, 60.0, (end - start) / 2 + 0.1, brush.pick(palette.marking), 0)
     surfaces = [flat(street.finish(brush.rough, brush.generator), x=0.0, z=(start + end) / 2, layer=Layer.DECAL)]
-    zebra = Canvas(2 * plan.road, 3.0, scale=24.0, colour=asphalt)
+    zebra = Canvas(2 * plan.road, 3.0, 24.0, asphalt)
     colour = brush.pick(palette.marking)
     for x in np.arange(-plan.road + 0.3, plan.road - 0.4, 1.1).tolist():
-        zebra.box(x, 0.0, x + 0.55, 3.0, colour=colour, label=0)
+        zebra.box(x, 0.0, x + 0.55, 3.0, colour, 0)
     surfaces.append(flat(zebra.finish(brush.rough, brush.generator), x=0.0, z=start - 2.2, layer=Layer.DECAL, order=1))
     return surfaces
 

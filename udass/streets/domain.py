@@ -5,8 +5,6 @@ where it stands. Colours are RGB in 0..255; ``Range`` is a (low, high) pair of a
 angles degrees.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 Range = tuple[float, float]

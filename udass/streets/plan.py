@@ -1,14 +1,12 @@
 """The plan of a street: widths, ground and sky."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from udass.streets.canvas import MAX_PIXELS, Brush
 from udass.streets.domain import Domain
+from udass.streets.surface import MAX_PIXELS, Brush
 
 ROAD, SIDEWALK, TERRAIN, SKY = 0, 1, 9, 10
 GROUND_HALF_WIDTH = 26.0  # metres; the outermost ground goes on beyond

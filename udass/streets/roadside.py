@@ -1,11 +1,9 @@
 """Textures of what stands beside the road: facades, walls, fences, poles with lights and signs, plants, the skyline."""
 
-from __future__ import annotations
-
 import numpy as np
 
-from udass.streets.canvas import Brush, Canvas, Texture
 from udass.streets.domain import Domain
+from udass.streets.surface import Brush, Canvas, Texture
 
 BUILDING, WALL, FENCE, POLE, LIGHT, SIGN, VEGETATION, TERRAIN = 2, 3, 4, 5, 6, 7, 8, 9
 
@@ -16,7 +14,7 @@ def facade(
     """A house front with floors of windows, a shop or a plinth at its foot and a cornice or roof at its head."""
     draw, palette = brush.generator, domain.palette
     colour = colour * brightness
-    canvas = Canvas(width, height, scale=scale, colour=colour)
+    canvas = Canvas(width, height, scale, colour)
     canvas.label[:] = BUILDING
     canvas.shade(top=1.0, bottom=1 - 0.5 * domain.light.top_down)
     if draw.random() < domain.surfaces.brick_share:
@@ -35,21 +33,10 @@ def facade(
         for column in range(columns):
             x = left + column * pitch
             if scale > 12:  # else a frame is less than a pixel
-                canvas.box(
-                    x - 0.1,
-                    bottom - 0.12,
-                    x + open_width + 0.1,
-                    bottom + open_height + 0.1,
-                    colour=frame,
-                    label=BUILDING,
-                )
-            canvas.box(
-                x, bottom, x + open_width, bottom + open_height, colour=sky if glow[column] else window, label=BUILDING
-            )
+                canvas.box(x - 0.1, bottom - 0.12, x + open_width + 0.1, bottom + open_height + 0.1, frame, BUILDING)
+            canvas.box(x, bottom, x + open_width, bottom + open_height, sky if glow[column] else window, BUILDING)
     _ground_floor(canvas, brush, domain, window=window, frame=frame, brightness=brightness)
-    canvas.box(
-        -width / 2, height - roof, width / 2, height, colour=brush.pick(palette.roof) * brightness, label=BUILDING
-    )
+    canvas.box(-width / 2, height - roof, width / 2, height, brush.pick(palette.roof) * brightness, BUILDING)
     return canvas.finish(brush.rough, draw)
 
 
@@ -65,26 +52,26 @@ def _ground_floor(
     draw, half = brush.generator, canvas.width / 2
     if draw.random() < 0.5:
         sign = brush.pick(domain.palette.heavy) * brightness
-        canvas.box(-half + 0.4, 2.6, half - 0.4, 3.1, colour=sign, label=BUILDING)
+        canvas.box(-half + 0.4, 2.6, half - 0.4, 3.1, sign, BUILDING)
         for x in np.arange(-half + 0.6, half - 2.4, 3.2).tolist():
-            canvas.box(x, 0.4, x + 2.4, 2.5, colour=window * 0.9, label=BUILDING)
+            canvas.box(x, 0.4, x + 2.4, 2.5, window * 0.9, BUILDING)
     else:
-        canvas.box(-half, 0.0, half, 0.8, colour=frame * 0.6, label=BUILDING)
+        canvas.box(-half, 0.0, half, 0.8, frame * 0.6, BUILDING)
         for x in np.arange(-half + 1.0, half - 1.4, 3.0).tolist():
-            canvas.box(x, 1.1, x + 1.2, 2.4, colour=window, label=BUILDING)
+            canvas.box(x, 1.1, x + 1.2, 2.4, window, BUILDING)
     door = float(draw.uniform(-half * 0.7, half * 0.7))
-    canvas.box(door, 0.0, door + 1.1, 2.3, colour=brush.pick(domain.palette.fence) * brightness, label=BUILDING)
+    canvas.box(door, 0.0, door + 1.1, 2.3, brush.pick(domain.palette.fence) * brightness, BUILDING)
 
 
 def wall(brush: Brush, domain: Domain, *, width: float, height: float, scale: float, brightness: float) -> Texture:
     """A free-standing wall of blocks with a cap."""
     colour = brush.pick(domain.palette.wall, brightness=brightness)
-    canvas = Canvas(width, height, scale=scale, colour=colour)
+    canvas = Canvas(width, height, scale, colour)
     canvas.label[:] = WALL
     _courses(canvas, spacing=0.4, factor=0.84)
     for x in np.arange(-width / 2, width / 2, 2.5).tolist():
-        canvas.box(x, 0.0, x + 0.3, height, colour=colour * 0.88, label=WALL)
-    canvas.box(-width / 2, height - 0.18, width / 2, height, colour=np.minimum(colour * 1.2, 255), label=WALL)
+        canvas.box(x, 0.0, x + 0.3, height, colour * 0.88, WALL)
+    canvas.box(-width / 2, height - 0.18, width / 2, height, np.minimum(colour * 1.2, 255), WALL)
     canvas.shade(top=1.0, bottom=1 - domain.light.top_down)
     return canvas.finish(brush.rough, brush.generator)
 
@@ -93,16 +80,16 @@ def fence(brush: Brush, domain: Domain, *, width: float, height: float, scale: f
     """A fence of boards or bars, posts and two rails; its dark gaps belong to it, as in street data sets."""
     draw = brush.generator
     colour = brush.pick(domain.palette.fence, brightness=brightness)
-    canvas = Canvas(width, height, scale=scale, colour=colour * 0.4)
+    canvas = Canvas(width, height, scale, colour * 0.4)
     step = float(draw.uniform(0.28, 0.45))
     board = step * float(draw.uniform(0.5, 0.75))
-    canvas.box(-width / 2, 0.0, width / 2, height - 0.2, colour=colour * 0.42, label=FENCE)
+    canvas.box(-width / 2, 0.0, width / 2, height - 0.2, colour * 0.42, FENCE)
     for x in np.arange(-width / 2, width / 2, step).tolist():
-        canvas.box(x, 0.02, x + board, height - 0.12, colour=colour, label=FENCE)
+        canvas.box(x, 0.02, x + board, height - 0.12, colour, FENCE)
     for y in (0.25 * height, 0.8 * height):
-        canvas.box(-width / 2, y, width / 2, y + 0.12, colour=colour * 0.8, label=FENCE)
+        canvas.box(-width / 2, y, width / 2, y + 0.12, colour * 0.8, FENCE)
     for x in np.arange(-width / 2, width / 2, 2.4).tolist():
-        canvas.box(x, 0.0, x + 0.22, height, colour=colour * 1.1, label=FENCE)
+        canvas.box(x, 0.0, x + 0.22, height, colour * 1.1, FENCE)
     return canvas.finish(brush.smooth, draw)
 
 
@@ -111,21 +98,19 @@ def lamp_post(brush: Brush, domain: Domain, *, scale: float) -> Texture:
     draw = brush.generator
     height, thick = float(draw.uniform(5.0, 8.0)), float(draw.uniform(0.16, 0.26))
     colour = brush.pick(domain.palette.pole)
-    canvas = Canvas(3.0, height, scale=scale, colour=colour)
-    canvas.box(-thick / 2, 0.0, thick / 2, height - 0.1, colour=colour, label=POLE)
-    canvas.box(-thick, 0.0, thick, 0.7, colour=colour * 0.85, label=POLE)
+    canvas = Canvas(3.0, height, scale, colour)
+    canvas.box(-thick / 2, 0.0, thick / 2, height - 0.1, colour, POLE)
+    canvas.box(-thick, 0.0, thick, 0.7, colour * 0.85, POLE)
     side = float(draw.choice([-1.0, 1.0]))
     if draw.random() < 0.7:
-        canvas.stroke(
-            [(0.0, height - 0.2), (side * 1.2, height - 0.12)], thickness=thick * 0.8, colour=colour, label=POLE
-        )
+        canvas.stroke([(0.0, height - 0.2), (side * 1.2, height - 0.12)], thick * 0.8, colour, POLE)
         canvas.box(
             min(side * 0.8, side * 1.4),
             height - 0.25,
             max(side * 0.8, side * 1.4),
             height - 0.05,
-            colour=colour * 0.8 + 40,
-            label=POLE,
+            colour * 0.8 + 40,
+            POLE,
         )
     return canvas.finish(brush.smooth, draw)
 
@@ -134,14 +119,12 @@ def traffic_light(brush: Brush, domain: Domain, *, scale: float) -> Texture:
     """A pole with a box of three lamps, one of them lit."""
     draw = brush.generator
     height, colour = float(draw.uniform(3.2, 4.2)), brush.pick(domain.palette.pole)
-    canvas = Canvas(1.2, height, scale=scale, colour=colour)
-    canvas.box(-0.09, 0.0, 0.09, height - 1.2, colour=colour, label=POLE)
-    canvas.box(-0.27, height - 1.35, 0.27, height, colour=(28, 28, 30), label=LIGHT)
+    canvas = Canvas(1.2, height, scale, colour)
+    canvas.box(-0.09, 0.0, 0.09, height - 1.2, colour, POLE)
+    canvas.box(-0.27, height - 1.35, 0.27, height, (28, 28, 30), LIGHT)
     lit = int(draw.choice([0, 1, 2], p=[0.5, 0.1, 0.4]))
     for slot, lamp in enumerate(((255, 50, 40), (255, 190, 40), (60, 240, 120))):
-        canvas.disc(
-            0.0, height - 0.26 - 0.42 * slot, 0.17, 0.17, colour=lamp if slot == lit else (62, 60, 60), label=LIGHT
-        )
+        canvas.disc(0.0, height - 0.26 - 0.42 * slot, 0.17, 0.17, lamp if slot == lit else (62, 60, 60), LIGHT)
     return canvas.finish(brush.smooth, draw)
 
 
@@ -159,29 +142,25 @@ def traffic_sign(brush: Brush, domain: Domain, *, scale: float) -> Texture:
         np.array((25.0, 80, 200)) * muted,
         np.array((245.0, 245, 240)) * muted,
     )
-    canvas = Canvas(1.7, height, scale=scale, colour=white)
-    canvas.box(-0.07, 0.0, 0.07, height - size, colour=colour, label=POLE)
+    canvas = Canvas(1.7, height, scale, white)
+    canvas.box(-0.07, 0.0, 0.07, height - size, colour, POLE)
     y = height - size - 0.02
     if kind == 0:
-        canvas.disc(0.0, y, size, size, colour=red, label=SIGN)
-        canvas.disc(0.0, y, size * 0.68, size * 0.68, colour=white, label=SIGN)
+        canvas.disc(0.0, y, size, size, red, SIGN)
+        canvas.disc(0.0, y, size * 0.68, size * 0.68, white, SIGN)
     elif kind == 1:
-        canvas.polygon([(-size, y - size * 0.8), (size, y - size * 0.8), (0.0, y + size)], colour=red, label=SIGN)
+        canvas.polygon([(-size, y - size * 0.8), (size, y - size * 0.8), (0.0, y + size)], red, SIGN)
         canvas.polygon(
-            [(-size * 0.55, y - size * 0.52), (size * 0.55, y - size * 0.52), (0.0, y + size * 0.45)],
-            colour=white,
-            label=SIGN,
+            [(-size * 0.55, y - size * 0.52), (size * 0.55, y - size * 0.52), (0.0, y + size * 0.45)], white, SIGN
         )
     elif kind == 2:
-        canvas.box(-size, y - size, size, y + size, colour=blue, label=SIGN)
+        canvas.box(-size, y - size, size, y + size, blue, SIGN)
         canvas.polygon(
-            [(-size * 0.6, y - size * 0.5), (size * 0.6, y - size * 0.5), (0.0, y + size * 0.6)],
-            colour=white,
-            label=SIGN,
+            [(-size * 0.6, y - size * 0.5), (size * 0.6, y - size * 0.5), (0.0, y + size * 0.6)], white, SIGN
         )
     else:
-        canvas.box(-0.8, y - size * 0.6, 0.8, y + size * 0.6, colour=blue, label=SIGN)
-        canvas.box(-0.6, y - 0.08, 0.6, y + 0.04, colour=white, label=SIGN)
+        canvas.box(-0.8, y - size * 0.6, 0.8, y + size * 0.6, blue, SIGN)
+        canvas.box(-0.6, y - 0.08, 0.6, y + 0.04, white, SIGN)
     return canvas.finish(brush.smooth, draw)
 
 
@@ -191,10 +170,8 @@ def tree(brush: Brush, domain: Domain, *, scale: float) -> Texture:
     height = float(draw.uniform(4.5, 9.5))
     crown, trunk = height * float(draw.uniform(0.3, 0.42)), brush.pick(domain.palette.trunk)
     leaves = brush.pick(domain.palette.leaves)
-    canvas = Canvas(crown * 2.2, height, scale=scale, colour=leaves * 0.75)
-    canvas.polygon(
-        [(-0.2, 0.0), (0.2, 0.0), (0.12, height * 0.6), (-0.12, height * 0.6)], colour=trunk, label=VEGETATION
-    )
+    canvas = Canvas(crown * 2.2, height, scale, leaves * 0.75)
+    canvas.polygon([(-0.2, 0.0), (0.2, 0.0), (0.12, height * 0.6), (-0.12, height * 0.6)], trunk, VEGETATION)
     blobs = domain.surfaces.crown_blobs if scale > 16 else domain.surfaces.crown_blobs // 2
     _foliage(canvas, brush, blobs, leaves=leaves, middle=height - crown * 1.05, radius_x=crown, radius_y=crown)
     return canvas.finish(brush.leafy, draw)
@@ -203,20 +180,13 @@ def tree(brush: Brush, domain: Domain, *, scale: float) -> Texture:
 def hedge(brush: Brush, domain: Domain, *, width: float, height: float, scale: float) -> Texture:
     """A row of bushes."""
     draw, leaves = brush.generator, brush.pick(domain.palette.leaves)
-    canvas = Canvas(width, height, scale=scale, colour=leaves * 0.75)
-    canvas.box(-width / 2 + 0.1, 0.0, width / 2 - 0.1, height * 0.6, colour=leaves * 0.75, label=VEGETATION)
+    canvas = Canvas(width, height, scale, leaves * 0.75)
+    canvas.box(-width / 2 + 0.1, 0.0, width / 2 - 0.1, height * 0.6, leaves * 0.75, VEGETATION)
     count = max(int(width / height * 4), 5)
     for x in draw.uniform(-width / 2 + 0.3 * height, width / 2 - 0.3 * height, size=count):
         radius = height * float(draw.uniform(0.2, 0.34))
         y = float(draw.uniform(0.3, 0.98)) * height - radius
-        canvas.disc(
-            float(x),
-            max(y, 0.1),
-            radius * 1.2,
-            radius,
-            colour=leaves * float(draw.uniform(0.72, 1.22)),
-            label=VEGETATION,
-        )
+        canvas.disc(float(x), max(y, 0.1), radius * 1.2, radius, leaves * float(draw.uniform(0.72, 1.22)), VEGETATION)
     canvas.shade(top=1.0, bottom=0.75)
     return canvas.finish(brush.leafy, draw)
 
@@ -225,47 +195,40 @@ def _foliage(
     canvas: Canvas, brush: Brush, count: int, *, leaves: np.ndarray, middle: float, radius_x: float, radius_y: float
 ) -> None:
     draw = brush.generator
-    canvas.disc(0.0, middle, radius_x * 0.72, radius_y * 0.72, colour=leaves * 0.78, label=VEGETATION)
+    canvas.disc(0.0, middle, radius_x * 0.72, radius_y * 0.72, leaves * 0.78, VEGETATION)
     angle, reach = draw.uniform(0, 2 * np.pi, size=count), np.sqrt(draw.uniform(0, 1, size=count)) * 0.7
     xs, ys = radius_x * reach * np.cos(angle), radius_y * reach * np.sin(angle)
     for index in np.argsort(ys):
         tone = 0.92 + 0.28 * ys[index] / radius_y + 0.1 * float(draw.standard_normal())
         radius = radius_x * float(draw.uniform(0.2, 0.36))
-        canvas.disc(
-            float(xs[index]), middle + float(ys[index]), radius, radius * 0.85, colour=leaves * tone, label=VEGETATION
-        )
+        canvas.disc(float(xs[index]), middle + float(ys[index]), radius, radius * 0.85, leaves * tone, VEGETATION)
 
 
 def skyline(brush: Brush, domain: Domain, *, width: float, height: float, scale: float) -> Texture:
     """Distant houses and trees that close the street."""
     draw, palette = brush.generator, domain.palette
-    canvas = Canvas(width, height, scale=scale, colour=brush.pick(palette.facade))
+    canvas = Canvas(width, height, scale, brush.pick(palette.facade))
     x = -width / 2
     while x < width / 2:
         step = float(draw.uniform(8, 22))
         if draw.random() < 0.55:
             top, colour = height * float(draw.uniform(0.35, 0.95)), brush.pick(palette.facade)
-            canvas.box(x, 0.0, x + step, top, colour=colour, label=BUILDING)
+            canvas.box(x, 0.0, x + step, top, colour, BUILDING)
             for y in np.arange(2.0, top - 2.0, 3.2).tolist():
                 canvas.box(
-                    x + 1.0,
-                    y,
-                    x + step - 1.0,
-                    y + 1.4,
-                    colour=brush.pick(palette.window) * 0.5 + colour * 0.5,
-                    label=BUILDING,
+                    x + 1.0, y, x + step - 1.0, y + 1.4, brush.pick(palette.window) * 0.5 + colour * 0.5, BUILDING
                 )
         else:
             colour = brush.pick(palette.leaves)
-            canvas.box(x, 0.0, x + step, height * 0.25, colour=colour * 0.9, label=VEGETATION)
+            canvas.box(x, 0.0, x + step, height * 0.25, colour * 0.9, VEGETATION)
             for centre in draw.uniform(x, x + step, size=5):
                 canvas.disc(
                     float(centre),
                     height * 0.24,
                     step * 0.22,
                     height * float(draw.uniform(0.08, 0.22)),
-                    colour=colour * float(draw.uniform(0.8, 1.1)),
-                    label=VEGETATION,
+                    colour * float(draw.uniform(0.8, 1.1)),
+                    VEGETATION,
                 )
         x += step
     return canvas.finish(brush.rough, draw)

@@ -1,7 +1,5 @@
 """A whole street: drawn once, seen at any time."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -9,10 +7,9 @@ import numpy as np
 
 from udass.streets.borders import crossing_street, line_street
 from udass.streets.camera import CameraPath
-from udass.streets.canvas import MAX_PIXELS, Brush, noise_tile
 from udass.streets.domain import Domain
 from udass.streets.plan import Ground, Plan, draw_ground, draw_plan, draw_sky
-from udass.streets.surface import Surface
+from udass.streets.surface import MAX_PIXELS, Brush, Surface, noise_tile
 from udass.streets.traffic import fill_street
 
 OVERSAMPLE = 2  # colours are rendered at twice the resolution and averaged

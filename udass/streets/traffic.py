@@ -1,15 +1,12 @@
 """What moves in a street, and what is parked there: vehicles, riders and persons."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from udass.streets.borders import Resolution, shadow
-from udass.streets.canvas import Brush
 from udass.streets.domain import Domain
 from udass.streets.people import bicycle_side, motorcycle_side, person, two_wheeler_along
 from udass.streets.plan import Plan
-from udass.streets.surface import Layer, Surface, lengthwise, upright
+from udass.streets.surface import Brush, Layer, Surface, lengthwise, upright
 from udass.streets.vehicles import BUS, CAR, TRAIN, TRUCK, vehicle
 
 _REACH = 75.0  # metres; farther traffic is only a few pixels

@@ -5,8 +5,6 @@
 KITTI 16-bit PNG) for clips. ``<root>/streets.json`` records how they were drawn.
 """
 
-from __future__ import annotations
-
 import json
 import multiprocessing
 import os
@@ -17,9 +15,9 @@ import cv2
 import numpy as np
 
 from udass.flow.files import write_flow
-from udass.streets.clip import render_clip
+from udass.io.writing import write_bytes, write_text
 from udass.streets.domain import DOMAINS
-from udass.streets.image import render_image
+from udass.streets.render import render_clip, render_image
 
 VERSION = 2  # of the pictures: raise it whenever a seed gives other bytes
 RECORD = 'streets.json'
@@ -161,7 +159,7 @@ def _record(
         'replacing': replacing,
         'counts': found,
     }
-    _write_bytes(root / RECORD, (json.dumps(record, indent=2) + '\n').encode())
+    write_text(root / RECORD, json.dumps(record, indent=2) + '\n')
 
 
 def _cores() -> int:
@@ -208,16 +206,8 @@ def _write(job: Job) -> None:
         _write_png(first / 'labels' / f'{number:05d}.png', label)
     for (start, end), flow in clip.flows.items():
         write_flow(first / 'flow' / f'{start:05d}_{end:05d}.png', flow, clip.valid[start, end])
-    _write_bytes(last, b'')
+    write_bytes(last, b'')
 
 
 def _write_png(path: Path, image: np.ndarray) -> None:
-    _write_bytes(path, cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes())
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    """Write under a temporary name first, so that a file that exists is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    write_bytes(path, cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes())

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
@@ -20,7 +19,7 @@ from udass.models.ranks import rank, seed_of_rank
 from udass.models.segmentors import FlowGuidedEncoderDecoder, HRDAEncoderDecoder, Outputs
 from udass.models.windows import Box
 from udass.uda.adaptation_losses import train_discriminator
-from udass.uda.checks import TrainingModel, check_adapter, check_optimizers
+from udass.uda.checks import check_adapter, check_optimizers
 from udass.uda.clip import IGNORE, Clip
 from udass.uda.ema import evaluate_with_batch_statistics
 from udass.uda.inputs import flow_of, model_inputs, trusted_pixels
@@ -28,10 +27,11 @@ from udass.uda.mixing.long_tail import LongTail, group_long_tail
 from udass.uda.networks import build_network, load_networks, unwrap, without_decoder
 from udass.uda.passes import IterationState, Pass
 from udass.uda.pseudo_labels import two_class_logits
+from udass.uda.training_model import TrainingModel
 
 
 @MODELS.register_module()
-class DomainAdapter(TrainingModel, BaseModel):
+class DomainAdapter(TrainingModel):
     """A student that learns from source labels and, as its components say, from the unlabelled target.
 
     Children are named as in checkpoints: ``student.``, ``teacher.`` and ``imagenet.`` are plain mmseg segmentors (the
@@ -105,7 +105,6 @@ class DomainAdapter(TrainingModel, BaseModel):
         self.seed = torch.initial_seed() if seed is None else seed
         self.generator = torch.Generator().manual_seed(seed_of_rank(self.seed, rank()))
         self.iteration = 0
-        self.keep_panels = False
         self.panels: dict[str, dict] = {}
         check_adapter(self)
 
@@ -266,9 +265,8 @@ class DomainAdapter(TrainingModel, BaseModel):
         frames, options = model_inputs(network, frames, item.clip.flow)
         if options:
             options.update(no_flow=item.clip.no_flow, auxiliary=item.auxiliary)
-        if item.far is not None:
-            frames = torch.cat([frames, self.data_preprocessor.normalize(item.far.frames)], dim=1)
-            options['flow'] = torch.stack([options['flow'], item.far.flow[:, 0]], dim=1)
+        if item.extra is not None:
+            options['extra_clip'] = self.data_preprocessor.normalize(item.extra.frames), item.extra.flow
         if item.box is not None:
             options['crop_box'] = item.box
         samples = item.data_samples(weighted=self.ema is not None)  # without pseudo-labels all weights are 1
@@ -340,8 +338,8 @@ class DomainAdapter(TrainingModel, BaseModel):
 
     @torch.inference_mode()
     def teacher_logits(self, frames: Tensor, flow: Tensor | None = None) -> Tensor:
-        """Teacher logits (N, C, H, W) of pixels (N, 3, H, W), or of frame 0 of clips (N, 2, 3, H, W) with their flow
-        (N, 2, H, W); an inference tensor: autograd may save only a clone."""
+        """Teacher logits (N, C, H, W) of pixels (N, 3, H, W), or of frame 0 of clips (N, T, 3, H, W) with their flow
+        (N, T-1, 2, H, W); an inference tensor: autograd may save only a clone."""
         meta = dict(img_shape=frames.shape[-2:], ori_shape=frames.shape[-2:], pad_shape=frames.shape[-2:])
         options = {} if flow is None else dict(flow=flow)
         frames = self.data_preprocessor.normalize(frames)
@@ -377,6 +375,11 @@ class DomainAdapter(TrainingModel, BaseModel):
         # Unlabelled images need no auxiliary decoder; images have no flow along which to fuse.
         without_auxiliary = self.adaptation_loss is not None and student.with_auxiliary_head
         return without_auxiliary or isinstance(student, FlowGuidedEncoderDecoder)
+
+    @property
+    def hooks_decoders(self) -> bool:
+        """Whether decoder features are mixed."""
+        return self.feature_mixing is not None
 
     def start_ranks(self) -> None:
         """Go on with another number of processes: new random streams, and no templates (all need them or none)."""

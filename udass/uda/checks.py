@@ -9,21 +9,6 @@ from udass.models.segmentors import HRDAEncoderDecoder, SlidingEncoderDecoder
 from udass.uda.feature_mixing import fusion_layer
 
 
-class TrainingModel:
-    """Base of models that hold several networks: says what to do where mmseg's API would build one as a segmentor."""
-
-    def __new__(cls, *args: object, **kwargs: object) -> 'TrainingModel':
-        # mmseg.apis.init_model adds these two to the arguments of any model.
-        if {'pretrained', 'train_cfg'} <= set(kwargs):
-            raise ValueError(
-                f'mmseg.apis.init_model takes bare segmentors, and {cls.__name__} holds those of a '
-                'training: use udass.inference.Segmenter(CHECKPOINT), or give init_model the config that '
-                'udass.inference.config_for_mmseg makes and the file that tools/convert_checkpoint.py '
-                'writes'
-            )
-        return super().__new__(cls)
-
-
 def check_adapter(adapter: nn.Module) -> None:
     """Look at the components of a `DomainAdapter`.
 

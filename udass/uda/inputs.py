@@ -13,8 +13,7 @@ def flow_of(samples: list) -> Tensor | None:
     """Motion from frame 0 to the other frames, (N, T-1, 2, H, W), of loaded clips; None of images."""
     if not samples or 'flow' not in samples[0]:
         return None
-    flow = torch.stack([sample.flow.data for sample in samples])
-    return flow.unflatten(1, (-1, 2))
+    return torch.stack([sample.flow for sample in samples])
 
 
 def trusted_pixels(samples: list) -> Tensor | None:
@@ -27,7 +26,7 @@ def trusted_pixels(samples: list) -> Tensor | None:
 def model_inputs(
     network: nn.Module, frames: Tensor, flow: Tensor | None
 ) -> tuple[Tensor, dict[str, Tensor | bool | None]]:
-    """What a network takes of normalised clips: two frames and the flow between them if it uses flow, else frame 0.
+    """What a network takes of normalised clips: frames and flow if it uses flow, else frame 0.
 
     Args:
         frames: (N, T, 3, H, W).
@@ -38,4 +37,4 @@ def model_inputs(
     """
     if flow is None or not isinstance(network, FlowGuidedEncoderDecoder):
         return frames[:, 0], {}
-    return frames[:, :2], {'flow': flow[:, 0]}
+    return frames, {'flow': flow}

@@ -41,8 +41,8 @@ class Pass:
         pasted: (N, T, H, W) bool, where mixed passes share pasted content and may mix decoder features.
         auxiliary: whether auxiliary heads of a flow-guided network learn from it.
         auxiliary_labels: what they learn, (N, D, h, w), one map for each of D heads; None gives them the clip's labels.
-        far: another pair of frames that a flow-guided network segments with the same weights, without a loss: its
-            logits can be aligned.
+        extra: another clip whose logits a flow-guided network computes too, without a loss of their own: class means
+            are aligned with them.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Pass:
     pasted: Tensor | None = None
     auxiliary: bool = True
     auxiliary_labels: Tensor | None = None
-    far: Clip | None = None
+    extra: Clip | None = None
 
     def data_samples(self, weighted: bool = True) -> list[SegDataSample]:
         """mmseg data samples of frame 0 with ``gt_sem_seg`` and, if weighted, ``gt_pixel_weight``, both (1, H, W), and

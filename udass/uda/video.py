@@ -267,7 +267,7 @@ class VideoAdapter(DomainAdapter):
         item = self.cross_frame(shown, self.generator)
         if self.centroid_alignment is not None and self.centroid_alignment.intervals == 2:
             # Frame t with t-k-1.
-            item = replace(item, far=target.select([0, 3]))
+            item = replace(item, extra=target.select([0, 3]))
         yield item
         if self.mixing is not None:
             shown, plain = (replace(clip, cell_labels=None) for clip in (shown, plain))
@@ -289,7 +289,7 @@ class VideoAdapter(DomainAdapter):
             scores = outputs.logits if self.joint_backward else outputs.logits.detach()
             kept.centroids = self.centroid_alignment.source_centroids(scores, item.clip.labels[:, 0])
             return {}
-        scores = [outputs.logits, *outputs.extra_logits]
+        scores = [outputs.logits] if outputs.extra_logits is None else [outputs.logits, outputs.extra_logits]
         return {'loss_centroids': self.centroid_alignment.loss(kept.centroids, scores)}
 
     def labelled_clip(self, batch: dict) -> Clip:
@@ -323,7 +323,7 @@ class VideoAdapter(DomainAdapter):
                 'the target data set past=1 and its pipeline LoadClip, LoadFlow and PackClip'
             )
         valid = trusted_pixels(samples)
-        past_flow = torch.stack([sample.past_flow.data for sample in samples])
+        past_flow = torch.stack([sample.past_flow for sample in samples])
         logits = self.past_logits(frames[:, 2:], past_flow)
         past = resize_logits(logits['decode'], tuple(frames.shape[-2:]))
         known = [self.pseudo_labels(past, flow[:, 1], valid), self._label_before(samples, frames[:, 1], past, valid)]
@@ -360,12 +360,12 @@ class VideoAdapter(DomainAdapter):
 
     @torch.inference_mode()
     def past_logits(self, frames: Tensor, flow: Tensor) -> dict[str, Tensor]:
-        """Teacher logits (N, C, h, w) of the first of two frames (N, 2, 3, H, W) with their flow (N, 2, H, W), by
+        """Teacher logits (N, C, h, w) of the first of two frames (N, 2, 3, H, W) with their flow (N, 1, 2, H, W), by
         decoder: ``decode`` and, of flow-guided networks, those of auxiliary heads."""
         flip = self.pseudo_labels.draw_flip(self.generator)
         if flip:
-            frames, flow = frames.flip(-1), flip_flow(flow)
-        shown, options = model_inputs(self.teacher, self.data_preprocessor.normalize(frames), flow[:, None])
+            frames, flow = frames.flip(-1), flip_flow(flow[:, 0])[:, None]
+        shown, options = model_inputs(self.teacher, self.data_preprocessor.normalize(frames), flow)
         if options:
             logits, _ = self.teacher.clip_logits(shown, **options, auxiliary=True)
         else:

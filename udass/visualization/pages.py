@@ -1,162 +1,113 @@
-"""Pages of captioned pictures: as one picture, and as one HTML file that opens from disk. Drawing only."""
+"""Lay out sections of tiles as one image or as one HTML page."""
 
 import base64
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
+from functools import cache
 
-import cv2
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
 
-from udass.visualization.canvas import blank, fitting_size, font, scaled, stack, write
+from udass.visualization.canvas import Tile, blank, resize, stack, tile_row, write_text
 
-_GAP, _GROUP_GAP, _TEXT, _TITLE = 6, 22, 13, 20
-# Of a drawn page: tiles, each with its caption, side by side in at most three groups.
 _TILE_WIDTH, _COLUMNS = 260, 6
-PAGE_WIDTH = _COLUMNS * (_TILE_WIDTH + _GAP) + 3 * _GROUP_GAP
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A picture (H, W, 3) uint8 RGB, and what is said about it."""
-
-    picture: np.ndarray
-    caption: str
+PAGE_WIDTH = _COLUMNS * (_TILE_WIDTH + 6) + 6
 
 
 @dataclass(frozen=True)
 class Section:
-    """Groups of tiles that belong together, such as the frames and the label of one sample, under a title."""
+    """Groups of tiles under a title, e.g. one group per sample with its frames and its label."""
 
     title: str
     note: str
     groups: Sequence[Sequence[Tile]]
 
 
-def draw_page(sections: Sequence[Section], keys: Sequence[np.ndarray] = ()) -> np.ndarray:
-    """All sections below each other as one RGB picture; groups stay on one line where they fit.
+def draw_page(sections: Sequence[Section], legends: Sequence[np.ndarray] = ()) -> np.ndarray:
+    """All sections below each other as one RGB image; a group stays on one line where it fits.
 
     Args:
         sections: what to draw.
-        keys: pictures of `PAGE_WIDTH` that explain colours, for the end of the page.
+        legends: images of `PAGE_WIDTH` for the end of the page.
     """
-    parts = [blank(_GAP, PAGE_WIDTH)]
+    parts = []
     for section in sections:
-        parts.append(_heading(section, PAGE_WIDTH))
-        line: list[np.ndarray] = []
+        heading = write_text(blank(54, PAGE_WIDTH), section.title, (6, 8), 20)
+        parts.append(write_text(heading, section.note, (6, 34), 13))
+        line: list[Tile] = []
         for group in section.groups:
-            for start in range(0, len(group), _COLUMNS):
-                block = _block(group[start : start + _COLUMNS], _TILE_WIDTH)
-                if line and sum(one.shape[1] + _GROUP_GAP for one in [*line, block]) > PAGE_WIDTH:
-                    parts.append(_side_by_side(line))
-                    line = []
-                line.append(block)
+            if len(line) + len(group) > _COLUMNS and line:
+                parts.append(tile_row(line, _TILE_WIDTH))
+                line = []
+            line += group
+            while len(line) > _COLUMNS:
+                parts.append(tile_row(line[:_COLUMNS], _TILE_WIDTH))
+                line = line[_COLUMNS:]
         if line:
-            parts.append(_side_by_side(line))
-    return stack([*parts, *keys])
+            parts.append(tile_row(line, _TILE_WIDTH))
+    return stack([*parts, *legends])
 
 
 def html_page(
-    title: str,
-    intro: str,
-    sections: Sequence[Section],
-    classes: Sequence[str],
-    palette: Sequence[Sequence[int]],
-    tile_width: int = 320,
+    title: str, intro: str, sections: Sequence[Section], classes: Sequence[str], palette: Sequence[Sequence[int]]
 ) -> str:
-    """All sections as an HTML page that holds its pictures.
+    """All sections as one HTML page that holds its images.
 
     Args:
         title, intro: of the page.
         sections: what to show.
         classes, palette: names and RGB colours, for the legend.
-        tile_width: pixels at which wider pictures are stored.
     """
-    body = []
-    for section in sections:
-        groups = ''.join(
-            '<div class="group">' + ''.join(_figure(tile, tile_width) for tile in group) + '</div>'
-            for group in section.groups
-        )
-        body.append(
-            f'<section><h2>{escape(section.title)}</h2><p>{escape(section.note)}</p>'
-            f'<div class="groups">{groups}</div></section>'
-        )
-    swatches = ''.join(
-        f'<span><i style="background:rgb({", ".join(map(str, colour))})"></i>{escape(name)}</span>'
-        for name, colour in [*zip(classes, palette, strict=True), ('ignored', (0, 0, 0))]
-    )
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head><body>'
-        f'<h1>{escape(title)}</h1><p>{escape(intro)}</p><div class="legend">{swatches}</div>{"".join(body)}'
-        '</body></html>\n'
+        templates()
+        .get_template('samples.html')
+        .render(
+            title=title,
+            intro=intro,
+            sections=sections,
+            legend=colour_legend(classes, palette),
+            image=lambda tile: image_uri(_shrunk(tile.image, 320), width=320),
+        )
     )
 
 
-_STYLE = (
-    'body{font:15px/1.4 system-ui,sans-serif;color:#1e1e1e;background:#fff;margin:1rem auto;max-width:90rem;'
-    'padding:0 .8rem}h1{font-size:1.5rem}h2{font-size:1.15rem;margin:1.6rem 0 .2rem}p{margin:.2rem 0 .6rem}'
-    '.groups{display:flex;flex-wrap:wrap;gap:.8rem 1.6rem}.group{display:flex;flex-wrap:wrap;gap:.4rem}'
-    'figure{margin:0;width:min(19rem,45vw)}img{width:100%;display:block;image-rendering:pixelated}'
-    'figcaption{font-size:.8rem;overflow-wrap:anywhere}'
-    '.legend{display:flex;flex-wrap:wrap;gap:.3rem .9rem;font-size:.85rem}'
-    '.legend i{display:inline-block;width:.9em;height:.9em;margin-right:.3em;vertical-align:-.1em}'
-)
+def _shrunk(image: np.ndarray, width: int) -> np.ndarray:
+    shrinks = image.shape[1] > width
+    return resize(image, max(1, round(image.shape[0] * width / image.shape[1])), width) if shrinks else image
 
 
-def _figure(tile: Tile, tile_width: int) -> str:
-    height, width = tile.picture.shape[:2]
-    if width > tile_width:
-        height, width = max(1, round(height * tile_width / width)), tile_width
-    png = cv2.imencode('.png', np.ascontiguousarray(scaled(tile.picture, height, width)[..., ::-1]))[1]
-    data = base64.b64encode(png.tobytes()).decode('ascii')
-    caption = escape(tile.caption)
-    return (
-        f'<figure><img alt="{caption}" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
+@cache
+def templates() -> Environment:
+    """The page templates of the package. Text is escaped, and a variable that is not given is an error."""
+    return Environment(
+        loader=PackageLoader('udass.visualization', 'templates'),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=True,
+        undefined=StrictUndefined,
     )
 
 
-def _heading(section: Section, width: int) -> np.ndarray:
-    picture = blank(_TITLE + _TEXT + 5 * _GAP, width)
-    picture = write(picture, section.title, (_GAP, 2 * _GAP), _TITLE)
-    return write(picture, section.note, (_GAP, 3 * _GAP + _TITLE), fitting_size(section.note, width - 2 * _GAP, _TEXT))
+def colour_legend(classes: Sequence[str], palette: Sequence[Sequence[int]]) -> list[tuple[str, str]]:
+    """(name, colour of CSS) of every class and of ignored pixels."""
+    colours = ['#{:02x}{:02x}{:02x}'.format(*colour) for colour in palette]
+    return [*zip(classes, colours, strict=True), ('ignored', '#000000')]
 
 
-def _block(tiles: Sequence[Tile], tile_width: int) -> np.ndarray:
-    """Tiles side by side, each above its caption."""
-    heights = [max(1, round(tile.picture.shape[0] * tile_width / tile.picture.shape[1])) for tile in tiles]
-    lines = [_wrapped(tile.caption, tile_width) for tile in tiles]
-    below = max(map(len, lines)) * (_TEXT + 4) + _GAP
-    picture = blank(max(heights) + below, len(tiles) * (tile_width + _GAP))
-    for number, (tile, height) in enumerate(zip(tiles, heights, strict=True)):
-        left = number * (tile_width + _GAP)
-        picture[:height, left : left + tile_width] = scaled(tile.picture, height, tile_width)
-        for place, text in enumerate(lines[number]):
-            picture = write(picture, text, (left, height + 3 + place * (_TEXT + 4)), _TEXT)
-    return picture
+def image_uri(image: np.ndarray | Image.Image, width: int, kind: str = 'png') -> str:
+    """An RGB image as a data URI, at most ``width`` pixels wide.
 
-
-def _wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most ``width`` pixels; a word that is too long is broken."""
-    lines = ['']
-    for word in text.split():
-        if lines[-1] and font(_TEXT).getlength(f'{lines[-1]} {word}') <= width:
-            lines[-1] += f' {word}'
-            continue
-        if lines[-1]:
-            lines.append('')
-        for character in word:
-            if font(_TEXT).getlength(lines[-1] + character) > width:
-                lines.append('')
-            lines[-1] += character
-    return lines
-
-
-def _side_by_side(blocks: Sequence[np.ndarray]) -> np.ndarray:
-    height = max(block.shape[0] for block in blocks)
-    padded = [
-        np.pad(block, ((0, height - block.shape[0] + _GAP), (_GAP, _GROUP_GAP - _GAP), (0, 0)), constant_values=255)
-        for block in blocks
-    ]
-    return np.concatenate(padded, axis=1)
+    Args:
+        image: (H, W, 3) uint8, or an image of Pillow.
+        width: in pixels.
+        kind: ``png`` keeps colours as they are and mixes none, as labels need it; ``jpeg`` is for photographs.
+    """
+    picture = (image if isinstance(image, Image.Image) else Image.fromarray(np.ascontiguousarray(image))).convert('RGB')
+    if picture.width > width:
+        resampling = Image.Resampling.NEAREST if kind == 'png' else Image.Resampling.LANCZOS
+        picture = picture.resize((width, max(1, round(picture.height * width / picture.width))), resampling)
+    buffer = io.BytesIO()
+    picture.save(buffer, format=kind, quality=85, optimize=True)
+    return f'data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}'

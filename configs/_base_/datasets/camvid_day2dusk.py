@@ -2,21 +2,22 @@
 # dusk images of the test split. The data: see README. UDASS_CAMVID names its folder where it is not data/camvid.
 import os
 
-data_root = os.environ.get('UDASS_CAMVID', 'data/camvid')
+_base_ = ['../pipelines/small_loaders.py']
 # Half of the published 480x360 edition and a little more: what two CPU cores train in minutes.
 scale = (320, 240)
+random_resize = dict(type='RandomResize', scale=scale, ratio_range=(1.0, 1.5), keep_ratio=True)
 
 source_pipeline = [
     dict(type='LoadImage'),
     dict(type='LoadLabels'),
-    dict(type='RandomResize', scale=scale, ratio_range=(1.0, 1.5), keep_ratio=True),
+    random_resize,
     dict(type='RareClassCrop', crop_size=(240, 320), cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackUDAInputs'),
 ]
 target_pipeline = [
     dict(type='LoadImage'),
-    dict(type='RandomResize', scale=scale, ratio_range=(1.0, 1.5), keep_ratio=True),
+    random_resize,
     dict(type='RareClassCrop', crop_size=(240, 320)),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackUDAInputs'),
@@ -28,44 +29,10 @@ test_pipeline = [
     dict(type='LoadLabels'),
     dict(type='PackUDAInputs'),
 ]
+camvid = dict(type='CamVidDataset', data_root=os.environ.get('UDASS_CAMVID', 'data/camvid'))
 train_dataloader = dict(
-    source=dict(
-        batch_size=2,
-        num_workers=0,
-        dataset=dict(
-            type='CamVidDataset',
-            data_root=data_root,
-            split='train',
-            exclude_sequence='0001TP',
-            pipeline=source_pipeline,
-        ),
-    ),
-    target=dict(
-        batch_size=2,
-        num_workers=0,
-        dataset=dict(
-            type='CamVidDataset',
-            data_root=data_root,
-            split='train',
-            sequence='0001TP',
-            labelled=False,
-            pipeline=target_pipeline,
-        ),
-    ),
+    source=dict(dataset=dict(**camvid, split='train', exclude_sequence='0001TP', pipeline=source_pipeline)),
+    target=dict(dataset=dict(**camvid, split='train', sequence='0001TP', pipeline=target_pipeline)),
 )
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='CamVidDataset',
-        data_root=data_root,
-        split='test',
-        sequence='0001TP',
-        test_mode=True,
-        pipeline=test_pipeline,
-    ),
-)
+val_dataloader = dict(dataset=dict(**camvid, split='test', sequence='0001TP', pipeline=test_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = dict(type='ClassIoUMetric')
-test_evaluator = val_evaluator

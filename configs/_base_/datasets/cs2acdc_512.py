@@ -1,45 +1,34 @@
-# Cityscapes -> ACDC at the sizes of DAFormer: half resolution, crops of 512. What is not said here is as in
-# cs2acdc_1024.py.
-_base_ = ['cs2acdc_1024.py']
+# Cityscapes -> ACDC at the sizes of DAFormer: half resolution, crops of 512.
+_base_ = ['../pipelines/images_512.py']
 
-source_scale = (1024, 512)
-target_scale = (960, 540)
-crop_size = (512, 512)
-
+resize = dict(type='Resize', scale=(960, 540), keep_ratio=True)
 source_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='LoadLabels'),
-    dict(type='Resize', scale=source_scale, keep_ratio=True),
-    # No class may fill more than 3/4 of a crop: road and sky alone teach little (DAFormer).
-    dict(type='RareClassCrop', crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackUDAInputs'),
+    *_base_.load_source,
+    dict(type='Resize', scale=(1024, 512), keep_ratio=True),
+    *_base_.crop_source,
 ]
 target_pipeline = [
     dict(type='LoadImage'),
-    dict(type='Resize', scale=target_scale, keep_ratio=True),
-    dict(type='RareClassCrop', crop_size=crop_size),
+    resize,
+    dict(type='RareClassCrop', crop_size=_base_.crop_size),
     # After the crop: DAFormer trusts no pseudo-label in the upper 15 and the lower 120 rows of a crop, here too (its
     # experiments.py, id 8). HRDA and MIC trust all pixels of this target, which shows no bonnet.
     dict(type='PseudoMargins'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackUDAInputs'),
 ]
-test_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='Resize', scale=target_scale, keep_ratio=True),
-    # After Resize: predictions are compared at the size of the published labels.
-    dict(type='LoadLabels'),
-    dict(type='PackUDAInputs'),
-]
+test_pipeline = [dict(type='LoadImage'), resize, *_base_.load_truth]
+target = dict(type='ACDC', data_root='data/acdc')
 train_dataloader = dict(
-    source=dict(dataset=dict(pipeline=source_pipeline)),
+    source=dict(dataset=dict(type='Cityscapes', data_root='data/cityscapes', split='train', pipeline=source_pipeline)),
     target=dict(
         dataset=dict(
-            metainfo=dict(pseudo_margins=dict(size=crop_size, top=15, bottom=120, left=0, right=0)),
+            **target,
+            split='train',
+            metainfo=dict(pseudo_margins=dict(size=_base_.crop_size, top=15, bottom=120, left=0, right=0)),
             pipeline=target_pipeline,
         )
     ),
 )
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+val_dataloader = dict(dataset=dict(**target, split='val', pipeline=test_pipeline))
 test_dataloader = val_dataloader

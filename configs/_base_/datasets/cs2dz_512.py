@@ -1,9 +1,8 @@
-# Cityscapes (by day) -> Dark Zurich (at night) at the sizes of DAFormer: as cs2acdc_512.py, whose images have the
-# same size.
+# Cityscapes (by day) -> Dark Zurich (at night) at the sizes of DAFormer: as cs2acdc_512.py, whose images have the same
+# size.
 _base_ = ['cs2acdc_512.py']
 
-target_root = 'data/dark_zurich'
-target = dict(type='DarkZurich', data_root=target_root)
+target = dict(type='DarkZurich', data_root='data/dark_zurich')
 train_dataloader = dict(target=dict(dataset=target))
 val_dataloader = dict(dataset=target)
 test_dataloader = val_dataloader

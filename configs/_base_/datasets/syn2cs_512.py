@@ -1,98 +1,17 @@
 # SYNTHIA -> Cityscapes at the sizes of DAFormer: Cityscapes at half resolution, crops of 512.
-source_root = 'data/synthia'
-target_root = 'data/cityscapes'
-# The published size.
-source_scale = (1280, 760)
-target_scale = (1024, 512)
-crop_size = (512, 512)
+_base_ = ['../pipelines/images_512.py', 'synthia_protocols.py']
 
 source_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='LoadLabels'),
-    dict(type='Resize', scale=source_scale, keep_ratio=True),
-    # No class may fill more than 3/4 of a crop: road and sky alone teach little (DAFormer).
-    dict(type='RareClassCrop', crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackUDAInputs'),
-]
-target_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='Resize', scale=target_scale, keep_ratio=True),
-    # DAFormer trusts no pseudo-label in the upper 15 and the lower 120 rows; its crops have the full height.
-    dict(type='PseudoMargins', sides=['top', 'bottom']),
-    dict(type='RareClassCrop', crop_size=crop_size),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackUDAInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='Resize', scale=target_scale, keep_ratio=True),
-    # After Resize: predictions are compared at the size of the published labels.
-    dict(type='LoadLabels'),
-    dict(type='PackUDAInputs'),
+    *_base_.load_source,
+    # The published size.
+    dict(type='Resize', scale=(1280, 760), keep_ratio=True),
+    *_base_.crop_source,
 ]
 train_dataloader = dict(
-    source=dict(
-        batch_size=2, num_workers=4, dataset=dict(type='Synthia', data_root=source_root, pipeline=source_pipeline)
-    ),
-    target=dict(
-        batch_size=2,
-        num_workers=4,
-        dataset=dict(type='Cityscapes', data_root=target_root, split='train', labelled=False, pipeline=target_pipeline),
-    ),
+    source=dict(dataset=dict(type='Synthia', data_root='data/synthia', pipeline=source_pipeline)),
+    target=dict(dataset=dict(type='Cityscapes', data_root='data/cityscapes', split='train')),
 )
 val_dataloader = dict(
-    # The scores of one 2048x1024 image take what a batch of crops takes.
-    batch_size=1,
-    num_workers=4,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='Cityscapes',
-        data_root=target_root,
-        split='val',
-        test_mode=True,
-        # For SYNTHIA the literature leaves terrain, truck and train out of its mean (16 classes), in another one wall,
-        # fence and pole as well (13). All 19 are trained.
-        metainfo=dict(
-            protocols=dict(
-                mIoU16=[
-                    'road',
-                    'sidewalk',
-                    'building',
-                    'wall',
-                    'fence',
-                    'pole',
-                    'traffic light',
-                    'traffic sign',
-                    'vegetation',
-                    'sky',
-                    'person',
-                    'rider',
-                    'car',
-                    'bus',
-                    'motorcycle',
-                    'bicycle',
-                ],
-                mIoU13=[
-                    'road',
-                    'sidewalk',
-                    'building',
-                    'traffic light',
-                    'traffic sign',
-                    'vegetation',
-                    'sky',
-                    'person',
-                    'rider',
-                    'car',
-                    'bus',
-                    'motorcycle',
-                    'bicycle',
-                ],
-            )
-        ),
-        pipeline=test_pipeline,
-    ),
+    dataset=dict(type='Cityscapes', data_root='data/cityscapes', split='val', metainfo=dict(protocols=_base_.protocols))
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='ClassIoUMetric')
-test_evaluator = val_evaluator

@@ -1,4 +1,4 @@
-# SegFormer on MiT-B5 (Xie et al. 2021, arXiv 2105.15203); segformer_mitb0.py to b4 change its size.
+# SegFormer on MiT-B5 (Xie et al. 2021, arXiv 2105.15203); segformer_mitb0.py is the smallest variant.
 # ImageNet weights: fetched once from the URL below. Offline: put the file into torch's hub folder
 # (~/.cache/torch/hub/checkpoints), or name your copy with
 # `--cfg-options model.student.backbone.init_cfg.checkpoint=FILE`; the authors' own mit_b5.pth serves as well.

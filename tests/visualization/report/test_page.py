@@ -13,8 +13,9 @@ import pytest
 
 from tests.visualization.report.runs import losses, write_log, write_two_runs
 from tools import report as report_tool
+from udass.engine.stored_config import open_test_dataset
 from udass.visualization.report import Run, read_methods, render_report
-from udass.visualization.report.pictures import prediction_file
+from udass.visualization.report.examples import prediction_file
 
 PROJECT = Path(__file__).parents[3]
 SECTIONS = ['summary', 'curves', 'classes', 'confusion', 'examples', 'panels', 'config', 'environment']
@@ -51,7 +52,7 @@ def two_runs(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def page(two_runs):
-    return render_report(read_methods(two_runs), examples=2)
+    return render_report(read_methods(two_runs), open_test_dataset, examples=2)
 
 
 def text_of(page):
@@ -89,7 +90,7 @@ def test_the_numbers_are_in_it(page):
 
 def test_a_run_without_tests_says_what_is_missing(tmp_path):
     write_log(tmp_path / 'run', losses({1: 2.0, 2: 1.0}))
-    words = text_of(render_report(read_methods([tmp_path / 'run'])))
+    words = text_of(render_report(read_methods([tmp_path / 'run']), open_test_dataset))
     assert 'scores of a test; confusion matrix and scores by image; predictions, for the examples' in words
     assert f'python tools/test.py CONFIG {tmp_path}/run/CHECKPOINT.pth' in words
     assert 'There is no test yet' in words and 'No run has panels' in words
@@ -98,12 +99,12 @@ def test_a_run_without_tests_says_what_is_missing(tmp_path):
 def test_images_that_are_gone_are_said_and_the_rest_is_shown(tmp_path):
     runs = write_two_runs(tmp_path)
     shutil.rmtree(tmp_path / 'data')
-    words = text_of(render_report(read_methods(runs)))
+    words = text_of(render_report(read_methods(runs), open_test_dataset))
     assert 'The test images cannot be read from here' in words and 'Most frequent: car as road' in words
 
 
 def test_one_run_shows_its_best_and_worst_images(two_runs):
-    words = text_of(render_report(read_methods(two_runs[:1]), examples=1))
+    words = text_of(render_report(read_methods(two_runs[:1]), open_test_dataset, examples=1))
     best, worst = words.split('Best images')[1].split('Worst images')
     assert 'street_3.png' in best and 'plain_baseline: 40.0' in best and 'street_0.png' in worst
     assert 'setting that differs' not in words
@@ -186,11 +187,11 @@ def test_an_installed_package_has_the_templates(tmp_path):
         check=True,
         capture_output=True,
     )
-    templates = tmp_path / 'built' / 'udass' / 'visualization' / 'report' / 'templates'
-    assert {path.name for path in templates.iterdir()} == {'page.html', 'style.css'}
+    templates = tmp_path / 'built' / 'udass' / 'visualization' / 'templates'
+    assert {path.name for path in templates.iterdir()} == {'report.css', 'report.html', 'samples.html'}
 
 
-def test_the_picture_is_that_of_its_image(tmp_path):
+def test_a_prediction_is_that_of_its_image(tmp_path):
     images = [tmp_path / 'images' / part / '000.png' for part in ('day', 'night')]
     (tmp_path / 'run').mkdir()
     items = [dict(image=str(image), mIoU=1.0, IoU=[1.0], prediction=f'{image.parent.name}/000.png') for image in images]

@@ -50,7 +50,7 @@ def test_what_is_missing_comes_with_the_command(tmp_path):
     write_log(folder, losses({1: 2.0}))
     for name in ('a.py', 'iter_9.pth', 'iter_10.pth'):
         (folder / name).touch()
-    missing = {item.what.split(':')[0].split(',')[0]: item.command for item in read_run(folder).missing}
+    missing = {what.split(':')[0].split(',')[0]: command for what, command in read_run(folder).missing.items()}
     assert list(missing) == [
         'scores of a test',
         'confusion matrix and scores by image',
@@ -62,7 +62,7 @@ def test_what_is_missing_comes_with_the_command(tmp_path):
         f"--json '{folder}/test.json' --predictions '{folder}/predictions'"
     )
     write_test(folder, write_images(tmp_path / 'data', 1), [50.0])
-    assert [item.command for item in read_run(folder).missing] == ['']
+    assert list(read_run(folder).missing.values()) == ['']
 
 
 def test_seeds_are_one_method_and_a_folder_of_methods_is_several(tmp_path):

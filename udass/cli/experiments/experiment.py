@@ -12,9 +12,10 @@ from pathlib import Path
 
 import torch
 
-from udass.engine.checkpoint import atomic_target, has_checkpoint, latest_checkpoint
+from udass.engine.checkpoint import has_checkpoint, latest_checkpoint
 from udass.engine.config import load_config
 from udass.engine.interrupt import SIGNALS
+from udass.io.writing import write_text
 
 RESULT = 'result.json'
 _PROGRESS = 'progress.json'
@@ -202,6 +203,4 @@ def _machine() -> str:
 
 
 def _write_json(path: Path, content: dict) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_target(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + '\n')
+    write_text(path, json.dumps(content, indent=1) + '\n')

@@ -19,8 +19,8 @@ from mmengine.logging import print_log
 from tqdm import tqdm
 
 from udass.datasets.base import IGNORE_INDEX, UDADataset
-from udass.datasets.transforms.loading import raise_unknown_ids, read_filtered_ids
-from udass.io.writing import write_whole
+from udass.io.labels import raise_unknown_ids, read_label_ids
+from udass.io.writing import write_text
 from udass.io.zip_files import file_stamp
 
 _VERSION = 2
@@ -66,7 +66,7 @@ def count_pixels(
     Raises:
         FileNotFoundError, ValueError: the file is unreadable or holds an id outside the table.
     """
-    return count_ids(read_filtered_ids(path, channel, label_filter), path, table, num_classes)
+    return count_ids(read_label_ids(path, channel, label_filter), path, table, num_classes)
 
 
 def count_ids(ids: np.ndarray, path: str, table: Mapping[int, int], num_classes: int) -> list[int]:
@@ -244,7 +244,7 @@ def _keep(files: Sequence[Path], entries: Mapping[str, list]) -> Path | None:
             _refuse_read_only(file.parent)
             merged = {**_read_cache(file), **entries}
             content = {name: [*entry, _checksum(name, entry)] for name, entry in merged.items()}
-            write_whole(file, json.dumps(content).encode())
+            write_text(file, json.dumps(content))
             return file
         except OSError as error:
             reasons.append(f'{file.parent}: {error.strerror or error}')

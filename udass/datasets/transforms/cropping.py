@@ -1,4 +1,4 @@
-"""Random crops that are not filled by one class and that show a wanted one."""
+"""Random crops that no single class dominates and that contain a rare class."""
 
 from collections.abc import Sequence
 from math import floor
@@ -11,10 +11,11 @@ from mmseg.registry import TRANSFORMS
 
 # The search for a varied crop gives up after as many redraws and takes the last crop (DAFormer and mmseg).
 _MAX_REDRAWS = 10
+Box = tuple[int, int, int, int]
 
 
 def window_counts(mask: np.ndarray, crop_size: tuple[int, int]) -> np.ndarray:
-    """Pixels of a mask in every window of one size.
+    """Count the pixels of a mask in every window of one size.
 
     Args:
         mask: (H, W) bool, contiguous.
@@ -28,18 +29,18 @@ def window_counts(mask: np.ndarray, crop_size: tuple[int, int]) -> np.ndarray:
     # Windows as high as most crops share many rows: from one to the next a row enters and one leaves. To sum these
     # changes (with 1 added, as OpenCV sums bytes) reads and writes much less than to sum the mask.
     columns = cv2.reduce(pixels[:height], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
-    further = len(pixels) - height
-    counts = np.zeros((further + 1, pixels.shape[1] - width + 1), np.int32)
-    if further > 0:
-        left = cv2.integral(pixels[height:] + np.uint8(1) - pixels[:further])
-        np.subtract(left[:, width:], left[:, :-width], out=counts)
-        counts -= np.arange(0, width * further + 1, width, dtype=np.int32)[:, None]
-    left = np.cumsum(np.append(0, columns[0]), dtype=np.int32)
-    counts += left[width:] - left[:-width]
+    steps = len(pixels) - height
+    counts = np.zeros((steps + 1, pixels.shape[1] - width + 1), np.int32)
+    if steps > 0:
+        sums = cv2.integral(pixels[height:] + np.uint8(1) - pixels[:steps])
+        np.subtract(sums[:, width:], sums[:, :-width], out=counts)
+        counts -= np.arange(0, width * steps + 1, width, dtype=np.int32)[:, None]
+    sums = np.cumsum(np.append(0, columns[0]), dtype=np.int32)
+    counts += sums[width:] - sums[:-width]
     return counts
 
 
-def _has_dominant_class(labels: np.ndarray, share: float, ignore_index: int) -> bool:
+def has_dominant_class(labels: np.ndarray, share: float, ignore_index: int) -> bool:
     """Whether one class covers ``share`` (in (0, 1)) or more of the labelled pixels of a map (H, W), or none is
     labelled."""
     rest = labels.size - np.count_nonzero(labels == ignore_index)
@@ -60,7 +61,7 @@ def _has_dominant_class(labels: np.ndarray, share: float, ignore_index: int) -> 
 
 @TRANSFORMS.register_module()
 class RareClassCrop(RandomCrop):
-    """Random crop with mmseg's limit on the share of one class and DAFormer's wish for a rare class.
+    """Random crop with mmseg's limit on the share of one class and DAFormer's preference for a rare class.
 
     If the sample carries ``rare_class`` and ``rare_class_min_pixels`` (``RareClassDataset``, ``LongTailDataset``), the
     crop is drawn among the windows that have more than so many pixels of that class, all equally likely; DAFormer draws
@@ -82,12 +83,8 @@ class RareClassCrop(RandomCrop):
         super().__init__(crop_size=size, cat_max_ratio=cat_max_ratio, ignore_index=ignore_index)
 
     @cache_randomness
-    def crop_bbox(self, results: dict) -> tuple[int, int, int, int]:
-        """Draw the crop.
-
-        Returns:
-            (y1, y2, x1, x2) in pixels of the image, upper ends excluded.
-        """
+    def crop_bbox(self, results: dict) -> Box:
+        """Draw the crop (y1, y2, x1, x2) in pixels of the image, upper ends excluded."""
         height, width = results['img'].shape[:2]
         if height < self.crop_size[0] or width < self.crop_size[1]:
             raise ValueError(
@@ -95,43 +92,25 @@ class RareClassCrop(RandomCrop):
                 f'it reaches the crop of {self.crop_size[1]}x{self.crop_size[0]}: choose a smaller '
                 'crop_size, or a larger scale in the Resize before the crop'
             )
-        labels = results.get('gt_seg_map')
-        if labels is None:
-            return self._draw(height, width)
-        places = None
-        if results.get('rare_class') is not None:
-            places = self._places(labels == results['rare_class'], results['rare_class_min_pixels'])
-        return self._draw_varied(labels, places)
+        labels, places = results.get('gt_seg_map'), None
+        if labels is not None and results.get('rare_class') is not None:
+            counts = window_counts(labels == results['rare_class'], self.crop_size)
+            # Whole numbers against a whole number: no copy in floating point.
+            places = np.flatnonzero(counts > floor(results['rare_class_min_pixels']))
+        box = self._draw(height, width, places)
+        if labels is None or self.cat_max_ratio >= 1:
+            return box
+        for _ in range(_MAX_REDRAWS):
+            if not has_dominant_class(self.crop(labels, box), self.cat_max_ratio, self.ignore_index):
+                break
+            box = self._draw(height, width, places)
+        return box
 
-    def _places(self, mask: np.ndarray, min_pixels: float) -> np.ndarray | None:
-        """Windows with more than ``min_pixels`` pixels of a mask (H, W): (N,) numbers of their upper left corners,
-        counted row by row; None if there are none."""
-        # Whole numbers against a whole number: no copy in floating point.
-        places = np.flatnonzero(window_counts(mask, self.crop_size) > floor(min_pixels))
-        return places if places.size else None
-
-    def _draw(self, height: int, width: int, places: np.ndarray | None = None) -> tuple[int, int, int, int]:
-        """A crop anywhere in the image, or at one of the places."""
+    def _draw(self, height: int, width: int, places: np.ndarray | None) -> Box:
+        """Draw a crop whose upper left corner is one of ``places``, counted row by row; anywhere without them."""
         rows, columns = height - self.crop_size[0] + 1, width - self.crop_size[1] + 1
-        if places is None:
+        if places is None or places.size == 0:
             top, left = np.random.randint(0, rows), np.random.randint(0, columns)
         else:
             top, left = divmod(int(places[np.random.randint(0, places.size)]), columns)
         return top, top + self.crop_size[0], left, left + self.crop_size[1]
-
-    def _draw_varied(self, labels: np.ndarray, places: np.ndarray | None) -> tuple[int, int, int, int]:
-        """A crop, at one of the places if given, in which no class covers ``cat_max_ratio`` or more if one is found."""
-        box = self._draw(*labels.shape, places)
-        if self.cat_max_ratio >= 1:
-            return box
-        for _ in range(_MAX_REDRAWS):
-            if not _has_dominant_class(self.crop(labels, box), self.cat_max_ratio, self.ignore_index):
-                break
-            box = self._draw(*labels.shape, places)
-        return box
-
-    def __repr__(self) -> str:
-        return (
-            f'{type(self).__name__}(crop_size={self.crop_size}, cat_max_ratio={self.cat_max_ratio}, '
-            f'ignore_index={self.ignore_index})'
-        )

@@ -1,4 +1,4 @@
-"""Margins of target images in which pseudo-labels are not to be trusted."""
+"""Mark the margins of target images in which pseudo-labels are not trusted."""
 
 from collections.abc import Sequence
 
@@ -35,7 +35,6 @@ class PseudoMargins(BaseTransform):
         self.sides = tuple(sides)
 
     def transform(self, results: dict) -> dict:
-        """Add the mask to the results."""
         margins = results.get('pseudo_margins')
         if margins is None:
             return results
@@ -61,6 +60,3 @@ class PseudoMargins(BaseTransform):
         results['valid_pseudo_mask'] = mask
         results.setdefault('seg_fields', []).append('valid_pseudo_mask')
         return results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(sides={self.sides})'

@@ -1,4 +1,4 @@
-"""What a sample keeps on its way into the model."""
+"""Pack images and clips as inputs of the model and data samples."""
 
 import numpy as np
 import torch
@@ -7,9 +7,9 @@ from mmengine.structures import PixelData
 from mmseg.registry import TRANSFORMS
 from mmseg.structures import SegDataSample
 
-from udass.datasets.transforms.clip_loading import label_key
+from udass.datasets.transforms.loading import label_key
+from udass.io.labels import IGNORE_INDEX
 
-IGNORE = 255
 META_KEYS = (
     'img_path',
     'seg_map_path',
@@ -32,7 +32,8 @@ class PinnableSample(SegDataSample):
         """A copy with all tensors in pinned memory."""
         pinned = self.new()
         for name, value in self.items():
-            pinned.set_data({name: PixelData(data=value.data.pin_memory())})
+            data = value.data.pin_memory()
+            pinned.set_data({name: PixelData(data=data) if isinstance(value, PixelData) else data})
         return pinned
 
 
@@ -65,8 +66,8 @@ class PackClip(BaseTransform):
     with
 
     - ``gt_sem_seg`` (T, H, W) uint8 if labels were loaded, 255 in frames without a label;
-    - ``flow`` (2 (T - 1), H, W) float32 if flow was loaded: pixels (dx, dy) from frame 0 to frame 1, to frame 2, ...;
-    - ``past_flow`` (2, H, W) float32 if the clip has a past pair: from frame 2 to frame 3;
+    - ``flow`` (T - 1, 2, H, W) float32 if flow was loaded: pixels (dx, dy) from frame 0 to frame 1, to frame 2, ...;
+    - ``past_flow`` (1, 2, H, W) float32 if the clip has a past pair: from frame 2 to frame 3;
     - ``valid_pseudo_mask`` (1, H, W) bool if ``PseudoMargins`` made one;
     - metainfo as of ``PackUDAInputs``, ``frame_paths``, and ``labelled_frames``, how many frames have a label.
 
@@ -80,15 +81,16 @@ class PackClip(BaseTransform):
         sample = PinnableSample(metainfo={key: results[key] for key in (*META_KEYS, 'frame_paths') if key in results})
         data = {}
         if 'gt_seg_map' in results:
-            unlabelled = np.full_like(results['gt_seg_map'], IGNORE)
+            unlabelled = np.full_like(results['gt_seg_map'], IGNORE_INDEX)
             labels = np.stack([results.get(label_key(frame), unlabelled) for frame in range(len(frames))])
             data['gt_sem_seg'] = torch.from_numpy(labels)
             sample.set_metainfo(dict(labelled_frames=sum(label_key(frame) in results for frame in range(len(frames)))))
         if 'flows' in results:
-            flows = {pair: np.ascontiguousarray(flow.transpose(2, 0, 1)) for pair, flow in results['flows'].items()}
-            data['flow'] = torch.from_numpy(np.concatenate([flows[0, frame] for frame in range(1, len(frames))]))
+            flows = {pair: flow.transpose(2, 0, 1) for pair, flow in results['flows'].items()}
+            flow = np.stack([flows[0, frame] for frame in range(1, len(frames))])
+            sample.flow = torch.from_numpy(np.ascontiguousarray(flow))
             if (2, 3) in flows:
-                data['past_flow'] = torch.from_numpy(flows[2, 3])
+                sample.past_flow = torch.from_numpy(np.ascontiguousarray(flows[2, 3][None]))
         if 'valid_pseudo_mask' in results:
             data['valid_pseudo_mask'] = _trusted(results['valid_pseudo_mask'])
         sample.set_data({name: PixelData(data=value) for name, value in data.items()})

@@ -162,7 +162,7 @@ def to_mmseg(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str
             '1e-5 in the patch-embedding and key-reduction norms (logits differ by about 1e-5)'
         )
     head = {key.removeprefix('decode_head.'): value for key, value in weights.items() if key.startswith('decode_head.')}
-    imports = "add custom_imports=dict(imports=['udass']) to the config"
+    imports = "add custom_imports=dict(imports=['udass.all_modules']) to the config"
     if 'linear_pred.weight' in head:
         weights = {key: value for key, value in weights.items() if not key.startswith('decode_head.')}
         weights.update({f'decode_head.{key}': value for key, value in segformer_head_to_mmseg(head).items()})

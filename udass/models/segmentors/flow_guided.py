@@ -1,7 +1,8 @@
 """The segmentor of video networks: logits of a frame, fused with those of the frame before it.
 
 Shapes: N clips, T frames (0 is the frame t to segment, 1 the frame t-1), C classes, H, W pixels, h, w cells of the
-decoder's logits. A flow (N, 2, H, W) holds (dx, dy) in pixels, from t to t-1. A no-flow mask (N, 1, H, W) bool marks
+decoder's logits. A flow (N, T-1, 2, H, W) holds (dx, dy) in pixels, from frame 0 to each other one, of which that to
+frame 1 is used. A no-flow mask (N, 1, H, W) bool marks
 pixels of frame t for which frame t-1 says nothing.
 Source: UDASS (TPAMI 2025, arXiv 2311.13254), "flow-guided" networks, which it shares with TPS and DA-VSN.
 """
@@ -57,6 +58,7 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
         flow: Tensor | None = None,
         no_flow: Tensor | None = None,
         auxiliary: bool = True,
+        extra_clip: tuple[Tensor, Tensor] | None = None,
     ) -> Outputs:
         """Losses, the features of frame 0, and the fused logits: (N, C, h, w), with ``no_flow`` (N, C, H, W).
 
@@ -65,18 +67,16 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
         Args:
             inputs: normalised clips (N, T, 3, H, W), or images (N, 3, H, W).
             data_samples: of frame 0; labels and pixel weights are (1, H, W).
-            flow: None segments frame 0 by itself. (N, K, 2, H, W) is the flow within each pair of clips of K pairs of
-                frames (N, 2K, 3, H, W): each pair is segmented by itself, the loss is that of the first.
+            flow: None segments frame 0 by itself.
             no_flow: the no-flow mask; None has none.
             auxiliary: whether losses include those of auxiliary heads (mixed passes of QuadMix leave them out).
+            extra_clip: inputs and flow of another clip, whose logits are returned, too, without a loss.
 
         Raises:
             ValueError: there is a flow, but no frame that it leads to; or it is not of the frames' size.
         """
-        first, *others = [flow] if flow is None or flow.dim() == 4 else flow.unbind(1)
-        logits, features = self.clip_logits(inputs, first, no_flow, auxiliary)
-        pairs = [(inputs[:, 2 * pair :], flow) for pair, flow in enumerate(others, start=1)]
-        extra_logits = tuple(self.clip_logits(frames, flow)[0]['decode'] for frames, flow in pairs)
+        logits, features = self.clip_logits(inputs, flow, no_flow, auxiliary)
+        extra_logits = None if extra_clip is None else self.clip_logits(*extra_clip)[0]['decode']
         size = data_samples[0].gt_sem_seg.shape[-2:]
         losses = {}
         for number, (name, head) in enumerate(self._heads(auxiliary).items()):
@@ -111,7 +111,7 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
         self, inputs: Tensor, batch_img_metas: list[dict], flow: Tensor | None = None, no_flow: Tensor | None = None
     ) -> Tensor:
         """Logits (N, C, H, W) of frame 0, each frame averaged over the windows of ``test_cfg`` before the fusion."""
-        current, previous = two_frames(inputs, flow)
+        current, previous, flow = two_frames(inputs, flow)
         logits = super().slide_inference(current, batch_img_metas)
         if previous is None:
             return logits
@@ -142,7 +142,7 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
     ) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Fused logits (N, C, h, w) by decoder, ``decode`` and the auxiliary heads if wanted, and the features of
         frame 0; arguments as in `outputs`."""
-        current, previous = two_frames(inputs, flow)
+        current, previous, flow = two_frames(inputs, flow)
         # The current frame comes first: autocast would keep weights that it converts without gradient.
         logits, features = self.frame_logits(current, auxiliary)
         if previous is None:
@@ -169,24 +169,26 @@ def auxiliary_samples(data_samples: list, number: int) -> list:
     return samples
 
 
-def two_frames(inputs: Tensor, flow: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """Frames t and t-1, (N, 3, H, W) each, of clips (N, T, 3, H, W) or images; None for t-1 where there is no flow.
+def two_frames(inputs: Tensor, flow: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Frames t and t-1 (N, 3, H, W) of clips (N, T, 3, H, W) or images, and the flow between them (N, 2, H, W); None
+    for frame t-1 and its flow where there is no flow (N, T-1, 2, H, W).
 
     Raises:
-        ValueError: there is a flow, but no such frame; or it is not (N, 2, H, W) of the frames.
+        ValueError: there is a flow, but no such frame; or it is not (N, T-1, 2, H, W) of the frames.
     """
     frames = inputs[:, None] if inputs.dim() == 4 else inputs
     if flow is None:
-        return frames[:, 0], None
+        return frames[:, 0], None, None
     count = frames.shape[1]
     if count < 2:
         raise ValueError(
             f'the flow leads to frame 1, but the inputs {tuple(inputs.shape)} have {count} frame(s): give clips '
             '(N, 2, 3, H, W), or no flow'
         )
-    expected = (len(inputs), 2, *inputs.shape[-2:])
+    expected = (len(inputs), count - 1, 2, *inputs.shape[-2:])
     if flow.shape != expected:
         raise ValueError(
-            f'clips {tuple(inputs.shape)} need the flow from frame 0 to frame 1, {expected}; got {tuple(flow.shape)}'
+            f'clips {tuple(inputs.shape)} need the flow from frame 0 to each other frame, {expected}; got '
+            f'{tuple(flow.shape)}'
         )
-    return frames[:, 0], frames[:, 1]
+    return frames[:, 0], frames[:, 1], flow[:, 0]

@@ -39,18 +39,20 @@ class FlowGuidedHRDAEncoderDecoder(FlowGuidedEncoderDecoder, HRDAEncoderDecoder)
         flow: Tensor | None = None,
         no_flow: Tensor | None = None,
         auxiliary: bool = True,
+        extra_clip: tuple[Tensor, Tensor] | None = None,
         crop_box: Sequence[int] | None = None,
         generator: torch.Generator | None = None,
     ) -> Outputs:
         """Losses, and the features and joined logits (N, C, H, W) of frame 0; arguments as in the parents."""
-        current, previous = two_frames(inputs, flow)
+        current, previous, flow = two_frames(inputs, flow)
         box = self.training_box(current, data_samples, crop_box, generator)
         logits = self.training_logits(current, box)
         if previous is not None:
             with torch.no_grad():
                 past = self.training_logits(previous, box)
             logits = logits._replace(fused=self.fusion(logits.fused, past.fused, flow, no_flow))
-        return self.outputs_of(logits, current, data_samples, box)
+        extra_logits = None if extra_clip is None else self.clip_logits(*extra_clip)[0]['decode']
+        return self.outputs_of(logits, current, data_samples, box)._replace(extra_logits=extra_logits)
 
     def frame_logits(self, images: Tensor, auxiliary: bool) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Logits (N, C, H, W) of single frames (N, 3, H, W), the detail everywhere, under ``decode``; no features."""

@@ -23,13 +23,13 @@ class Outputs(NamedTuple):
         losses: by name.
         features: of the backbone, finest first.
         logits: (N, C, h, w) of any size; None from a segmentor that does not return them.
-        extra_logits: those of the additional pairs of frames that a flow-guided network was given.
+        extra_logits: those of the extra clip that a flow-guided network was given.
     """
 
     losses: dict[str, Tensor]
     features: list[Tensor]
     logits: Tensor | None
-    extra_logits: tuple[Tensor, ...] = ()
+    extra_logits: Tensor | None = None
 
 
 @MODELS.register_module()

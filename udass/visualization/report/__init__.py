@@ -1,6 +1,6 @@
-"""One HTML page of a run, or of several side by side: what it learned, how well, from what, and with which settings.
+"""Write one HTML page of a run, or of several side by side: curves, metrics, examples, settings.
 
-The page is one file that opens without a network. ``tools/report.py`` writes it.
+The page is one file that opens without a network.
 """
 
 from udass.visualization.report.page import render_report

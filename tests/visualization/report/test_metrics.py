@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from udass.visualization.report import scores
+from udass.visualization.report import metrics
 from udass.visualization.report.curves import draw_curve, mean_over_seeds, training_curves
+from udass.visualization.report.page import differences, flat_settings
 from udass.visualization.report.reading import Method, Run
-from udass.visualization.report.settings import differences, flat_settings
 
 
 def run(**values):
@@ -22,20 +22,20 @@ def test_mean_and_deviation_over_seeds():
             for score, iou in ((40.0, 50.0), (44.0, None), (45.0, 60.0))
         ],
     )
-    assert scores.scores_of(method, 'mIoU').text() == '43.0 ± 2.6'
-    road = scores.class_iou(method, 'road')
-    assert (road.mean, road.std, road.count) == (55.0, pytest.approx(math.sqrt(50)), 2)
-    assert scores.class_iou(method, 'car') is None
-    assert scores.spread([3.0]).text(2) == '3.00'
+    assert metrics.metric_of(method, 'mIoU').text() == '43.0 ± 2.6'
+    road = metrics.class_iou(method, 'road')
+    assert (road.mean, road.std) == (55.0, pytest.approx(math.sqrt(50)))
+    assert metrics.class_iou(method, 'car') is None
+    assert metrics.spread([3.0]).text(2) == '3.00'
 
 
 def test_time_and_memory_are_those_of_the_log_unless_measured():
     records = [{'step': 10, 'time': 0.5, 'memory': 100}, {'step': 30, 'time': 1.0, 'memory': 300}]
-    assert scores.training_seconds(run(training=records)) == 10 * 0.5 + 20 * 1.0
-    assert scores.training_seconds(run(training=records, result={'train_seconds': 7.0})) == 7.0
-    assert scores.seconds_per_iteration(run(training=records)) == 0.75
-    assert scores.peak_memory(run(training=records)) == 300
-    assert scores.training_seconds(run()) is scores.seconds_per_iteration(run()) is scores.peak_memory(run()) is None
+    assert metrics.training_seconds(run(training=records)) == 10 * 0.5 + 20 * 1.0
+    assert metrics.training_seconds(run(training=records, result={'train_seconds': 7.0})) == 7.0
+    assert metrics.log_values(run(training=records), 'time') == [0.5, 1.0]
+    assert metrics.log_values(run(training=records), 'memory') == [100, 300]
+    assert metrics.training_seconds(run()) is None and metrics.log_values(run(), 'time') == []
 
 
 def test_confusion_is_the_share_of_the_true_class_over_all_seeds():
@@ -43,11 +43,11 @@ def test_confusion_is_the_share_of_the_true_class_over_all_seeds():
         {'classes': ['a', 'b', 'c'], 'confusion': [[6, 2, 0], [1, 1, 0], [0, 0, 0]]},
         {'classes': ['a', 'b', 'c'], 'confusion': [[0, 2, 0], [0, 2, 0], [0, 0, 0]]},
     ]
-    confusion = scores.confusion_of(Method('m', [run(details=part) for part in details]))
+    confusion = metrics.confusion_of(Method('m', [run(details=part) for part in details]))
     assert confusion.shares[:2].tolist() == [[0.6, 0.4, 0.0], [0.25, 0.75, 0.0]]
     assert np.isnan(confusion.shares[2]).all()
     assert confusion.largest() == [('a', 'b', 0.4), ('b', 'a', 0.25)]
-    assert scores.confusion_of(Method('m', [run()])) is None
+    assert metrics.confusion_of(Method('m', [run()])) is None
 
 
 def images(**by_name):
@@ -57,13 +57,13 @@ def images(**by_name):
 def test_images_that_gain_and_lose_most_from_the_first_to_the_last():
     first, middle = images(a=10.0, b=20.0, c=30.0, d=40.0, only_here=1.0), images(a=0.0, b=0.0, c=0.0, d=0.0)
     last = images(a=30.0, b=25.0, c=30.0, d=5.0, unlabelled=None)
-    gains, losses = scores.gains_and_losses([first, middle, last], 5)
-    assert [(choice.image, choice.scores, choice.gain) for choice in gains] == [
+    gains, losses = metrics.gains_and_losses([first, middle, last], 5)
+    assert [(choice.image, choice.miou, choice.gain) for choice in gains] == [
         ('a', [10.0, 0.0, 30.0], 20.0),
         ('b', [20.0, 0.0, 25.0], 5.0),
     ]
     assert [choice.image for choice in losses] == ['d']
-    best, worst = scores.best_and_worst(first, 3)
+    best, worst = metrics.best_and_worst(first, 3)
     assert [[choice.image for choice in group] for group in (best, worst)] == [['d', 'c', 'b'], ['only_here', 'a']]
 
 
@@ -93,7 +93,7 @@ def test_every_scalar_of_training_has_a_chart_in_the_order_that_one_reads_them()
         'step': 1,
         'memory': 9,
     }
-    titles = [curve.title for curve in training_curves([Method('a', [run(training=[record])])])]
+    titles = [title for title, _ in training_curves([Method('a', [run(training=[record])])])]
     assert titles == [
         'loss, all passes',
         'mix.decode.loss_ce',
