@@ -73,10 +73,10 @@ def test_padding_is_at_the_right_and_bottom():
 
 
 @torch.no_grad()
-@pytest.mark.parametrize('size', [(97, 131), (50, 100)])
+@pytest.mark.parametrize('size', [(73, 99), (50, 100)])
 def test_batched_windows_equal_one_at_a_time(size):
     """And mmseg's own loop over windows, which takes one after the other."""
-    slide = dict(mode='slide', crop_size=(64, 80), stride=(40, 32))
+    slide = dict(mode='slide', crop_size=(64, 80), stride=(40, 64))
     network = plain().double().eval()
     images, meta = torch.randn(2, 3, *size, dtype=torch.float64), dict(ori_shape=size, img_shape=size)
     results = []

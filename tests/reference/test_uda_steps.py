@@ -28,7 +28,9 @@ def templates(steps):
     return clip('source', 0.02, torch.ones(size)), clip('target', 0, weights, confident.float()[:, None])
 
 
-@pytest.fixture(scope='module', params=STEPS)
+@pytest.fixture(
+    scope='module', params=['daformer', *(pytest.param(name, marks=pytest.mark.slow) for name in ('mic', 'quad'))]
+)
 def step(request):
     """The step, done, with its log."""
     steps = ImageSteps(request.param, STEPS[request.param], teacher='ema_model.')
