@@ -1,6 +1,6 @@
 """What a user may get wrong: each case ends with one message that names the file or key, what was found, what to do.
 
-Every case runs as in a tool (`run_command`): an error that the tools would show as a traceback fails here.
+Every case runs as in a tool (`errors_as_messages`): an error that the tools would show as a traceback fails here.
 """
 
 import pickle
@@ -54,7 +54,7 @@ from tests.integration.bad_input import (
     unlabelled_image,
     weights_only_resume,
 )
-from udass.cli.command import run_command
+from udass.cli import errors_as_messages
 from udass.datasets import SeededInfiniteSampler
 from udass.engine.config import load_config
 from udass.engine.guards import DamagedFileHook, FiniteLossHook
@@ -229,8 +229,8 @@ CASES = {
 @pytest.mark.parametrize('name', CASES)
 def test_the_message_says_what_is_wrong(name, place):
     case, expected = CASES[name]
-    with pytest.raises(SystemExit) as stop:
-        run_command(lambda: case(place))
+    with pytest.raises(SystemExit) as stop, errors_as_messages():
+        case(place)
     message = str(stop.value.code)
     assert message.startswith('error: '), message
     missing = [part for part in expected if part.lower() not in message.lower()]

@@ -6,7 +6,6 @@ import shutil
 
 import numpy as np
 import pytest
-from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 from tests.conftest import PROJECT
@@ -87,7 +86,6 @@ def test_the_video_of_the_documentation(video, tmp_path, monkeypatch):
     path.write_text(blocks[0].replace("'streets_video", f"'{PROJECT}/configs/streets_video"))
     config = load_config(path)
     monkeypatch.chdir(tmp_path)
-    init_default_scope('mmseg')
     dataset = DATASETS.build(config.train_dataloader.target.dataset)
     assert len(dataset) == 7
     sample = dataset[0]

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
-from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from torch.utils.data import DataLoader
 
@@ -22,11 +21,6 @@ from udass.io.zip_files import files_below, read_file
 PIPELINE = [dict(type='LoadImage'), dict(type='LoadLabels', max_size_difference=4), dict(type='PackUDAInputs')]
 GTA = dict(type='GTA', pipeline=PIPELINE)
 CITYSCAPES = dict(type='Cityscapes', split='train', pipeline=PIPELINE)
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    init_default_scope('mmseg')
 
 
 def pack(root: Path, archive: str, folder: str, top: str = '') -> None:

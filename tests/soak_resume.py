@@ -1,7 +1,7 @@
 """Kills a training, or one of its loader workers, with kill -9 at random moments, resumes it each time, and compares
 the end with an uninterrupted run.
 
-    python tools/soak_resume.py --kills 20 --json soak.json
+    python -m tests.soak_resume --kills 20 --json soak.json
 
 Trains QuadMix with a tiny network on the built-in streets, on the CPU and with loader workers. Weights of student and
 teacher, templates, optimizer, schedules, counters and random states of the last checkpoint must be equal bit for bit,
@@ -10,7 +10,6 @@ by itself. Ends with status 1 otherwise.
 """
 
 import argparse
-import json
 import os
 import platform
 import random
@@ -30,10 +29,10 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 from tqdm import tqdm
 
-from udass.cli.command import run_command
+from udass.cli import command, write_json
 from udass.engine.checkpoint import damage_of
 from udass.engine.config import load_config
-from udass.io.writing import TEMPORARY, write_text
+from udass.io.writing import TEMPORARY
 from udass.models.checkpoints import read_checkpoint
 
 CONFIG = Path(__file__).parents[1] / 'configs' / 'streets_quadmix.py'
@@ -45,21 +44,24 @@ _FORK = get_context('fork')
 _END = 120
 
 
-def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Of the command line."""
+    result = argparse.ArgumentParser(
+        prog='python -m tests.soak_resume',
         description='Kill a training at random moments, resume it, compare the end.',
-        epilog='example: python tools/soak_resume.py --kills 20 --interval 1',
+        epilog='example: python -m tests.soak_resume --kills 20 --interval 1',
     )
-    parser.add_argument('--kills', type=int, default=20, help='how often to kill (default: 20)')
-    parser.add_argument('--iterations', type=int, default=60, help='length of the training (default: 60)')
-    parser.add_argument('--interval', type=int, default=2, help='iterations between two checkpoints (default: 2)')
-    parser.add_argument('--workers', type=int, default=1, help='processes per data stream (default: 1)')
-    parser.add_argument('--data-root', default='data/streets', metavar='DIR', help='folder of tools/make_streets.py')
-    parser.add_argument('--work-dir', default='work_dirs/soak_resume', metavar='DIR', help='folder; it is emptied')
-    parser.add_argument('--seed', type=int, default=0, help='seed of the training and of the moments (default: 0)')
-    parser.add_argument('--json', metavar='FILE', help='write the result there')
-    parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
-    return parser.parse_args(arguments)
+    add = result.add_argument
+    add('--kills', type=int, default=20, help='how often to kill (default: 20)')
+    add('--iterations', type=int, default=60, help='length of the training (default: 60)')
+    add('--interval', type=int, default=2, help='iterations between two checkpoints (default: 2)')
+    add('--workers', type=int, default=1, help='processes per data stream (default: 1)')
+    add('--data-root', default='data/streets', metavar='DIR', help='folder of tools/make_streets.py')
+    add('--work-dir', default='work_dirs/soak_resume', metavar='DIR', help='folder; it is emptied')
+    add('--seed', type=int, default=0, help='seed of the training and of the moments (default: 0)')
+    add('--json', metavar='FILE', help='write the result there')
+    add('--debug', action='store_true', help='show tracebacks of errors')
+    return result
 
 
 def soak_config(args: argparse.Namespace, work_dir: Path) -> Config:
@@ -328,40 +330,26 @@ def soak(args: argparse.Namespace) -> dict:
     }
 
 
-def report(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> None:
+    """Run both trainings and print the comparison."""
     result = soak(args)
     kills = result['kills']
-    early, writing = (
-        sum(hits)
-        for hits in ([kill['after_iteration'] is None for kill in kills], [kill['while_writing'] for kill in kills])
-    )
+    early = sum(kill['after_iteration'] is None for kill in kills)
+    writing = sum(kill['while_writing'] for kill in kills)
     workers = sum(kill['aim'] == 'worker' for kill in kills)
     print(
         f'{len(kills)} kills in {result["seconds"]} s: {early} before the first iteration after a start, {writing} '
-        f'while a checkpoint was written, {workers} of a loader worker alone.'
-    )
-    print(f'Unreadable checkpoints: {len(result["unreadable"])}.')
-    print(
+        f'while a checkpoint was written, {workers} of a loader worker alone.\n'
+        f'Unreadable checkpoints: {len(result["unreadable"])}.\n'
         f'Compared with the uninterrupted run: {result["tensors"]} tensors and all counters, '
         f'{len(result["differences"])} differences.'
     )
     if args.json:
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-        write_text(Path(args.json), json.dumps(result, indent=1) + '\n')
+        write_json(args.json, result)
     if result['differences'] or result['unreadable']:
-        sys.exit(
-            '\n'.join(
-                ['error: the killed run is not what it should be:', *result['unreadable'], *result['differences'][:20]]
-            )
-        )
-
-
-def main() -> None:
-    args = parse_args()
-    if args.debug:
-        os.environ['UDASS_DEBUG'] = '1'
-    run_command(lambda: report(args))
+        problems = [*result['unreadable'], *result['differences'][:20]]
+        sys.exit('\n'.join(['error: the killed run is not what it should be:', *problems]))
 
 
 if __name__ == '__main__':
-    main()
+    command(parser, run)()
