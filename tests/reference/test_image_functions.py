@@ -9,10 +9,9 @@ from torch import nn
 
 from tests.reference.golden import Golden, assert_close
 from udass.datasets import class_probabilities
-from udass.uda import EMA, ConfidencePseudoLabels
+from udass.uda import EMA, BlockMasking, ConfidencePseudoLabels
 from udass.uda.clip import Clip
 from udass.uda.feature_distance import class_cells, feature_distance
-from udass.uda.masking import enlarge_blocks
 from udass.uda.mixing.classes import class_mask
 from udass.uda.mixing.classmix import classmix
 from udass.uda.mixing.quadmix import quadmix
@@ -89,7 +88,8 @@ def test_ema(golden, expected):
 
 def test_block_mask_is_enlarged_with_nearest_neighbour(expected):
     pixels = expected['mask/pixels']
-    assert_close(enlarge_blocks(torch.from_numpy(expected['mask/blocks']), pixels.shape[-2:]), pixels)
+    blocks, frames = torch.from_numpy(expected['mask/blocks']), torch.ones(len(pixels), 1, 1, *pixels.shape[-2:])
+    assert_close(BlockMasking().apply(frames, blocks, torch.zeros(()))[:, 0], pixels)
 
 
 def test_classmix(golden, expected):

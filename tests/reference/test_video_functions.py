@@ -5,8 +5,8 @@ import torch
 
 from tests.reference.golden import Golden, assert_close
 from udass.flow import resize_flow, warp
-from udass.uda.centroids import class_centroids, maximum_mean_discrepancy
-from udass.uda.histogram import match_histograms
+from udass.uda.adaptation_losses import class_centroids, maximum_mean_discrepancy
+from udass.uda.photometric import match_histograms
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from mmseg.structures import SegDataSample
 from tests.reference.golden import Golden, KeepGradients, assert_close, assert_gradient_norms, assert_teacher
 from tests.reference.networks import golden_directory, reference_segmentor, reference_weights
 from udass.models.checkpoints import convert, load_strictly
-from udass.uda.centroids import class_centroids
+from udass.uda.adaptation_losses import class_centroids
 from udass.uda.clip import Clip
 
 STEPS = {
@@ -182,13 +182,16 @@ class Step:
         monkeypatch.setattr(adapter.mixing, 'draw_windows', lambda *args: [tuple(self.values['window'].tolist())])
         monkeypatch.setattr(adapter.pseudo_labels, 'draw_flip', lambda generator: bool(self.values['flip']))
         adapter.mixing.bank.store(*self.templates(), iteration=adapter.iteration - 1)
-        extra_losses, in_colours, labelled = adapter.extra_losses, adapter.in_colours_of, adapter.pseudo_labelled_clip
+        outputs_of, in_colours, labelled = adapter.student_outputs, adapter.in_colours_of, adapter.pseudo_labelled_clip
+        centroids_of = adapter.centroid_alignment.source_centroids
 
-        def recorded(item, frames, outputs, kept):
-            self.passes[item.name], self.outputs[item.name] = item, outputs
-            losses = extra_losses(item, frames, outputs, kept)
-            self.centroids = kept.centroids
-            return losses
+        def recorded(frames, item):
+            self.passes[item.name], self.outputs[item.name] = item, outputs_of(frames, item)
+            return self.outputs[item.name]
+
+        def centroids(logits, labels):
+            self.centroids = centroids_of(logits, labels)
+            return self.centroids
 
         def matched(source, target):
             self.matched = in_colours(source, target)
@@ -198,7 +201,8 @@ class Step:
             self.target = labelled(batch)
             return self.target
 
-        monkeypatch.setattr(adapter, 'extra_losses', recorded)
+        monkeypatch.setattr(adapter, 'student_outputs', recorded)
+        monkeypatch.setattr(adapter.centroid_alignment, 'source_centroids', centroids)
         monkeypatch.setattr(adapter, 'in_colours_of', matched)
         monkeypatch.setattr(adapter, 'pseudo_labelled_clip', target_clip)
         optimizer = KeepGradients(torch.optim.SGD(adapter.student.parameters(), lr=0.1))
