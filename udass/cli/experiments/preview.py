@@ -59,7 +59,7 @@ class Preview:
             yield from islice(batches, number)
 
     def passes(self, batch: dict) -> dict[str, dict]:
-        """The clips of the passes of an iteration, as their fields, by name; only the teacher network is run.
+        """The fields of the clip of each pass of an iteration, by name; of the networks only the teacher is run.
 
         Args:
             batch: of `batches`, in their order.
