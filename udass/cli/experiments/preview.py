@@ -1,14 +1,16 @@
 """Preview a training without training: batches of its loaders, and the inputs that a method makes of them."""
 
 from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmseg.registry import RUNNERS
-from torch import Tensor
 
+from udass.uda.clip import PassResult
 from udass.uda.networks import unwrap
 
 
@@ -42,7 +44,7 @@ class Preview:
         self.iteration = iteration
         self._unseen = int(self.has_passes and iteration > 0)
         self.model.iteration = iteration - self._unseen
-        self.loop.dataloader_iterator.skip_iter(iteration - self._unseen)
+        self.loop.dataloader.skip(iteration - self._unseen)
 
     @property
     def metainfo(self) -> dict:
@@ -51,31 +53,24 @@ class Preview:
 
     def batches(self, number: int) -> Iterator[dict]:
         """Batches of ``number`` iterations, by domain; to be called once."""
-        try:
-            for _ in range(self._unseen):
-                self.passes(next(self.loop.dataloader_iterator))
-            for _ in range(number):
-                yield next(self.loop.dataloader_iterator)
-        finally:
-            self.loop.dataloader_iterator.close()
+        with closing(iter(self.loop.dataloader)) as batches:
+            for batch in islice(batches, self._unseen):
+                self.passes(batch)
+            yield from islice(batches, number)
 
     def passes(self, batch: dict) -> dict[str, dict]:
-        """The training inputs of the passes of an iteration, as ``model.panels``; only the teacher network is run.
+        """The fields of the clip of each pass of an iteration, by name; of the networks only the teacher is run.
 
         Args:
             batch: of `batches`, in their order.
         """
         model = self.model
         model.train()
-        model.keep_panels = True
+        panels: dict[str, dict] = {}
+        model.pass_hooks = [lambda name, clip: panels.update({name: vars(clip)})]
         # The step as it is, but its passes go through no network, and there is nothing to optimise.
-        model.run_pass = _no_pass
+        model.run_pass = lambda *arguments: PassResult(torch.zeros(()), {})
         model.adaptation_loss = None
         wrapper = OptimWrapper(torch.optim.SGD(model.student.parameters(), lr=0.0))
         model.train_step(batch, wrapper)
-        return model.panels
-
-
-def _no_pass(*arguments: object) -> tuple[Tensor, None]:
-    """Takes the place of a pass: no loss, no logits."""
-    return torch.zeros(()), None
+        return panels

@@ -1,0 +1,272 @@
+"""Optimizers, schedules and precision: how networks are computed and updated. Weights stay in float32."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from mmengine.device import get_device
+from mmengine.optim import OptimWrapper, OptimWrapperDict, PolyLR, build_optim_wrapper
+from mmseg.models import BaseSegmentor
+from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, PARAM_SCHEDULERS
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from udass.uda.checks import check_accumulation
+from udass.uda.networks import unwrap
+from udass.uda.training_model import TrainingModel
+
+_TYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class ChildOptimWrapperConstructor:
+    """One optimizer wrapper per child of the model::
+
+        optim_wrapper = dict(
+            constructor='ChildOptimWrapperConstructor',
+            student=dict(type='OptimWrapper', optimizer=dict(...), paramwise_cfg=dict(...)),
+            adaptation_loss=dict(type='OptimWrapper', optimizer=dict(...)))
+
+    ``param_scheduler`` is then a dict of lists under the same names. The parameters of an `AdversarialAlignment` with
+    ``train_with_student`` are in the student's optimizer, too.
+
+    Args:
+        optim_wrapper_cfg (dict): child -> config of its optimizer wrapper.
+        paramwise_cfg (None): belongs to each child; here it must be None.
+
+    Raises:
+        ValueError: a name is no child of the model, its value no config, or a child with parameters to train has no
+            optimizer; or ``train_with_student`` in fp16, where each wrapper scales gradients by itself.
+    """
+
+    def __init__(self, optim_wrapper_cfg: Mapping, paramwise_cfg: None = None) -> None:
+        if paramwise_cfg is not None:
+            raise ValueError(
+                'paramwise_cfg belongs into the optimizer wrapper of each child, e.g. '
+                'optim_wrapper.student.paramwise_cfg'
+            )
+        for name, config in optim_wrapper_cfg.items():
+            if not isinstance(config, Mapping):
+                raise ValueError(
+                    f'optim_wrapper.{name} is {config!r}, but this method has an optimizer per part of the model: set '
+                    f'optim_wrapper.<part>.{name}'
+                )
+        self._configs = dict(optim_wrapper_cfg)
+
+    def __call__(self, model: nn.Module) -> OptimWrapperDict:
+        children = dict(unwrap(model).named_children())
+        trained = {name for name, child in children.items() if any(value.requires_grad for value in child.parameters())}
+        if set(self._configs) != trained:
+            names = [name for name in children if name in trained]
+            raise ValueError(
+                f'optim_wrapper has optimizers for {", ".join(self._configs)}; the parts of {type(model).__name__} to '
+                f'be trained are {", ".join(names)}: name each of these once'
+            )
+        wrappers = {name: build_optim_wrapper(children[name], config) for name, config in self._configs.items()}
+        adaptation_loss = unwrap(children.get('adaptation_loss'))
+        if getattr(adaptation_loss, 'train_with_student', False):
+            scalers = [wrapper.loss_scaler for wrapper in wrappers.values() if hasattr(wrapper, 'loss_scaler')]
+            if any(scaler.is_enabled() for scaler in scalers):
+                raise ValueError(
+                    'adaptation_loss.train_with_student lets two optimizers step on the same gradients, which fp16 '
+                    'scales for one of them alone: train in bf16 or single precision'
+                )
+            wrappers['student'].optimizer.add_param_group({'params': list(adaptation_loss.parameters())})
+        return OptimWrapperDict(**wrappers)
+
+
+@PARAM_SCHEDULERS.register_module()
+class GroupPolyLR(PolyLR):
+    """mmengine's ``PolyLR``, which leaves parameter groups with ``constant_lr=True`` at their rate.
+
+    A group gets the entry from ``optim_wrapper.paramwise_cfg.custom_keys``. Arguments as of ``PolyLR``.
+
+    Source: ``adjust_learning_rate`` of AdaptSegNet and ADVENT (advent/utils/func.py), which sets the rates of the first
+    two groups of an optimizer only.
+    """
+
+    def _get_value(self) -> list[float]:
+        return [
+            group[self.param_name] if group.get('constant_lr', False) else value
+            for group, value in zip(self.optimizer.param_groups, super()._get_value(), strict=True)
+        ]
+
+
+@OPTIM_WRAPPERS.register_module()
+class MixedPrecisionOptimWrapper(OptimWrapper):
+    """Forward passes in half precision where that is safe, on a GPU or a CPU; for fp16 with a scaled loss.
+
+    mmengine's ``AmpOptimWrapper`` refuses to be built without a GPU. ``amp = 'bf16'`` in a config sets this wrapper for
+    every optimizer. The scale of the loss is saved and resumed with the optimizer.
+
+    Args:
+        optimizer (torch.optim.Optimizer): what makes the step.
+        dtype (str): ``bf16`` (range of single precision, so that nothing needs scaling) or ``fp16``.
+        initial_scale (float): factor of the loss at the start, for fp16; it follows what the gradients allow.
+        clip_grad (dict | None): as in mmengine; the gradients are unscaled before.
+
+    Raises:
+        ValueError: an unknown type.
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        dtype: str = 'bf16',
+        initial_scale: float = 2.0**16,
+        clip_grad: dict | None = None,
+    ) -> None:
+        super().__init__(optimizer, clip_grad=clip_grad)
+        check_type(dtype)
+        self.dtype = _TYPES[dtype]
+        self.device = torch.device(get_device()).type
+        # A disabled scaler changes nothing.
+        self.loss_scaler = torch.amp.GradScaler(self.device, init_scale=initial_scale, enabled=dtype == 'fp16')
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Inside, ``model`` is computed in mixed precision."""
+        with super().optim_context(model), torch.autocast(self.device, self.dtype):
+            yield
+
+    def backward(self, loss: Tensor, **kwargs: object) -> None:
+        """Adds the gradients of a loss, times the scale."""
+        self.loss_scaler.scale(loss).backward(**kwargs)
+        self._inner_count += 1
+
+    def step(self, **kwargs: object) -> None:
+        """One step with unscaled gradients; none if they are not finite, which also lowers the scale."""
+        if self.clip_grad_kwargs:
+            self.loss_scaler.unscale_(self.optimizer)
+            self._clip_grad()
+        self.loss_scaler.step(self.optimizer, **kwargs)
+        self.loss_scaler.update()
+
+    def state_dict(self) -> dict:
+        """State of the optimizer, and of the scaler under ``loss_scaler``."""
+        return {**super().state_dict(), 'loss_scaler': self.loss_scaler.state_dict()}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Resumes both; a state of single precision or bf16 has no scale, then the own one stays."""
+        scaler = state_dict.pop('loss_scaler', None)
+        if scaler and self.loss_scaler.is_enabled():
+            self.loss_scaler.load_state_dict(scaler)
+        super().load_state_dict(state_dict)
+
+
+def wrappers_by_name(optim_wrapper: OptimWrapper | OptimWrapperDict) -> dict[str, OptimWrapper]:
+    """The optimizer wrapper of each trained part of the model; a single one is the student's."""
+    return dict(optim_wrapper.items()) if isinstance(optim_wrapper, OptimWrapperDict) else {'student': optim_wrapper}
+
+
+@torch.no_grad()
+def match_memory_layout(optim_wrapper: OptimWrapper | OptimWrapperDict) -> None:
+    """Stores each loaded moment with the strides of its parameter.
+
+    Optimizers keep the strides of the file. A fused step walks through parameter and moments side by side, and would
+    take the moments of other weights if ``channels_last`` was switched between saving and resuming.
+    """
+    for wrapper in wrappers_by_name(optim_wrapper).values():
+        for parameter, state in wrapper.optimizer.state.items():
+            for name, value in state.items():
+                same_shape = isinstance(value, Tensor) and value.shape == parameter.shape
+                if same_shape and value.stride() != parameter.stride():
+                    state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
+def check_type(dtype: str) -> None:
+    """Raises ValueError for anything but ``bf16`` and ``fp16``."""
+    if dtype not in _TYPES:
+        raise ValueError(f"mixed precision is 'bf16' or 'fp16'; got {dtype!r}")
+
+
+def check_wrappers(optim_wrapper: Mapping) -> None:
+    """Raises ValueError if a config has mmengine's ``AmpOptimWrapper``, which needs a GPU, where there is none."""
+    wrappers = [optim_wrapper] if 'optimizer' in optim_wrapper else list(optim_wrapper.values())
+    kinds = [wrapper.get('type') for wrapper in wrappers if isinstance(wrapper, Mapping)]
+    if 'AmpOptimWrapper' in kinds and not torch.cuda.is_available():
+        raise ValueError(
+            "optim_wrapper.type='AmpOptimWrapper' works on GPUs only, and there is none: take "
+            "optim_wrapper.type='OptimWrapper', and amp='bf16' for mixed precision on a CPU"
+        )
+
+
+def with_mixed_precision(optim_wrapper: Mapping, dtype: str) -> dict:
+    """The config of an optimizer wrapper, or of one per part of the model, for mixed precision.
+
+    Raises:
+        ValueError: an unknown type, a wrapper of another kind, whose precision is its own matter, or gradients would be
+            accumulated over iterations.
+    """
+    check_type(dtype)
+    if 'optimizer' not in optim_wrapper:
+        return {
+            name: with_mixed_precision(value, dtype) if isinstance(value, Mapping) else value
+            for name, value in optim_wrapper.items()
+        }
+    kind = optim_wrapper.get('type', 'OptimWrapper')
+    if kind != 'OptimWrapper':
+        raise ValueError(
+            f'amp={dtype!r} sets the optimizer wrapper, but optim_wrapper.type is {kind!r}: leave one of them out'
+        )
+    result = {**optim_wrapper, 'type': 'MixedPrecisionOptimWrapper', 'dtype': dtype}
+    check_accumulation(result.pop('accumulative_counts', 1))
+    if dtype == 'fp16' and result['optimizer'].get('fused'):
+        # A fused step unscales the gradients by itself, after `FiniteLossHook` has looked at them: what overflowed and
+        # is only to lower the scale would count as a fault.
+        result['optimizer'] = {**result['optimizer'], 'fused': False}
+    return result
+
+
+def compile_networks(model: nn.Module, options: Mapping) -> list[str]:
+    """Compiles backbone, neck and decoders of every network of a model, in place; names in state dicts stay.
+
+    The training step around them is Python that decides, and is not compiled.
+
+    Args:
+        model (nn.Module): with or without DDP.
+        options (Mapping): keyword arguments of ``torch.compile``.
+
+    Returns:
+        list[str]: names of what was compiled.
+    """
+    parts = ['backbone', 'neck']
+    if not (isinstance(model, TrainingModel) and model.hooks_decoders):
+        parts += ['decode_head', 'auxiliary_head']
+    compiled = []
+    for name, network in model.named_modules():
+        for part in parts if isinstance(network, BaseSegmentor) else ():
+            module = getattr(network, part, None)
+            if isinstance(module, nn.Module) and not isinstance(module, nn.ModuleList):
+                # `forward`, not the call: heads of mmseg are also entered through methods of theirs.
+                module.forward = torch.compile(module.forward, **options)
+                compiled.append(f'{name}.{part}'.replace('.module.', '.'))
+    return compiled
+
+
+def use_channels_last(model: nn.Module) -> None:
+    """Stores convolution weights with channels innermost, the layout that tensor cores want; images follow them."""
+    model.to(memory_format=torch.channels_last)
+
+
+def checkpoint_without_reentry(model: nn.Module) -> None:
+    """Takes over the gradient checkpointing of mmseg's backbones (``with_cp=True``), which recomputes each block in a
+    backward pass of its own inside the backward pass.
+
+    DDP fails on that wherever a block runs twice in one pass, as all of HRDA's do, and torch will drop it.
+    """
+    for module in model.modules():
+        if getattr(module, 'with_cp', False):
+            module.with_cp = False
+            # Only blocks compute; a backbone hands the option on to them.
+            if not any(getattr(part, 'with_cp', False) for part in module.modules()):
+                module.forward = _recomputed(module.forward)
+
+
+def _recomputed(forward: Callable) -> Callable:
+    def recomputed(*args: object, **kwargs: object) -> Tensor:
+        if not torch.is_grad_enabled():
+            return forward(*args, **kwargs)
+        return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+
+    return recomputed
