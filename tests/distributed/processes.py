@@ -45,8 +45,9 @@ def _main(rank: int, main: Callable, arguments: list[str], port: int, log: Path,
     os.environ.update(
         RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(number), MASTER_ADDR='localhost', MASTER_PORT=str(port)
     )
-    with open(log, 'a', buffering=1) as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-        sys.stdout = sys.stderr = file
-        main(arguments)
+    # Stays open for the message with which a command ends.
+    file = open(log, 'a', buffering=1)  # noqa: SIM115
+    os.dup2(file.fileno(), 1)
+    os.dup2(file.fileno(), 2)
+    sys.stdout = sys.stderr = file
+    main(arguments)
