@@ -232,7 +232,7 @@ def test_images_of_different_sizes_are_refused_by_name():
 
 def test_plain_ddp_is_refused_with_what_to_use():
     model, _ = build()
-    with pytest.raises(ValueError, match='MMSeparateDistributedDataParallel'):
+    with pytest.raises(ValueError, match='SeparateDataParallel'):
         model(torch.rand(1, 3, 32, 48), mode='loss')
 
 

@@ -51,15 +51,10 @@ class DomainAdapter(TrainingModel):
         eval_branch: the network that validates and tests, ``student`` (the reference) or ``teacher``.
         seed: of the step's own random stream (classes, colours, blocks, detail crops), whose state is saved; None takes
             torch's initial seed (the runner's). Each process has its own stream.
-
-    Raises:
-        ValueError: components that need each other are not given together, or do not fit each other.
     """
 
-    # Whether a pass other than mixed and masked ones uses pseudo-labels.
-    labels_across_time = False
-    # One backward of all passes, so that gradients flow between them.
-    joint_backward = False
+    labels_across_time = False  # a pass other than mixed and masked ones uses pseudo-labels
+    joint_backward = False  # one backward of all passes, so that gradients flow between them
 
     # Children are of whatever classes the config names, or None: their calls are not checked.
     student: Any
@@ -93,14 +88,10 @@ class DomainAdapter(TrainingModel):
         super().__init__()
         uses_labels = mixing is not None or masking is not None or self.labels_across_time
         if ema is not None and (pseudo_labels is None or not uses_labels):
-            raise ValueError(
-                'a teacher (ema) needs pseudo_labels, and mixing or masking to use them; for training '
-                'without pseudo-labels leave all of them out'
-            )
+            raise ValueError('a teacher (ema) needs pseudo_labels, and mixing or masking to use them')
         if ema is None and not (pseudo_labels is mixing is photometric is masking is feature_mixing is None):
             raise ValueError(
-                'pseudo_labels, mixing, photometric, masking and feature_mixing work on pseudo-labels of '
-                'the target: give ema too'
+                'pseudo_labels, mixing, photometric, masking and feature_mixing work on pseudo-labels: give ema too'
             )
         self.student = build_network(student)
         self.teacher = None if ema is None else build_network(student).requires_grad_(False)
@@ -120,8 +111,6 @@ class DomainAdapter(TrainingModel):
         self.generator = torch.Generator().manual_seed(seed_of_rank(self.seed, rank()))
         self.iteration = 0
         check_adapter(self)
-
-    # ------------------------------------------------------------------ the step
 
     def train_step(self, data: dict, optim_wrapper: OptimWrapper | OptimWrapperDict) -> dict[str, Tensor]:
         """One iteration of training.
@@ -217,11 +206,7 @@ class DomainAdapter(TrainingModel):
         return Pass('masked', replace(clip, frames=frames), box=self.detail_box(clip))
 
     def run_pass(self, item: Pass, optimizer: OptimWrapper, earlier: Mapping[str, PassResult]) -> PassResult:
-        """Forward and backward of one pass.
-
-        Args:
-            earlier: results of the iteration's earlier passes by name.
-        """
+        """Forward and backward of one pass; ``earlier`` has the results of the iteration's earlier passes by name."""
         frames = self.data_preprocessor.normalize(item.clip.frames)  # (N, T, 3, H, W)
         with optimizer.optim_context(self.student), self.mixed_features(item, earlier) as features:
             outputs = self.student_outputs(frames, item)  # logits (N, C, h, w)
@@ -290,8 +275,6 @@ class DomainAdapter(TrainingModel):
         student = unwrap(self.student)
         return student.draw_crop_box(clip.size, self.generator) if isinstance(student, HRDAEncoderDecoder) else None
 
-    # ------------------------------------------------------------------ clips of loaded batches
-
     def labelled_clip(self, batch: dict) -> Clip:
         """A batch with true labels, every pixel of weight 1."""
         frames, samples = self.data_preprocessor.pixels(batch)
@@ -311,8 +294,8 @@ class DomainAdapter(TrainingModel):
         flow = stack_field(samples, 'flow')
         if frames.shape[1] > 1 and flow is None:
             raise ValueError(
-                f'the target gave clips of {frames.shape[1]} frames without flow: let its pipeline load '
-                'images (LoadImage ... PackUDAInputs), or put LoadFlow into it'
+                f'the target gave clips of {frames.shape[1]} frames without flow: let its pipeline load images, or '
+                'put LoadFlow into it'
             )
         logits = self.teacher_logits(*model_inputs(self.teacher, frames, flow))
         return pseudo_labelled(frames, flow, [self.pseudo_labels(logits, stack_field(samples, 'valid_pseudo_mask'))])
@@ -327,11 +310,9 @@ class DomainAdapter(TrainingModel):
     def teacher_logits(self, frames: Tensor, options: Mapping[str, Tensor] | None = None) -> Tensor:
         """Teacher logits (N, C, H, W) of pixels (N, 3, H, W), or of frame 0 of clips (N, T, 3, H, W) with their flow in
         the options; an inference tensor, of which autograd may save only a clone."""
-        meta = dict(img_shape=frames.shape[-2:], ori_shape=frames.shape[-2:], pad_shape=frames.shape[-2:])
+        meta = dict.fromkeys(('img_shape', 'ori_shape', 'pad_shape'), frames.shape[-2:])
         frames = self.data_preprocessor.normalize(frames)
         return at_least_float32(self.teacher.encode_decode(frames, [meta] * len(frames), **(options or {})))
-
-    # ------------------------------------------------------------------ what loop, runner and evaluation use
 
     @property
     def student_classes(self) -> int:
@@ -340,7 +321,6 @@ class DomainAdapter(TrainingModel):
 
     @property
     def needs_target(self) -> bool:
-        """Whether the step uses target images."""
         return self.ema is not None or self.adaptation_loss is not None
 
     @property
@@ -356,12 +336,10 @@ class DomainAdapter(TrainingModel):
 
     @property
     def long_tail_start(self) -> int:
-        """First iteration that may paste long-tail images."""
         return 0 if self.mixing is None else self.mixing.start_iter
 
     @property
     def leaves_parameters_out(self) -> bool:
-        """Whether some pass leaves parameters of the student without gradient (DDP must know)."""
         student = unwrap(self.student)
         # Unlabelled images need no auxiliary decoder; images have no flow along which to fuse.
         without_auxiliary = self.adaptation_loss is not None and student.with_auxiliary_head
@@ -369,7 +347,6 @@ class DomainAdapter(TrainingModel):
 
     @property
     def hooks_decoders(self) -> bool:
-        """Whether decoder features are mixed."""
         return self.feature_mixing is not None
 
     def use_metainfo(self, metainfo: Mapping) -> None:
@@ -388,8 +365,7 @@ class DomainAdapter(TrainingModel):
             self.imagenet.backbone.load_state_dict(student.backbone.state_dict())
 
     def load_networks(self, weights: Mapping[str, Tensor], origin: str | Path, skip: Sequence[str] = ()) -> list[str]:
-        """Start from the networks of a checkpoint, see `load_networks` of `udass.uda.networks`; counters and templates
-        stay as they are, and a loaded teacher is not overwritten by the first update."""
+        """Start from the networks of a checkpoint; a loaded teacher is not overwritten by the first update."""
         networks = dict(student=unwrap(self.student), teacher=self.teacher, imagenet=self.imagenet)
         loaded = load_networks(networks, weights, origin, skip)
         if 'teacher' in loaded:
@@ -397,7 +373,7 @@ class DomainAdapter(TrainingModel):
         return loaded
 
     def start_ranks(self) -> None:
-        """Go on with another number of processes: new random streams, and no templates (all need them or none)."""
+        """New random streams, and no templates, as all processes need them or none."""
         self.generator.manual_seed(seed_of_rank(self.seed, rank(), self.iteration))
         if self.mixing is not None:
             self.mixing.clear_templates()
@@ -418,8 +394,7 @@ class DomainAdapter(TrainingModel):
         (N, 3, H, W), or for frame 0 of clips (N, T, 3, H, W), whose flow is a field of the samples."""
         if mode == 'loss':
             raise ValueError(
-                'DomainAdapter trains with train_step; under DDP use '
-                "model_wrapper_cfg=dict(type='MMSeparateDistributedDataParallel')"
+                "DomainAdapter trains with train_step; under DDP in a wrapper of type='SeparateDataParallel'"
             )
         branch = unwrap(self.teacher if self.eval_branch == 'teacher' else self.student)
         options: dict[str, Any] = {}

@@ -62,11 +62,7 @@ def _check_outputs(adapter: Any, student: nn.Module) -> None:
 def check_optimizers(
     adaptation_loss: nn.Module | None, optim_wrapper: OptimWrapper | OptimWrapperDict
 ) -> tuple[OptimWrapper, OptimWrapper | None]:
-    """The optimizer of the student and that of the adaptation loss, if it has trained parameters.
-
-    Raises:
-        ValueError: an optimizer is missing, or gradients would be accumulated over iterations.
-    """
+    """The optimizer of the student and that of the adaptation loss, if it has trained parameters."""
     trains = adaptation_loss is not None and any(parameter.requires_grad for parameter in adaptation_loss.parameters())
     needed = ['student', 'adaptation_loss'] if trains else ['student']
     several = isinstance(optim_wrapper, OptimWrapperDict)

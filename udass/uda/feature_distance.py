@@ -44,9 +44,6 @@ class FeatureDistance:
         weight: factor in the loss (lambda in the paper).
         min_ratio: share of a feature's pixels that one thing class must fill, in (0.5, 1].
         over_ranks: see `feature_distance`.
-
-    Raises:
-        ValueError: a number out of its range.
     """
 
     def __init__(self, weight: float = 0.005, min_ratio: float = 0.75, over_ranks: bool = True) -> None:

@@ -23,9 +23,6 @@ def build_network(config: Mapping) -> BaseSegmentor:
     """Build a segmentor of mmseg or this project for the training step.
 
     Heads of mmseg get the pixel-weighted loss, and mmseg's ``SegDataPreProcessor`` becomes a `PixelPreprocessor`.
-
-    Raises:
-        ValueError: the network needs a package or an operation that is missing, or its parts do not fit.
     """
     # Segmentors of mmseg write into their config (``pretrained``), and several networks are built from one.
     config = ConfigDict(deepcopy(dict(config)))
@@ -76,9 +73,6 @@ def load_networks(
 
     Returns:
         Names of the networks that the file has.
-
-    Raises:
-        ValueError: the file has no student, weights do not fit their network, or ``skip`` names what the student lacks.
     """
     found = split_networks(weights)
     if 'student' not in found:

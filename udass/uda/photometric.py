@@ -38,9 +38,6 @@ def kornia_color(images: Tensor, operation: str, factor: float, peak: float = 1.
 
     ``brightness`` adds (factor - 1) of the peak, ``contrast`` multiplies the values, ``saturation`` multiplies S in
     HSV, ``hue`` adds a share of a full circle to H.
-
-    Raises:
-        ValueError: an unknown operation.
     """
     if operation == 'hue':
         return turn_hue(images, factor)
@@ -62,9 +59,6 @@ def torchvision_color(images: Tensor, operation: str, factor: float, peak: float
 
     ``brightness`` multiplies, ``contrast`` blends with each image's mean grey, ``saturation`` with the grey image,
     ``hue`` adds a share of a full circle to H in HSV.
-
-    Raises:
-        ValueError: an unknown operation.
     """
     if operation == 'hue':
         return turn_hue(images, factor)
@@ -167,9 +161,6 @@ class PhotometricChange:
         hue: strength s, the turn is drawn from [-s, s] (share of a full circle).
         jitter_probability, blur_probability: one decision per iteration for the whole batch, as in the reference.
         sigma: range of the blur's standard deviation in pixels.
-
-    Raises:
-        ValueError: unknown operations, or a number out of its range.
     """
 
     def __init__(
@@ -262,9 +253,6 @@ class StrongAugmentation(PhotometricChange):
         brightness, contrast, saturation, hue, jitter_probability, blur_probability: see `PhotometricChange`.
         sigmas: the blur's standard deviation in pixels is one of these.
         grey_probability: how often a clip loses its colours.
-
-    Raises:
-        ValueError: a number out of its range.
     """
 
     def __init__(

@@ -57,9 +57,6 @@ class ConfidencePseudoLabels:
         use_margins: give the margins that the loader marks (``PseudoMargins``) weight 0, though they count in the
             share, as in the reference; DACS trusts them.
         over_ranks: the share is that of the batches of all processes together.
-
-    Raises:
-        ValueError: a threshold outside [0, 1].
     """
 
     def __init__(self, threshold: float = 0.968, use_margins: bool = True, over_ranks: bool = True) -> None:
@@ -94,9 +91,6 @@ class CrossFramePseudoLabels:
     Args:
         flip_probability: how often the teacher segments the past pair mirrored, drawn once per iteration; its logits
             are mirrored back.
-
-    Raises:
-        ValueError: a probability outside [0, 1].
     """
 
     def __init__(self, flip_probability: float = 0.0) -> None:

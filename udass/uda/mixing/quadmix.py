@@ -128,9 +128,6 @@ class QuadMix(Mixing):
             classes (rounded up) are used, so that images of few classes still mix.
         intra_source, source_to_target, target_to_source, intra_target: switch each direction (for ablations).
         scale: factor of each of the two passes in the loss.
-
-    Raises:
-        ValueError: a number or threshold out of its range.
     """
 
     number_of_mixes = 2
