@@ -52,7 +52,7 @@ def test_a_video_is_an_unlabelled_target(video):
     assert [round((float(value) - 20) / 5) for value in flow[:, 0, 0]] == [20, 19, 20, 18, 20, 17]
     assert len(VideoFile(path=video, classes_from='SynthiaSeq', test_mode=True)) == 40
     report = check_dataset(VideoFile(path=video, classes_from='SynthiaSeq', every=20, lazy_init=True))
-    assert report.problems == () and dict(report.sizes) == {(64, 48): 1}
+    assert not report.problems and dict(report.sizes) == {(64, 48): 1}
 
 
 def test_what_is_no_video_is_named(tmp_path, video):

@@ -144,10 +144,10 @@ def test_the_number_of_classes_is_an_option_and_what_the_check_names():
 
 def test_a_head_of_one_channel_learns_both_classes_from_pseudo_labels():
     """Where the teacher's logit is positive, the label is class 1, with the confidence of the sigmoid."""
-    from udass.uda.pseudo_labels import pseudo_label
+    from udass.uda import ConfidencePseudoLabels
 
     logits = torch.tensor([[[[-4.0, -0.1, 0.1, 4.0]]]])
-    label = pseudo_label(logits, threshold=0.9)
+    label = ConfidencePseudoLabels(threshold=0.9)(logits)
     assert label.labels.tolist() == [[[0, 0, 1, 1]]]
     torch.testing.assert_close(label.confidence, torch.sigmoid(logits.abs())[:, 0])
     assert label.weights.unique().tolist() == [0.5]

@@ -89,7 +89,7 @@ def pipeline_problems(uses: Mapping[str, Mapping], report: 'Report') -> Iterator
     """The errors of the different pipelines that use one data set."""
     from mmseg.registry import DATASETS
 
-    from udass.datasets.checking import check_pipeline
+    from udass.datasets.base.checking import check_pipeline
 
     if not report.examples:
         return

@@ -149,7 +149,9 @@ def check_components(config: Mapping) -> None:
         if not components:
             raise ValueError(_unknown_component(path, node['type']))
         for component in components:
-            names, is_open = _own_arguments(component)
+            # Those of other projects may take more than their signatures say.
+            own = inspect.isclass(component) and component.__module__.startswith('udass.')
+            names, is_open = all_arguments(component) if own else _own_arguments(component)
             unknown = [] if is_open else sorted(set(node) - names - _BUILDER_KEYS - _extra_keys(path, node))
             if unknown:
                 raise ValueError(_unknown_key(path, unknown[0], names, f'{component.__name__} takes'))

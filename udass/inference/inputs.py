@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
-from udass.datasets.video_folder import FrameFolder
+from udass.datasets.base.folders import FrameFolder
 from udass.io.images import IMAGE_SUFFIXES
 from udass.io.video import VIDEO_SUFFIXES, count_video_frames, frame_path, open_capture
 from udass.io.zip_files import files_below

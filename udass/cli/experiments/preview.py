@@ -7,8 +7,8 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmseg.registry import RUNNERS
-from torch import Tensor
 
+from udass.uda.clip import PassResult
 from udass.uda.networks import unwrap
 
 
@@ -60,22 +60,18 @@ class Preview:
             self.loop.dataloader_iterator.close()
 
     def passes(self, batch: dict) -> dict[str, dict]:
-        """The training inputs of the passes of an iteration, as ``model.panels``; only the teacher network is run.
+        """The training inputs of the passes of an iteration, the fields of each clip by name; only the teacher network is run.
 
         Args:
             batch: of `batches`, in their order.
         """
         model = self.model
         model.train()
-        model.keep_panels = True
+        panels: dict[str, dict] = {}
+        model.pass_hooks = [lambda name, clip: panels.update({name: vars(clip)})]
         # The step as it is, but its passes go through no network, and there is nothing to optimise.
-        model.run_pass = _no_pass
+        model.run_pass = lambda *arguments: PassResult(torch.zeros(()), {})
         model.adaptation_loss = None
         wrapper = OptimWrapper(torch.optim.SGD(model.student.parameters(), lr=0.0))
         model.train_step(batch, wrapper)
-        return model.panels
-
-
-def _no_pass(*arguments: object) -> tuple[Tensor, None]:
-    """Takes the place of a pass: no loss, no logits."""
-    return torch.zeros(()), None
+        return panels

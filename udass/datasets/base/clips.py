@@ -1,11 +1,11 @@
-"""Data sets of video: a sample is a frame with the frames before it, and the pairs whose motion is needed."""
+"""Data sets of video: a sample is a frame with the frames before it, and the pairs whose optical flow is needed."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from mmseg.registry import DATASETS
 
-from udass.datasets.base import UDADataset
+from udass.datasets.base.dataset import UDADataset
 
 # A name is its beginning, the last number in it (the frame), and what follows.
 _NUMBERED = re.compile(r'(?P<head>.*?)(?P<number>\d+)(?P<tail>[^\d/]*)', re.DOTALL)
@@ -13,10 +13,10 @@ _NUMBERED = re.compile(r'(?P<head>.*?)(?P<number>\d+)(?P<tail>[^\d/]*)', re.DOTA
 
 @DATASETS.register_module()
 class ClipDataset(UDADataset):
-    """Numbered frames in a folder; a sample is a clip: frame t, t - 1 and, if asked for, a past pair t - k, t - k - 1.
+    """Numbered frames in a folder; a sample is a clip: frame t, t - 1 and, if requested, a past pair t - k, t - k - 1.
 
     Images and labels are found and paired as in ``UDADataset``. The last number in a name is that of the frame, what
-    precedes it (folders included) names the sequence. A sample's info holds besides, with T = 2 or 4 frames:
+    precedes it (folders included) names the sequence. In addition a sample's info holds, with T = 2 or 4 frames:
 
     - ``frame_paths``: T paths, frame t first (it is ``img_path``), then t - 1, t - k and t - k - 1;
     - ``label_paths``: T paths or None where a frame has no label (labelled only);
@@ -24,44 +24,25 @@ class ClipDataset(UDADataset):
       0 to each other one and, with a past pair, from 2 to 3.
 
     Missing frames: the first frames of a sequence have no past. In training they are left out; with ``test_mode``,
-    where every labelled frame must be scored, the earliest frame there is stands for those before it (no motion). A
+    where every labelled frame must be evaluated, the earliest frame there is stands for those before it (no motion). A
     number that is missing further on is an error. See ``LABELS_OF_ALL_FRAMES`` for missing labels.
 
     Args:
-        data_root, image_folder, label_folder, image_suffix, label_suffix: see ``UDADataset``.
         past: k >= 1, frames from t back to the past pair; None = clips of t and t - 1 only.
         step: difference of the numbers of consecutive frames. None = frames follow each other in the order of their
             numbers, whatever the differences (a missing frame then goes unnoticed). 0 = stills: each frame stands for
             those before it, so that single images can be trained on as clips without motion.
-        labelled, label_table, label_channel, indices, pipeline, metainfo, test_mode, lazy_init: see ``UDADataset``.
+        common: see ``UDADataset``.
     """
 
     # False: only frame t has a label. True: all frames of a clip must have one.
     LABELS_OF_ALL_FRAMES = True
 
-    def __init__(
-        self,
-        *,
-        data_root: str,
-        image_folder: str,
-        label_folder: str,
-        image_suffix: str,
-        label_suffix: str,
-        past: int | None = None,
-        step: int | None = 1,
-        labelled: bool = True,
-        label_table: dict[int, int] | None = None,
-        label_channel: int | None = None,
-        indices: int | Sequence[int] | None = None,
-        pipeline: Sequence[dict | Callable] = (),
-        metainfo: dict | None = None,
-        test_mode: bool = False,
-        lazy_init: bool = False,
-    ) -> None:
+    def __init__(self, *, past: int | None = None, step: int | None = 1, **common: object) -> None:
         if past is not None and past < 1 or step is not None and step < 0:
             raise ValueError(
-                f'{type(self).__name__}: past is None or 1 and larger, step None or 0 and larger; got '
-                f'past={past}, step={step}'
+                f'{type(self).__name__}: past is None or 1 and larger, step None or 0 and larger; got past={past}, '
+                f'step={step}'
             )
         self.past, self.step = past, step
         # (head, tail) of the names of a sequence -> number -> name, in the order of the numbers; made when listed.
@@ -69,21 +50,7 @@ class ClipDataset(UDADataset):
         # The same with the place in that order -> name.
         self._orders: dict[tuple[str, str], list[str]] = {}
         self._places: dict[str, int] = {}
-        super().__init__(
-            data_root=data_root,
-            image_folder=image_folder,
-            label_folder=label_folder,
-            image_suffix=image_suffix,
-            label_suffix=label_suffix,
-            labelled=labelled,
-            label_table=label_table,
-            label_channel=label_channel,
-            indices=indices,
-            pipeline=pipeline,
-            metainfo=metainfo,
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-        )
+        super().__init__(**common)
 
     @property
     def distances(self) -> tuple[int, ...]:
@@ -121,9 +88,8 @@ class ClipDataset(UDADataset):
             missing = sorted({path for sample in samples for path in sample['label_paths']} - existing)
             if missing:
                 raise FileNotFoundError(
-                    f'{type(self).__name__}: {missing[0]} is missing ({len(missing)} labels in '
-                    'all); every frame of a labelled clip needs its label. Add the labels, or set '
-                    'labelled=False if this is a target domain'
+                    f'{type(self).__name__}: {missing[0]} is missing ({len(missing)} labels in all); every frame of a '
+                    'labelled clip needs its label. Add the labels, or set labelled=False if this is a target domain'
                 )
         return samples
 
@@ -131,24 +97,19 @@ class ClipDataset(UDADataset):
         """Sorted names of the frames that have their clip; errors as in ``load_data_list``."""
         found = self._names(self.image_folder, self.img_suffix, 'images')
         self._sort(found)
-        chosen = self.choose(found)
-        if not chosen:
-            raise ValueError(
-                f'{type(self).__name__}: the filter of the config keeps none of the {len(found)} frames '
-                f'in {self.image_folder}. {self.explain_filter(found)}'
-            )
+        chosen = self._selected(self.choose(found), found)
         names = [name for name in chosen if self.clip_names(name) is not None]
         if not names:
             raise ValueError(
-                f'{type(self).__name__}: none of the {len(chosen)} chosen frames in {self.image_folder} '
-                f'(for example {chosen[0]}) has {max(self.distances)} frames before it, which a clip '
-                'needs. Add the frames, or correct step or past'
+                f'{type(self).__name__}: none of the {len(chosen)} chosen frames in {self.image_folder} (for example '
+                f'{chosen[0]}) has {max(self.distances)} frames before it, which a clip needs. Add the frames, or '
+                'correct step or past'
             )
         return names
 
     def choose(self, names: Sequence[str]) -> list[str]:
         """Which of the sorted names of all frames there are become frame t of a clip, if their past exists."""
-        return [name for name in names if self.keep(name)]
+        return [name for name in names if self.included(name)]
 
     def label_names(self) -> list[str]:
         """Sorted names of the labels of frames that become frame t of a clip."""
@@ -183,14 +144,17 @@ class ClipDataset(UDADataset):
         width = len(name) - len(head) - len(tail)
         missing = self.image_path(f'{head}{max(wanted, 0):0{width}d}{tail}')
         raise FileNotFoundError(
-            f'{type(self).__name__}: {missing} is missing; it lies {distance} frame(s) before '
-            f'{name}{self.img_suffix}, which is used. Copy or extract it again, or remove the '
-            'frames whose past it is'
+            f'{type(self).__name__}: {missing} is missing; it lies {distance} frame(s) before {name}{self.img_suffix}, '
+            'which is used. Copy or extract it again, or remove the frames whose past it is'
         )
 
     def starts_after(self, number: int, sequence: dict[int, str]) -> bool:
         """Whether a number that is not there lies before the start of the sequence (number -> name, sorted)."""
         return number < next(iter(sequence))
+
+    def number(self, name: str) -> int:
+        """Number of a frame."""
+        return self._parts(name)[1]
 
     def make_sample(self, name: str) -> dict:
         """Info of the clip of frame t ``name``, with the paths of its files."""
@@ -209,13 +173,13 @@ class ClipDataset(UDADataset):
         match = _NUMBERED.fullmatch(name)
         if match is None:
             raise ValueError(
-                f'{type(self).__name__}: the name of {self.image_path(name)} has no number, so that its '
-                'place in the video is unknown. Number the frames, or remove the file'
+                f'{type(self).__name__}: the name of {self.image_path(name)} has no number, so that its place in the '
+                'video is unknown. Number the frames, or remove the file'
             )
         return match['head'], int(match['number']), match['tail']
 
     def _sort(self, names: Sequence[str]) -> None:
-        """Remember which frames there are, sequence by sequence."""
+        """Store which frames there are, sequence by sequence."""
         found: dict[tuple[str, str], dict[int, str]] = {}
         for name in names:
             head, number, tail = self._parts(name)
