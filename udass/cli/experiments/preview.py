@@ -60,7 +60,7 @@ class Preview:
             self.loop.dataloader_iterator.close()
 
     def passes(self, batch: dict) -> dict[str, dict]:
-        """The training inputs of the passes of an iteration, the fields of each clip by name; only the teacher network is run.
+        """The training inputs of the passes of an iteration: name -> fields of the clip. Only the teacher is run.
 
         Args:
             batch: of `batches`, in their order.
