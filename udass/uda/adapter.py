@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
 from udass.models.precision import at_least_float32
 from udass.models.ranks import rank, seed_of_rank
@@ -54,6 +55,20 @@ class DomainAdapter(TrainingModel):
 
     labels_across_time = False  # a pass other than mixed and masked ones uses pseudo-labels
     joint_backward = False  # one backward of all passes, so that gradients flow between them
+
+    # Children are of whatever classes the config names, or None: their calls are not checked.
+    student: Any
+    teacher: Any
+    imagenet: Any
+    ema: Any
+    pseudo_labels: Any
+    mixing: Any
+    photometric: Any
+    masking: Any
+    feature_distance: Any
+    adaptation_loss: Any
+    feature_mixing: Any
+    data_preprocessor: Any
 
     def __init__(
         self,
@@ -135,7 +150,7 @@ class DomainAdapter(TrainingModel):
             log.update(results[item.name].log)
 
         # 4. One step of the student.
-        loss = sum(result.loss for result in results.values())  # scalar
+        loss: Any = sum(result.loss for result in results.values())  # scalar
         if self.joint_backward:
             optimizer.backward(loss)
         optimizer.step()
@@ -143,10 +158,12 @@ class DomainAdapter(TrainingModel):
 
         # 5. One step of the discriminator, if there is one, on detached logits (N, C, H, W) of both domains.
         if adaptation_optimizer is not None:
-            logits = [
-                self.at_image_size(results[domain].logits, results[domain].labels) for domain in ('source', 'target')
-            ]
-            log.update(train_discriminator(self.adaptation_loss, *logits, adaptation_optimizer, optimizer))
+            both = (results['source'], results['target'])
+            source_logits, target_logits = (self.at_image_size(result.logits, result.labels) for result in both)
+            losses = train_discriminator(
+                self.adaptation_loss, source_logits, target_logits, adaptation_optimizer, optimizer
+            )
+            log.update(losses)
 
         self.iteration += 1
         return {'loss': loss.detach(), **log}
@@ -380,7 +397,7 @@ class DomainAdapter(TrainingModel):
                 "DomainAdapter trains with train_step; under DDP in a wrapper of type='SeparateDataParallel'"
             )
         branch = unwrap(self.teacher if self.eval_branch == 'teacher' else self.student)
-        options = {}
+        options: dict[str, Any] = {}
         if inputs.dim() == 5:
             inputs, options = model_inputs(branch, inputs, stack_field(data_samples or [], 'flow'))
         return branch(inputs, data_samples, mode=mode, **options)
@@ -393,6 +410,6 @@ class DomainAdapter(TrainingModel):
         self.generator.set_state(state['generator'].cpu())
 
 
-def build_component(config: dict | None, **default_args: object) -> nn.Module | None:
+def build_component(config: dict | None, **default_args: object) -> Any:
     """Build a component from its config, None from None."""
     return None if config is None else MODELS.build(config, default_args=default_args)

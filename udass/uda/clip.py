@@ -45,7 +45,7 @@ class Clip:
     @property
     def size(self) -> tuple[int, int]:
         """(H, W) in pixels."""
-        return tuple(self.frames.shape[-2:])
+        return self.frames.shape[-2], self.frames.shape[-1]
 
     def __len__(self) -> int:
         return self.frames.shape[0]
