@@ -12,7 +12,7 @@ from torch.optim import SGD
 from tests.configs.recipes import NAMES, distinct
 from tests.configs.small import VIDEO
 from udass.engine.config import load_config
-from udass.engine.loops import domain_configs
+from udass.engine.data_loader import domain_configs
 
 CONFIGS = sorted((Path(__file__).parents[2] / 'configs').glob('*.py'))
 # Other published configs have the networks and optimizers of these.

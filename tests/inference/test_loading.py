@@ -4,7 +4,7 @@ from mmengine.config import Config
 
 from tests.configs.small import shrink_network
 from tests.inference.conftest import CONFIGS, save_checkpoint
-from udass.engine.stored_config import stored_config
+from udass.engine.config_files import stored_config
 from udass.inference import load_network
 from udass.models.checkpoints import to_reference
 

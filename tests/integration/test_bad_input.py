@@ -57,7 +57,7 @@ from tests.integration.bad_input import (
 from udass.cli import errors_as_messages
 from udass.datasets import SeededInfiniteSampler
 from udass.engine.config import load_config
-from udass.engine.guards import DamagedFileHook, FiniteLossHook
+from udass.engine.hooks import DamagedFileHook, FiniteLossHook
 from udass.flow.files import read_flow
 from udass.models.checkpoints import read_checkpoint, weights_of
 from udass.models.checkpoints.loading import StrictPretrained
@@ -200,14 +200,17 @@ CASES = {
     'checkpoint: other network': (other_network, ['iter_4.pth does not fit', '(4, 3, 3, 3) instead of (9, 3, 3, 3)']),
     'checkpoint: nothing to resume in it': (weights_only_resume, ['weights.pth', 'holds no training state']),
     # Start weights.
-    'weights: missing backbone file': (lambda at: built_backbone('gone.pth'), ['gone.pth do not exist', 'checkpoint']),
-    'weights: half a backbone': (half_a_backbone, ['a.pth does not fill the backbone', 'missing']),
-    'weights: text': (lambda at: built_backbone(str(at.file('a.pth', 'x'))), ['a.pth cannot be read as a weight file']),
+    'weights: missing backbone file': (
+        lambda at: built_backbone('gone.pth'),
+        ['gone.pth does not exist', 'checkpoint'],
+    ),
+    'weights: half a backbone': (half_a_backbone, ['a.pth does not fit', 'missing']),
+    'weights: text': (lambda at: built_backbone(str(at.file('a.pth', 'x'))), ['a.pth is no readable checkpoint']),
     'weights: broken safetensors': (
         lambda at: built_backbone(str(at.file('a.safetensors', 'x'))),
-        ['a.safetensors cannot be read'],
+        ['a.safetensors is no readable checkpoint'],
     ),
-    'weights: run code': (harmful_backbone, ['a.pth cannot be read as a weight file']),
+    'weights: run code': (harmful_backbone, ['a.pth needs', 'nothing of this one was executed']),
     'weights: run code, for flow': (harmful_flow_network, ['a.pth cannot be read as weights', 'tensors only']),
     'weights: run code, loader of mmengine': (harmful_pretrained, ['a.pth needs', 'nothing of this one was executed']),
     'weights: a collection that unpickles': (

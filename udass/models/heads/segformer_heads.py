@@ -1,4 +1,4 @@
-"""The SegFormer decoder as its authors published it: linear embeddings without norm or activation.
+"""SegFormer decoders: mmseg's, and that of its authors with linear embeddings without norm or activation.
 
 Shapes: N batch, C classes; stage i is (N, C_i, h_i, w_i), finest first.
 Source: Xie et al. 2021 (arXiv 2105.15203).
@@ -8,13 +8,30 @@ from collections.abc import Sequence
 
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
+from mmseg.models.decode_heads import SegformerHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from udass.models.heads.mlp_embedding import MLPEmbedding
 from udass.models.losses.pixel_weight import PixelWeightMixin
+
+
+@MODELS.register_module()
+class WeightedSegformerHead(PixelWeightMixin, SegformerHead):
+    """mmseg's SegformerHead under the pixel-weighted loss."""
+
+
+class MLPEmbedding(nn.Module):
+    """One linear layer on every cell: (N, in_channels, h, w) to (N, channels, h, w)."""
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(in_channels, channels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        tokens = features.flatten(2).transpose(1, 2)
+        return self.proj(tokens).transpose(1, 2).unflatten(2, features.shape[2:])
 
 
 @MODELS.register_module()
@@ -61,7 +78,7 @@ class SegFormerMLPHead(PixelWeightMixin, BaseDecodeHead):
         self.linear_pred = nn.Conv2d(channels, num_classes, 1)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Scores (N, C, h_0, w_0) of the stages' features."""
+        """Logits (N, C, h_0, w_0) of the stages' features."""
         embedded = [layer(stage) for layer, stage in zip(self.linear_c, self._transform_inputs(inputs), strict=True)]
         fused = self.fuse(embedded)
         return self.linear_pred(fused if self.dropout is None else self.dropout(fused))
@@ -69,16 +86,13 @@ class SegFormerMLPHead(PixelWeightMixin, BaseDecodeHead):
     def fuse(self, embedded: Sequence[Tensor]) -> Tensor:
         """The stages' embeddings (N, channels, h_i, w_i) as one map (N, channels, h_0, w_0).
 
-        The 1x1 convolution of the enlarged and joined embeddings is the sum of those of each stage, and as it does not
-        depend on the place it may come before the enlargement: four times the channels are never put side by side, and
-        three of the four products are made of small maps.
+        The 1x1 convolution of the enlarged and joined embeddings is the sum of those of each stage, and it commutes
+        with the enlargement. Applied first, it never needs four times the channels side by side, and three of the four
+        products are of small maps.
         """
         layer, size = self.linear_fuse, embedded[0].shape[2:]
-        parts = [
-            F.conv2d(stage, weight)
-            for stage, weight in zip(embedded, layer.conv.weight.split(self.channels, dim=1), strict=True)
-        ]
-        fused = parts[0]
-        for part in parts[1:]:
+        weights = layer.conv.weight.split(self.channels, dim=1)
+        fused, *parts = [F.conv2d(stage, weight) for stage, weight in zip(embedded, weights, strict=True)]
+        for part in parts:
             fused = fused + resize(part, size=size, mode='bilinear', align_corners=self.align_corners)
         return layer.activate(layer.norm(fused))

@@ -12,17 +12,12 @@ def loaded(width, height, **more):
     return dict(img=image, gt_seg_map=image[..., 0].copy(), seg_fields=['gt_seg_map'], **more)
 
 
-@pytest.mark.parametrize(
-    'size, expected',
-    [
-        ((384, 192), (256, 128)),  # of the same proportions
-        ((300, 400), (256, 341)),  # a portrait: 256 / 300 of both sides
-        ((400, 100), (512, 128)),  # a panorama: 128 / 100
-        ((10, 10), (256, 256)),  # too small
-        ((257, 129), (256, 128)),  # 129 * 256 / 257 = 128.498
-        ((1, 1000), (256, 256000)),
-    ],
-)
+# Of the same proportions; a portrait, 256 / 300 of both sides; a panorama; too small; 129 * 256 / 257 = 128.498.
+SIZES = [((384, 192), (256, 128)), ((300, 400), (256, 341)), ((400, 100), (512, 128)), ((10, 10), (256, 256))]
+SIZES += [((257, 129), (256, 128)), ((1, 1000), (256, 256000))]
+
+
+@pytest.mark.parametrize('size, expected', SIZES)
 def test_the_smallest_size_that_covers(size, expected):
     results = ResizeToCover(scale=(256, 128))(loaded(*size))
     assert results['img'].shape[1::-1] == results['gt_seg_map'].shape[::-1] == expected
@@ -30,10 +25,8 @@ def test_the_smallest_size_that_covers(size, expected):
     assert results['scale_factor'] == pytest.approx((expected[0] / size[0], expected[1] / size[1]))
 
 
-def test_nothing_changes_where_the_proportions_are_those_of_the_scale():
-    mine, theirs = (
-        transform(loaded(384, 192)) for transform in (ResizeToCover(scale=(256, 128)), ClipResize(scale=(256, 128)))
-    )
+def test_images_of_the_proportions_of_the_scale_are_resized_as_by_mmseg():
+    mine, theirs = (kind(scale=(256, 128))(loaded(384, 192)) for kind in (ResizeToCover, ClipResize))
     assert np.array_equal(mine['img'], theirs['img']) and np.array_equal(mine['gt_seg_map'], theirs['gt_seg_map'])
 
 
@@ -53,8 +46,7 @@ def test_clips_and_their_flow():
 
 
 def test_at_random_scales():
-    transform = TRANSFORMS.build(
-        dict(type='RandomResize', resize_type='ResizeToCover', scale=(32, 16), ratio_range=(1.0, 2.0))
-    )
+    config = dict(type='RandomResize', resize_type='ResizeToCover', scale=(32, 16), ratio_range=(1.0, 2.0))
+    transform = TRANSFORMS.build(config)
     sizes = {transform(loaded(30, 40))['img'].shape[:2] for _ in range(20)}
     assert len(sizes) > 3 and all(32 <= width <= 64 and abs(height - width * 4 / 3) < 1 for height, width in sizes)
