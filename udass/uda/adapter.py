@@ -15,13 +15,14 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from udass.io.labels import IGNORE_INDEX
 from udass.models.precision import at_least_float32
 from udass.models.ranks import rank, seed_of_rank
 from udass.models.segmentors import FlowGuidedEncoderDecoder, HRDAEncoderDecoder, Outputs
 from udass.models.windows import Box
 from udass.uda.adaptation_losses import train_discriminator
 from udass.uda.checks import check_adapter, check_optimizers
-from udass.uda.clip import IGNORE, Clip, Pass, PassResult, stack_field
+from udass.uda.clip import Clip, Pass, PassResult, stack_field
 from udass.uda.ema import evaluate_with_batch_statistics
 from udass.uda.mixing.long_tail import LongTail, group_long_tail
 from udass.uda.networks import build_network, load_networks, model_inputs, unwrap, without_decoder
@@ -285,7 +286,7 @@ class DomainAdapter(TrainingModel):
         """A batch without labels, every pixel ignored."""
         frames, samples = self.data_preprocessor.pixels(batch)
         weights = torch.zeros_like(frames[:, :, 0])
-        labels = torch.full_like(weights, IGNORE, dtype=torch.long)
+        labels = torch.full_like(weights, IGNORE_INDEX, dtype=torch.long)
         return Clip(frames, labels, weights, flow=stack_field(samples, 'flow'))
 
     def pseudo_labelled_clip(self, batch: dict) -> Clip:
