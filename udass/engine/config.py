@@ -307,5 +307,5 @@ def _unknown_key(path: str, key: str, valid: set[str], verb: str, present: Colle
     close = difflib.get_close_matches(key, valid, n=1)
     hint = f' Did you mean {close[0]}?' if close else ''
     hidden = (_BUILDER_KEYS | _FILLED_IN) - set(present)
-    shown = ', '.join(sorted(valid - hidden)) or 'no keys'
-    return f'{path}.{key}'.lstrip('.') + f' does not exist: {verb} {shown}.{hint}'
+    listed = ', '.join(sorted(valid - hidden)) or 'no keys'
+    return f'{path}.{key}'.lstrip('.') + f' does not exist: {verb} {listed}.{hint}'

@@ -85,8 +85,8 @@ def read_config(path: str | Path) -> Config:
 
     Raises:
         FileNotFoundError: a file of its ``_base_`` does not exist.
-        ValueError: the file cannot be read, or it is a data file that names code. A ``.py`` file is a program: whatever
-            it raises is said together with its name.
+        ValueError: the file cannot be read, or it is a data file that names code. A ``.py`` file is a program: its
+            errors are raised together with its name.
     """
     register_all()
     is_data = Path(path).suffix in _DATA_SUFFIXES
@@ -291,7 +291,7 @@ def open_test_dataset(config: Mapping) -> BaseSegDataset:
     """
     loader = config.get('test_dataloader')
     if not isinstance(loader, Mapping) or not isinstance(loader.get('dataset'), Mapping):
-        raise ValueError('the config that was kept has no test_dataloader that can be read without running it')
+        raise ValueError('the stored config has no test_dataloader that can be read without running it')
     register_all()
     init_default_scope('mmseg')
     return DATASETS.build(dataset_settings(loader['dataset']))

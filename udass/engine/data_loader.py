@@ -215,11 +215,11 @@ def explain_loader_error(error: Exception) -> Exception:
     """An error that says what a loader lacked and which setting to change; other errors as they are."""
     texts = [f'{type(one).__name__}: {one}' for one in chain_of(error)]
     for pattern, meaning in _FAILURES:
-        said = [text for text in texts if re.search(pattern, text)]
-        if said:
+        matching = [text for text in texts if re.search(pattern, text)]
+        if matching:
             explained = ChildProcessError(
                 f'{meaning}. Workers are set in train_dataloader.<domain>.num_workers and val_dataloader.num_workers. '
-                f'Torch says: {said[0].strip()}'
+                f'Torch says: {matching[0].strip()}'
             )
             explained.__cause__ = error
             return explained
