@@ -116,9 +116,7 @@ def test_a_schedule_of_another_length_is_reported(toy_root, tmp_path):
 
 
 @pytest.mark.parametrize('gpu, setting, pinned', [(True, None, True), (False, None, False), (True, False, False)])
-def test_batches_are_pinned_for_a_gpu_unless_the_config_says_no(
-    toy_root, tmp_path, monkeypatch, gpu, setting, pinned
-):
+def test_batches_are_pinned_for_a_gpu_unless_the_config_says_no(toy_root, tmp_path, monkeypatch, gpu, setting, pinned):
     config = toy_config(toy_root, tmp_path)
     if setting is not None:
         config.train_dataloader.source.pin_memory = setting
