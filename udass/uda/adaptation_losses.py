@@ -6,6 +6,7 @@ Shapes: N batch, C classes, H, W pixels, h, w size of logits or of the discrimin
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -180,7 +181,7 @@ def maximum_mean_discrepancy(first: Tensor, second: Tensor, kernels: int = 5, fa
     number = len(vectors)
     width = distances.detach().sum() / (number * number - number) / factor ** (kernels // 2)
     width = width.clamp(min=torch.finfo(width.dtype).tiny)
-    kernel = sum(torch.exp(-distances / (width * factor**power)) for power in range(kernels))
+    kernel: Any = sum(torch.exp(-distances / (width * factor**power)) for power in range(kernels))
     split = len(first)
     same = kernel[:split, :split].mean() + kernel[split:, split:].mean()
     return same - kernel[:split, split:].mean() - kernel[split:, :split].mean()

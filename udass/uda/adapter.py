@@ -7,20 +7,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
+from udass.io.labels import IGNORE_INDEX
 from udass.models.precision import at_least_float32
 from udass.models.ranks import rank, seed_of_rank
 from udass.models.segmentors import FlowGuidedEncoderDecoder, HRDAEncoderDecoder, Outputs
 from udass.models.windows import Box
 from udass.uda.adaptation_losses import train_discriminator
 from udass.uda.checks import check_adapter, check_optimizers
-from udass.uda.clip import IGNORE, Clip, Pass, PassResult, stack_field
+from udass.uda.clip import Clip, Pass, PassResult, stack_field
 from udass.uda.ema import evaluate_with_batch_statistics
 from udass.uda.mixing.long_tail import LongTail, group_long_tail
 from udass.uda.networks import build_network, load_networks, model_inputs, unwrap, without_decoder
@@ -54,6 +56,20 @@ class DomainAdapter(TrainingModel):
 
     labels_across_time = False  # a pass other than mixed and masked ones uses pseudo-labels
     joint_backward = False  # one backward of all passes, so that gradients flow between them
+
+    # Children are of whatever classes the config names, or None: their calls are not checked.
+    student: Any
+    teacher: Any
+    imagenet: Any
+    ema: Any
+    pseudo_labels: Any
+    mixing: Any
+    photometric: Any
+    masking: Any
+    feature_distance: Any
+    adaptation_loss: Any
+    feature_mixing: Any
+    data_preprocessor: Any
 
     def __init__(
         self,
@@ -135,7 +151,7 @@ class DomainAdapter(TrainingModel):
             log.update(results[item.name].log)
 
         # 4. One step of the student.
-        loss = sum(result.loss for result in results.values())  # scalar
+        loss: Any = sum(result.loss for result in results.values())  # scalar
         if self.joint_backward:
             optimizer.backward(loss)
         optimizer.step()
@@ -143,10 +159,12 @@ class DomainAdapter(TrainingModel):
 
         # 5. One step of the discriminator, if there is one, on detached logits (N, C, H, W) of both domains.
         if adaptation_optimizer is not None:
-            logits = [
-                self.at_image_size(results[domain].logits, results[domain].labels) for domain in ('source', 'target')
-            ]
-            log.update(train_discriminator(self.adaptation_loss, *logits, adaptation_optimizer, optimizer))
+            both = (results['source'], results['target'])
+            source_logits, target_logits = (self.at_image_size(result.logits, result.labels) for result in both)
+            losses = train_discriminator(
+                self.adaptation_loss, source_logits, target_logits, adaptation_optimizer, optimizer
+            )
+            log.update(losses)
 
         self.iteration += 1
         return {'loss': loss.detach(), **log}
@@ -268,7 +286,7 @@ class DomainAdapter(TrainingModel):
         """A batch without labels, every pixel ignored."""
         frames, samples = self.data_preprocessor.pixels(batch)
         weights = torch.zeros_like(frames[:, :, 0])
-        labels = torch.full_like(weights, IGNORE, dtype=torch.long)
+        labels = torch.full_like(weights, IGNORE_INDEX, dtype=torch.long)
         return Clip(frames, labels, weights, flow=stack_field(samples, 'flow'))
 
     def pseudo_labelled_clip(self, batch: dict) -> Clip:
@@ -380,7 +398,7 @@ class DomainAdapter(TrainingModel):
                 "DomainAdapter trains with train_step; under DDP in a wrapper of type='SeparateDataParallel'"
             )
         branch = unwrap(self.teacher if self.eval_branch == 'teacher' else self.student)
-        options = {}
+        options: dict[str, Any] = {}
         if inputs.dim() == 5:
             inputs, options = model_inputs(branch, inputs, stack_field(data_samples or [], 'flow'))
         return branch(inputs, data_samples, mode=mode, **options)
@@ -393,6 +411,6 @@ class DomainAdapter(TrainingModel):
         self.generator.set_state(state['generator'].cpu())
 
 
-def build_component(config: dict | None, **default_args: object) -> nn.Module | None:
+def build_component(config: dict | None, **default_args: object) -> Any:
     """Build a component from its config, None from None."""
     return None if config is None else MODELS.build(config, default_args=default_args)

@@ -99,10 +99,10 @@ def turn_hue(images: Tensor, turn: float) -> Tensor:
     return torch.stack([torch.addcmul(value, chroma, share.clamp_(0, 1), value=-1) for share in below], dim=-3)
 
 
-def reference_blur_kernel(size: tuple[int, int]) -> tuple[int, int]:
+def reference_blur_kernel(size: Sequence[int]) -> tuple[int, int]:
     """Kernel (rows, columns) of the reference: odd, about a tenth of the image (H, W) (DACS, DAFormer)."""
-    tenths = [math.ceil(0.1 * length) for length in size]
-    return tuple(math.floor(tenth - 0.5 + tenth % 2) for tenth in tenths)
+    rows, columns = (math.ceil(0.1 * length) for length in size)
+    return math.floor(rows - 0.5 + rows % 2), math.floor(columns - 0.5 + columns % 2)
 
 
 def gaussian_blur(images: Tensor, kernel: tuple[int, int], sigma: float) -> Tensor:
@@ -232,7 +232,7 @@ class PhotometricChange:
         clip = self.change_colors(clip, change.jitter)
         if change.sigma is None:
             return clip
-        return gaussian_blur(clip, reference_blur_kernel(tuple(clip.shape[-2:])), change.sigma)
+        return gaussian_blur(clip, reference_blur_kernel(clip.shape[-2:]), change.sigma)
 
     def change_colors(self, clip: Tensor, jitter: Sequence[tuple[str, float]]) -> Tensor:
         """Apply colour operations to frames (T, 3, H, W); the mean grey of torchvision's contrast is that of all."""

@@ -12,9 +12,10 @@ from mmseg.registry import MODELS
 from torch import Generator, Tensor
 
 from udass.flow.warping import warp
+from udass.io.labels import IGNORE_INDEX
 from udass.models.precision import at_least_float32
 from udass.models.ranks import share_over_ranks
-from udass.uda.clip import IGNORE, Clip
+from udass.uda.clip import Clip
 
 
 class PseudoLabel(NamedTuple):
@@ -31,7 +32,7 @@ def pseudo_labelled(frames: Tensor, flow: Tensor | None, known: Sequence[PseudoL
     labels, confidence, weights = (torch.stack(maps, dim=1) for maps in zip(*known, strict=True))
     return Clip(
         frames=frames,
-        labels=F.pad(labels, others, value=IGNORE),
+        labels=F.pad(labels, others, value=IGNORE_INDEX),
         weights=F.pad(weights, others),
         confidence=F.pad(confidence, others),
         flow=flow,

@@ -7,6 +7,7 @@ mixed features and then overwrites them; here they are used.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -78,7 +79,7 @@ class FeatureMixing:
             handle.remove()
 
 
-def fusion_layer(segmentor: nn.Module) -> nn.Module:
+def fusion_layer(segmentor: Any) -> nn.Module:
     """The layer that joins the embeddings of the stages: ``fuse_layer`` of a DAFormerHead, also inside HRDA's head."""
     head = getattr(segmentor.decode_head, 'head', segmentor.decode_head)
     if not hasattr(head, 'fuse_layer'):

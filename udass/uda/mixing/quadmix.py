@@ -105,15 +105,16 @@ class TemplateBank(nn.Module):
 
     def templates(self, device: torch.device) -> tuple[Clip, Clip]:
         """Source and target on a device; those of a resumed checkpoint are on another one."""
-        return tuple(clip.map(lambda value: value.to(device)) for clip in (self.source, self.target))
+        source, target = (clip.map(lambda value: value.to(device)) for clip in (self.source, self.target))
+        return source, target
 
     def get_extra_state(self) -> dict:
         source, target = (None if clip is None else vars(clip).copy() for clip in (self.source, self.target))
         return {'iteration': self.iteration, 'source': source, 'target': target}
 
     def set_extra_state(self, state: dict) -> None:
-        clips = (None if state[name] is None else Clip(**state[name]) for name in ('source', 'target'))
-        self.store(*clips, state['iteration'])
+        source, target = (None if state[name] is None else Clip(**state[name]) for name in ('source', 'target'))
+        self.store(source, target, state['iteration'])
 
 
 @MODELS.register_module()
