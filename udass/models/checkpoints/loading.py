@@ -45,7 +45,9 @@ def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], origin: str 
             f'{origin} does not fit {type(module).__name__}: {problems}. Use a file of this config (variant, head, '
             'number of classes, method)'
         )
-    non_finite = [key for key, _ in module.named_parameters() if not weights[key].isfinite().all()]
+    # The names of `named_parameters` are others where a part is wrapped for several processes.
+    parameters = [key for key, value in module.state_dict(keep_vars=True).items() if isinstance(value, nn.Parameter)]
+    non_finite = [key for key in parameters if not weights[key].isfinite().all()]
     if non_finite:
         count = f'{len(non_finite)} weights that are not finite'
         raise ValueError(f'{origin} holds {count}: {_first(non_finite)}. Use an older checkpoint')
