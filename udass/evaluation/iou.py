@@ -59,13 +59,13 @@ class IoUTable:
         table.add_row(['mean', _percent(self.mean_iou), _percent(self.mean_recall)])
         for name, value in self.protocols.items():
             table.add_row([name, _percent(value), ''])
-        note = ''
+        lines = [table.get_string()]
         if self.absent:
-            note = (
-                f'\n{len(self.absent)} of {len(self.classes)} classes do not occur in the truth and do not '
-                f'count in the means: {", ".join(self.absent)}'
+            absent = (
+                f'{len(self.absent)} of {len(self.classes)} classes do not occur in the truth and do not count in the'
             )
-        return f'{table.get_string()}{note}\npixel accuracy {_percent(self.pixel_accuracy)} (all values in percent)'
+            lines.append(f'{absent} means: {", ".join(self.absent)}')
+        return '\n'.join([*lines, f'pixel accuracy {_percent(self.pixel_accuracy)} (all values in percent)'])
 
     def to_dict(self) -> dict:
         """For JSON: percent, None instead of NaN."""
@@ -264,8 +264,8 @@ def prediction_name(image: str, root: str | None) -> str:
     """Name of the PNG file for the prediction of an image: its path below ``root``, with '/' between folders; its name
     alone without a root, or outside of it."""
     path = Path(os.path.abspath(image))
-    inside = root is not None and path.is_relative_to(os.path.abspath(root))
-    below = path.relative_to(os.path.abspath(root)) if inside else Path(path.name)
+    folder = path.parent if root is None else Path(os.path.abspath(root))
+    below = path.relative_to(folder) if path.is_relative_to(folder) else Path(path.name)
     return below.with_suffix('.png').as_posix()
 
 
