@@ -45,8 +45,8 @@ def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], origin: str 
             f'{origin} does not fit {type(module).__name__}: {problems}. Use a file of this config (variant, head, '
             'number of classes, method)'
         )
-    # The names of `named_parameters` are others where a part is wrapped for several processes.
-    parameters = [key for key, value in module.state_dict(keep_vars=True).items() if isinstance(value, nn.Parameter)]
+    # Parts that are wrapped in DDP have keys without its name in state dicts.
+    parameters = [key.replace('.module.', '.') for key, _ in module.named_parameters()]
     non_finite = [key for key in parameters if not weights[key].isfinite().all()]
     if non_finite:
         count = f'{len(non_finite)} weights that are not finite'
