@@ -371,50 +371,6 @@ def test_components_that_do_not_fit_the_network_are_refused():
         build(dict(feature_mixing=dict(type='FeatureMixing')))
 
 
-def weights_of(model):
-    return {key: value for key, value in model.state_dict().items() if isinstance(value, torch.Tensor)}
-
-
-def test_quadmix_starts_from_a_checkpoint_of_mic():
-    mic, optimizer = build(MIC, seed=7)
-    steps(mic, optimizer, 3)
-    with torch.no_grad():
-        mic.teacher.decode_head.conv_seg.bias.fill_(3.0)
-    quadmix, optimizer = build(QUADMIX, seed=8)
-    random = quadmix.generator.get_state()
-    assert quadmix.load_networks(mic.state_dict(), 'mic.pth') == ['student', 'teacher', 'imagenet']
-    for key, value in weights_of(quadmix).items():
-        assert torch.equal(value, mic.state_dict()[key]), key
-    assert quadmix.iteration == 0 and quadmix.mixing.bank.source is None
-    assert torch.equal(quadmix.generator.get_state(), random)
-    steps(quadmix, optimizer, 1)
-    assert (quadmix.teacher.decode_head.conv_seg.bias > 2).all(), 'the first update overwrote the loaded teacher'
-
-
-def test_a_teacher_that_the_file_lacks_starts_as_the_student():
-    source_only, optimizer = build({}, seed=7)
-    steps(source_only, optimizer, 1)
-    quadmix, _ = build(QUADMIX, seed=8)
-    imagenet = {key: value.clone() for key, value in quadmix.imagenet.state_dict().items()}
-    assert quadmix.load_networks(source_only.state_dict(), 'source.pth') == ['student']
-    student = source_only.student.state_dict()
-    assert all(torch.equal(value, student[key]) for key, value in quadmix.teacher.state_dict().items())
-    assert all(torch.equal(value, imagenet[key]) for key, value in quadmix.imagenet.state_dict().items())
-    assert quadmix.ema.steps == 0
-    bare, _ = build(MIC)
-    assert bare.load_networks(student, 'bare.pth') == ['student']
-
-
-def test_networks_that_do_not_fit_are_named():
-    quadmix, _ = build(QUADMIX)
-    weights = weights_of(quadmix)
-    with pytest.raises(ValueError, match=r'a.pth holds no student \(no key student.\*\): it has teacher, imagenet'):
-        quadmix.load_networks({key: value for key, value in weights.items() if key[0] in 'ti'}, 'a.pth')
-    weights['teacher.decode_head.conv_seg.bias'] = torch.zeros(7)
-    with pytest.raises(ValueError, match=r'teacher of a.pth does not fit .*conv_seg.bias \(7,\) instead of \(4,\)'):
-        quadmix.load_networks(weights, 'a.pth')
-
-
 def test_margins_can_be_trusted():
     for use_margins in (True, False):
         model, _ = build(

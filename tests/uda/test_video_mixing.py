@@ -1,11 +1,15 @@
 """QuadMix on clips: what is pasted on what, and the motion that comes along."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
 
+from tests.uda.small import FLOW_GUIDED, VIDEO, build, data_of
 from tests.uda.test_video import generator, shift
 from udass.flow.warping import warp
 from udass.streets import CAMERA, GAME, render_clip
@@ -181,3 +185,13 @@ def test_mixed_streets_keep_image_and_motion_together():
         pasted = inside & (here > 0)
         lost = shown_again(mixed.frames, under[0].flow)
         assert error[pasted].mean() < 0.7 * lost[pasted].mean()
+
+
+def test_templates_of_clips_survive_a_checkpoint():
+    init_default_scope('mmseg')
+    model, optimizer = build(VIDEO, FLOW_GUIDED)
+    model.train_step(data_of(model, 0), optimizer)
+    other = MODELS.build(dict(VIDEO, student=copy.deepcopy(FLOW_GUIDED)))
+    other.load_state_dict(copy.deepcopy(model.state_dict()))
+    assert torch.equal(other.mixing.bank.source.flow, model.mixing.bank.source.flow)
+    assert other.mixing.bank.target.frames.shape[1] == 2
