@@ -63,8 +63,8 @@ def test_processes_get_time_to_save_from_any_version_of_torchrun(given, seconds,
     python = tmp_path / 'python'
     python.write_text('#!/bin/sh\necho "$TORCH_ELASTIC_SHUTDOWN_TIMEOUT" "$@"\n')
     python.chmod(0o755)
-    said = call('tools/dist_train.sh', 'c.py', 2, '--seed', '1', PYTHON=str(python))
-    assert said.split() == [
+    message = call('tools/dist_train.sh', 'c.py', 2, '--seed', '1', PYTHON=str(python))
+    assert message.split() == [
         seconds,
         '-m',
         'torch.distributed.run',

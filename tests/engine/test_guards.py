@@ -25,7 +25,7 @@ def guarded(config, **arguments):
 
 
 def poison(runner, iterations, factor=float('nan')):
-    """Multiplies the student's scores in the given iterations (counted from 1)."""
+    """Multiplies the student's logits in the given iterations (counted from 1)."""
 
     def spoil(module, args, output):
         return output * factor if runner.iter + 1 in iterations and module.training else output

@@ -1,4 +1,4 @@
-"""A resumed run opens no file of the draws that are done."""
+"""A resumed run opens no file of the iterations that are done."""
 
 from collections import Counter
 from pathlib import Path
@@ -12,7 +12,7 @@ BATCH = 2
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
-    """More pictures than the runs below draw, so that each is drawn once."""
+    """More images than the runs below draw, so that each is drawn once."""
     return write_toy_data(tmp_path_factory.mktemp('many'), count=40)
 
 

@@ -209,12 +209,8 @@ class UDARunner(Runner):
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     def train(self) -> nn.Module:
-        """Trains; returns the model.
-
-        Raises:
-            ValueError: another training runs in the work dir, it holds the checkpoints of one that is not resumed, or
-                the processes of this one have different configs.
-        """
+        """mmengine's; ValueError if another training runs in the work dir, or left checkpoints there that are not
+        resumed, or if the processes of this one have different configs."""
         if self.distributed:
             check_same(self.host_exchange, settings_of(self.cfg.pretty_text, 'this config'))
         with locked(Path(self.work_dir)) if is_main_process() else nullcontext():
@@ -235,7 +231,7 @@ class UDARunner(Runner):
             check_same(self.host_exchange, {f'whether {self._load_from} is there': Path(self._load_from).is_file()})
 
     def load_or_resume(self) -> None:
-        """Loads or resumes what ``load_from`` and ``resume`` ask for."""
+        """Loads or resumes what ``load_from`` and ``resume`` name."""
         if self._load_from is not None and not self._resume and not self._has_loaded:
             self.load_networks(self._load_from)
         super().load_or_resume()
@@ -249,10 +245,7 @@ class UDARunner(Runner):
         The checkpoint may be of another method: student, teacher and ImageNet network are each loaded completely from
         what the file has of them. A file of one bare segmentor (as ``tools/convert_checkpoint.py`` writes it) fills the
         student, and the teacher with it. What ``load_from.skip`` names, for instance the classifier for other
-        classes, keeps its start weights.
-
-        Raises:
-            FileNotFoundError, ValueError: no such file, not a checkpoint, or one of other networks.
+        classes, keeps its start weights. ValueError if the file does not fit.
         """
         model = self._plain_model
         if not isinstance(model, TrainingModel):
@@ -293,10 +286,8 @@ class UDARunner(Runner):
     ) -> dict:
         """Loads all that a checkpoint file holds for the model, counters and templates included; see `load_networks`.
 
-        Arguments and result as in mmengine, but strict by default and for local files only.
-
-        Raises:
-            FileNotFoundError, ValueError: no such file, not a checkpoint, or one of another model.
+        Arguments and result as in mmengine, but strict by default and for local files only; ValueError if the file does
+        not fit.
         """
         checkpoint = read_checkpoint(filename, map_location)
         translate_checkpoint(checkpoint)
