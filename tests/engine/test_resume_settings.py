@@ -209,7 +209,7 @@ REFUSED = {
         set_option('model.init_cfg', dict(type='Pretrained', checkpoint='a.pth')),
         "model.init_cfg.checkpoint was not set and is now 'a.pth', but the weights are those",
     ),
-    'seed': (set_option('randomness.seed', 7), 'trained with seed 0, this run has seed 7'),
+    'seed': (set_option('randomness.seed', 7), 'trained with seed 0, this run has seed 7.*--seed 0'),
     'shorter': (set_option('train_cfg.max_iters', 3), 'has 4 iterations, train_cfg.max_iters is 3'),
     'classes': (
         lambda config: [
@@ -247,7 +247,7 @@ def test_a_schedule_that_has_ended_is_followed_and_warned_of(toy_root, tmp_path)
     config.train_cfg.max_iters = 6
     record, warnings, _ = run(config, tmp_path, resume=True)
     assert record.rates == [0, 0]
-    assert 'Iterations 5 to 6 train at learning rate 0: the schedule ended at iteration 3' in warnings
+    assert 'The schedule of the learning rate ends at iteration 3, the training at 6' in warnings
     assert 'train_cfg.max_iters was 4, now 6' in warnings
 
 

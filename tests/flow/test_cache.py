@@ -138,8 +138,8 @@ def test_bad_frames_are_named(cache, frames, tmp_path):
     other = write_frame(tmp_path / 'data/seq/00007.png', 3, size=(30, 64))
     with pytest.raises(ValueError, match='no flow from .*00001.png to .*00007.png: .* got 64x40 and 64x30'):
         FlowCache(None, DISFlow())(frames[0], other)
-    other.write_bytes(b'no picture')
-    with pytest.raises(ValueError, match=r'00007.png \(10 bytes\) cannot be decoded'):
+    other.write_bytes(b'no image')
+    with pytest.raises(ValueError, match=r'00007.png \(8 bytes\) cannot be decoded'):
         cache(frames[0], other)
     # A pipe is no frame: reading it would wait for ever.
     os.mkfifo(tmp_path / 'data/seq/00002.png')

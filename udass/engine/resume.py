@@ -197,26 +197,3 @@ def _replay(schedulers: list[_ParamScheduler], iteration: int) -> None:
             for scheduler in schedulers:
                 if not scheduler.by_epoch:
                     scheduler.step()
-
-
-def check_rates(
-    optim_wrapper: OptimWrapper | OptimWrapperDict, schedulers: dict | list | None, iteration: int, max_iters: int
-) -> str | None:
-    """A warning if the schedule of the config has ended at rate 0 before the last iteration, else None.
-
-    Raises:
-        ValueError: the training is longer than ``max_iters`` already.
-    """
-    if iteration > max_iters:
-        raise ValueError(
-            f'the checkpoint has {iteration} iterations, train_cfg.max_iters is {max_iters}: there is nothing left to '
-            'train. Raise it, and `end` in param_scheduler with it'
-        )
-    end = max((scheduler.end for scheduler in all_schedulers(schedulers)), default=0)
-    rates = [group['lr'] for wrapper in _by_name(optim_wrapper).values() for group in wrapper.param_groups]
-    if iteration < max_iters and end <= iteration and not any(rates):
-        return (
-            f'Iterations {iteration + 1} to {max_iters} train at learning rate 0: the schedule ended at iteration '
-            f'{end}. A longer train_cfg.max_iters needs a larger `end` in param_scheduler, too'
-        )
-    return None

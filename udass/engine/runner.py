@@ -42,7 +42,7 @@ from udass.engine.optim import (
     with_mixed_precision,
 )
 from udass.engine.renamed import translate_checkpoint
-from udass.engine.resume import all_schedulers, check_rates, check_resumable, resume_optimizers, settings_of
+from udass.engine.resume import all_schedulers, check_resumable, resume_optimizers, settings_of
 from udass.io.checksums import add_checksum
 from udass.io.writing import atomic_path
 from udass.models.checkpoints import load_strictly, read_checkpoint, weights_of
@@ -345,8 +345,11 @@ class UDARunner(Runner):
                 'The learning rates or their schedules changed: those of the config hold from '
                 f'iteration {self.iter + 1} on'
             )
-        if message := check_rates(self.optim_wrapper, self.param_schedulers, self.iter, self.max_iters):
-            warn(message)
+        if self.iter > self.max_iters:
+            raise ValueError(
+                f'the checkpoint has {self.iter} iterations, train_cfg.max_iters is {self.max_iters}: there is nothing '
+                'left to train. Raise it, and `end` in param_scheduler with it'
+            )
         match_memory_layout(self.optim_wrapper)
         self._resume_ranks(checkpoint['meta'].get('random_states', []), filename)
 

@@ -218,12 +218,14 @@ class UDADataset(BaseSegDataset):
 
     def image_path(self, name: str) -> str:
         """Path of the image ``name``."""
-        path = os.path.join(self.image_folder, name + self.img_suffix)
-        return self._spellings.get(path, path)
+        return self._path(self.image_folder, name + self.img_suffix)
 
     def label_path(self, name: str) -> str:
         """Path of the label of the image ``name``."""
-        path = os.path.join(self.label_folder, name + self.seg_map_suffix)
+        return self._path(self.label_folder, name + self.seg_map_suffix)
+
+    def _path(self, folder: str, file: str) -> str:
+        path = os.path.join(folder, file)
         return self._spellings.get(path, path)
 
     def get_data_info(self, idx: int) -> dict:
