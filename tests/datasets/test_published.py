@@ -12,7 +12,20 @@ from tests.datasets.published import (
     write_png,
     write_synthia,
 )
-from udass.datasets import ACDC, GTA, Cityscapes, DarkZurich, StreetsClips, StreetsDataset, Synthia
+from udass.datasets import (
+    ACDC,
+    GTA,
+    CamVidDataset,
+    CamVidVideo,
+    Cityscapes,
+    CityscapesSeq,
+    DarkZurich,
+    StreetsClips,
+    StreetsDataset,
+    Synthia,
+    SynthiaSeq,
+    Viper,
+)
 
 LOAD = [dict(type='LoadImage'), dict(type='LoadLabels')]
 # Raw ids of the train ids 0 to 18, as in the tables of the papers.
@@ -153,6 +166,15 @@ def test_all_share_the_19_classes(kind):
         (ACDC, dict(split='val'), 'rgb_anon does not exist.*gt_trainval'),
         (DarkZurich, dict(split='val'), 'rgb_anon/val/night does not exist.*Dark_Zurich_val'),
         (StreetsDataset, dict(domain='game', split='val'), 'game/val/images does not exist.*`make data`'),
+        (CamVidDataset, dict(split='train'), 'images/train does not exist.*README.*UDASS_CAMVID'),
+        (CamVidVideo, {}, 'images/val does not exist.*UDASS_CAMVID'),
+        (
+            CityscapesSeq,
+            dict(split='val', benchmark='viper'),
+            'leftImg8bit_sequence/val does not exist.*leftImg8bit_sequence_trainvaltest',
+        ),
+        (Viper, {}, 'train/img does not exist.*playing-for-benchmarks'),
+        (SynthiaSeq, {}, 'SEQS-04-DAWN/rgb does not exist.*synthia-dataset'),
         (StreetsClips, dict(domain='game', split='val'), 'game_clips/val does not exist.*--clips'),
     ],
 )

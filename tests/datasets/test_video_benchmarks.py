@@ -347,20 +347,3 @@ def test_checking_reads_all_frames_of_clips(tmp_path):
     problems = check_dataset(Viper(data_root=str(tmp_path), lazy_init=True)).problems
     assert len(problems) == 2
     assert '001_00009.jpg' in problems[0] and '001_00019.png holds the label ids [77]' in problems[1]
-
-
-@pytest.mark.parametrize(
-    'build, needed',
-    [
-        (
-            lambda root: build_cityscapes(root),
-            'leftImg8bit_sequence/val does not exist.*leftImg8bit_sequence_trainvaltest',
-        ),
-        (lambda root: Viper(data_root=root), 'train/img does not exist.*playing-for-benchmarks'),
-        (lambda root: SynthiaSeq(data_root=root), 'SEQS-04-DAWN/rgb does not exist.*synthia-dataset'),
-        (lambda root: CamVidVideo(data_root=root), 'images/val does not exist.*UDASS_CAMVID'),
-    ],
-)
-def test_missing_files_say_what_to_unpack(tmp_path, build, needed):
-    with pytest.raises(FileNotFoundError, match=needed):
-        build(str(tmp_path))
