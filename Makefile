@@ -7,8 +7,8 @@ STAMP := $(VENV)/.installed
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
 OPENCV := $(shell sed -n 's/^opencv-python==//p' requirements.txt)
 
-# One file of tests per core at a time; PARALLEL= runs them one by one.
-PARALLEL := -n auto --dist loadfile
+# One process per core; one that is done takes over tests of another. PARALLEL= runs them one by one.
+PARALLEL := -n auto --dist worksteal
 
 .PHONY: demo test test-fast data lint setup clean-venv
 .DEFAULT_GOAL := setup

@@ -169,16 +169,16 @@ def test_the_feature_distance_joins_the_source_pass():
         torch.testing.assert_close(old - parameter, 0.1 * gradient, rtol=1e-9, atol=1e-9)
 
 
-def test_the_discriminator_learns_from_this_iterations_scores():
+def test_the_discriminator_learns_from_logits_of_this_iteration():
     model, optimizer = build(*METHODS['advseg'])
-    model.student.eval()  # nothing random: its scores can be computed again
+    model.student.eval()  # nothing random: its logits can be computed again
     start, discriminator = copy.deepcopy(model.student), copy.deepcopy(model.adaptation_loss)
     data = domains()
     log = model.train_step(data, optimizer)
     for domain, number in (('source', 0), ('target', 1)):
         frames = model.data_preprocessor.normalize(model.unlabelled_clip(data[domain]).frames[:, 0])
-        scores = torch.nn.functional.interpolate(start(frames, mode='tensor'), size=(64, 64), mode='bilinear')
-        expected = (discriminator(scores) - number).square().mean() / 2
+        logits = torch.nn.functional.interpolate(start(frames, mode='tensor'), size=(64, 64), mode='bilinear')
+        expected = (discriminator(logits) - number).square().mean() / 2
         assert log[f'discriminator.{domain}'].item() == pytest.approx(expected.item(), rel=1e-5)
     assert all(value.grad is None for value in model.student.parameters())
     for parameter, before in zip(model.adaptation_loss.parameters(), discriminator.parameters(), strict=True):
@@ -201,15 +201,15 @@ def test_the_students_optimizer_may_move_the_discriminator_too():
         ),
     )
     start, student, data = copy.deepcopy(model.adaptation_loss), copy.deepcopy(model.student), domains()
-    model.student.eval()  # nothing random: its scores can be computed again
+    model.student.eval()  # nothing random: its logits can be computed again
     student.eval()
     model.train_step(data, optimizer)
     for domain, number in (('source', 0), ('target', 1)):
         frames = model.data_preprocessor.normalize(model.unlabelled_clip(data[domain]).frames[:, 0])
-        scores = torch.nn.functional.interpolate(
+        logits = torch.nn.functional.interpolate(
             student(frames, mode='tensor').detach(), size=(64, 64), mode='bilinear'
         )
-        ((start(scores) - number).square().mean() / 2).backward()
+        ((start(logits) - number).square().mean() / 2).backward()
     for parameter, before in zip(model.adaptation_loss.parameters(), start.parameters(), strict=True):
         stepped = before - 0.1 * (before.grad + 0.01 * before) - 1e-3 * before.grad.sign()
         torch.testing.assert_close(parameter, stepped, rtol=1e-4, atol=2e-6)
@@ -273,8 +273,8 @@ def test_only_masked_targets_change_their_colours(mode, recoloured):
     target = model.pseudo_labelled_clip(domains()['target'])
     masked = model.masked_pass(source, target).clip
     # Mixed: the first source image, then the first target image.
-    shown = target.frames[0 if mode == 'mixed' else 1]
-    assert torch.equal(masked.frames[1], shown) != recoloured
+    plain = target.frames[0 if mode == 'mixed' else 1]
+    assert torch.equal(masked.frames[1], plain) != recoloured
     assert torch.equal(masked.frames[0], source.frames[0]) == (mode == 'mixed')
 
 
@@ -345,7 +345,7 @@ def test_feature_mixing_waits_for_its_start():
     'components',
     [dict(feature_distance=dict(type='FeatureDistance')), dict(adaptation_loss=dict(type='EntropyMinimization'))],
 )
-def test_networks_that_do_not_show_their_features_are_refused(components):
+def test_networks_that_do_not_return_their_features_are_refused(components):
     plain = dict(copy.deepcopy(SEGMENTOR), type='EncoderDecoder')
     with pytest.raises(ValueError, match='EncoderDecoder does not give: use SlidingEncoderDecoder'):
         build(components, plain)

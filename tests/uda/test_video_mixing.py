@@ -17,11 +17,11 @@ from udass.uda.mixing.video_quadmix import VideoQuadMix
 def striped_clip(value, stripes, confidence=None, motion=0.0, size=(4, 8)):
     """A clip of two frames; ``stripes`` gives the class of each column of frame t and of frame t-1."""
     labels = torch.tensor(stripes)[None, :, None].expand(1, 2, *size).clone()
-    scores = None if confidence is None else torch.full(labels.shape, confidence)
+    confidences = None if confidence is None else torch.full(labels.shape, confidence)
     return Clip(
         frames=torch.full((1, 2, 3, *size), float(value)),
         labels=labels,
-        confidence=scores,
+        confidence=confidences,
         weights=torch.ones(labels.shape),
         flow=shift(size, dx=motion)[:, None],
     )
