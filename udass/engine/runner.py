@@ -49,8 +49,7 @@ from udass.models.checkpoints import load_strictly, read_checkpoint, weights_of
 from udass.uda.networks import unwrap
 from udass.uda.training_model import TrainingModel
 
-# Seconds. Far more than a batch takes, far less than a night.
-_LOADER_TIMEOUT = 600
+_LOADER_TIMEOUT = 600  # Seconds: far more than a batch takes, far less than a night.
 
 
 @RUNNERS.register_module()
