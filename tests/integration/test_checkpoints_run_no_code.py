@@ -192,7 +192,7 @@ def test_weights_of_a_backbone_from_the_environment_are_not_run(tmp_path, mark, 
     monkeypatch.setenv('UDASS_WEIGHTS', str(harmful_checkpoint(tmp_path / 'a.pth', mark)))
     config = read_config(CONFIGS / 'camvid_day2dusk_source_only.py')
     backbone = MODELS.build(config.model.student.backbone)
-    with pytest.raises(ValueError, match=r'a\.pth cannot be read as a weight file'):
+    with pytest.raises(ValueError, match=r'a\.pth needs posix\.system to be read.* nothing of this one was executed'):
         backbone.init_weights()
 
 
