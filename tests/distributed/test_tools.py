@@ -23,7 +23,13 @@ PROJECT = Path(__file__).parents[2]
 
 def call(*command, status=0, **variables):
     """Output of a command, with variables in its environment."""
-    environment = dict(os.environ, PYTHON=sys.executable, PYTHONPATH=str(PROJECT), OMP_NUM_THREADS='1', **variables)
+    environment = {
+        **os.environ,
+        'PYTHON': sys.executable,
+        'PYTHONPATH': str(PROJECT),
+        'OMP_NUM_THREADS': '1',
+        **variables,
+    }
     done = subprocess.run(
         [*map(str, command)], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=600
     )

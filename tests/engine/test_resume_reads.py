@@ -21,9 +21,9 @@ def opened(monkeypatch, tmp_path):
     """What the processes that are forked from here open of the data set: a function that gives the counts."""
     record = tmp_path / 'opened'
     record.touch()
-    from udass.datasets.transforms import loading
+    from udass.io import images
 
-    read = loading.read_file
+    read = images.read_file
 
     def recorded(path):
         # Lines of this length are appended in one piece, whatever process they come from.
@@ -31,7 +31,7 @@ def opened(monkeypatch, tmp_path):
             file.write(f'{Path(path).parent.name}/{Path(path).stem}\n')
         return read(path)
 
-    monkeypatch.setattr(loading, 'read_file', recorded)
+    monkeypatch.setattr(images, 'read_file', recorded)
 
     def counts():
         found = Counter(record.read_text().split())

@@ -87,7 +87,7 @@ def test_train_resume_and_test_both_branches(streets, tmp_path, capfd):
         ('model.mixing.ratio=0.5', 'option model.mixing.ratio does not exist'),
         ('model.student.decode_head.num_classes=11', 'has num_classes=11, but'),
         ('train_dataloader.source.dataset.pipeline.3.crop_size=(999,999)', 'crop'),
-        ('model.student.backbone.checkpoint=missing.pth', 'missing.pth do not exist'),
+        ('model.student.backbone.checkpoint=missing.pth', 'weight file missing.pth does not exist'),
     ],
 )
 def test_bad_input_ends_with_one_message(streets, tmp_path, option, message):
