@@ -58,6 +58,7 @@ def test_a_dead_worker_spoils_no_iteration_and_the_run_can_be_resumed(signum, me
     assert runner.model.seen + resumed.model.seen == whole.model.seen and same_weights(resumed.model, whole.model)
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_ends_the_run_after_the_timeout(toy_root, tmp_path):
     whole = train(toy_config(toy_root, tmp_path / 'whole', max_iters=4, val_begin=1000))
     config = toy_config(toy_root, tmp_path / 'run', max_iters=4, num_workers=1, val_begin=1000)
