@@ -3,7 +3,7 @@
     python tools/convert_checkpoint.py mit_b5.pth mit_b5_udass.pth --from mit
     python tools/convert_checkpoint.py mic.pth out.pth --from mic --check configs/_base_/models/hrda_daformer_mitb5.py
     python tools/convert_checkpoint.py work_dirs/gta2cs_quadmix/iter_40000.pth quadmix_mmseg.pth --to mmseg
-    python tools/convert_checkpoint.py work_dirs/camvid_day2dusk_quadmix/iter_300.pth video.pth --add-fusion 0.5
+    python tools/convert_checkpoint.py work_dirs/camvid_day2dusk_quadmix/iter_600.pth video.pth --add-fusion 0.5
 
 docs/checkpoints.md says what is understood, and where published files are used.
 """

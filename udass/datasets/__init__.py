@@ -18,13 +18,13 @@ from .recordings import FrameFolder, VideoFile
 from .statistics import ClassStatistics, class_statistics
 from .streams import Draw, DrawnDataset, DrawSampler, isolated_randomness
 from .streets_clips import StreetsClips
-from .streets_dataset import StreetsDataset
+from .streets_dataset import StreetsCamVidDataset, StreetsDataset
 from .synthia import Synthia
 from .synthia_seq import SynthiaSeq
 from .viper import Viper
 
 __all__ = ['ACDC', 'BDDVid', 'CamVidDataset', 'CamVidVideo', 'Cityscapes', 'CityscapesSeq', 'ClassStatistics',
            'ClipDataset', 'DarkZurich', 'Draw', 'DrawSampler', 'DrawnDataset', 'FrameFolder', 'GTA', 'LongTailDataset',
-           'PictureFolder', 'RareClassDataset', 'Report', 'StreetsClips', 'StreetsDataset', 'Synthia', 'SynthiaSeq',
-           'UDADataset', 'VideoFile', 'Viper', 'check_dataset', 'class_probabilities', 'class_statistics',
-           'isolated_randomness', 'transforms']
+           'PictureFolder', 'RareClassDataset', 'Report', 'StreetsCamVidDataset', 'StreetsClips', 'StreetsDataset',
+           'Synthia', 'SynthiaSeq', 'UDADataset', 'VideoFile', 'Viper', 'check_dataset', 'class_probabilities',
+           'class_statistics', 'isolated_randomness', 'transforms']

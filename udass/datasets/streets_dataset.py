@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from mmseg.registry import DATASETS
 
 from . import cityscapes_classes
-from .base import UDADataset
+from .base import IGNORE_INDEX, UDADataset
+from .camvid import CamVidDataset
 
 _RARE = ('wall', 'fence', 'pole', 'traffic light', 'rider', 'bus', 'train', 'motorcycle', 'bicycle')
 
@@ -36,3 +37,28 @@ class StreetsDataset(UDADataset):
                          label_folder=f'{domain}/{split}/labels', image_suffix='.png', label_suffix='.png',
                          labelled=labelled, indices=indices, pipeline=pipeline, metainfo=metainfo, test_mode=test_mode,
                          lazy_init=lazy_init)
+
+
+# Class of the streets -> class of CamVid; None is ignored, as are motorcycles in CamVid's edition of 11 classes.
+_CAMVID_CLASSES = {
+    'road': 'road', 'sidewalk': 'sidewalk', 'building': 'building', 'wall': 'building', 'fence': 'fence',
+    'pole': 'pole', 'traffic light': 'sign', 'traffic sign': 'sign', 'vegetation': 'tree', 'terrain': 'tree',
+    'sky': 'sky', 'person': 'pedestrian', 'rider': 'bicyclist', 'car': 'car', 'truck': 'car', 'bus': 'car',
+    'train': 'car', 'motorcycle': None, 'bicycle': 'bicyclist'}
+
+
+def _camvid_table() -> dict[int, int]:
+    """Train id of the streets -> train id of CamVid."""
+    names = CamVidDataset.METAINFO['classes']
+    table = {cityscapes_classes.CLASSES.index(name): IGNORE_INDEX if other is None else names.index(other)
+             for name, other in _CAMVID_CLASSES.items()}
+    return {**table, IGNORE_INDEX: IGNORE_INDEX}
+
+
+@DATASETS.register_module()
+class StreetsCamVidDataset(StreetsDataset):
+    """Streets with the 11 classes of CamVid, as a synthetic source for it; arguments as in ``StreetsDataset``."""
+    METAINFO = CamVidDataset.METAINFO
+    LABEL_TABLE = _camvid_table()
+    HOW_TO_GET = ('Generate the images with `python tools/make_streets.py --root data/streets_camvid --size 360 480 '
+                  '--counts game/train=600`, or set data_root in the config to the folder that holds them.')
