@@ -1,4 +1,15 @@
-# QuadMix without masked pass and feature distance: a run that is compared with DACS at equal time, which is short on a
-# CPU.
-_base_ = ['camvid_day2dusk_quadmix_masked.py']
-model = dict(feature_distance=None, masking=None)
+# QuadMix as published, with masked pass and feature distance, with the small network instead of HRDA.
+_base_ = [
+    '_base_/small_camvid.py',
+    '_base_/datasets/camvid_day2dusk.py',
+    '_base_/uda/quadmix.py',
+]
+model = dict(
+    student={{_base_.segmentor}},
+    ema={{_base_.short_ema}},
+    mixing={{_base_.early_mixing}},
+    masking={{_base_.small_masking}},
+)
+train_cfg = dict(
+    max_iters={{_base_.max_iters}}, val_interval={{_base_.max_iters}}, source_sampling={{_base_.small_sampling}}
+)

@@ -4,6 +4,7 @@ What is there already stays.
 """
 
 import argparse
+import re
 
 from udass.cli import command, new_parser
 
@@ -16,10 +17,26 @@ def parser() -> argparse.ArgumentParser:
     add('--root', default='data/streets', help='folder to fill (default: %(default)s)')
     add('--seed', type=int, default=0, help='seed of all images (default: %(default)s)')
     add('--size', type=int, nargs=2, metavar=('H', 'W'), default=(192, 384), help='pixels (default: 192 384)')
+    counts = (
+        'images of each domain and split, for example game/train=600 (default: 300 to train on, 50 and 100 to test)'
+    )
+    add('--counts', nargs='+', type=_count, default=(), metavar='DOMAIN/SPLIT=N', help=counts)
     add('--clips', action='store_true', help='write clips with optical flow too')
     add('--force', action='store_true', help='replace streets that were drawn with other arguments')
     add('--workers', type=int, default=None, help='processes (default: one per core)')
     return result
+
+
+def _count(text: str) -> tuple[str, str, int]:
+    """'game/train=600' as ('game', 'train', 600).
+
+    Raises:
+        argparse.ArgumentTypeError: the text has another form.
+    """
+    found = re.fullmatch(r'(\w+)/(\w+)=(\d+)', text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f'{text!r} is not of the form DOMAIN/SPLIT=N, for example game/train=600')
+    return found[1], found[2], int(found[3])
 
 
 def run(args: argparse.Namespace) -> None:
@@ -28,10 +45,14 @@ def run(args: argparse.Namespace) -> None:
 
     from udass.streets import DEFAULT_CLIP_COUNTS, write_streets
 
+    counts: dict[str, dict[str, int]] = {}
+    for domain, split, number in args.counts:
+        counts.setdefault(domain, {})[split] = number
     drawn = write_streets(
         args.root,
         seed=args.seed,
         size=tuple(args.size),
+        counts=counts,
         clip_counts=DEFAULT_CLIP_COUNTS if args.clips else None,
         force=args.force,
         workers=args.workers,

@@ -15,7 +15,7 @@ from udass.datasets.sampling.long_tail import LongTailDataset
 from udass.datasets.sampling.rare_class import RareClassDataset, class_probabilities
 from udass.datasets.sampling.statistics import class_statistics
 from udass.datasets.sampling.streams import SampleKey, SeededDataset, SeededInfiniteSampler, isolated_randomness
-from udass.datasets.streets import StreetsClips, StreetsDataset
+from udass.datasets.streets import StreetsCamVidDataset, StreetsClips, StreetsDataset
 from udass.datasets.synthia import Synthia, SynthiaSeq
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     'SampleKey',
     'SeededDataset',
     'SeededInfiniteSampler',
+    'StreetsCamVidDataset',
     'StreetsClips',
     'StreetsDataset',
     'Synthia',

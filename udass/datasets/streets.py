@@ -3,6 +3,8 @@
 from mmseg.registry import DATASETS
 
 from udass.datasets.base import ClipDataset, UDADataset, classes
+from udass.datasets.camvid import CamVidDataset
+from udass.io.labels import IGNORE_INDEX
 
 
 @DATASETS.register_module()
@@ -25,6 +27,40 @@ class StreetsDataset(UDADataset):
     def __init__(self, *, domain: str, split: str, **common: object) -> None:
         self.domain, self.split = domain, split
         super().__init__(**common)
+
+
+# Classes of CamVid and the classes of the streets that they hold. Motorcycles are ignored, as in CamVid's edition of 11
+# classes.
+_IN_CAMVID = {
+    'sky': ('sky',),
+    'building': ('building', 'wall'),
+    'pole': ('pole',),
+    'road': ('road',),
+    'sidewalk': ('sidewalk',),
+    'tree': ('vegetation', 'terrain'),
+    'sign': ('traffic light', 'traffic sign'),
+    'fence': ('fence',),
+    'car': ('car', 'truck', 'bus', 'train'),
+    'pedestrian': ('person',),
+    'bicyclist': ('rider', 'bicycle'),
+}
+_CAMVID_IDS = {
+    classes.CLASSES.index(name): CamVidDataset.METAINFO['classes'].index(camvid)
+    for camvid, names in _IN_CAMVID.items()
+    for name in names
+}
+
+
+@DATASETS.register_module()
+class StreetsCamVidDataset(StreetsDataset):
+    """Streets with the 11 classes of CamVid, as a synthetic source for it; arguments as in ``StreetsDataset``."""
+
+    METAINFO = CamVidDataset.METAINFO
+    LABEL_TABLE = {**dict.fromkeys((classes.CLASSES.index('motorcycle'), IGNORE_INDEX), IGNORE_INDEX), **_CAMVID_IDS}
+    DOWNLOAD_HINT = (
+        'Generate the images with `python tools/make_streets.py --root data/streets_camvid --size 360 480 --counts '
+        'game/train=600`, or set data_root in the config to the folder that holds them.'
+    )
 
 
 @DATASETS.register_module()

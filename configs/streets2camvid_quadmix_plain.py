@@ -1,0 +1,16 @@
+# QuadMix without masked pass and feature distance: what mixing in four directions and the long tail do alone.
+_base_ = [
+    '_base_/small_camvid.py',
+    '_base_/datasets/streets2camvid.py',
+    '_base_/uda/quadmix.py',
+]
+model = dict(
+    student={{_base_.segmentor}},
+    ema={{_base_.short_ema}},
+    mixing={{_base_.early_mixing}},
+    feature_distance=None,
+    masking=None,
+)
+train_cfg = dict(
+    max_iters={{_base_.max_iters}}, val_interval={{_base_.max_iters}}, source_sampling={{_base_.small_sampling}}
+)

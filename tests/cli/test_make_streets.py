@@ -1,0 +1,36 @@
+"""tools/make_streets.py: which images it writes."""
+
+import pytest
+
+from udass.cli import streets
+
+
+def test_counts_name_the_images_of_each_domain_and_split(tmp_path, capsys):
+    arguments = [
+        '--root',
+        str(tmp_path),
+        '--size',
+        '32',
+        '48',
+        '--workers',
+        '1',
+        '--counts',
+        'game/train=2',
+        'game/val=1',
+        'camera/val=3',
+    ]
+    streets.main(arguments)
+    assert '6 drawn' in capsys.readouterr().out
+    found = {
+        folder: len(list((tmp_path / folder / 'images').iterdir()))
+        for folder in ('game/train', 'game/val', 'camera/val')
+    }
+    assert found == {'game/train': 2, 'game/val': 1, 'camera/val': 3}
+    assert not (tmp_path / 'camera' / 'train').exists()
+
+
+@pytest.mark.parametrize('count', ['game=600', 'game/train', 'game/train=-1', 'game/train=many'])
+def test_a_count_of_another_form_is_named(count, capsys):
+    with pytest.raises(SystemExit):
+        streets.main(['--counts', count])
+    assert f"'{count}' is not of the form DOMAIN/SPLIT=N, for example game/train=600" in capsys.readouterr().err
