@@ -12,7 +12,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['udass', 'udass.*']),
-    package_data={'udass.visualization': ['templates/*']},
+    package_data={'udass': ['py.typed'], 'udass.visualization': ['templates/*']},
     python_requires='>=3.11',
     install_requires=[
         'torch>=2.14',
@@ -34,7 +34,7 @@ setup(
         'matplotlib>=3.11',
     ],
     extras_require={
-        'dev': ['pytest>=8', 'pytest-xdist>=3', 'ruff>=0.6'],
+        'dev': ['pytest>=8', 'pytest-xdist>=3', 'ruff>=0.6', 'mypy>=2'],
         'tensorboard': ['tensorboard>=2.10'],
     },
 )

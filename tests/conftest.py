@@ -1,5 +1,6 @@
 """Data outside the repository, threads, and a check that nothing is skipped by mistake where the data is there."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -69,6 +70,12 @@ def pytest_configure(config: pytest.Config) -> None:
         if several:
             # Processes that tests start share the cores, too.
             os.environ['OMP_NUM_THREADS'] = '1'
+
+
+def pytest_collection_finish() -> None:
+    # mmengine collects garbage for each data set that is built: not among what the imports have left.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -4,7 +4,7 @@ import re
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
-from udass import env
+from udass.cli import env
 
 PROJECT = Path(__file__).parents[1]
 

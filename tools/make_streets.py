@@ -1,55 +1,6 @@
-"""Writes the built-in street scenes (images, and clips with exact optical flow) as data set folders.
+"""Write the built-in street scenes: python tools/make_streets.py --root data/streets --clips"""
 
-    python tools/make_streets.py --root data/streets --clips
-
-What is there already is kept.
-"""
-
-import argparse
-import os
-
-from tqdm import tqdm
-
-from udass.cli.command import run_command
-from udass.streets import DEFAULT_CLIP_COUNTS, write_streets
-
-
-def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Write the built-in street scenes as data set folders.',
-        epilog='example: python tools/make_streets.py --root data/streets --clips',
-    )
-    parser.add_argument('--root', default='data/streets', help='folder to fill (default: %(default)s)')
-    parser.add_argument('--seed', type=int, default=0, help='seed of all pictures (default: %(default)s)')
-    parser.add_argument(
-        '--size', type=int, nargs=2, metavar=('H', 'W'), default=(192, 384), help='pixels (default: 192 384)'
-    )
-    parser.add_argument('--clips', action='store_true', help='write clips with optical flow too')
-    parser.add_argument('--force', action='store_true', help='replace streets that were drawn with other arguments')
-    parser.add_argument('--workers', type=int, default=None, help='processes (default: one per core)')
-    parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
-    return parser.parse_args(arguments)
-
-
-def make(args: argparse.Namespace) -> None:
-    drawn = write_streets(
-        args.root,
-        seed=args.seed,
-        size=tuple(args.size),
-        clip_counts=DEFAULT_CLIP_COUNTS if args.clips else None,
-        force=args.force,
-        workers=args.workers,
-        progress=lambda items, total: tqdm(items, total=total, desc='streets', disable=total == 0),
-    )
-    print(f'{drawn} drawn, the rest was there: {args.root}' if drawn else f'nothing to draw, all there: {args.root}')
-
-
-def main() -> None:
-    args = parse_args()
-    if args.debug:
-        os.environ['UDASS_DEBUG'] = '1'
-    run_command(lambda: make(args))
-
+from udass.cli import streets
 
 if __name__ == '__main__':
-    main()
+    streets.main()

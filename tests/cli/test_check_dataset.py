@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.calls import call
 from tests.datasets.published import write_cityscapes, write_gta
-from tools import check_dataset
+from udass.cli import check
 
 PART = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets' / 'gta2cs_512.py'
 
@@ -30,7 +31,7 @@ def arguments(tmp_path):
 
 
 def test_a_sound_config(arguments, capsys):
-    check_dataset.check(check_dataset.parse_args(arguments))
+    call(check, *arguments)
     printed = capsys.readouterr().out
     assert printed.count('no problems') == 3
     assert 'train_dataloader.source: GTA in' in printed
@@ -48,7 +49,7 @@ def test_problems_end_with_status_1(arguments, tmp_path, capsys):
     write_gta(tmp_path / 'gta', 'other', ids=(7, 8), size=(20, 10), label_size=(1, 1))
     write_gta(tmp_path / 'gta', 'ids', ids=(7, 99), size=(20, 10))
     with pytest.raises(SystemExit) as end:
-        check_dataset.check(check_dataset.parse_args([*arguments, '--max-problems', '2']))
+        call(check, *arguments, '--max-problems', '2')
     assert end.value.code == 1
     printed = capsys.readouterr().out
     assert 'ulm_000000_000019_gtFine_labelIds.png (8 bytes) cannot be decoded as a label' in printed
@@ -70,7 +71,7 @@ def test_every_size_goes_through_the_pipelines(arguments, tmp_path, capsys):
     config = tmp_path / 'config.py'
     config.write_text(f"_base_ = ['{PART}']\ntrain_dataloader = dict(target=dict(dataset=dict(pipeline={steps!r})))\n")
     with pytest.raises(SystemExit) as end:
-        check_dataset.check(check_dataset.parse_args([str(config), *arguments[1:]]))
+        call(check, config, *arguments[1:])
     assert end.value.code == 1
     printed = capsys.readouterr().out
     assert 'train_dataloader.target: the pipeline fails on images of 20x90 pixels: ValueError: ' in printed

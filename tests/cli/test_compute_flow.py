@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from mmseg.registry import DATASETS, MODELS
 
+from tests.cli.calls import call
 from tests.flow.test_filling import write_frames
-from tools import compute_flow
+from udass.cli import UsageError
+from udass.cli import flow as flow_command
 from udass.flow import numbered_pairs, write_flow
 
 PROJECT = Path(__file__).parents[2]
@@ -48,8 +50,7 @@ def frames(tmp_path):
     return tmp_path / 'frames'
 
 
-def compute(*arguments):
-    return compute_flow.compute(compute_flow.parse_args([str(argument) for argument in arguments]))
+compute = partial(call, flow_command)
 
 
 def write_config(path, frames, flow, **options):
@@ -118,32 +119,21 @@ def test_configs_without_anything_to_do_say_so(frames, tmp_path):
         (['--frames', 'x', '--checkpoint', 'raft.pth'], 'DIS has no weights'),
     ],
 )
-def test_arguments_that_do_not_go_together(arguments, message, capsys):
-    with pytest.raises(SystemExit):
-        compute_flow.parse_args(arguments)
-    assert message in capsys.readouterr().err
+def test_arguments_that_do_not_go_together(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        compute(*arguments)
 
 
 @pytest.mark.slow
 def test_ctrl_c_and_again(tmp_path):
     """As a program: stopped in the middle it leaves whole files only, and the same command ends the work."""
     write_frames(tmp_path / 'frames', [f'{number:05d}.png' for number in range(120)], size=(200, 300))
-    command = [
-        sys.executable,
-        'tools/compute_flow.py',
-        '--frames',
-        tmp_path / 'frames',
-        '--cache',
-        tmp_path / 'flow',
-        '--workers',
-        '1',
-    ]
-    environment = {**os.environ, 'PYTHONPATH': str(PROJECT)}
+    arguments = ('--frames', str(tmp_path / 'frames'), '--cache', str(tmp_path / 'flow'), '--workers', '1')
+    command = [sys.executable, str(PROJECT / 'tools' / 'compute_flow.py'), *arguments]
     # A job in the background inherits that Ctrl-C is ignored; a program in a terminal does not.
     process = subprocess.Popen(
         command,
-        cwd=PROJECT,
-        env=environment,
+        env={**os.environ, 'PYTHONPATH': str(PROJECT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -159,6 +149,5 @@ def test_ctrl_c_and_again(tmp_path):
     done = len(list((tmp_path / 'flow').rglob('*.png')))
     assert 1 <= done < 119
     assert not list((tmp_path / 'flow').rglob('*.part'))
-    again = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True)
-    assert f'{119 - done} computed' in again.stdout
-    assert f'{done} were there' in again.stdout
+    again = compute(*arguments)
+    assert (again.computed, again.present) == (119 - done, done)

@@ -1,21 +1,18 @@
 """tools/convert_checkpoint.py from file to file."""
 
-import importlib.util
 import os
 import resource
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
 from mmseg.registry import MODELS
 
+from tests.cli.calls import call
 from tests.models.small import daformer_head, plain
+from udass.cli import convert as convert_command
 from udass.models.checkpoints import add_fusion, load_strictly, read_checkpoint, to_reference
 
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'convert_checkpoint.py'
 CONFIG = dict(
     segmentor=dict(
         type='SlidingEncoderDecoder',
@@ -24,14 +21,6 @@ CONFIG = dict(
         test_cfg=dict(mode='whole'),
     )
 )
-
-
-@pytest.fixture(scope='module')
-def tool():
-    spec = importlib.util.spec_from_file_location('convert_checkpoint', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope='module')
@@ -53,13 +42,13 @@ def files(tmp_path, network):
     return tmp_path
 
 
-def convert(tool, files, *options, source='published.pth', target='out.pth'):
-    tool.run(tool.parse_args([str(files / source), str(files / target), *options]))
+def convert(files, *options, source='published.pth', target='out.pth'):
+    call(convert_command, files / source, files / target, *options)
     return read_checkpoint(files / target)['state_dict']
 
 
-def test_a_branch_of_a_published_checkpoint_fills_our_config(tool, files, network, capsys):
-    weights = convert(tool, files, '--from', 'daformer', '--branch', 'teacher', '--check', str(files / 'network.py'))
+def test_a_branch_of_a_published_checkpoint_fills_our_config(files, network, capsys):
+    weights = convert(files, '--from', 'daformer', '--branch', 'teacher', '--check', str(files / 'network.py'))
     for key, value in network.state_dict().items():
         assert torch.equal(weights[key], value + 1), key
     printed = capsys.readouterr().out
@@ -67,46 +56,39 @@ def test_a_branch_of_a_published_checkpoint_fills_our_config(tool, files, networ
     assert 'frozen ImageNet copy' in printed and 'fills SlidingEncoderDecoder' in printed and 'network.py' in printed
 
 
-def test_out_to_the_reference_and_back(tool, files, network):
-    own = convert(tool, files)
-    published = convert(tool, files, '--to', 'reference', source='out.pth', target='back.pth')
+def test_out_to_the_reference_and_back(files, network):
+    own = convert(files)
+    published = convert(files, '--to', 'reference', source='out.pth', target='back.pth')
     assert published.keys() == to_reference(network.state_dict()).keys()
-    again = convert(tool, files, source='back.pth', target='again.pth')
+    again = convert(files, source='back.pth', target='again.pth')
     assert own.keys() == again.keys() and all(torch.equal(own[key], again[key]) for key in own)
 
 
-def test_out_to_mmsegmentation_from_a_checkpoint_of_this_project(tool, files, network, capsys):
+def test_out_to_mmsegmentation_from_a_checkpoint_of_this_project(files, network, capsys):
     weights = {f'student.{key}': value for key, value in network.state_dict().items()}
     torch.save({'state_dict': {**weights, '_extra_state': {'iteration': 3}}}, files / 'ours.pth')
-    load_strictly(network, convert(tool, files, '--to', 'mmseg', source='ours.pth'), 'out.pth')
+    load_strictly(network, convert(files, '--to', 'mmseg', source='ours.pth'), 'out.pth')
     assert "custom_imports=dict(imports=['udass.all_modules'])" in capsys.readouterr().out
 
 
-def test_nothing_is_written_when_something_is_wrong(tool, files):
-    torch.save(
-        {
-            f'model.{key}': value
-            for key, value in to_reference(
-                plain(decode_head={**daformer_head(), 'num_classes': 5}).state_dict()
-            ).items()
-        },
-        files / 'other.pth',
-    )
+def test_nothing_is_written_when_something_is_wrong(files):
+    other = to_reference(plain(decode_head={**daformer_head(), 'num_classes': 5}).state_dict())
+    torch.save({f'model.{key}': value for key, value in other.items()}, files / 'other.pth')
     with pytest.raises(ValueError, match=r'2 of another shape: decode_head.conv_seg.weight \(5, 16, 1, 1\) instead of'):
-        convert(tool, files, '--check', str(files / 'network.py'), source='other.pth')
+        convert(files, '--check', str(files / 'network.py'), source='other.pth')
     with pytest.raises(ValueError, match='OUT is IN'):
-        convert(tool, files, target='published.pth')
+        convert(files, target='published.pth')
     with pytest.raises(ValueError, match='--check compares with a network of this project'):
-        convert(tool, files, '--to', 'mmseg', '--check', str(files / 'network.py'))
+        convert(files, '--to', 'mmseg', '--check', str(files / 'network.py'))
     with pytest.raises(FileNotFoundError, match='nowhere.pth does not exist'):
-        convert(tool, files, source='nowhere.pth')
+        convert(files, source='nowhere.pth')
     assert not (files / 'out.pth').exists()
 
 
-def test_an_image_network_becomes_one_of_two_frames(tool, files, network, capsys):
+def test_an_image_network_becomes_one_of_two_frames(files, network, capsys):
     """Shown still clips, the mean of both frames is the image network's scores; the share shows on others."""
     Config(dict(segmentor={**CONFIG['segmentor'], 'type': 'FlowGuidedEncoderDecoder'})).dump(files / 'video.py')
-    weights = convert(tool, files, '--add-fusion', '0.25', '--check', str(files / 'video.py'))
+    weights = convert(files, '--add-fusion', '0.25', '--check', str(files / 'video.py'))
     assert 'added a fusion, share of the frame before 0.25' in capsys.readouterr().out
     fused = MODELS.build(Config.fromfile(files / 'video.py').segmentor).eval()
     load_strictly(fused, weights, 'out.pth')
@@ -117,25 +99,25 @@ def test_an_image_network_becomes_one_of_two_frames(tool, files, network, capsys
     assert torch.allclose(both, 0.75 * current + 0.25 * previous, atol=1e-5)
 
 
-def test_a_fusion_is_added_once_and_to_whole_networks(tool, files):
-    convert(tool, files, '--add-fusion', '0')
+def test_a_fusion_is_added_once_and_to_whole_networks(files):
+    convert(files, '--add-fusion', '0')
     with pytest.raises(ValueError, match=r'two frames already: it has a fusion\.weight'):
-        convert(tool, files, '--add-fusion', '0.5', source='out.pth', target='twice.pth')
+        convert(files, '--add-fusion', '0.5', source='out.pth', target='twice.pth')
     with pytest.raises(ValueError, match=r'share of the previous frame is in \[0, 1\], got 1\.5'):
-        convert(tool, files, '--add-fusion', '1.5')
+        convert(files, '--add-fusion', '1.5')
     with pytest.raises(ValueError, match='needs the number of classes'):
         add_fusion({'backbone.a': torch.zeros(1)}, 0.5)
 
 
-def test_a_full_disk_is_said_and_keeps_what_was_there(tool, files):
-    convert(tool, files)
+def test_a_full_disk_is_said_and_keeps_what_was_there(files):
+    convert(files)
     before = (files / 'out.pth').read_bytes()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     # The system refuses what comes after, as on a full disk.
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
     try:
         with pytest.raises(OSError, match=r'out\.pth could not be written: .*files written before are untouched'):
-            convert(tool, files)
+            convert(files)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert (files / 'out.pth').read_bytes() == before and not list(files.glob('.*.part'))
@@ -149,15 +131,9 @@ class Malicious:
         return os.mkdir, (self.path,)
 
 
-@pytest.mark.slow
 def test_the_command_refuses_code_in_one_message(tmp_path):
     torch.save({'state_dict': {}, 'meta': Malicious(str(tmp_path / 'executed'))}, tmp_path / 'bad.pth')
-    result = subprocess.run(
-        [sys.executable, str(TOOL), str(tmp_path / 'bad.pth'), str(tmp_path / 'out.pth')],
-        capture_output=True,
-        text=True,
-        env={**os.environ, 'PYTHONPATH': str(TOOL.parents[1])},
-    )
-    assert result.returncode == 1 and 'Traceback' not in result.stderr
-    assert 'weights_only=True' in result.stderr and 'nothing of this one was executed' in result.stderr
+    with pytest.raises(SystemExit) as stop:
+        convert_command.main([str(tmp_path / 'bad.pth'), str(tmp_path / 'out.pth')])
+    assert 'weights_only=True' in stop.value.code and 'nothing of this one was executed' in stop.value.code
     assert not (tmp_path / 'executed').exists() and not (tmp_path / 'out.pth').exists()

@@ -9,42 +9,41 @@ from pathlib import Path
 
 import pytest
 
-from udass.cli.experiments.experiment import ExperimentFailed, read_result, read_validations, run_experiment, run_tool
-
-TRAIN = """
-import json, sys, time
-from pathlib import Path
-time.sleep(0.05)
-arguments = sys.argv[1:]
-folder = Path(arguments[arguments.index('--work-dir') + 1])
-folder.mkdir(parents=True, exist_ok=True)
-with open(folder / 'calls.txt', 'a') as file:
-    file.write(json.dumps(arguments) + '\\n')
-logs = folder / 'time' / 'vis_data'
-logs.mkdir(parents=True, exist_ok=True)
-lines = '{"loss": 1.0, "step": 5}', '{"mIoU": 30.5, "step": 5}', '{"mIoU": 29.0, "step": 10}'
-(logs / 'scalars.json').write_text('\\n'.join(lines))
-(folder / 'iter_10.pth').touch()
-(folder / 'last_checkpoint').write_text(str(folder / 'iter_10.pth'))
-sys.exit(int((folder / 'status').read_text()) if (folder / 'status').exists() else 0)
-"""
-TEST = """
-import json, sys
-from pathlib import Path
-arguments = sys.argv[1:]
-result = {'checkpoint': arguments[1], 'mIoU': 41.0, 'arguments': arguments}
-Path(arguments[arguments.index('--json') + 1]).write_text(json.dumps(result))
-"""
+from udass.cli.experiments import experiment
+from udass.cli.experiments.experiment import (
+    ExperimentFailed,
+    read_result,
+    read_validations,
+    run_experiment,
+    run_process,
+)
 
 
-@pytest.fixture
-def tools(tmp_path):
-    """Stand-ins for train.py and test.py that write what those would."""
-    folder = tmp_path / 'tools'
-    folder.mkdir()
-    (folder / 'train.py').write_text(TRAIN)
-    (folder / 'test.py').write_text(TEST)
-    return folder
+@pytest.fixture(autouse=True)
+def fake_commands(monkeypatch):
+    """Stand-ins for train and test that write what those would."""
+
+    def train(arguments):
+        time.sleep(0.05)
+        folder = Path(arguments[arguments.index('--work-dir') + 1])
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / 'calls.txt', 'a') as file:
+            file.write(json.dumps(arguments) + '\n')
+        logs = folder / 'time' / 'vis_data'
+        logs.mkdir(parents=True, exist_ok=True)
+        lines = '{"loss": 1.0, "step": 5}', '{"mIoU": 30.5, "step": 5}', '{"mIoU": 29.0, "step": 10}'
+        (logs / 'scalars.json').write_text('\n'.join(lines))
+        (folder / 'iter_10.pth').touch()
+        (folder / 'last_checkpoint').write_text(str(folder / 'iter_10.pth'))
+        if (folder / 'error').exists():
+            raise {'130': KeyboardInterrupt, '1': ExperimentFailed}[(folder / 'error').read_text()]
+
+    def test(arguments):
+        result = {'checkpoint': arguments[1], 'mIoU': 41.0, 'arguments': arguments}
+        Path(arguments[arguments.index('--json') + 1]).write_text(json.dumps(result))
+
+    commands = {'train': train, 'test': test}
+    monkeypatch.setattr(experiment, 'run_command_module', lambda name, arguments: commands[name](arguments))
 
 
 @pytest.fixture
@@ -58,9 +57,9 @@ def calls(folder):
     return [json.loads(line) for line in (folder / 'calls.txt').read_text().splitlines()]
 
 
-def test_a_run_trains_tests_and_keeps_what_it_measured(tools, config, tmp_path):
+def test_a_run_trains_tests_and_records_its_scores(config, tmp_path):
     folder = tmp_path / 'run'
-    result = run_experiment(config, 3, folder, tools, ['train_cfg.max_iters=5'])
+    result = run_experiment(config, 3, folder, ['train_cfg.max_iters=5'])
     expected = [config, '--work-dir', str(folder), '--seed', '3', '--cfg-options', 'train_cfg.max_iters=5']
     assert calls(folder) == [expected]
     assert result['mIoU'] == 41.0 and result['seed'] == 3 and result['checkpoint'] == 'iter_10.pth'
@@ -69,19 +68,19 @@ def test_a_run_trains_tests_and_keeps_what_it_measured(tools, config, tmp_path):
     assert read_result(folder) == json.loads(json.dumps(result))
 
 
-def test_what_was_just_validated_is_not_tested_again(tools, config, tmp_path):
+def test_what_was_just_validated_is_not_tested_again(config, tmp_path):
     folder = tmp_path / 'run'
     folder.mkdir()
     scores = {'iteration': 10, 'is_test': True, 'images': 8, 'branch': 'student', 'mIoU': 29.0, 'IoU': {'a': 29.0}}
     (folder / 'validation.json').write_text(json.dumps(scores))
     (folder / 'validation.details.json').write_text(json.dumps({'images': []}))
-    result = run_experiment(config, 3, folder, tools)
+    result = run_experiment(config, 3, folder)
     assert 'arguments' not in result and result['mIoU'] == 29.0 and result['IoU'] == {'a': 29.0}
     assert result['checkpoint'] == 'iter_10.pth' and result['images'] == 8 and 'is_test' not in result
     assert json.loads((folder / 'test.json').read_text())['config'] == config
     assert json.loads((folder / 'test.details.json').read_text()) == {'images': []}
     # Predictions are made by a test only.
-    assert run_experiment(config, 3, folder, tools, predictions=True)['mIoU'] == 41.0
+    assert run_experiment(config, 3, folder, predictions=True)['mIoU'] == 41.0
 
 
 @pytest.mark.parametrize(
@@ -92,51 +91,50 @@ def test_what_was_just_validated_is_not_tested_again(tools, config, tmp_path):
         {'iteration': 10, 'is_test': False, 'mIoU': 29.0},
     ],
 )
-def test_another_validation_is_no_test(tools, config, tmp_path, scores):
+def test_another_validation_is_no_test(config, tmp_path, scores):
     folder = tmp_path / 'run'
     folder.mkdir()
     (folder / 'validation.json').write_text(scores if isinstance(scores, str) else json.dumps(scores))
-    assert run_experiment(config, 3, folder, tools)['mIoU'] == 41.0
+    assert run_experiment(config, 3, folder)['mIoU'] == 41.0
 
 
-def test_a_finished_run_is_not_repeated_and_other_settings_are_refused(tools, config, tmp_path):
+def test_a_finished_run_is_not_repeated_and_other_settings_are_refused(config, tmp_path):
     folder = tmp_path / 'run'
-    first = run_experiment(config, 0, folder, tools)
-    assert run_experiment(config, 0, folder, tools) == first
+    first = run_experiment(config, 0, folder)
+    assert run_experiment(config, 0, folder) == first
     assert len(calls(folder)) == 1
     with pytest.raises(ValueError, match='holds a run with other settings'):
-        run_experiment(config, 1, folder, tools)
+        run_experiment(config, 1, folder)
     Path(config).write_text('model = dict()\ntrain_cfg = dict(max_iters=20)\n')
     with pytest.raises(ValueError, match='holds a run with other settings'):
-        run_experiment(config, 0, folder, tools)
+        run_experiment(config, 0, folder)
 
 
-def test_an_interrupted_run_goes_on_and_its_times_add_up(tools, config, tmp_path):
+def test_an_interrupted_run_goes_on_and_its_times_add_up(config, tmp_path):
     folder = tmp_path / 'run'
     folder.mkdir()
-    (folder / 'status').write_text('130')
+    (folder / 'error').write_text('130')
     with pytest.raises(KeyboardInterrupt):
-        run_experiment(config, 0, folder, tools)
+        run_experiment(config, 0, folder)
     spent = json.loads((folder / 'progress.json').read_text())['train_seconds']
     assert spent > 0 and read_result(folder) is None
-    (folder / 'status').unlink()
-    result = run_experiment(config, 0, folder, tools)
+    (folder / 'error').unlink()
+    result = run_experiment(config, 0, folder)
     assert '--resume' not in calls(folder)[0] and '--resume' in calls(folder)[1]
     assert result['train_sessions'] == 2 and result['train_seconds'] > spent
 
 
-def test_a_failure_is_told_from_an_interrupt(tools, config, tmp_path):
-    folder = tmp_path / 'run'
-    folder.mkdir()
-    (folder / 'status').write_text('1')
-    with pytest.raises(ExperimentFailed, match=r'train\.py .* ended with status 1'):
-        run_experiment(config, 0, folder, tools)
+def test_a_failure_is_told_from_an_interrupt():
+    with pytest.raises(ExperimentFailed, match=r'train no\.py ended with status 1'):
+        run_process([sys.executable, '-c', 'raise SystemExit(1)', 'train', 'no.py'])
+    with pytest.raises(KeyboardInterrupt):
+        run_process([sys.executable, '-c', 'raise SystemExit(130)'])
 
 
-def test_predictions_are_asked_for_even_of_a_finished_run(tools, config, tmp_path):
+def test_a_finished_run_is_tested_again_for_predictions(config, tmp_path):
     folder = tmp_path / 'run'
-    assert '--cfg-options' not in run_experiment(config, 0, folder, tools)['arguments']
-    result = run_experiment(config, 0, folder, tools, predictions=True)
+    assert '--cfg-options' not in run_experiment(config, 0, folder)['arguments']
+    result = run_experiment(config, 0, folder, predictions=True)
     assert result['arguments'][-2:] == ['--predictions', str(folder / 'predictions')]
     assert len(calls(folder)) == 1
 
@@ -149,7 +147,7 @@ def test_validations_of_several_sessions_are_one_record(tmp_path):
     assert read_validations(tmp_path) == [[5, 1.0], [10, 3.0]]
 
 
-def test_ctrl_c_is_handed_to_the_tool_which_may_finish(tmp_path):
+def test_ctrl_c_is_handed_to_the_process_which_may_finish(tmp_path):
     script = tmp_path / 'slow.py'
     script.write_text("""
 import signal, sys, time
@@ -170,7 +168,7 @@ time.sleep(60)
     thread.start()
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        run_tool(script, [str(tmp_path / 'out')])
+        run_process([sys.executable, str(script), str(tmp_path / 'out')])
     thread.join()
     assert (tmp_path / 'out').read_text() == 'saved'
     assert signal.getsignal(signal.SIGINT) is before
@@ -184,15 +182,8 @@ def test_ctrl_c_in_the_middle_of_a_real_training_saves_and_resumes(toy_root, tmp
     config = toy_config(toy_root, tmp_path / 'unused', max_iters=4000, num_workers=1)
     config.train_cfg.val_begin, config.log_level = 10000, 'INFO'
     config.dump(tmp_path / 'toy.py')
-    command = [
-        sys.executable,
-        str(project / 'tools' / 'train.py'),
-        str(tmp_path / 'toy.py'),
-        '--work-dir',
-        str(tmp_path / 'run'),
-        '--cfg-options',
-        'default_hooks.checkpoint.interval=100000',
-    ]
+    command = [sys.executable, str(project / 'tools' / 'train.py'), str(tmp_path / 'toy.py'), '--work-dir']
+    command += [str(tmp_path / 'run'), '--cfg-options', 'default_hooks.checkpoint.interval=100000']
     environment = {**os.environ, 'PYTHONPATH': str(project)}
     # In a session of its own, so that the signal reaches the loader workers as from a terminal, but not this test.
     process = subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.PIPE, text=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import measure_flow
+from udass.cli import flow as flow_command
 from udass.streets.writer import write_streets
 
 STREETS = str(Path(__file__).parents[2] / 'configs' / 'streets_video_oracle.py')
@@ -21,7 +21,8 @@ def root(tmp_path_factory):
 
 
 def measured(tmp_path, *options):
-    measure_flow.run(measure_flow.parse_args([STREETS, '--json', str(tmp_path / 'a.json'), *options]))
+    arguments = [STREETS, '--json', str(tmp_path / 'a.json'), *options]
+    flow_command.run_measure(flow_command.measure_parser().parse_args(arguments))
     return json.loads((tmp_path / 'a.json').read_text())
 
 

@@ -5,7 +5,8 @@ import json
 import pytest
 import torch
 
-from tools import soak_resume
+from tests import soak_resume
+from tests.cli.calls import call
 from udass.io.writing import temporary_path
 from udass.streets.writer import write_streets
 
@@ -44,29 +45,13 @@ def test_what_a_kill_left_is_looked_at(tmp_path):
 
 def test_arguments_out_of_range_are_refused():
     with pytest.raises(ValueError, match='--kills must be at least 1'):
-        soak_resume.soak(soak_resume.parse_args(['--kills', '0']))
+        call(soak_resume, '--kills', '0')
 
 
 @pytest.mark.slow
 def test_kills_of_the_training_and_of_a_worker_leave_no_trace(streets, tmp_path, capsys):
-    soak_resume.report(
-        soak_resume.parse_args(
-            [
-                '--kills',
-                '4',
-                '--iterations',
-                '9',
-                '--interval',
-                '1',
-                '--data-root',
-                str(streets),
-                '--work-dir',
-                str(tmp_path / 'run'),
-                '--json',
-                str(tmp_path / 'soak.json'),
-            ]
-        )
-    )
+    options = ('--kills', 4, '--iterations', 9, '--interval', 1, '--data-root', streets)
+    call(soak_resume, *options, '--work-dir', tmp_path / 'run', '--json', tmp_path / 'soak.json')
     result = json.loads((tmp_path / 'soak.json').read_text())
     assert result['equal'] and not result['unreadable'] and result['tensors'] > 100
     assert [kill['aim'] for kill in result['kills']] == ['iteration', 'start', 'writing', 'worker']

@@ -5,8 +5,9 @@ import zipfile
 import cv2
 import numpy as np
 
+from tests.cli.calls import call
 from tests.engine.toys import toy_config, train, write_toy_data
-from tools import test as test_tool
+from udass.cli import test as test_tool
 
 CHANGES = """
 _base_ = ['toy.py']
@@ -22,14 +23,12 @@ def test_the_zip_file_holds_the_predictions_in_the_coding_of_the_server(tmp_path
     config.dump(tmp_path / 'toy.py')
     (tmp_path / 'server.py').write_text(CHANGES)
     train(config)
-    common = [str(tmp_path / 'server.py'), str(tmp_path / 'run' / 'iter_2.pth'), '--work-dir', str(tmp_path / 'test')]
-    test_tool.test(
-        test_tool.parse_args([*common, '--cfg-options', f'test_evaluator.output_dir={tmp_path / "predictions"}'])
-    )
+    common = [tmp_path / 'server.py', tmp_path / 'run' / 'iter_2.pth', '--work-dir', tmp_path / 'test']
+    call(test_tool, *common, '--cfg-options', f'test_evaluator.output_dir={tmp_path / "predictions"}')
     for label in (data / 'labels').iterdir():
         label.unlink()
     out = tmp_path / 'new' / 'out.zip'
-    test_tool.test(test_tool.parse_args([*common, '--submission', str(out)]))
+    call(test_tool, *common, '--submission', out)
     assert f'3 predictions in {out}' in capsys.readouterr().out
     with zipfile.ZipFile(out) as archive:
         assert archive.namelist() == ['000_ids.png', '001_ids.png', '002_ids.png']

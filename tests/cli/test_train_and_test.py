@@ -8,11 +8,13 @@ from types import SimpleNamespace
 import pytest
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
-from mmseg.registry import METRICS
+from mmseg.registry import METRICS, RUNNERS
 
+from tests.cli.calls import call
 from tests.engine.toys import toy_config, train, write_toy_data
-from tools import test as test_tool
-from tools import train as train_tool
+from udass.cli import UsageError
+from udass.cli import test as test_tool
+from udass.cli import train as train_tool
 from udass.engine.config import load_config
 
 PROJECT = Path(__file__).parents[2]
@@ -28,19 +30,13 @@ def toy(tmp_path_factory):
     return folder
 
 
-def run(tool, *arguments):
-    return subprocess.run(
-        [sys.executable, str(PROJECT / 'tools' / tool), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=PROJECT,
-        env={**os.environ, 'PYTHONPATH': str(PROJECT)},
-    )
+def train_config(*arguments):
+    return train_tool.build_config(train_tool.parser().parse_args([str(argument) for argument in arguments]))
 
 
 def test_the_command_line_of_training_changes_the_config(toy, monkeypatch):
     def built(*arguments):
-        return train_tool.build_config(train_tool.parse_args([str(toy / 'toy.py'), *arguments]))
+        return train_config(toy / 'toy.py', *arguments)
 
     config = built('--work-dir', 'somewhere', '--seed', '5', '--cfg-options', 'train_cfg.max_iters=7')
     assert (config.work_dir, config.train_cfg.max_iters, config.resume) == ('somewhere', 7, False)
@@ -52,25 +48,16 @@ def test_the_command_line_of_training_changes_the_config(toy, monkeypatch):
     deterministic = built('--deterministic')
     assert deterministic.randomness.deterministic and not deterministic.env_cfg.cudnn_benchmark
     assert built('--launcher', 'slurm').launcher == 'slurm'
-
-
-def test_mixed_precision_is_chosen_on_the_command_line(toy):
-    def built(*arguments):
-        return train_tool.build_config(train_tool.parse_args([str(toy / 'toy.py'), *arguments]))
-
     assert built().get('amp') is None and built('--amp', 'fp16').amp == 'fp16'
     assert built('--cfg-options', 'amp=bf16', 'channels_last=True', 'compile=True').amp == 'bf16'
     with pytest.raises(SystemExit):
         built('--amp', 'fp8')
 
 
-def test_a_first_start_with_resume_keeps_what_to_start_from(toy, tmp_path):
+def test_a_first_start_with_resume_starts_from_load_from(toy, tmp_path):
     def built(work_dir):
-        config = train_tool.build_config(
-            train_tool.parse_args(
-                [str(toy / 'toy.py'), '--resume', '--work-dir', str(work_dir), '--cfg-options', 'load_from=mic.pth']
-            )
-        )
+        options = ('--work-dir', work_dir, '--cfg-options', 'load_from=mic.pth')
+        config = train_config(toy / 'toy.py', '--resume', *options)
         return config.resume, config.load_from
 
     assert built(tmp_path) == (False, 'mic.pth')
@@ -80,10 +67,7 @@ def test_a_first_start_with_resume_keeps_what_to_start_from(toy, tmp_path):
 def test_the_work_dir_is_named_after_the_config(tmp_path, toy):
     text = (toy / 'toy.py').read_text().replace(f"work_dir = '{toy / 'run'}'", '')
     (tmp_path / 'my_method.py').write_text(text)
-    assert (
-        train_tool.build_config(train_tool.parse_args([str(tmp_path / 'my_method.py')])).work_dir
-        == 'work_dirs/my_method'
-    )
+    assert train_config(tmp_path / 'my_method.py').work_dir == 'work_dirs/my_method'
 
 
 @pytest.mark.parametrize(
@@ -99,7 +83,7 @@ def test_the_work_dir_is_named_after_the_config(tmp_path, toy):
     ],
 )
 def test_the_command_to_resume_is_complete(given, kept):
-    assert train_tool.parse_args(given).config == 'c.py'
+    assert train_tool.parser().parse_args(given).config == 'c.py'
     assert train_tool.resume_command(given) == f'python tools/train.py {kept} --resume'
 
 
@@ -132,30 +116,16 @@ def test_an_interrupted_training_says_how_to_go_on(local, said, toy, monkeypatch
         host_exchange=SimpleNamespace(wait=lambda: None),
     )
     arguments = [str(toy / 'toy.py'), '--launcher', 'pytorch']
-    monkeypatch.setattr(train_tool.RUNNERS, 'build', lambda config: runner)
-    monkeypatch.setattr(sys, 'argv', ['tools/train.py', *arguments])
+    monkeypatch.setattr(RUNNERS, 'build', lambda config: runner)
     monkeypatch.setenv('LOCAL_WORLD_SIZE', local)
     with pytest.raises(SystemExit):
-        train_tool.train(train_tool.parse_args(arguments))
+        train_tool.main(arguments)
     assert logged == [f'Resume with: {said.format(config=toy / "toy.py")}']
 
 
-def test_the_test_tool_prints_the_table_and_writes_json_and_pictures(toy, tmp_path, capsys):
-    args = test_tool.parse_args(
-        [
-            str(toy / 'toy.py'),
-            str(toy / 'run' / 'iter_2.pth'),
-            '--work-dir',
-            str(tmp_path),
-            '--json',
-            str(tmp_path / 'new' / 'a.json'),
-            '--show-dir',
-            str(tmp_path / 'pictures'),
-            '--predictions',
-            str(tmp_path / 'ids'),
-        ]
-    )
-    test_tool.test(args)
+def test_the_test_tool_prints_the_table_and_writes_json_and_images(toy, tmp_path, capsys):
+    files = ('--json', tmp_path / 'new' / 'a.json', '--show-dir', tmp_path / 'shown', '--predictions', tmp_path / 'ids')
+    call(test_tool, toy / 'toy.py', toy / 'run' / 'iter_2.pth', '--work-dir', tmp_path, *files)
     printed, progress = capsys.readouterr()
     assert 'test: 100%' in progress and '8/8' in progress
     result = json.loads((tmp_path / 'new' / 'a.json').read_text())
@@ -163,7 +133,7 @@ def test_the_test_tool_prints_the_table_and_writes_json_and_pictures(toy, tmp_pa
     assert set(result['IoU']) == {'dark', 'middle', 'bright'}
     assert f'{result["mIoU"]:.2f}' in next(line for line in printed.splitlines() if 'mean' in line)
     assert 'Iter(test)' not in printed
-    assert len(list((tmp_path / 'pictures').iterdir())) == len(list((tmp_path / 'ids').iterdir())) == 8
+    assert len(list((tmp_path / 'shown').iterdir())) == len(list((tmp_path / 'ids').iterdir())) == 8
     details = json.loads((tmp_path / 'new' / 'a.details.json').read_text())
     assert details['classes'] == ['dark', 'middle', 'bright'] and len(details['images']) == 8
     found = sum(details['confusion'][number][number] for number in range(3))
@@ -173,7 +143,7 @@ def test_the_test_tool_prints_the_table_and_writes_json_and_pictures(toy, tmp_pa
 def test_predictions_are_named_by_their_place_below_the_folder_of_images(toy, tmp_path):
     images = Path(load_config(toy / 'toy.py').test_dataloader.dataset.data_root) / 'images'
     arguments = [str(toy / 'toy.py'), 'any.pth', '--predictions', 'ids']
-    config = test_tool.build_config(test_tool.parse_args(arguments))
+    config = test_tool.build_config(test_tool.parser().parse_args(arguments))
     assert config.test_evaluator == dict(type='ClassIoUMetric', output_dir='ids', image_root=str(images))
     # Of data sets that are joined, below what they have in common.
     first, second = (
@@ -185,11 +155,9 @@ def test_predictions_are_named_by_their_place_below_the_folder_of_images(toy, tm
 
 
 def test_predictions_need_the_metric_that_writes_them(toy):
-    args = test_tool.parse_args(
-        [str(toy / 'toy.py'), 'any.pth', '--predictions', 'ids', '--cfg-options', 'test_evaluator.type=IoUMetric']
-    )
+    options = ('--predictions', 'ids', '--cfg-options', 'test_evaluator.type=IoUMetric')
     with pytest.raises(ValueError, match='--predictions needs a ClassIoUMetric in test_evaluator, which has IoUMetric'):
-        test_tool.build_config(args)
+        call(test_tool, toy / 'toy.py', 'any.pth', *options)
 
 
 @pytest.mark.parametrize(
@@ -200,12 +168,9 @@ def test_predictions_need_the_metric_that_writes_them(toy):
         (['--json', 'a.json', '--predictions', 'ids'], '--json and --predictions'),
     ],
 )
-def test_a_submission_is_written_without_what_would_be_ignored(options, named, capsys):
-    command = ['c.py', 'a.pth', '--submission', 'a.zip']
-    assert test_tool.parse_args(command).submission == 'a.zip'
-    with pytest.raises(SystemExit):
-        test_tool.parse_args([*command, *options])
-    assert f'--submission writes no scores and only its own files: leave {named} out' in capsys.readouterr().err
+def test_a_submission_is_written_without_what_would_be_ignored(options, named):
+    with pytest.raises(UsageError, match=f'writes no scores and only its own files: leave {named} out'):
+        call(test_tool, 'c.py', 'a.pth', '--submission', 'a.zip', *options)
 
 
 @METRICS.register_module(force=True)
@@ -225,18 +190,8 @@ def test_further_metrics_are_printed_and_written_beside_the_iou(toy, tmp_path, c
     config = Config.fromfile(toy / 'toy.py')
     config.test_evaluator = [config.test_evaluator, dict(type='CountImages')]
     config.dump(tmp_path / 'two.py')
-    test_tool.test(
-        test_tool.parse_args(
-            [
-                str(tmp_path / 'two.py'),
-                str(toy / 'run' / 'iter_2.pth'),
-                '--work-dir',
-                str(tmp_path),
-                '--json',
-                str(tmp_path / 'a.json'),
-            ]
-        )
-    )
+    files = ('--work-dir', tmp_path, '--json', tmp_path / 'a.json')
+    call(test_tool, tmp_path / 'two.py', toy / 'run' / 'iter_2.pth', *files)
     result = json.loads((tmp_path / 'a.json').read_text())
     assert result['TC'] == 8.25 and 0 <= result['mIoU'] <= 100 and 'aAcc' not in result
     assert capsys.readouterr().out.splitlines()[-1] == 'TC 8.25'
@@ -244,32 +199,26 @@ def test_further_metrics_are_printed_and_written_beside_the_iou(toy, tmp_path, c
 
 def test_the_branch_is_chosen_in_the_model(toy):
     with pytest.raises(ValueError, match='model.eval_branch does not exist: ToyAdapter takes'):
-        test_tool.test(
-            test_tool.parse_args(
-                [
-                    str(toy / 'toy.py'),
-                    str(toy / 'run' / 'iter_2.pth'),
-                    '--branch',
-                    'teacher',
-                    '--work-dir',
-                    str(toy / 'test'),
-                ]
-            )
-        )
+        call(test_tool, toy / 'toy.py', toy / 'run' / 'iter_2.pth', '--branch', 'teacher', '--work-dir', toy / 'test')
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     'tool, arguments, message',
     [
-        ('train.py', ['--cfg-options', 'train_cfg.max_iter=3'], 'error: option train_cfg.max_iter does not exist'),
-        ('train.py', ['--resume', 'no.pth'], 'error: checkpoint no.pth does not exist'),
-        ('test.py', ['no.pth'], 'error: checkpoint no.pth does not exist'),
+        (train_tool, ['--cfg-options', 'train_cfg.max_iter=3'], 'error: option train_cfg.max_iter does not exist'),
+        (train_tool, ['--resume', 'no.pth'], 'error: checkpoint no.pth does not exist'),
+        (test_tool, ['no.pth'], 'error: checkpoint no.pth does not exist'),
     ],
 )
-def test_errors_are_one_message_with_status_1(toy, tmp_path, tool, arguments, message):
-    result = run(tool, toy / 'toy.py', *arguments, '--work-dir', tmp_path)
-    assert result.returncode == 1
-    assert message in result.stderr and 'Traceback' not in result.stderr
-    if tool == 'test.py':
-        assert 'Traceback' in run(tool, toy / 'toy.py', *arguments, '--work-dir', tmp_path, '--debug').stderr
+def test_errors_are_one_message(toy, tmp_path, tool, arguments, message):
+    with pytest.raises(SystemExit) as stop:
+        tool.main([str(toy / 'toy.py'), *arguments, '--work-dir', str(tmp_path)])
+    assert message in stop.value.code and 'Traceback' not in stop.value.code
+
+
+@pytest.mark.slow
+def test_the_tool_as_a_program_ends_with_status_1(toy, tmp_path):
+    command = [sys.executable, str(PROJECT / 'tools' / 'test.py'), str(toy / 'toy.py'), 'no.pth', '--debug']
+    environment = {**os.environ, 'PYTHONPATH': str(PROJECT)}
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert result.returncode == 1 and 'Traceback' in result.stderr

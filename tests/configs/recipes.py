@@ -16,6 +16,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 from tests.configs.small import CONFIGS, PUBLISHED, VIDEO
+from udass.datasets import UDADataset
 from udass.engine.config import component_classes, top_level_keys
 
 DOCS = Path(__file__).parents[2] / 'docs'
@@ -75,10 +76,17 @@ def _with_defaults(node: Mapping, path: str) -> dict:
     defaults = {
         parameter.name: parameter.default
         for component in components
-        for parameter in inspect.signature(component).parameters.values()
+        for base in _own_bases(component)
+        for parameter in inspect.signature(base).parameters.values()
         if parameter.default is not inspect.Parameter.empty
     }
     return {**defaults, **node}
+
+
+def _own_bases(component: type) -> list[type]:
+    """The class, after those to which a data set hands the options that it shares with others."""
+    bases = [base for base in inspect.getmro(component) if issubclass(base, UDADataset)]
+    return bases[::-1] or [component]
 
 
 def _labels(config: Config) -> dict[str, object]:

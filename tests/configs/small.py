@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
+from mmseg.models.backbones.resnet import Bottleneck
+from mmseg.registry import MODELS
 
 from tests.datasets.published import (
     write_acdc,
@@ -15,6 +17,7 @@ from tests.datasets.published import (
     write_synthia_seq,
     write_viper,
 )
+from udass.models.backbones import CaffeResNet
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 PUBLISHED = sorted(path.stem for path in CONFIGS.glob('*.py') if path.stem.startswith(('gta2', 'syn2', 'cs2')))
@@ -23,6 +26,13 @@ CROP = 128
 # Crops of the published configs and of HRDA's detail shrink alike: 1024 and 512 to 128 and 64.
 DETAIL = 64
 WIDTH = 256
+
+
+@MODELS.register_module()
+class ShallowCaffeResNet(CaffeResNet):
+    """One block in each stage, in place of 3, 4, 6 and 3."""
+
+    arch_settings = {50: (Bottleneck, (1, 1, 1, 1))}
 
 
 def write_data(root: Path) -> Path:
@@ -53,7 +63,7 @@ def shrink_network(segmentor: ConfigDict) -> None:
         backbone.update(depth=18, stem_channels=16, base_channels=16, init_cfg=None)
         changes = dict(in_channels=128)
     elif backbone.type == 'CaffeResNet':
-        backbone.update(depth=50, init_cfg=None)
+        backbone.update(type='ShallowCaffeResNet', depth=50, init_cfg=None)
         changes = dict(channels=16) if head.type == 'ACCELHead' else {}
     else:
         assert backbone.type == 'TimmViT'

@@ -72,20 +72,26 @@ def groups_by_name(model, wrapper):
     return {name: groups[id(value)] for name, value in model.named_parameters() if value.requires_grad}
 
 
+@pytest.fixture(scope='module')
 def distinct():
-    """One config of each optimizer and schedule."""
+    """Schedule -> one config of each optimizer with it."""
     found = {}
     for name in NAMES:
         config = Config.fromfile(CONFIGS / f'{name}.py')
-        found.setdefault(str((config.optim_wrapper, config.param_scheduler)), name)
-    return list(found.values())
+        found.setdefault(schedule(name), {})[str((config.optim_wrapper, config.param_scheduler))] = config
+    return {name: list(configs.values()) for name, configs in found.items()}
 
 
 # There is nothing to optimize here.
 @pytest.mark.filterwarnings('ignore:Detected call of `scheduler.step')
-@pytest.mark.parametrize('name', distinct())
-def test_learning_rate(name):
-    config, expected = Config.fromfile(CONFIGS / f'{name}.py'), CURVES[schedule(name)]
+@pytest.mark.slow
+@pytest.mark.parametrize('name', CURVES)
+def test_learning_rate(name, distinct):
+    for config in distinct[name]:
+        check_learning_rate(config, CURVES[name])
+
+
+def check_learning_rate(config, expected):
     model = Tiny(expected)
     wrapper = build_optim_wrapper(model, config.optim_wrapper)
     several = isinstance(wrapper, OptimWrapperDict)

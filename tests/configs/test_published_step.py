@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmseg.registry import RUNNERS
 
 from tests.configs.small import PUBLISHED, VIDEO, small_config, write_data
@@ -38,12 +37,6 @@ ALIGNMENT = {
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
     return write_data(tmp_path_factory.mktemp('published'))
-
-
-@pytest.fixture(autouse=True)
-def plain_config_text(monkeypatch):
-    """mmengine formats the config prettily six times per run, which takes longer than everything else here."""
-    monkeypatch.setattr(Config, 'pretty_text', property(lambda config: repr(config.to_dict())))
 
 
 def train(config):

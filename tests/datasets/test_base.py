@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from udass.datasets import UDADataset
-from udass.datasets.base import check_metainfo
+from udass.datasets.base.metainfo import check_metainfo
 
 
 def build(scenes, **changes):
@@ -96,14 +96,14 @@ def test_images_without_label(filled_scenes):
 
 def test_filter_that_keeps_nothing(filled_scenes):
     class Nothing(UDADataset):
-        def keep(self, name):
+        def included(self, name):
             return False
 
     config = filled_scenes.config()
     config.pop('type')
     with pytest.raises(
         ValueError,
-        match=r'Nothing: the filter of the config keeps none of the 12 images in .*images\. '
+        match=r'Nothing: the options select none of the 12 images in .*images\. '
         r'Found for example 00',
     ):
         Nothing(**config)
@@ -190,7 +190,7 @@ def test_images_of_other_kinds_are_named(filled_scenes, labelled, monkeypatch):
     for name in ('notes.txt', '04.jpg'):
         (root / 'images' / name).touch()
     said = []
-    monkeypatch.setattr('udass.datasets.base.print_log', lambda text, **_: said.append(text))
+    monkeypatch.setattr('udass.datasets.base.dataset.print_log', lambda text, **_: said.append(text))
     dataset = build(filled_scenes, labelled=labelled)
     assert len(dataset) == 11 and len(said) == 1
     assert 'UDADataset: 1 images in ' in said[0] and 'do not end in .png and are left out: 03.jpg.' in said[0]

@@ -52,5 +52,5 @@ def test_a_source_without_classes_of_its_own(folder, kind):
 
 def test_a_folder_of_other_files(tmp_path):
     (tmp_path / 'notes.txt').write_text('rain')
-    with pytest.raises(FileNotFoundError, match=r'none of the 1 files in .* \(for example notes\.txt\) is a picture'):
+    with pytest.raises(FileNotFoundError, match=r'none of the 1 files in .* \(for example notes\.txt\) is an image'):
         ImageFolder(data_root=str(tmp_path), classes_from='GTA')

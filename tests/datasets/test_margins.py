@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from tests.datasets.published import picture, write_cityscapes, write_dark_zurich, write_png
-from udass.datasets import Cityscapes, DarkZurich, isolated_randomness
-from udass.datasets.transforms import PseudoMargins, RareClassCrop
+from tests.datasets.published import picture, write_cityscapes, write_png
+from udass.datasets import Cityscapes, isolated_randomness
+from udass.datasets.transforms import PseudoMargins
 
 MARGINS = dict(size=(2048, 1024), top=30, bottom=240, left=30, right=30)
 
 
-def mask_of(width, height, **arguments):
-    results = dict(img=picture(width, height), pseudo_margins=MARGINS, img_path='a.png')
-    return PseudoMargins(**arguments)(results)['valid_pseudo_mask']
+def mask_of(width, height, margins=MARGINS, **arguments):
+    results = dict(img=picture(width, height), pseudo_margins=margins, img_path='a.png')
+    return PseudoMargins(**arguments)(results).get('valid_pseudo_mask')
 
 
 def box(mask):
@@ -25,23 +25,19 @@ def box(mask):
 def test_margins_scale_with_the_image():
     assert box(mask_of(2048, 1024)) == (30, 240, 30, 30)
     assert box(mask_of(1024, 512)) == (15, 120, 15, 15)
-
-
-def test_the_rows_of_daformer():
+    # As in DAFormer.
     assert box(mask_of(1024, 512, sides=['top', 'bottom'])) == (15, 120, 0, 0)
 
 
-def pipeline(*transforms):
-    return [dict(type='LoadImage'), dict(type='Resize', scale=(256, 128)), *transforms, dict(type='PackUDAInputs')]
+def test_a_data_set_without_margins_has_no_mask():
+    assert mask_of(64, 32, margins=None) is None
 
 
 def test_the_mask_follows_the_image_through_resize_crop_and_flip(tmp_path):
-    # The picture is bright where it is trusted, so that image and mask must stay alike.
+    # The image is bright where it is trusted, so that image and mask must stay alike.
     write_cityscapes(tmp_path, size=(2048, 1024), labelled=False)
-    write_png(
-        tmp_path / 'leftImg8bit/train/ulm/ulm_000000_000019_leftImg8bit.png',
-        np.repeat(mask_of(2048, 1024)[..., None] * 255, 3, axis=-1),
-    )
+    image = np.repeat(mask_of(2048, 1024)[..., None] * 255, 3, axis=-1)
+    write_png(tmp_path / 'leftImg8bit/train/ulm/ulm_000000_000019_leftImg8bit.png', image)
     steps = [
         dict(type='LoadImage'),
         dict(type='PseudoMargins'),
@@ -60,22 +56,8 @@ def test_the_mask_follows_the_image_through_resize_crop_and_flip(tmp_path):
         assert ((sample['inputs'][0] > 127) == mask[0]).all()
         shares.append(mask.float().mean().item())
         flips.add(sample['data_samples'].flip)
-    assert len({round(share, 3) for share in shares}) > 3 and flips == {False, True}
-
-
-def test_a_crop_from_the_middle_keeps_all_pixels():
-    results = PseudoMargins()(dict(img=picture(256, 128), pseudo_margins=MARGINS))
-    crop = RareClassCrop(crop_size=(64, 64))
-    inner = crop.crop(results['valid_pseudo_mask'], (20, 84, 100, 164))
-    assert inner.all() and not results['valid_pseudo_mask'].all()
-
-
-def test_a_data_set_without_margins_has_no_mask(tmp_path):
-    write_dark_zurich(tmp_path, 'train', labelled=False)
-    dataset = DarkZurich(
-        data_root=str(tmp_path), split='train', labelled=False, pipeline=pipeline(dict(type='PseudoMargins'))
-    )
-    assert 'valid_pseudo_mask' not in dataset[0]['data_samples']
+    # A crop from the middle keeps all pixels.
+    assert len({round(share, 3) for share in shares}) > 3 and max(shares) == 1 and flips == {False, True}
 
 
 def test_after_the_crop_is_too_late():
@@ -89,13 +71,8 @@ def test_sides_that_do_not_exist(sides):
         PseudoMargins(sides=sides)
 
 
-@pytest.mark.parametrize(
-    'margins, message',
-    [
-        (dict(top=3), r'is dict\(size=\(width, height\), top='),
-        (dict(MARGINS, bottom=1000), r'leave no pixel of an image of 64x32'),
-    ],
-)
-def test_impossible_margins(margins, message):
-    with pytest.raises(ValueError, match=message):
-        PseudoMargins()(dict(img=picture(64, 32), pseudo_margins=margins))
+def test_impossible_margins():
+    with pytest.raises(ValueError, match=r'is dict\(size=\(width, height\), top='):
+        mask_of(64, 32, dict(top=3))
+    with pytest.raises(ValueError, match=r'leave no pixel of an image of 64x32'):
+        mask_of(64, 32, dict(MARGINS, bottom=1000))

@@ -9,8 +9,16 @@ import torch
 from mmseg.registry import DATASETS
 
 from tests.datasets.conftest import CLASSES, PALETTE, SceneFolder
-from udass.datasets import LongTailDataset, RareClassDataset, SampleKey, SeededDataset, SeededInfiniteSampler
-from udass.datasets.wrapping import label_statistics, locate, table_of
+from udass.datasets import (
+    LongTailDataset,
+    RareClassDataset,
+    SampleKey,
+    SeededDataset,
+    SeededInfiniteSampler,
+    class_statistics,
+)
+from udass.datasets.sampling.counting import table_of
+from udass.datasets.sampling.wrappers import locate
 
 CROP = (dict(type='RareClassCrop', crop_size=(8, 8)),)
 MMSEG_PIPELINE = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), *CROP, dict(type='PackUDAInputs')]
@@ -88,9 +96,9 @@ def test_rare_classes_are_found_in_all_of_the_sources(filled_scenes, others):
 
 
 def test_the_statistics_of_wrappers_are_those_of_the_parts(filled_scenes, others):
-    parts = [label_statistics(DATASETS.build(folder.config())) for folder in (filled_scenes, others)]
+    parts = [class_statistics(DATASETS.build(folder.config())) for folder in (filled_scenes, others)]
     dataset = DATASETS.build(dict(type='RepeatDataset', times=2, dataset=concatenated(filled_scenes, others)))
-    joined = label_statistics(dataset)
+    joined = class_statistics(dataset)
     once = np.concatenate([part.pixels for part in parts])
     np.testing.assert_array_equal(joined.pixels, np.concatenate([once, once]))
     assert joined.pixels[12].tolist() == [0, 300, 300] and joined.ignored[0] == 30
@@ -162,7 +170,7 @@ def test_ids_are_counted_as_mmseg_loads_them(filled_scenes, changes):
             },
         )
     )
-    statistics = label_statistics(dataset)
+    statistics = class_statistics(dataset)
     number = len(dataset.metainfo['classes'])
     for index in range(len(dataset)):
         labels = dataset[index]['data_samples'].gt_sem_seg.data

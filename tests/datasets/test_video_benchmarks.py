@@ -25,8 +25,8 @@ from udass.datasets import (
     check_dataset,
     class_statistics,
 )
-from udass.datasets.video_benchmarks import BENCHMARKS
-from udass.datasets.viper import without_ego_vehicle
+from udass.datasets.base.classes import video_benchmark
+from udass.datasets.gta import without_ego_vehicle
 
 LOAD = [dict(type='LoadClip'), dict(type='LoadClipLabels')]
 FROM_CITYSCAPES = {
@@ -84,22 +84,22 @@ def seen(labels) -> list[int]:
 @pytest.mark.parametrize(
     'table, published, listed',
     [
-        (BENCHMARKS['viper'].from_cityscapes, FROM_CITYSCAPES['viper'], {*range(34), 255}),
+        (video_benchmark('viper', 'X').from_label_ids(), FROM_CITYSCAPES['viper'], {*range(34), 255}),
         (
-            BENCHMARKS['viper_rider_ignored'].from_cityscapes,
+            video_benchmark('viper_rider_ignored', 'X').from_label_ids(),
             {raw: new for raw, new in FROM_CITYSCAPES['viper'].items() if raw != 25},
             {*range(34), 255},
         ),
-        (BENCHMARKS['synthia_seq'].from_cityscapes, FROM_CITYSCAPES['synthia_seq'], {*range(34), 255}),
+        (video_benchmark('synthia_seq', 'X').from_label_ids(), FROM_CITYSCAPES['synthia_seq'], {*range(34), 255}),
         # UnifiedVideoDA ignores wall, pole, rider and train of the 19; for SYNTHIA-Seq wall, terrain, truck, bus,
         # train, motorcycle and bicycle, and fence, which is trained here but not reported.
         (
-            BENCHMARKS['viper'].from_train_ids(),
+            video_benchmark('viper', 'X').from_train_ids(),
             {0: 0, 1: 1, 2: 2, 4: 3, 6: 4, 7: 5, 8: 6, 9: 7, 10: 8, 11: 9, 13: 10, 14: 11, 15: 12, 17: 13, 18: 14},
             {*range(19), 255},
         ),
         (
-            BENCHMARKS['synthia_seq'].from_train_ids(),
+            video_benchmark('synthia_seq', 'X').from_train_ids(),
             {0: 0, 1: 1, 2: 2, 4: 3, 5: 4, 6: 5, 7: 6, 8: 7, 10: 8, 11: 9, 12: 10, 13: 11},
             {*range(19), 255},
         ),
@@ -146,7 +146,7 @@ def test_the_clips_of_bddvid_are_two_numbers_apart_and_end_at_its_labelled_frame
     assert seen(build_bdd(tmp_path, benchmark='synthia_seq', pipeline=LOAD)[0]['gt_seg_map']) == [0, 10, 11, 255]
     assert dataset.metainfo['classes'] == Viper.METAINFO['classes']
     report = check_dataset(build_bdd(tmp_path, pipeline=LOAD))
-    assert report.problems == () and report.images == 2
+    assert not report.problems and report.images == 2
 
 
 def test_bddvid_is_a_target_without_labels(tmp_path):
@@ -243,7 +243,7 @@ def test_the_frame_before_each_labelled_one_is_tested_for_consistency(cityscapes
     assert before.shape == labelled.shape and seen(before) == [255]
     assert seen(labelled[0]) == [0, 9, 10, 255] and seen(labelled[1]) == [255]
     report = check_dataset(dataset)
-    assert report.problems == () and report.images == 4
+    assert not report.problems and report.images == 4
     (cityscapes / 'leftImg8bit_sequence/val/frankfurt/frankfurt_000000_000574_leftImg8bit.png').unlink()
     with pytest.raises(FileNotFoundError, match=r'000574_leftImg8bit\.png is missing; it lies 1 frame\(s\) before'):
         build_cityscapes(cityscapes, frame_before=True)
@@ -370,7 +370,7 @@ def test_camvid_is_101_consecutive_labelled_frames(camvid_root):
 def test_checking_reads_all_frames_of_clips(tmp_path):
     write_viper(tmp_path, frames=(9, 10, 19, 20), size=(20, 10))
     report = check_dataset(Viper(data_root=str(tmp_path), lazy_init=True))
-    assert report.images == 2 and report.problems == ()
+    assert report.images == 2 and not report.problems
     (tmp_path / 'train/img/001/001_00009.jpg').write_bytes(b'no image')
     assert cv2.imwrite(str(tmp_path / 'train/cls/001/001_00019.png'), id_columns((3, 77), 20, 10))
     problems = check_dataset(Viper(data_root=str(tmp_path), lazy_init=True)).problems

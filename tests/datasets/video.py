@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from mmseg.registry import MODELS
 
-from udass.streets import read_flow
+from udass.flow import read_flow
 
 
 @MODELS.register_module(force=True)

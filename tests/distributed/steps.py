@@ -91,9 +91,9 @@ def _first_classes(present, number, generator):
     return present & (present.cumsum(dim=1) <= number[:, None])
 
 
-def _checkerboard(batch_size, size, block_size, ratio, generator):
-    rows, columns = (torch.arange(side // block_size) for side in size)
-    return ((rows[:, None] + columns) % 2).float().expand(batch_size, 1, -1, -1)
+def _checkerboard(masking, batch, size, generator):
+    rows, columns = (torch.arange(side // masking.block_size) for side in size)
+    return ((rows[:, None] + columns) % 2).float().expand(batch, 1, -1, -1)
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def fixed_choices():
     with (
         mock.patch('udass.uda.mixing.classmix.choose_classes', _first_classes),
         mock.patch('udass.uda.mixing.quadmix.choose_classes', _first_classes),
-        mock.patch('udass.uda.masking.draw_blocks', _checkerboard),
+        mock.patch('udass.uda.masking.BlockMasking.draw', _checkerboard),
         mock.patch.object(HRDAEncoderDecoder, 'draw_crop_box', lambda *args: Box(16, 48, 16, 48)),
         mock.patch.object(PhotometricChange, 'draw', draw),
         mock.patch.object(StrongAugmentation, 'draw', draw),
@@ -220,7 +220,7 @@ def run_case(name: str, wrap=lambda model: model, data=joined_domains, steps: in
     with fixed_choices():
         for seed in range(steps):
             batches = data(seed, frames=frames)
-            if getattr(model.mixing, 'number_of_mixes', 0) == 0:
+            if model.mixing is None or model.mixing.number_of_mixes == 0:
                 batches.pop('long_tail')
             logs.append({key: float(value) for key, value in wrapped.train_step(batches, optimizer).items()})
     state = {key: value for key, value in model.state_dict().items() if isinstance(value, torch.Tensor)}

@@ -8,12 +8,13 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from mmengine.config import Config
 
 from tests.docs.commands import PAGES, PROJECT, Command, expand, read_commands, split
-from tools import report, run_seeds
+from udass.cli import report, seeds
 from udass.engine.config import check_components, load_config
 
 COMMANDS = [command for page in PAGES for command in read_commands(page)]
@@ -49,7 +50,9 @@ def test_the_tool_takes_the_command(command):
     script, arguments = command.words[1], list(command.words[2:])
     assert (PROJECT / script).is_file() and script.startswith('tools/'), f'{command}: there is no {script}'
     tool = importlib.import_module(script.removesuffix('.py').replace('/', '.'))
-    args = tool.parse_args(arguments)
+    module = next(value for value in vars(tool).values() if isinstance(value, ModuleType))
+    parser = module.measure_parser() if script.endswith('measure_flow.py') else module.parser()
+    args = parser.parse_args(arguments)
     written = WRITTEN.get(command.page, set())
     for config in config_files(args):
         if not PLACEHOLDER.fullmatch(config) and config not in written:
@@ -150,7 +153,7 @@ def results(tmp_path, monkeypatch):
 def test_the_page_of_the_raw_results_is_made(results):
     command = Command('docs/reproduce.md', ('python', 'tools/report.py', 'docs/results', '--out', 'results.html'))
     assert command in COMMANDS
-    report.report(report.parse_args(list(command.words[2:])))
+    report.run(report.parser().parse_args(list(command.words[2:])))
     page = Path('results.html').read_text()
     assert '10.1 ± 0.9' in page and '44.3 ± 1.0' in page
 
@@ -161,7 +164,7 @@ def test_the_command_of_the_raw_results_makes_their_summary(results):
     command = next(command for command in COMMANDS if command.page == 'docs/results/README.md')
     before = (results / 'summary.md').read_text(), json.loads((results / 'summary.json').read_text())
     (results / 'summary.md').unlink()
-    run_seeds.run_all(run_seeds.parse_args(list(command.words[2:])))
+    seeds.run(seeds.parser().parse_args(list(command.words[2:])))
     assert ((results / 'summary.md').read_text(), json.loads((results / 'summary.json').read_text())) == before
 
 

@@ -18,7 +18,7 @@ SLOW = """
 import sys, time
 from pathlib import Path
 from tests.engine.toys import ToyAdapter
-from tools import train
+from udass.cli import train
 from udass.engine.runner import Runner
 step, save = ToyAdapter.train_step, Runner.save_checkpoint
 

@@ -196,12 +196,13 @@ LIMITED = """
 import resource, sys
 from mmengine.config import Config
 from tests.engine.toys import build_runner
-from udass.cli.command import run_command
+from udass.cli import errors_as_messages
 config = Config.fromfile(sys.argv[1])
 runner = build_runner(config, **{'model.width': 64}, resume=True)
 size = (max(path.stat().st_size for path in __import__('pathlib').Path(config.work_dir).glob('*.pth')))
 resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, size // 2))
-run_command(runner.train)
+with errors_as_messages():
+    runner.train()
 """
 
 

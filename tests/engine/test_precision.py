@@ -19,7 +19,6 @@ from udass.engine.precision import (
     use_channels_last,
     with_mixed_precision,
 )
-from udass.uda.passes import IterationState
 
 
 @pytest.fixture(autouse=True)
@@ -186,9 +185,8 @@ def test_recomputed_blocks_give_the_same_gradients(name):
         without_batch_norm(model)
         model.double()
         checkpoint_without_reentry(model)
-        model.run_pass(
-            next(model.passes(model.labelled_clip(domains(0)['source']), None, None)), sgd(model), {}, IterationState()
-        )
+        source = model.labelled_clip(domains(0)['source'])
+        model.run_pass(next(model.passes(source, None, None)), sgd(model), {})
         return [value.grad for value in model.student.parameters()]
 
     for first, second in zip(gradients(False), gradients(True), strict=True):

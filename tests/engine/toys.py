@@ -15,6 +15,7 @@ from torch import nn
 import udass.datasets
 import udass.engine  # noqa: F401  (registers loops, hooks, the runner)
 import udass.visualization.hooks  # noqa: F401
+from udass.uda.clip import Clip
 from udass.uda.training_model import TrainingModel
 
 CLASSES = ('dark', 'middle', 'bright')
@@ -28,7 +29,7 @@ class ToyDataset(BaseSegDataset):
 
 @MODELS.register_module()
 class ToyAdapter(TrainingModel):
-    """A convolution with dropout (so that the random state matters); logs scalars, keeps panels.
+    """A convolution with dropout (so that the random state matters); logs scalars, calls its pass hooks.
 
     Args:
         width (int): channels.
@@ -40,7 +41,7 @@ class ToyAdapter(TrainingModel):
         self.student = nn.Sequential(
             nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.Dropout(0.5), nn.Conv2d(width, len(CLASSES), 1)
         )
-        self.teacher, self.panels, self.seen, self.kept = None, {}, [], []
+        self.teacher, self.seen, self.hooked = None, [], []
 
     def train_step(self, data: dict, optim_wrapper) -> dict:
         source = data['source']
@@ -49,11 +50,10 @@ class ToyAdapter(TrainingModel):
         self.seen.append(
             {name: [Path(sample.img_path).stem for sample in batch['data_samples']] for name, batch in data.items()}
         )
-        self.kept.append(self.keep_panels)
+        self.hooked.append(bool(self.pass_hooks))
+        self.call_pass_hooks('source', Clip(images[:, None], labels[:, None], torch.ones_like(images[:, None, 0])))
         loss = nn.functional.cross_entropy(self.student(images / 255), labels, ignore_index=255)
         optim_wrapper.update_params(loss)
-        if self.keep_panels:
-            self.panels = {'source': {'frames': images[:, None], 'labels': labels[:, None], 'confidence': None}}
         log = {'loss': loss.detach(), 'count': torch.tensor(float(len(self.seen)))}
         return log | ({'early': torch.tensor(1.0)} if len(self.seen) < 3 else {})
 

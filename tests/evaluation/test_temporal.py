@@ -188,7 +188,9 @@ def test_single_images_are_refused():
 
 def test_estimated_flow_needs_its_way_back():
     made = TemporalConsistency(flow=dict(type='FlowCache', estimator=dict(type='DISFlow')))
-    with pytest.raises(ValueError, match='DISFlow does not say which pixels the other frame shows; compute the backw'):
+    with pytest.raises(
+        ValueError, match='DISFlow does not say which pixels are visible in the other frame; compute the backw'
+    ):
         made.flow.visible('a.png', 'b.png', (8, 8))
 
 

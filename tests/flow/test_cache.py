@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from udass.flow import DISFlow, FlowCache, read_flow, write_flow
-from udass.flow.filling import numbered_pairs
+from udass.flow import DISFlow, FlowCache, numbered_pairs, read_flow, write_flow
 
 
 class Counted:
@@ -99,7 +98,7 @@ def test_without_a_folder_that_can_be_written(frames, tmp_path):
     without = FlowCache(None, Counted())
     (tmp_path / 'file').write_text('in the way')
     blocked = FlowCache(tmp_path / 'file', Counted())
-    with pytest.warns(UserWarning, match='computed flow cannot be kept') as warned:
+    with pytest.warns(UserWarning, match='computed flow cannot be stored') as warned:
         flows = [blocked(*frames), blocked(*frames), without(*frames)]
     assert len(warned) == 1
     assert np.array_equal(flows[0], flows[2])
@@ -149,7 +148,7 @@ def test_a_full_disk_stops_no_flow(cache, frames, monkeypatch):
     expected = cache(*frames)
     cache.path(*frames).unlink()
     monkeypatch.setattr('os.replace', full)
-    with pytest.warns(UserWarning, match='computed flow cannot be kept .*No space left'):
+    with pytest.warns(UserWarning, match='computed flow cannot be stored .*No space left'):
         assert np.array_equal(cache(*frames), expected)
     assert list(cache.path(*frames).parent.iterdir()) == []
 

@@ -115,7 +115,7 @@ def test_raft_weights_must_fit(raft_file, tmp_path):
     weights = torch.load(raft_file, weights_only=True)
     key = next(iter(weights))
     torch.save({name: value for name, value in weights.items() if name != key}, tmp_path / 'missing.pth')
-    with pytest.raises(ValueError, match=f'missing.pth does not fit .* 1 keys .* {key} .missing, expected'):
+    with pytest.raises(ValueError, match=f'missing.pth does not fit (.|\n)*Missing key.*"{key}"'):
         RAFTFlow('small', str(tmp_path / 'missing.pth'))(*frames)
     (tmp_path / 'broken.pth').write_bytes(raft_file.read_bytes()[:1000])
     with pytest.raises(ValueError, match='broken.pth cannot be read as weights'):

@@ -37,7 +37,7 @@ def test_pairs_of_numbered_frames(tmp_path):
     ]
     assert short(numbered_pairs(tmp_path, (2,)), tmp_path) == [('a_12.png', 'a_9.png')]
     assert len(numbered_pairs(tmp_path, (1, 2))) == 4
-    with pytest.raises(ValueError, match='holds no numbered pictures .* with another one 5 before it'):
+    with pytest.raises(ValueError, match='holds no numbered images .* with another one 5 before it'):
         numbered_pairs(tmp_path, (5,))
     with pytest.raises(ValueError, match=r'1 or larger, got \[0\]'):
         numbered_pairs(tmp_path, (0,))
@@ -59,7 +59,7 @@ def test_fills_and_goes_on(requests, workers):
     second = fill(requests, workers, progress)
     assert (second.computed, second.present) == (2, 1)
     assert totals == [1, 2]
-    assert all(request.there() for request in requests)
+    assert all(request.cache.has(request.current, request.other) for request in requests)
 
 
 def test_an_interrupt_loses_nothing(requests, tmp_path):
@@ -72,7 +72,7 @@ def test_an_interrupt_loses_nothing(requests, tmp_path):
         fill(requests, 2, interrupted)
     assert cv2.getNumThreads() == threads
     assert not list((tmp_path / 'flow').rglob('*.part'))
-    done = sum(request.there() for request in requests)
+    done = sum(request.cache.has(request.current, request.other) for request in requests)
     assert done >= 1
     report = fill(requests, 2)
     assert (report.computed, report.present) == (3 - done, done)
@@ -92,7 +92,7 @@ def test_a_wrong_setting_does_not_fail_thousands_of_times(requests, tmp_path):
     (tmp_path / 'in_the_way').write_text('')
     blocked = FlowCache(tmp_path / 'in_the_way', DISFlow('ultrafast'))
     wishes = [FlowRequest(blocked, requests[0].current, requests[0].other, (32 + number, 48)) for number in range(30)]
-    with pytest.warns(UserWarning, match='cannot be kept'):
+    with pytest.warns(UserWarning, match='cannot be stored'):
         report = fill(wishes)
     assert report.computed == 0
     assert len(report.problems) == 21

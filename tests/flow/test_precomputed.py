@@ -5,22 +5,14 @@ import pytest
 
 from udass.flow import FlowCache, PrecomputedFlow, write_flow
 
+ULM, FRANKFURT = 'ulm_000001_0000{}_leftImg8bit.png', 'frankfurt_000000_000{}_leftImg8bit.png'
+
 
 @pytest.mark.parametrize(
     ('naming', 'current', 'other', 'expected'),
     [
-        (
-            'cityscapes',
-            'a/ulm_000001_000019_leftImg8bit.png',
-            'a/ulm_000001_000018_leftImg8bit.png',
-            'ulm_000001_000019_000018_int16_x10.npy',
-        ),
-        (
-            'cityscapes',
-            'frankfurt_000000_000294_leftImg8bit.png',
-            'frankfurt_000000_000292_leftImg8bit.png',
-            'frankfurt_000000_000294_000292_int16_x10.npy',
-        ),
+        ('cityscapes', f'a/{ULM.format(19)}', f'a/{ULM.format(18)}', 'ulm_000001_000019_000018_int16_x10.npy'),
+        ('cityscapes', FRANKFURT.format(294), FRANKFURT.format(292), 'frankfurt_000000_000294_000292_int16_x10.npy'),
         ('viper', '001/001_00010.jpg', '001/001_00009.jpg', '001_0001000009_int16_x10.npy'),
         ('synthia', 'rgb/000007.png', 'rgb/000006.png', '000007_int16_x10.npy'),
         ('{other}/{current}.flo', 'x/b.png', 'x/a.png', 'a/b.flo'),
@@ -31,30 +23,20 @@ def test_names(naming, current, other, expected):
 
 
 def test_a_pattern_may_start_at_the_frame():
-    flow = PrecomputedFlow(naming='../flow/{current}_{other}.png')
-    assert (
-        flow.file('clip/images/00001.png', 'clip/images/00000.png').as_posix() == 'clip/images/../flow/00001_00000.png'
+    file = PrecomputedFlow(naming='../flow/{current}_{other}.png').file(
+        'clip/images/00001.png', 'clip/images/00000.png'
     )
+    assert file.as_posix() == 'clip/images/../flow/00001_00000.png'
 
 
 @pytest.mark.parametrize(
     ('naming', 'current', 'other', 'message'),
     [
-        (
-            'synthia',
-            '000007.png',
-            '000005.png',
-            'from a frame to the one before it only, .* from 000007.png to 000005.png',
-        ),
+        ('synthia', '000007.png', '000005.png', 'to the one before it only, .* from 000007.png to 000005.png'),
         ('synthia', 'a/000007.png', 'b/000006.png', 'from a frame to the one before it only'),
         ('viper', '001_00010.jpg', '002_00009.jpg', 'are frames of different sequences'),
-        ('cityscapes', 'ulm_000001_000019_leftImg8bit.png', 'ulm_000002_000018_leftImg8bit.png', 'different sequences'),
-        (
-            'cityscapes',
-            '001_00010.jpg',
-            '001_00009.jpg',
-            '001_00010.jpg does not have the name .*<city>_<seq>_<t6>_leftImg8bit.jpg.; correct naming',
-        ),
+        ('cityscapes', ULM.format(19), FRANKFURT.format(218), 'different sequences'),
+        ('cityscapes', '001_00010.jpg', '', '001_00010.jpg does not have the name .*<city>_<seq>_<t6>_leftImg8bit.jpg'),
     ],
 )
 def test_frames_without_published_flow(naming, current, other, message):
@@ -90,7 +72,7 @@ def test_missing_and_damaged_files_are_named(tmp_path):
     (tmp_path / '000007_int16_x10.npy').write_bytes(b'')
     with pytest.raises(ValueError, match=r'000007_int16_x10.npy \(0 bytes\) cannot be read'):
         flow('000007.png', '000006.png')
-    with pytest.raises(TypeError, match='finds files by the names .* use it where a FlowCache stands'):
+    with pytest.raises(TypeError, match='finds files by the names .* use it in place of a FlowCache'):
         flow(np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2, 3), np.uint8))
 
 
@@ -104,5 +86,7 @@ def test_files_mark_what_the_other_frame_shows(tmp_path):
         flow.visible('b.png', 'a.png', (4, 4))
     with pytest.raises(FileNotFoundError, match=r'flow file .*a_b\.png from a\.png to b\.png does not exist'):
         flow.visible('a.png', 'b.png')
-    with pytest.raises(ValueError, match=r'000007_int16_x10\.npy does not say which pixels the other frame shows'):
+    with pytest.raises(
+        ValueError, match=r'000007_int16_x10\.npy does not say which pixels are visible in the other frame'
+    ):
         PrecomputedFlow(str(tmp_path), 'synthia').visible('000007.png', '000006.png')

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from udass.flow import DISFlow, consistent, flip_flow, inside, read_flow, resize_flow, warp, warp_labels, write_flow
+from udass.flow import DISFlow, consistent, inside, resize_flow, warp, warp_labels
 from udass.streets import CAMERA, GAME, render_clip
 from udass.streets.render import exact_flow, render
 from udass.streets.scene import draw_scene
@@ -30,24 +30,17 @@ def clips(request):
 
 def test_warping_the_previous_frame_gives_the_current_one(clips):
     """Measured without noise: 2.5 grey levels of 255 (game), 2.2 (camera); with noise 2.8 and 3.4. Unwarped 9 to 13."""
-    errors, no_flow, agreement = [], [], []
+    errors, unwarped, agreement = [], [], []
     for clip in clips:
         flow, valid = batch(clip.flows[1, 0]), torch.from_numpy(clip.valid[1, 0])
         previous, current = batch(clip.frames[0]), batch(clip.frames[1])
         errors.append((warp(previous, flow) - current).abs().mean(1)[0][valid].mean().item())
-        no_flow.append((previous - current).abs().mean(1)[0][valid].mean().item())
+        unwarped.append((previous - current).abs().mean(1)[0][valid].mean().item())
         labels = warp_labels(torch.from_numpy(clip.labels[:1]), flow)[0]
         agreement.append((labels == torch.from_numpy(clip.labels[1]))[valid].float().mean().item())
     assert np.mean(errors) < 4
-    assert np.mean(errors) < 0.45 * np.mean(no_flow)
+    assert np.mean(errors) < 0.45 * np.mean(unwarped)
     assert np.min(agreement) > 0.99
-
-
-def test_flipped_clips_are_warped_by_the_flipped_flow(clips):
-    for clip in clips:
-        flow, previous = batch(clip.flows[1, 0]), batch(clip.frames[0])
-        expected = warp(previous, flow).flip(-1)
-        assert (warp(previous.flip(-1), flip_flow(flow)) - expected).abs().max() < 0.05
 
 
 def test_end_point_error_of_dis(clips):
@@ -96,15 +89,3 @@ def test_resized_flow_is_the_flow_of_the_smaller_clip(domain):
     # Half a pixel of position is the median's error; outlines of things are the mean's.
     assert np.median(error) < 0.1
     assert error.mean() < 0.15 * length(small)[valid].mean()
-
-
-def test_files_keep_what_matters(clips, tmp_path):
-    """1/64 pixel of a PNG is nothing beside the error of resampling; tenths of pixels are little."""
-    clip = clips[0]
-    previous, flow, valid = batch(clip.frames[0]), clip.flows[1, 0], clip.valid[1, 0]
-    exact = warp(previous, batch(flow)).numpy()[..., valid]
-    for name, tolerance in (('flow.flo', 1e-6), ('flow.png', 0.1), ('flow.npy', 0.5)):
-        write_flow(tmp_path / name, flow)
-        assert (
-            np.abs(warp(previous, batch(read_flow(tmp_path / name)[0])).numpy()[..., valid] - exact).mean() <= tolerance
-        )

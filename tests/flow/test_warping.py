@@ -39,13 +39,6 @@ def test_warp_by_hand(flow, expected):
     assert torch.allclose(warped, torch.tensor(expected).float().view_as(warped), atol=1e-4)
 
 
-def test_dy_moves_along_the_rows():
-    column = ROW.transpose(-1, -2)
-    flow = torch.zeros(1, 2, 4, 1)
-    flow[:, 1] = 1.5
-    assert torch.allclose(warp(column, flow).flatten(), torch.tensor([30.0, 60.0, 80.0, 80.0]), atol=1e-4)
-
-
 @pytest.mark.parametrize(
     ('flow', 'expected'),
     [
@@ -78,7 +71,7 @@ def test_no_motion_changes_nothing(size):
     assert consistent(nothing, nothing).all()
 
 
-def test_whole_pixels_move_exactly():
+def test_whole_pixels_move_exactly_along_both_axes():
     maps = smooth((20, 30))
     flow = torch.zeros(2, 2, 20, 30)
     flow[:, 0], flow[:, 1] = 3.0, -2.0
@@ -101,9 +94,9 @@ def test_each_component_scales_with_its_own_side():
     assert torch.equal(resize_flow(flow, (10, 20)), flow)
 
 
-def test_scores_get_gradients():
+def test_maps_get_gradients():
     maps, flow = smooth((6, 8), batch=1).double().requires_grad_(), some_flow((6, 8), batch=1, largest=2.0).double()
-    assert torch.autograd.gradcheck(lambda scores: warp(scores, flow), (maps,))
+    assert torch.autograd.gradcheck(lambda values: warp(values, flow), (maps,))
 
 
 def test_half_precision_is_sampled_in_full():
@@ -136,23 +129,17 @@ def test_the_allowed_gap_grows_with_the_motion():
 
 
 @pytest.mark.parametrize(
-    ('call', 'message'),
+    ('function', 'arguments', 'message'),
     [
-        (
-            lambda: warp(ROW, torch.zeros(1, 2, 2, 4)),
-            r'maps .* of shape \(1, 1, 1, 4\) do not fit the flow \(1, 2, 2, 4\)',
-        ),
-        (
-            lambda: warp(ROW, torch.zeros(1, 1, 4, 2)),
-            r'a flow is a floating point tensor \(N, 2, H, W\), got \(1, 1, 4, 2',
-        ),
-        (lambda: warp_labels(ROW, along_x(0.0, 0.0, 0.0, 0.0)), r'labels \(N, H, W\) of shape \(1, 1, 1, 4\)'),
-        (lambda: flip_flow(torch.zeros(4, 2)), r'got \(4, 2\) torch.float32'),
+        (warp, (ROW, torch.zeros(1, 2, 2, 4)), r'maps .* of shape \(1, 1, 1, 4\) do not fit the flow \(1, 2, 2, 4\)'),
+        (warp, (ROW, torch.zeros(1, 1, 4, 2)), r'a flow is a floating point tensor \(N, 2, H, W\), got \(1, 1, 4, 2'),
+        (warp_labels, (ROW, along_x(0.0, 0.0, 0.0, 0.0)), r'labels \(N, H, W\) of shape \(1, 1, 1, 4\)'),
+        (flip_flow, (torch.zeros(4, 2),), r'got \(4, 2\) torch.float32'),
     ],
 )
-def test_shapes_that_do_not_fit_are_refused(call, message):
+def test_shapes_that_do_not_fit_are_refused(function, arguments, message):
     with pytest.raises(ValueError, match=message):
-        call()
+        function(*arguments)
 
 
 def test_integer_maps_are_refused():

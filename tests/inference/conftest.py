@@ -31,7 +31,7 @@ def save_checkpoint(config, path, seed=0):
 
 @pytest.fixture(scope='session')
 def streets(tmp_path_factory):
-    """Three pictures and a clip of four frames of the camera."""
+    """Three images and a clip of four frames of the camera."""
     root = tmp_path_factory.mktemp('streets')
     write_streets(
         root, size=(96, 192), workers=1, counts=dict(camera=dict(val=3)), clip_counts=dict(camera=dict(val=1))

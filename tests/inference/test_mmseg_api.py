@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmseg.apis import MMSegInferencer, inference_model, init_model
 
 from tests.inference.conftest import CONFIGS
-from tools import convert_checkpoint
+from udass.cli import convert
 from udass.inference import Segmenter, config_for_mmseg
 
 
@@ -15,7 +15,7 @@ from udass.inference import Segmenter, config_for_mmseg
 def student(image_run, tmp_path, monkeypatch):
     """The bare student of a run, as the tool writes it."""
     monkeypatch.setattr('sys.argv', ['convert_checkpoint.py', str(image_run[1]), str(tmp_path / 'student.pth')])
-    convert_checkpoint.main()
+    convert.main()
     return tmp_path / 'student.pth'
 
 

@@ -22,7 +22,7 @@ def segment(image_run):
 
 
 @pytest.fixture(scope='module')
-def pictures(streets):
+def images(streets):
     return sorted((streets / 'camera' / 'val' / 'images').glob('*.png'))
 
 
@@ -47,10 +47,10 @@ def scored_ids(config_file, checkpoint, change=None):
     return found
 
 
-def test_a_picture_of_the_test_set_gets_the_ids_that_are_scored(image_run, segment, pictures):
+def test_an_image_of_the_test_set_gets_the_ids_that_are_evaluated(image_run, segment, images):
     expected = scored_ids(*image_run)
-    assert sorted(expected) == [str(path) for path in pictures]
-    for path in pictures:
+    assert sorted(expected) == [str(path) for path in images]
+    for path in images:
         ids = segment(path)
         assert ids.dtype == np.uint8 and ids.shape == (96, 192) and len(np.unique(ids)) > 2
         assert np.array_equal(ids, expected[str(path)])
@@ -72,50 +72,49 @@ def test_flow_is_computed_where_the_config_computes_it_and_not_for_a_still(frame
         seen.append(first.shape)
         return np.ones((*first.shape[:2], 2), np.float32)
 
-    pictures = [cv2.imread(str(path)) for path in frames[:2]]
+    images = [cv2.imread(str(path)) for path in frames[:2]]
     load = dict(type='LoadFlow', estimator=dict(type='DISFlow'))
     for pipeline, size, flow in (
         ([RESIZE, load], (32, 64), (1, 1)),
         ([RESIZE], (32, 64), (1, 1)),
         ([load, RESIZE], (96, 192), (1 / 3, 1 / 3)),
     ):
-        scaled, found = InputScaling(pipeline)(pictures, estimator)
+        scaled, found = InputScaling(pipeline)(images, estimator)
         assert seen.pop()[:2] == size and [frame.shape for frame in scaled] == [(32, 64, 3)] * 2
         assert found.shape == (32, 64, 2) and np.allclose(found, flow)
-    still = InputScaling([load, RESIZE])([pictures[0]] * 2, estimator)
+    still = InputScaling([load, RESIZE])([images[0]] * 2, estimator)
     assert not seen and not still[1].any() and np.array_equal(*still[0])
 
 
-def test_many_at_once_are_one_by_one(segment, pictures):
-    other = cv2.resize(cv2.imread(str(pictures[0])), (100, 150))[..., ::-1]
-    together = segment.batch([pictures[0], other, pictures[1]])
+def test_many_at_once_are_one_by_one(segment, images):
+    other = cv2.resize(cv2.imread(str(images[0])), (100, 150))[..., ::-1]
+    together = segment.batch([images[0], other, images[1]])
     assert [ids.shape for ids in together] == [(96, 192), (150, 100), (96, 192)]
     assert all(
-        (ids == segment(one)).mean() > 0.999
-        for ids, one in zip(together, [pictures[0], other, pictures[1]], strict=True)
+        (ids == segment(one)).mean() > 0.999 for ids, one in zip(together, [images[0], other, images[1]], strict=True)
     )
-    as_array = cv2.imread(str(pictures[0]))[..., ::-1]
-    assert np.array_equal(segment(as_array), segment(str(pictures[0])))
+    as_array = cv2.imread(str(images[0]))[..., ::-1]
+    assert np.array_equal(segment(as_array), segment(str(images[0])))
 
 
 def test_the_network_sees_the_tested_size_or_the_own_one(image_run, segment):
-    picture, seen = np.zeros((70, 50, 3), np.uint8), []
+    image, seen = np.zeros((70, 50, 3), np.uint8), []
     native = Segmenter(image_run[1], device='cpu', native=True)
     for one in (segment, native):
         handle = one.network.backbone.register_forward_pre_hook(
             lambda module, inputs: seen.append(tuple(inputs[0].shape))
         )
-        assert one(picture).shape == (70, 50)
+        assert one(image).shape == (70, 50)
         handle.remove()
     # A portrait is not squashed.
     assert seen == [(1, 3, 358, 256), (1, 3, 70, 50)]
     assert segment.scaling.describe() == (
-        'Pictures are resized to cover 256x128 at their aspect ratio, as the '
+        'Images are resized to cover 256x128 at their aspect ratio, as the '
         'network was tested, and the results back (--native: neither)'
     )
     assert native.scaling.describe() == (
-        'Pictures are segmented at their own size (native); the network was tested '
-        'with pictures resized to cover 256x128 at their aspect ratio'
+        'Images are segmented at their own size (native); the network was tested '
+        'with images resized to cover 256x128 at their aspect ratio'
     )
 
 
@@ -130,7 +129,7 @@ def test_an_aspect_ratio_is_kept_where_the_config_keeps_it():
     InputScaling([dict(type='CutBottomRows', rows=1, height=9)], native=True)
 
 
-def test_windows_slide_where_the_network_says_so(image_run, segment, pictures):
+def test_windows_slide_where_the_network_says_so(image_run, segment, images):
     sliding = Segmenter(
         image_run[1],
         device='cpu',
@@ -138,44 +137,44 @@ def test_windows_slide_where_the_network_says_so(image_run, segment, pictures):
     )
     seen = []
     sliding.network.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape)))
-    assert not np.array_equal(sliding(pictures[0]), segment(pictures[0]))
+    assert not np.array_equal(sliding(images[0]), segment(images[0]))
     assert seen == [(2, 3, 128, 128), (1, 3, 128, 128)]
 
 
-def test_an_orientation_tag_turns_the_picture_upright(segment, pictures, tmp_path):
-    upright = Image.open(pictures[0])
+def test_an_orientation_tag_turns_the_image_upright(segment, images, tmp_path):
+    upright = Image.open(images[0])
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise
     upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / 'turned.png', exif=exif)
-    assert np.array_equal(segment(tmp_path / 'turned.png'), segment(pictures[0]))
+    assert np.array_equal(segment(tmp_path / 'turned.png'), segment(images[0]))
 
 
-def test_what_is_no_picture_is_refused(segment, video_run, pictures, tmp_path):
-    (tmp_path / 'text.png').write_text('no picture')
+def test_what_is_no_image_is_refused(segment, video_run, images, tmp_path):
+    (tmp_path / 'text.png').write_text('no image')
     with pytest.raises(ValueError, match='text.png .* cannot be decoded'):
         segment(tmp_path / 'text.png')
     with pytest.raises(ValueError, match=r'array \(H, W, 3\) uint8 RGB .*, got float64 \(4, 4, 3\)'):
         segment(np.zeros((4, 4, 3)))
     with pytest.raises(ValueError, match='uint8 RGB .*, got list'):
         segment([1])
-    with pytest.raises(ValueError, match='2 pictures and 1 previous frames'):
-        segment.batch(pictures[:2], pictures[:1])
+    with pytest.raises(ValueError, match='2 images and 1 previous frames'):
+        segment.batch(images[:2], images[:1])
     with pytest.raises(
         ValueError,
-        match=rf'{Path(pictures[0]).name} is 192x96 pixels, the frame before it, an array, '
+        match=rf'{Path(images[0]).name} is 192x96 pixels, the frame before it, an array, '
         '40x40',
     ):
-        Segmenter(*video_run, device='cpu')(pictures[0], np.zeros((40, 40, 3), np.uint8))
+        Segmenter(*video_run, device='cpu')(images[0], np.zeros((40, 40, 3), np.uint8))
 
 
-def test_images_of_pillow_and_arrays_are_pictures(segment, pictures):
-    expected = segment(pictures[0])
-    with Image.open(pictures[0]) as file:
+def test_images_of_pillow_and_arrays_are_images(segment, images):
+    expected = segment(images[0])
+    with Image.open(images[0]) as file:
         image = file.convert('RGB')
     array = np.array(image)
     alpha = np.dstack([array, np.zeros(array.shape[:2], np.uint8)])
-    for picture in (image, image.convert('RGBA'), image.convert('CMYK').convert('RGB'), array, alpha, array[:, ::1]):
-        assert np.array_equal(segment(picture), expected)
+    for one in (image, image.convert('RGBA'), image.convert('CMYK').convert('RGB'), array, alpha, array[:, ::1]):
+        assert np.array_equal(segment(one), expected)
     grey = image.convert('L')
     assert np.array_equal(segment(grey), segment(np.array(grey)))
     assert np.array_equal(segment(grey), segment(np.repeat(np.array(grey)[..., None], 3, axis=2)))
@@ -185,7 +184,7 @@ def test_images_of_pillow_and_arrays_are_pictures(segment, pictures):
 
 
 @pytest.mark.parametrize(
-    'picture',
+    'image',
     [
         Image.new('I;16', (4, 4)),
         Image.new('F', (4, 4)),
@@ -198,18 +197,18 @@ def test_images_of_pillow_and_arrays_are_pictures(segment, pictures):
         [1, 2],
     ],
 )
-def test_other_arrays_and_images_are_refused(segment, picture):
+def test_other_arrays_and_images_are_refused(segment, image):
     with pytest.raises(ValueError, match=r'0\.\.255'):
-        segment(picture)
+        segment(image)
 
 
-def test_probabilities_belong_to_the_ids(segment, pictures, video_run):
-    found = segment.probabilities(pictures[0])
+def test_probabilities_belong_to_the_ids(segment, images, video_run):
+    found = segment.probabilities(images[0])
     assert found.dtype == np.float32 and found.shape == (19, 96, 192)
     assert np.allclose(found.sum(axis=0), 1, atol=1e-5) and found.min() >= 0
-    assert np.array_equal(found.argmax(axis=0), segment(pictures[0]))
+    assert np.array_equal(found.argmax(axis=0), segment(images[0]))
     two = Segmenter(*video_run, device='cpu')
-    assert np.array_equal(two.probabilities(pictures[0], pictures[1]).argmax(axis=0), two(pictures[0], pictures[1]))
+    assert np.array_equal(two.probabilities(images[0], images[1]).argmax(axis=0), two(images[0], images[1]))
 
 
 def test_probabilities_of_one_sigmoid():

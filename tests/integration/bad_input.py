@@ -14,7 +14,7 @@ from torch import nn
 
 from tests.datasets.conftest import SceneFolder
 from tests.engine.toys import build_runner, toy_config, train
-from tools import train as train_tool
+from udass.cli import train as train_tool
 from udass.datasets import SampleKey, SeededDataset, SeededInfiniteSampler
 from udass.engine.config import load_config
 from udass.flow.files import read_flow, write_flow
@@ -96,7 +96,7 @@ def built(kind, **arguments):
 
 def train_with(*arguments):
     """tools/train.py, up to the training."""
-    return lambda at: train_tool.train(train_tool.parse_args([str(argument) for argument in arguments]))
+    return lambda at: train_tool.run(train_tool.parser().parse_args([str(argument) for argument in arguments]))
 
 
 def cut(path, keep=0.5):

@@ -8,10 +8,11 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from tests.cli.calls import call
 from tests.datasets.conftest import SceneFolder
-from tools import infer
-from tools import test as test_tool
-from tools import train as train_tool
+from udass.cli import infer
+from udass.cli import test as test_tool
+from udass.cli import train as train_tool
 from udass.engine.config import load_config
 from udass.engine.plain import to_plain
 from udass.models.checkpoints import read_checkpoint
@@ -76,9 +77,6 @@ def test_a_checkpoint_holds_what_its_config_holds(scenes, tmp_path, monkeypatch)
     monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
     config = str(tmp_path / 'config.py')
     Path(config).write_text(CONFIG.format(configs=CONFIGS, root=scenes.root, entry=ENTRIES))
-
-    def call(tool, *arguments):
-        getattr(tool, tool.__name__.split('.')[-1])(tool.parse_args([*map(str, arguments)]))
 
     run = tmp_path / 'run'
     call(train_tool, config, '--work-dir', run)

@@ -1,6 +1,6 @@
 """What a user may get wrong: each case ends with one message that names the file or key, what was found, what to do.
 
-Every case runs as in a tool (`run_command`): an error that the tools would show as a traceback fails here.
+Every case runs as in a tool (`errors_as_messages`): an error that the tools would show as a traceback fails here.
 """
 
 import pickle
@@ -54,7 +54,7 @@ from tests.integration.bad_input import (
     unlabelled_image,
     weights_only_resume,
 )
-from udass.cli.command import run_command
+from udass.cli import errors_as_messages
 from udass.datasets import SeededInfiniteSampler
 from udass.engine.config import load_config
 from udass.engine.guards import DamagedFileHook, FiniteLossHook
@@ -200,14 +200,17 @@ CASES = {
     'checkpoint: other network': (other_network, ['iter_4.pth does not fit', '(4, 3, 3, 3) instead of (9, 3, 3, 3)']),
     'checkpoint: nothing to resume in it': (weights_only_resume, ['weights.pth', 'holds no training state']),
     # Start weights.
-    'weights: missing backbone file': (lambda at: built_backbone('gone.pth'), ['gone.pth do not exist', 'checkpoint']),
-    'weights: half a backbone': (half_a_backbone, ['a.pth does not fill the backbone', 'missing']),
-    'weights: text': (lambda at: built_backbone(str(at.file('a.pth', 'x'))), ['a.pth cannot be read as a weight file']),
+    'weights: missing backbone file': (
+        lambda at: built_backbone('gone.pth'),
+        ['gone.pth does not exist', 'checkpoint'],
+    ),
+    'weights: half a backbone': (half_a_backbone, ['a.pth does not fit', 'missing']),
+    'weights: text': (lambda at: built_backbone(str(at.file('a.pth', 'x'))), ['a.pth is no readable checkpoint']),
     'weights: broken safetensors': (
         lambda at: built_backbone(str(at.file('a.safetensors', 'x'))),
-        ['a.safetensors cannot be read'],
+        ['a.safetensors is no readable checkpoint'],
     ),
-    'weights: run code': (harmful_backbone, ['a.pth cannot be read as a weight file']),
+    'weights: run code': (harmful_backbone, ['a.pth needs', 'nothing of this one was executed']),
     'weights: run code, for flow': (harmful_flow_network, ['a.pth cannot be read as weights', 'tensors only']),
     'weights: run code, loader of mmengine': (harmful_pretrained, ['a.pth needs', 'nothing of this one was executed']),
     'weights: a collection that unpickles': (
@@ -226,8 +229,8 @@ CASES = {
 @pytest.mark.parametrize('name', CASES)
 def test_the_message_says_what_is_wrong(name, place):
     case, expected = CASES[name]
-    with pytest.raises(SystemExit) as stop:
-        run_command(lambda: case(place))
+    with pytest.raises(SystemExit) as stop, errors_as_messages():
+        case(place)
     message = str(stop.value.code)
     assert message.startswith('error: '), message
     missing = [part for part in expected if part.lower() not in message.lower()]

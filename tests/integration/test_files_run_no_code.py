@@ -25,9 +25,9 @@ from tests.engine.toys import build_runner, toy_config, train, write_toy_data
 from tests.inference.conftest import image_run, streets  # noqa: F401
 from tests.integration.bad_input import CONFIGS, Harmful, Place
 from tests.visualization.report.runs import write_log
-from tools import convert_checkpoint, infer, report
-from tools import test as test_tool
-from tools import train as train_tool
+from udass.cli import convert, infer, report
+from udass.cli import test as test_tool
+from udass.cli import train as train_tool
 from udass.datasets import class_statistics
 from udass.engine.checkpoint import resumable_checkpoint
 from udass.engine.config import load_config
@@ -170,10 +170,10 @@ def test_the_tool_refuses_a_hidden_command(image_run, streets, tmp_path, mark): 
     path = with_stored(image_run[1], tmp_path / 'a.pth', STORED['a second loss'], mark)
     pictures = str(streets / 'camera' / 'val' / 'images')
     with pytest.raises(ValueError, match=r'a\.pth: model\.student\.decode_head\.loss_decode\.1\.type is .os.system.: '):
-        infer.infer(infer.parse_args([str(path), pictures, '--out', str(tmp_path / 'out')]))
+        infer.run(infer.parser().parse_args([str(path), pictures, '--out', str(tmp_path / 'out')]))
     # The config that the user gives is the one that counts.
     for model in (['--config', str(image_run[0]), str(path)], [str(image_run[0]), str(path)]):
-        infer.infer(infer.parse_args([*model, pictures, '--out', str(tmp_path / 'out')]))
+        infer.run(infer.parser().parse_args([*model, pictures, '--out', str(tmp_path / 'out')]))
     assert len(list((tmp_path / 'out' / 'ids').glob('*.png'))) == 3
 
 
@@ -224,9 +224,9 @@ def test_harmful_checkpoints_are_refused_by_every_tool(image_run, tmp_path, mark
     with refused:
         Segmenter(config, path)
     with refused:
-        test_tool.test(test_tool.parse_args([config, path, '--work-dir', str(tmp_path / 'test')]))
+        test_tool.run(test_tool.parser().parse_args([config, path, '--work-dir', str(tmp_path / 'test')]))
     with refused:
-        convert_checkpoint.run(convert_checkpoint.parse_args([path, str(tmp_path / 'out.pth')]))
+        convert.run(convert.parser().parse_args([path, str(tmp_path / 'out.pth')]))
     for options in (dict(resume=True, load_from=path), dict(load_from=path)):
         with refused:
             build_runner(toy_config(toy[0], tmp_path / 'run', max_iters=2), **options).train()
@@ -314,11 +314,11 @@ def test_a_data_file_runs_no_code(name, image_run, tmp_path, mark):  # noqa: F81
     with refused:
         Segmenter(path, checkpoint)
     with refused:
-        test_tool.test(test_tool.parse_args([str(path), checkpoint]))
+        test_tool.run(test_tool.parser().parse_args([str(path), checkpoint]))
     with refused:
-        train_tool.train(train_tool.parse_args([str(path)]))
+        train_tool.run(train_tool.parser().parse_args([str(path)]))
     with refused:
-        convert_checkpoint.check(str(path), {})
+        convert.check(str(path), {})
 
 
 def test_a_data_file_is_a_config(tmp_path):
@@ -355,7 +355,7 @@ def test_the_config_in_the_folder_of_a_run_is_not_run(tmp_path, mark):
             f'work_dir = __import__("os").system("touch {mark}")\n'
         ),
     )
-    report.report(report.parse_args([str(tmp_path / 'run'), '--out', str(tmp_path / 'a.html')]))
+    report.run(report.parser().parse_args([str(tmp_path / 'run'), '--out', str(tmp_path / 'a.html')]))
     page = (tmp_path / 'a.html').read_text()
     assert 'model.size' in page
     assert parse_settings('a = open(3)\nb = dict(c=1)', 'a.py') == {'a': 'open(3)', 'b': {'c': 1}}
@@ -398,7 +398,7 @@ def test_what_a_run_says_is_text_in_the_page(tmp_path):
     (tmp_path / 'run' / 'test.json').write_text(
         json.dumps(dict(config='<script>alert(2)</script>', mIoU=1.0, IoU={'<script>alert(3)</script>': 1.0}))
     )
-    report.report(report.parse_args([str(tmp_path / 'run'), '--out', str(tmp_path / 'a.html')]))
+    report.run(report.parser().parse_args([str(tmp_path / 'run'), '--out', str(tmp_path / 'a.html')]))
     page = (tmp_path / 'a.html').read_text()
     assert 'alert(1)' in page and 'alert(2)' in page and '<script>alert' not in page
 

@@ -6,7 +6,6 @@ import shutil
 
 import numpy as np
 import pytest
-from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 from tests.conftest import PROJECT
@@ -53,7 +52,7 @@ def test_a_video_is_an_unlabelled_target(video):
     assert [round((float(value) - 20) / 5) for value in flow[:, 0, 0]] == [20, 19, 20, 18, 20, 17]
     assert len(VideoFile(path=video, classes_from='SynthiaSeq', test_mode=True)) == 40
     report = check_dataset(VideoFile(path=video, classes_from='SynthiaSeq', every=20, lazy_init=True))
-    assert report.problems == () and dict(report.sizes) == {(64, 48): 1}
+    assert not report.problems and dict(report.sizes) == {(64, 48): 1}
 
 
 def test_what_is_no_video_is_named(tmp_path, video):
@@ -87,7 +86,6 @@ def test_the_video_of_the_documentation(video, tmp_path, monkeypatch):
     path.write_text(blocks[0].replace("'streets_video", f"'{PROJECT}/configs/streets_video"))
     config = load_config(path)
     monkeypatch.chdir(tmp_path)
-    init_default_scope('mmseg')
     dataset = DATASETS.build(config.train_dataloader.target.dataset)
     assert len(dataset) == 7
     sample = dataset[0]

@@ -1,4 +1,4 @@
-"""Small networks for tests: MiT-B0 under narrow heads, and a toy whose scores are easy to foresee."""
+"""Small networks for tests: MiT-B0 under narrow heads, and ResNet-50 under those of ACCEL."""
 
 import torch
 from mmengine.config import ConfigDict
@@ -27,64 +27,33 @@ def daformer_head(**changes: object) -> dict:
     )
 
 
+def segmentor(**changes: object) -> nn.Module:
+    """DAFormer's head on MiT-B0, as changed."""
+    backbone = dict(type='MiT', variant='b0', drop_path_rate=0.0)
+    return build({**dict(backbone=backbone, decode_head=daformer_head(), test_cfg=dict(mode='whole')), **changes})
+
+
 def plain(**changes: object) -> nn.Module:
-    """DAFormer's head on MiT-B0."""
-    return build(
-        {
-            **dict(
-                type='SlidingEncoderDecoder',
-                backbone=dict(type='MiT', variant='b0', drop_path_rate=0.0),
-                decode_head=daformer_head(),
-                test_cfg=dict(mode='whole'),
-            ),
-            **changes,
-        }
-    )
+    return segmentor(**{'type': 'SlidingEncoderDecoder', **changes})
 
 
 def hrda(**changes: object) -> nn.Module:
-    """HRDA with DAFormer's head on MiT-B0; detail crops of 64x64."""
+    """HRDA with detail crops of 64x64."""
     head = dict(type='HRDAHead', head=daformer_head(), scale_attention=daformer_head(fusion='conv'))
-    return build(
-        {
-            **dict(
-                type='HRDAEncoderDecoder',
-                backbone=dict(type='MiT', variant='b0', drop_path_rate=0.0),
-                decode_head=head,
-                output_stride=4,
-                crop_size=(64, 64),
-                test_cfg=dict(mode='whole'),
-            ),
-            **changes,
-        }
-    )
+    options = dict(type='HRDAEncoderDecoder', decode_head=head, output_stride=4, crop_size=(64, 64))
+    return segmentor(**{**options, **changes})
 
 
 def video(**changes: object) -> nn.Module:
     """The network of `plain` on two frames."""
-    return build(
-        {
-            **dict(
-                type='FlowGuidedEncoderDecoder',
-                backbone=dict(type='MiT', variant='b0', drop_path_rate=0.0),
-                decode_head=daformer_head(),
-                test_cfg=dict(mode='whole'),
-            ),
-            **changes,
-        }
-    )
+    return segmentor(type='FlowGuidedEncoderDecoder', **changes)
 
 
 def accel() -> nn.Module:
     """ACCEL-DeepLabV2 on ResNet-50 with narrow heads."""
     main = dict(type='ACCELHead', in_channels=2048, num_classes=CLASSES, channels=8, dropout_ratio=0.0)
-    auxiliary = dict(
-        type='DLV2Head',
-        in_channels=1024,
-        in_index=2,
-        num_classes=CLASSES,
-        loss_decode=dict(type='ValidCrossEntropy', loss_weight=0.1),
-    )
+    loss = dict(type='ValidCrossEntropy', loss_weight=0.1)
+    auxiliary = dict(type='DLV2Head', in_channels=1024, in_index=2, num_classes=CLASSES, loss_decode=loss)
     return video(backbone=dict(type='CaffeResNet', depth=50), decode_head=main, auxiliary_head=auxiliary)
 
 
@@ -92,7 +61,7 @@ def build(config: dict) -> nn.Module:
     init_default_scope('mmseg')
     torch.manual_seed(0)
     network = MODELS.build(ConfigDict(config))
-    # Batch norm that scales, so that its modes give different scores.
+    # Batch norm that scales, so that its modes give different logits.
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_var, 0.5, 2.0)

@@ -2,27 +2,17 @@
 
 import pytest
 import torch
-from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 import udass.models  # noqa: F401
-from tests.models.small import accel, video
+from tests.models.small import accel, build, video
 from udass.models.checkpoints import convert, find_layout, load_strictly, to_mmseg, to_reference
 
 CHANNELS = [32, 64, 160, 256]
 
 
 def segmentor(head):
-    init_default_scope('mmseg')
-    torch.manual_seed(0)
-    return MODELS.build(
-        dict(
-            type='SlidingEncoderDecoder',
-            backbone=dict(type='MiT', variant='b0'),
-            decode_head=head,
-            test_cfg=dict(mode='whole'),
-        )
-    )
+    return build(dict(type='SlidingEncoderDecoder', backbone=dict(type='MiT', variant='b0'), decode_head=head))
 
 
 @pytest.fixture(scope='module')
@@ -135,14 +125,9 @@ def test_unknown_keys_are_named_not_dropped(daformer, key):
 
 
 def test_resnet_checkpoints_keep_their_names():
-    init_default_scope('mmseg')
-    network = MODELS.build(
-        dict(
-            type='SlidingEncoderDecoder',
-            backbone=dict(type='ResNetV1c', depth=18),
-            decode_head=dict(type='DLV2Head', in_channels=512, num_classes=4, dilations=(6, 12)),
-        )
-    )
+    head = dict(type='DLV2Head', in_channels=512, num_classes=4, dilations=(6, 12))
+    backbone = dict(type='ResNetV1c', depth=18)
+    network = build(dict(type='SlidingEncoderDecoder', backbone=backbone, decode_head=head))
     published = dict(network.state_dict())
     assert_identical(convert(published).weights, published)
     training = training_checkpoint(published)
@@ -190,23 +175,12 @@ def test_strict_loading_names_missing_extra_and_misshapen_keys(daformer):
 
 
 @torch.no_grad()
-def test_segformer_in_plain_mmsegmentation_gives_the_same_scores(segformer):
+def test_segformer_in_plain_mmsegmentation_gives_the_same_logits(segformer):
     weights, notes = to_mmseg(segformer.state_dict())
-    plain = MODELS.build(
-        dict(
-            type='EncoderDecoder',
-            backbone=dict(type='MixVisionTransformer', embed_dims=32, num_layers=[2, 2, 2, 2], num_heads=[1, 2, 5, 8]),
-            decode_head=dict(
-                type='SegformerHead',
-                in_channels=CHANNELS,
-                in_index=[0, 1, 2, 3],
-                channels=16,
-                num_classes=4,
-                norm_cfg=dict(type='BN'),
-                act_cfg=None,
-            ),
-        )
-    )
+    backbone = dict(type='MixVisionTransformer', embed_dims=32, num_layers=[2, 2, 2, 2], num_heads=[1, 2, 5, 8])
+    head = dict(type='SegformerHead', channels=16, num_classes=4, norm_cfg=dict(type='BN'), act_cfg=None)
+    head.update(in_channels=CHANNELS, in_index=[0, 1, 2, 3])
+    plain = build(dict(type='EncoderDecoder', backbone=backbone, decode_head=head, test_cfg=dict(mode='whole')))
     load_strictly(plain, weights, 'export')
     images = torch.randn(2, 3, 64, 96)
     ours, theirs = segformer.eval()(images), plain.eval()(images)

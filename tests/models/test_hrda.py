@@ -15,7 +15,7 @@ from udass.models.segmentors.hrda import cell_sizes
 from udass.models.windows import Box, pad_to_multiple
 
 # Odd, not divisible by 8, smaller than the 64x64 crop in one direction, in both.
-SIZES = [(96, 128), (97, 131), (59, 61)]
+SIZES = [(64, 96), (73, 99), (59, 61)]
 
 
 @pytest.fixture(scope='module')
@@ -60,6 +60,7 @@ def test_one_attention_for_all_classes_or_for_all_cells_by_hand():
     torch.testing.assert_close(fused[0, 0, 0], torch.tensor([1 + 0.5 * 10, 1.75 + 0.375 * 10, 3.25, 4.0]))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings('ignore:threshold is not defined')
 def test_networks_of_one_attention_map_and_of_a_fixed_one():
     """The published variants: a decoder of one channel, and none at all."""
@@ -77,6 +78,7 @@ def test_networks_of_one_attention_map_and_of_a_fixed_one():
         assert all(parameter.grad is not None for parameter in network.decode_head.parameters())
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_details_side_by_side():
     """A fixed attention of 1 shows the detail alone: four windows of 64 in 128, each in its own place."""
@@ -114,14 +116,14 @@ def hrda_with(segmentor=None, **head_changes):
 
 @pytest.mark.parametrize('size', SIZES)
 @torch.no_grad()
-def test_scores_of_any_size(network, size):
-    """The network sees whole cells: scores are those of the padded image, cut."""
+def test_logits_of_any_size(network, size):
+    """The network sees whole cells: logits are those of the padded image, cut."""
     images = batch(size)[0]
-    scores = network.eval().encode_decode(images, [])
-    assert scores.shape == (2, CLASSES, *size)
+    logits = network.eval().encode_decode(images, [])
+    assert logits.shape == (2, CLASSES, *size)
     padded = network.encode_decode(pad_to_multiple(images, 8), [])
-    torch.testing.assert_close(scores, padded[..., : size[0], : size[1]])
-    torch.testing.assert_close(network(images), scores)
+    torch.testing.assert_close(logits, padded[..., : size[0], : size[1]])
+    torch.testing.assert_close(network(images), logits)
 
 
 @pytest.mark.parametrize('size', SIZES)
@@ -150,7 +152,7 @@ def test_losses_of_any_size(network, size):
 
 
 def test_shares_of_the_losses(network):
-    """With uniform scores every pixel's loss is log C: 0.9 of it for the fusion, 0.1 for the detail."""
+    """With uniform logits every pixel's loss is log C: 0.9 of it for the fusion, 0.1 for the detail."""
     fused, labels = torch.zeros(1, CLASSES, 8, 8), torch.zeros(1, 8, 8, dtype=torch.long)
     losses = network.decode_head.pixel_loss(fused, fused[..., :4, :4], Box(0, 4, 4, 8), labels, None)
     log_c = torch.tensor(float(CLASSES)).log()
@@ -184,6 +186,7 @@ def test_boxes_are_drawn_on_the_grid_from_the_given_generator(network):
     assert set(boxes((33, 64))) == {Box(0, 40, 0, 64)}
 
 
+@pytest.mark.slow
 def test_the_step_draws_its_own_box_or_takes_the_given_one(network):
     images, labels, _ = batch((96, 128))
     network.eval()
@@ -214,6 +217,7 @@ def test_labels_of_another_size_are_refused(network):
         network.loss(images, samples(labels[:, :48]))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_windows_in_batches_equal_one_at_a_time():
     """Both slides, that of the image and that of the detail inside each of its windows."""
@@ -309,7 +313,7 @@ def test_settings_that_do_not_fit():
                 head=dict(type='EncHead', in_channels=[32], in_index=[0], channels=8, num_codes=2, num_classes=CLASSES),
             )
         )
-    with pytest.raises(ValueError, match=r'share of the loss, in \[0, 1\]; got 1.5'):
+    with pytest.raises(ValueError, match=r'detail_loss_weight of HRDAHead is a share, in \[0, 1\]; got 1.5'):
         hrda(
             decode_head=dict(
                 type='HRDAHead', head=daformer_head(), scale_attention=daformer_head(), detail_loss_weight=1.5

@@ -11,7 +11,7 @@ from mmseg.registry import MODELS
 from tests.models.small import CLASSES, build, daformer_head, plain, samples
 from tests.reference.networks import MODEL_CONFIGS, segmentor_config
 from udass.models.backbones.mit import VARIANTS
-from udass.models.backbones.vit import TimmViT, read_weights
+from udass.models.backbones.timm import TimmViT
 from udass.models.checkpoints import to_reference
 
 BASES = sorted(path.stem for path in MODEL_CONFIGS.glob('*.py') if not path.stem.startswith('small_'))
@@ -99,7 +99,7 @@ def test_auxiliary_heads_and_necks_take_part():
     assert [feature.shape[1] for feature in features] == [256] * 4
 
 
-def test_initial_scores_are_those_of_an_undecided_classifier():
+def test_initial_logits_are_those_of_an_undecided_classifier():
     """The classifiers start near zero (std 0.01); a missed init_cfg would leave them large."""
     for head in (
         dict(type='SegFormerMLPHead', in_channels=[32, 64, 160, 256], num_classes=19),
@@ -145,12 +145,16 @@ def test_plain_vit_reads_safetensors(tmp_path):
 
     net = timm.create_model('vit_tiny_patch16_224', num_classes=0)
     save_file(net.state_dict(), tmp_path / 'model.safetensors')
-    weights = read_weights(tmp_path / 'model.safetensors', net)
-    assert torch.equal(weights['blocks.3.mlp.fc1.weight'], net.blocks[3].mlp.fc1.weight)
+    backbone = TimmViT('vit_tiny_patch16_224', checkpoint=str(tmp_path / 'model.safetensors'))
+    backbone.init_weights()
+    assert torch.equal(backbone.net.blocks[3].mlp.fc1.weight, net.blocks[3].mlp.fc1.weight)
 
 
 @pytest.mark.parametrize('name', BASES)
-def test_base_configs_name_their_weights_and_build(name):
+def test_base_configs_name_their_weights_and_build(name, monkeypatch):
+    # Their values do not matter here, and drawing those of large networks takes longer than all else.
+    for function in ('kaiming_uniform_', 'kaiming_normal_', 'trunc_normal_', 'normal_', 'uniform_'):
+        monkeypatch.setattr(torch.nn.init, function, lambda tensor, *args, **options: tensor)
     config = Config.fromfile(MODEL_CONFIGS / f'{name}.py').segmentor
     if config.backbone.type == 'TimmViT':
         assert config.backbone.pretrained

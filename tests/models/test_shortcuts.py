@@ -9,7 +9,7 @@ from mmseg.models.utils import resize
 from mmseg.structures import SegDataSample
 
 from tests.models.small import CLASSES, plain
-from udass.models.heads.segformer_mlp_head import SegFormerMLPHead
+from udass.models.heads.segformer_heads import SegFormerMLPHead
 
 _CHANNELS = [4, 6, 8, 10]
 
@@ -44,15 +44,7 @@ def test_fusing_small_maps_equals_fusing_enlarged_ones(training):
         assert torch.allclose(value, other)
 
 
-@torch.no_grad()
-def test_dilated_convolutions_get_planes_not_pixels():
-    network = plain().eval()
-    joined = network.decode_head.embed(network.extract_feat(torch.randn(2, 3, 64, 96)))
-    # Their kernels for channels innermost are many times slower on a CPU.
-    assert joined.is_contiguous() and not joined.is_contiguous(memory_format=torch.channels_last)
-
-
-def picture(size, **metainfo):
+def sample_of(size, **metainfo):
     return SegDataSample(metainfo=dict(ori_shape=size, img_shape=(64, 96), pad_shape=(64, 96), **metainfo))
 
 
@@ -69,9 +61,9 @@ def picture(size, **metainfo):
 @torch.no_grad()
 def test_predictions_are_mmseg_s_whether_they_must_be_enlarged_or_not(metainfo):
     network = plain().eval()
-    scores = torch.randn(2, CLASSES, 64, 96)
-    ours = network.postprocess_result(scores, [picture(**metainfo) for _ in range(2)])
-    theirs = EncoderDecoder.postprocess_result(network, scores, [picture(**metainfo) for _ in range(2)])
+    logits = torch.randn(2, CLASSES, 64, 96)
+    ours = network.postprocess_result(logits, [sample_of(**metainfo) for _ in range(2)])
+    theirs = EncoderDecoder.postprocess_result(network, logits, [sample_of(**metainfo) for _ in range(2)])
     for one, other in zip(ours, theirs, strict=True):
         assert torch.equal(one.pred_sem_seg.data, other.pred_sem_seg.data)
         assert torch.equal(one.seg_logits.data, other.seg_logits.data)

@@ -5,8 +5,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
-from torch import Tensor
+from mmengine.optim import OptimWrapper
+from torch import Tensor, nn
+
+from udass.models.checkpoints import to_reference
 
 
 class Golden:
@@ -44,3 +48,27 @@ def assert_close(actual: Tensor, expected: np.ndarray, tolerance: float = 1e-5) 
     scale = max(expected.abs().max().item(), 1.0)
     error = (actual.double() - expected.double()).abs().max().item() / scale
     assert error <= tolerance, f'largest scaled deviation {error:.3g} exceeds {tolerance:.3g}'
+
+
+def assert_gradient_norms(network: nn.Module, names: np.ndarray, norms: np.ndarray, rel: float) -> None:
+    """Compare the norms of the gradients, under the reference's names; a parameter of ours that it lacks fails."""
+    gradients = {name: value.grad for name, value in network.named_parameters() if value.requires_grad}
+    found = {name: gradient.norm().item() for name, gradient in to_reference(gradients).items()}
+    assert found == pytest.approx(dict(zip(names.tolist(), norms.tolist(), strict=True)), rel=rel, abs=1e-6)
+
+
+def assert_teacher(teacher: nn.Module, expected: dict[str, np.ndarray]) -> None:
+    """Compare the norms of the teacher's parameters with those that the file stores of some."""
+    parameters = to_reference(dict(teacher.named_parameters()))
+    stored = {key.split('/')[1]: float(value) for key, value in expected.items() if key.startswith('teacher_norm/')}
+    assert stored and {name: parameters[name].norm().item() for name in stored} == pytest.approx(stored, rel=1e-5)
+
+
+class KeepGradients(OptimWrapper):
+    """Leaves weights and gradients as they are at the end of the step."""
+
+    def step(self, **kwargs: object) -> None:
+        pass
+
+    def zero_grad(self, **kwargs: object) -> None:
+        pass

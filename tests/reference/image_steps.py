@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tests.reference.golden import Golden
 from tests.reference.networks import ROOT, golden_directory, heads, reference_weights, segmentor_config
-from udass.datasets.cityscapes_classes import CLASSES, THING_CLASSES
+from udass.datasets.base.classes import CLASSES, THING_CLASSES
 from udass.models.checkpoints import convert, load_strictly
 from udass.models.windows import Box
 

@@ -12,10 +12,10 @@ import subprocess
 import sys
 
 import torch
-from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from tests.models.small import samples
 from tests.reference.golden import Golden
 from tests.reference.networks import ROOT, golden_directory, reference_network
 from udass.models.checkpoints import to_reference
@@ -27,6 +27,7 @@ class Case:
     """One golden file: the network, its input and the expected numbers."""
 
     def __init__(self, name: str) -> None:
+        self.name = name
         self.golden = Golden(golden_directory())
         self.expected = self.golden.load(name)
         self.size = tuple(self.expected['size'].tolist())
@@ -45,13 +46,7 @@ class Case:
         return self.network.eval()
 
     def samples(self, weighted: bool) -> list[SegDataSample]:
-        samples = []
-        for labels, weights in zip(self.labels, self.weights, strict=True):
-            sample = SegDataSample(gt_sem_seg=PixelData(data=labels[None]))
-            if weighted:
-                sample.gt_pixel_weight = PixelData(data=weights[None])
-            samples.append(sample)
-        return samples
+        return samples(self.labels, self.weights if weighted else None)
 
     def losses(self, weighted: bool) -> dict[str, Tensor]:
         """Loss by name in train mode; HRDA with the stored detail box."""

@@ -1,14 +1,17 @@
 """The pure functions of the image step against what the reference implementations compute."""
 
+import json
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from tests.reference.golden import Golden, assert_close
-from udass.uda import EMA, ConfidencePseudoLabels
+from udass.datasets import class_probabilities
+from udass.uda import EMA, BlockMasking, ConfidencePseudoLabels
 from udass.uda.clip import Clip
 from udass.uda.feature_distance import class_cells, feature_distance
-from udass.uda.masking import enlarge_blocks
 from udass.uda.mixing.classes import class_mask
 from udass.uda.mixing.classmix import classmix
 from udass.uda.mixing.quadmix import quadmix
@@ -51,12 +54,12 @@ def trusted_rows(logits, top, bottom):
 
 def test_feature_distance(expected):
     labels = torch.from_numpy(expected['fd/gt'])
-    features, anchors = torch.from_numpy(expected['fd/student_feat']), torch.from_numpy(expected['fd/imnet_feat'])
+    features, imagenet_features = (torch.from_numpy(expected[f'fd/{name}_feat']) for name in ('student', 'imnet'))
     size, min_ratio = tuple(features.shape[-2:]), float(expected['fd/min_ratio'])
     classes = expected['fd/classes'].tolist()
     cells = class_cells(labels, classes, size, min_ratio)
     assert torch.equal(cells, torch.from_numpy(expected['fd/mask']))
-    assert_close(feature_distance(features, anchors, cells), expected['fd/distance'])
+    assert_close(feature_distance(features, imagenet_features, cells), expected['fd/distance'])
     for train_id in range(19):
         of_class = class_cells(labels, [train_id], size, min_ratio)
         assert torch.equal(of_class, torch.from_numpy(expected['fd/label_small']) == train_id)
@@ -76,9 +79,8 @@ def test_ema(golden, expected):
     rows = []
     for iteration in range(6):
         name = 'ema/student/' if iteration == 0 else f'ema/student{iteration}/'
-        student.load_state_dict(
-            {key: golden.weight(name + key, value.shape) for key, value in student.state_dict().items()}
-        )
+        state = {key: golden.weight(name + key, value.shape) for key, value in student.state_dict().items()}
+        student.load_state_dict(state)
         ema.update(teacher, student)
         rows.append(teacher.weight.detach().clone())
     assert_close(torch.stack(rows), expected['ema/teacher_weight_after_step'])
@@ -86,7 +88,8 @@ def test_ema(golden, expected):
 
 def test_block_mask_is_enlarged_with_nearest_neighbour(expected):
     pixels = expected['mask/pixels']
-    assert_close(enlarge_blocks(torch.from_numpy(expected['mask/blocks']), pixels.shape[-2:]), pixels)
+    blocks, frames = torch.from_numpy(expected['mask/blocks']), torch.ones(len(pixels), 1, 1, *pixels.shape[-2:])
+    assert_close(BlockMasking().apply(frames, blocks, torch.zeros(()))[:, 0], pixels)
 
 
 def test_classmix(golden, expected):
@@ -102,9 +105,8 @@ def test_classmix(golden, expected):
 def test_quadmix(golden, expected):
     image_shape, label_shape = (2, 3, *SIZE), (2, *SIZE)
     source = clip(golden.image('quad/img_src', image_shape), golden.labels('quad/gt_src', label_shape, 16, 0.05))
-    old_source = clip(
-        golden.image('quad/img_src_tmpl', image_shape), golden.labels('quad/gt_src_tmpl', label_shape, 16, 0.05)
-    )
+    old_labels = golden.labels('quad/gt_src_tmpl', label_shape, 16, 0.05)
+    old_source = clip(golden.image('quad/img_src_tmpl', image_shape), old_labels)
     target = clip(
         golden.image('quad/img_trg', image_shape),
         golden.labels('quad/pl_trg', label_shape, 16, 0.0),
@@ -144,3 +146,16 @@ def test_blur(golden, expected):
 def test_jitter(expected, key, operation, factor):
     images = torch.from_numpy(expected['jitter/in'])
     assert_close(torchvision_color(images, operation, factor), expected[f'jitter/{key}'])
+
+
+@pytest.mark.parametrize('temperature', [0.01, 0.1])
+def test_rare_class_probabilities(golden, expected, temperature):
+    pixels = np.zeros(19)
+    for file in json.loads((golden.directory / 'rcs_sample_class_stats.json').read_text()):
+        for train_id, count in file.items():
+            if train_id != 'file':
+                pixels[int(train_id)] += count
+    classes = expected[f'rcs/classes_T{temperature}']
+    # The reference leaves out classes that never occur.
+    actual = class_probabilities(pixels / pixels.sum(), temperature)[classes]
+    np.testing.assert_allclose(actual / actual.sum(), expected[f'rcs/probs_T{temperature}'], rtol=1e-4, atol=1e-7)

@@ -5,6 +5,8 @@ import torch
 
 from tests.reference.golden import Golden, assert_close
 from udass.flow import resize_flow, warp
+from udass.uda.adaptation_losses import class_centroids, maximum_mean_discrepancy
+from udass.uda.photometric import match_histograms
 
 
 @pytest.fixture
@@ -13,7 +15,7 @@ def expected(golden_dir):
 
 
 def test_warp(expected):
-    warped = warp(torch.from_numpy(expected['warp/image']), torch.from_numpy(expected['warp/flow']))
+    warped = warp(tensor(expected, 'warp/image'), tensor(expected, 'warp/flow'))
     assert_close(warped, expected['warp/warped'])
 
 
@@ -25,3 +27,26 @@ def test_flow_resize(expected):
     if flow.shape[3] * size[0] == flow.shape[2] * size[1]:
         # The aspect stays: each component's own ratio is the same one.
         assert_close(resize_flow(flow, size), half)
+
+
+def tensor(expected, key):
+    return torch.from_numpy(expected[key])
+
+
+def test_centroids_of_the_source(expected):
+    labels = tensor(expected, 'centroid/source_label').long()
+    assert_close(class_centroids(tensor(expected, 'centroid/source_logits'), labels), expected['centroid/source'])
+
+
+def test_centroids_of_the_target(expected):
+    assert_close(class_centroids(tensor(expected, 'centroid/target_logits')), expected['centroid/target'])
+
+
+def test_distance_of_centroids(expected):
+    value = maximum_mean_discrepancy(tensor(expected, 'centroid/source'), tensor(expected, 'centroid/target'))
+    assert value.item() == pytest.approx(float(expected['mmd/value']), rel=1e-5)
+
+
+def test_histogram_matching(expected):
+    source, target = (tensor(expected, f'hist/{name}').permute(2, 0, 1)[None] for name in ('source', 'target'))
+    assert_close(match_histograms(source, target)[0].permute(1, 2, 0), expected['hist/matched'])

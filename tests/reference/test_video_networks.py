@@ -23,14 +23,14 @@ class Case:
         shape = (1, 3, *self.flow.shape[2:])
         self.clip = torch.stack([golden.image('video/cur', shape), golden.image('video/prev', shape)], dim=1)
 
-    def ratio(self, scores: Tensor) -> tuple[float, float]:
-        """With which the reference scales a flow to the size of scores: that of the heights, for both components."""
-        return (scores.shape[2] / self.flow.shape[2],) * 2
+    def ratio(self, logits: Tensor) -> tuple[float, float]:
+        """With which the reference scales a flow to the size of logits: that of the heights, for both components."""
+        return (logits.shape[2] / self.flow.shape[2],) * 2
 
-    def flow_for(self, scores: Tensor) -> Tensor:
+    def flow_for(self, logits: Tensor) -> Tensor:
         """The flow whose scaling with a ratio of its own for each component gives what the reference gets."""
-        widths = scores.shape[3] / self.flow.shape[3]
-        return self.flow * torch.tensor([self.ratio(scores)[0] / widths, 1.0]).view(1, 2, 1, 1)
+        widths = logits.shape[3] / self.flow.shape[3]
+        return self.flow * torch.tensor([self.ratio(logits)[0] / widths, 1.0]).view(1, 2, 1, 1)
 
 
 @pytest.fixture(scope='module')
@@ -57,8 +57,8 @@ def test_transformer(transformer):
 @torch.no_grad()
 def test_transformer_with_pasted_pixels(transformer):
     pasted = torch.from_numpy(transformer.expected['pasted_mask'])[:, None] > 0
-    scores = transformer.network(transformer.clip, flow=transformer.flow[:, None], no_flow=pasted)
-    assert_close(scores[:, :, ::4, ::4], transformer.expected['logits_pasted_quarter'])
+    logits = transformer.network(transformer.clip, flow=transformer.flow[:, None], no_flow=pasted)
+    assert_close(logits[:, :, ::4, ::4], transformer.expected['logits_pasted_quarter'])
 
 
 @torch.no_grad()
@@ -66,12 +66,12 @@ def test_cnn(cnn):
     network, expected = cnn.network, cnn.expected
     heads = {'': network.decode_head, '_aux': network.auxiliary_head}
     frames = {name: network.extract_feat(cnn.clip[:, index]) for index, name in enumerate(('current', 'previous'))}
-    scores = {f'{name}{suffix}': head(features) for name, features in frames.items() for suffix, head in heads.items()}
-    for name, value in scores.items():
+    logits = {f'{name}{suffix}': head(features) for name, features in frames.items() for suffix, head in heads.items()}
+    for name, value in logits.items():
         assert_close(value, expected[name])
-    ratio = cnn.ratio(scores['current'])
+    ratio = cnn.ratio(logits['current'])
     for name, suffix in (('main', ''), ('aux', '_aux')):
-        fused = network.fusion(scores[f'current{suffix}'], scores[f'previous{suffix}'], cnn.flow, ratio=ratio)
+        fused = network.fusion(logits[f'current{suffix}'], logits[f'previous{suffix}'], cnn.flow, ratio=ratio)
         assert_close(fused, expected[name])
-    assert_close(network(cnn.clip, flow=cnn.flow_for(scores['current'])[:, None]), expected['main'])
+    assert_close(network(cnn.clip, flow=cnn.flow_for(logits['current'])[:, None]), expected['main'])
     assert_close(network(cnn.clip), expected['current'])

@@ -108,17 +108,19 @@ def test_source_and_target_batches_may_differ(source, target):
 
 def test_long_tail_images_reach_the_mixes():
     model, optimizer = build(**TEACHER, mixing=dict(type='QuadMix'))
-    model.keep_panels = True
+    panels = {}
+    model.pass_hooks.append(panels.__setitem__)
     tail = batch(2 * 2 * 2, seed=9, paste_class=3)
     for image in tail['inputs']:
         image.fill_(77)
     for _ in range(2):
+        panels.clear()
         model.train_step(dict(source=batch(2), target=unlabelled(2), long_tail=tail), optimizer)
     for name in ('tss', 'tst'):
-        panel = model.panels[name]
-        pasted = (panel['frames'] == 77).all(dim=2) & (panel['labels'] == 3)
-        assert pasted.any() and (panel['weights'][pasted] == 1).all()
-    assert set(model.panels) == {'source', 'target', 'tss', 'tst'}
+        clip = panels[name]
+        pasted = (clip.frames == 77).all(dim=2) & (clip.labels == 3)
+        assert pasted.any() and (clip.weights[pasted] == 1).all()
+    assert set(panels) == {'source', 'target', 'tss', 'tst'}
 
 
 def test_teacher_has_nothing_random_and_no_gradient():

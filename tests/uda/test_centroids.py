@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from udass.uda.centroids import class_centroids, maximum_mean_discrepancy
-from udass.uda.histogram import match_histograms
+from udass.uda.adaptation_losses import class_centroids, maximum_mean_discrepancy
+from udass.uda.photometric import match_histograms
 
 
 def test_centroids_by_hand():

@@ -39,17 +39,17 @@ def test_flow_follows_the_mask_of_the_other_frame():
     assert torch.equal(mixed.frames[:, 0], under.frames[:, 0])
 
 
-def test_fit_repeats_samples_in_turn():
-    clip = make_clip(batch=2).fit(3, (4, 6))
+def test_match_shape_repeats_samples_in_turn():
+    clip = make_clip(batch=2).match_shape(3, (4, 6))
     assert len(clip) == 3
     assert torch.equal(clip.frames[2], clip.frames[0])
 
 
-def test_fit_cuts_and_pads_with_ignored_pixels():
+def test_match_shape_cuts_and_pads_with_ignored_pixels():
     clip = make_clip(batch=1, size=(4, 6))
-    fitted = clip.fit(1, (6, 3))
+    fitted = clip.match_shape(1, (6, 3))
     assert fitted.size == (6, 3)
     assert torch.equal(fitted.frames[..., :4, :], clip.frames[..., :3])
     assert torch.equal(fitted.labels[..., :4, :], clip.labels[..., :3])
     assert (fitted.labels[..., 4:, :] == 255).all()
-    assert clip.fit(1, (4, 6)) is clip
+    assert clip.match_shape(1, (4, 6)) is clip

@@ -4,8 +4,6 @@ from torch import nn
 
 from udass.uda import EMA, BlockMasking, ConfidencePseudoLabels
 from udass.uda.ema import evaluate_with_batch_statistics
-from udass.uda.masking import draw_blocks
-from udass.uda.pseudo_labels import pseudo_label
 
 
 def test_first_update_copies_and_later_ones_follow_the_schedule():
@@ -58,7 +56,7 @@ def test_teacher_mode_has_batch_statistics_and_nothing_random():
 def test_weight_is_the_share_of_confident_pixels_of_the_whole_batch():
     logits = torch.zeros(2, 2, 2, 2)
     logits[0, 1] = 10.0
-    label = pseudo_label(logits, threshold=0.9)
+    label = ConfidencePseudoLabels(threshold=0.9)(logits)
     assert label.labels[0].unique().tolist() == [1]
     assert torch.allclose(label.confidence[0], torch.tensor(10.0).sigmoid())
     assert torch.allclose(label.confidence[1], torch.tensor(0.5))
@@ -96,9 +94,10 @@ def test_block_mask_has_the_asked_ratio_and_whole_blocks():
 
 
 def test_block_mask_covers_sizes_that_are_no_multiple_of_the_block():
-    blocks = draw_blocks(1, (10, 13), 4, 0.5, torch.Generator().manual_seed(0))
+    masking = BlockMasking(4, ratio=0.5)
+    blocks = masking.draw(1, (10, 13), torch.Generator().manual_seed(0))
     assert blocks.shape == (1, 1, 3, 4)
-    assert BlockMasking(4).apply(torch.ones(1, 1, 3, 10, 13), blocks, torch.zeros(())).shape == (1, 1, 3, 10, 13)
+    assert masking.apply(torch.ones(1, 1, 3, 10, 13), blocks, torch.zeros(())).shape == (1, 1, 3, 10, 13)
 
 
 @pytest.mark.parametrize(

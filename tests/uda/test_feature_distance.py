@@ -59,7 +59,7 @@ def test_thing_classes_come_by_name():
 
 @pytest.mark.parametrize(
     ('options', 'message'),
-    [(dict(weight=-1), 'weight is a factor of the loss'), (dict(min_ratio=0.5), r'min_ratio is a share of a cell')],
+    [(dict(weight=-1), 'weight is a factor of the loss'), (dict(min_ratio=0.5), r'min_ratio is a share of pixels')],
 )
 def test_impossible_numbers_are_refused(options, message):
     with pytest.raises(ValueError, match=message):

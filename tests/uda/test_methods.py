@@ -14,10 +14,9 @@ from mmseg.registry import MODELS
 from tests.uda.small import HRDA, METHODS, MIC, QUADMIX, SEGMENTOR, TEACHER, batch, build, domains, video_domains
 from udass.models.windows import Box
 from udass.uda import VideoAdapter
-from udass.uda.clip import Clip
-from udass.uda.feature_mixing import mix_features
+from udass.uda.clip import Clip, Pass
 from udass.uda.masking import BlockMasking
-from udass.uda.passes import Pass
+from udass.uda.mixing.feature_mixing import mix_features
 
 PASSES = {
     'source_only': {'source'},
@@ -107,16 +106,16 @@ def test_two_passes_of_one_name_are_refused():
         steps(model, optimizer)
 
 
-def test_only_a_discriminator_keeps_scores():
+def test_only_a_discriminator_keeps_logits():
     for method in ('mic', 'minent'):
         model, optimizer = build(*METHODS[method])
         kept = []
         run = model.run_pass
 
         def watched(*args, run=run, kept=kept):
-            loss, scores = run(*args)
-            kept.append(None if scores is None else weakref.ref(scores))
-            return loss, scores
+            result = run(*args)
+            kept.append(None if result.logits is None else weakref.ref(result.logits))
+            return result
 
         model.run_pass = watched
         alive = []
@@ -349,7 +348,7 @@ def test_networks_that_do_not_show_their_features_are_refused(components):
 def test_components_that_do_not_fit_each_other_are_refused():
     with pytest.raises(ValueError, match='two mixed passes, which ClassMix does not make'):
         build(dict(MIC, feature_mixing=dict(type='FeatureMixing')))
-    with pytest.raises(ValueError, match='adaptation_loss compares scores .* use a network without HRDA'):
+    with pytest.raises(ValueError, match='adaptation_loss compares logits .* use a network without HRDA'):
         build(dict(adaptation_loss=dict(type='AdversarialAlignment')), HRDA)
     with pytest.raises(ValueError, match="eval_branch is 'student' or 'teacher'; got 'techer'"):
         build(MIC, eval_branch='techer')

@@ -274,9 +274,9 @@ def test_only_what_both_mixed_images_get_from_the_templates_is_shared(off, value
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (dict(confidence_threshold=90), r'softmax score in \[0, 1\]; got 90'),
+        (dict(confidence_threshold=90), r'probability in \[0, 1\]; got 90'),
         (dict(target_classes=0), 'switch it off'),
-        (dict(start_iter=-1), 'start_iter is an iteration'),
+        (dict(start_iter=-1), 'start_iter must be 0 or more'),
         (dict(scale=-1), 'scale is a factor of the loss'),
     ],
 )

@@ -84,9 +84,8 @@ def test_long_tail_images_that_would_be_cut_are_refused():
     source, target = striped_clip(3, [[4] * 8] * 2), striped_clip(4, [[4] * 8] * 2, 0.5)
     still = replace(striped_clip(9, [[2] * 10] * 2, size=(4, 10)), flow=None)
     with pytest.raises(ValueError, match=r'\(4, 10\) pixels .* only \(4, 8\): give train_cfg.long_tail a pipeline'):
-        VideoQuadMix(paste_rare_classes=False)(
-            source, target, 6, 0, generator(), LongTail(clips=[[still]], classes=[[torch.tensor([2])]])
-        )
+        tail = LongTail(clips=[[still]], classes=[[torch.tensor([2])]])
+        mix(VideoQuadMix(paste_rare_classes=False), (source, target), (source, target), tail)
 
 
 def test_rare_classes_are_pasted_besides_the_drawn_ones():

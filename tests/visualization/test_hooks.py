@@ -37,8 +37,8 @@ def test_panels_go_to_every_backend(toy_root, tmp_path):
 
 def test_panels_are_kept_and_drawn_every_so_many_iterations_and_at_the_end(toy_root, tmp_path):
     runner = train(toy_config(toy_root, tmp_path, max_iters=5), custom_hooks=[{'type': 'PanelHook', 'interval': 2}])
-    assert runner.model.kept == [False, True, False, True, True]
-    assert runner.model.panels == {}
+    assert runner.model.hooked == [False, True, False, True, True]
+    assert runner.model.pass_hooks == []
     names = sorted(path.name for path in (tmp_path / 'panels').iterdir())
     assert names == ['iter_000002.png', 'iter_000004.png', 'iter_000005.png']
     picture = cv2.imread(str(tmp_path / 'panels' / 'iter_000002.png'))[..., ::-1]

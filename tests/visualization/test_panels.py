@@ -87,7 +87,7 @@ def test_batches_of_different_sizes_leave_places_empty():
 
 
 def test_nothing_to_draw_is_an_error():
-    with pytest.raises(ValueError, match='keep_panels'):
+    with pytest.raises(ValueError, match='must call its pass hooks'):
         draw_training_panel({}, CLASSES, PALETTE)
 
 

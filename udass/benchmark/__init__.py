@@ -1,1 +1,1 @@
-"""What things cost: time of the stages of a step, of loaders, mixing, inference and flow, and memory."""
+"""Measure time and memory of training steps, mixing, loaders and inference with torch.utils.benchmark."""

@@ -2,27 +2,21 @@
 
 from udass.datasets import transforms
 from udass.datasets.acdc import ACDC
-from udass.datasets.base import UDADataset
-from udass.datasets.bdd_vid import BDDVid
-from udass.datasets.camvid import CamVidDataset
-from udass.datasets.camvid_video import CamVidVideo
-from udass.datasets.checking import Report, check_dataset
-from udass.datasets.cityscapes import Cityscapes
-from udass.datasets.cityscapes_seq import CityscapesSeq
-from udass.datasets.clips import ClipDataset
+from udass.datasets.base import ClipDataset, UDADataset
+from udass.datasets.base.checking import Report, check_dataset
+from udass.datasets.base.folders import FrameFolder, ImageFolder, VideoFile
+from udass.datasets.bdd import BDDVid
+from udass.datasets.camvid import CamVidDataset, CamVidVideo
+from udass.datasets.cityscapes import Cityscapes, CityscapesSeq
 from udass.datasets.dark_zurich import DarkZurich
-from udass.datasets.gta import GTA
-from udass.datasets.image_folder import ImageFolder
+from udass.datasets.gta import GTA, Viper
+from udass.datasets.sampling.counting import ClassStatistics
 from udass.datasets.sampling.long_tail import LongTailDataset
 from udass.datasets.sampling.rare_class import RareClassDataset, class_probabilities
-from udass.datasets.sampling.statistics import ClassStatistics, class_statistics
+from udass.datasets.sampling.statistics import class_statistics
 from udass.datasets.sampling.streams import SampleKey, SeededDataset, SeededInfiniteSampler, isolated_randomness
-from udass.datasets.streets_clips import StreetsClips
-from udass.datasets.streets_dataset import StreetsDataset
-from udass.datasets.synthia import Synthia
-from udass.datasets.synthia_seq import SynthiaSeq
-from udass.datasets.video_folder import FrameFolder, VideoFile
-from udass.datasets.viper import Viper
+from udass.datasets.streets import StreetsClips, StreetsDataset
+from udass.datasets.synthia import Synthia, SynthiaSeq
 
 __all__ = [
     'ACDC',
@@ -34,15 +28,15 @@ __all__ = [
     'ClassStatistics',
     'ClipDataset',
     'DarkZurich',
-    'SampleKey',
-    'SeededInfiniteSampler',
-    'SeededDataset',
     'FrameFolder',
     'GTA',
-    'LongTailDataset',
     'ImageFolder',
+    'LongTailDataset',
     'RareClassDataset',
     'Report',
+    'SampleKey',
+    'SeededDataset',
+    'SeededInfiniteSampler',
     'StreetsClips',
     'StreetsDataset',
     'Synthia',

@@ -1,11 +1,10 @@
 """ACDC (Sakaridis, Dai, Van Gool, ICCV 2021): driving in fog, at night, in rain and in snow, as published."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 from mmseg.registry import DATASETS
 
-from udass.datasets import cityscapes_classes
-from udass.datasets.base import UDADataset
+from udass.datasets.base import UDADataset, classes
 
 CONDITIONS = ('fog', 'night', 'rain', 'snow')
 
@@ -17,57 +16,34 @@ class ACDC(UDADataset):
     name ``ACDCDataset``.
 
     Args:
-        data_root: folder of the data set.
         split: 'train' (1600), 'val' (406) or 'test' (2000, whose labels are kept by the server: labelled=False).
         conditions: some of 'fog', 'night', 'rain' and 'snow'.
-        labelled, indices, pipeline, metainfo, test_mode, lazy_init: see ``UDADataset``.
+        common: see ``UDADataset``.
 
     Raises:
         ValueError: a condition that does not exist, or none.
     """
 
-    METAINFO = cityscapes_classes.metainfo(
+    METAINFO = classes.metainfo(
         protocols={f'mIoU_{condition}': dict(condition=condition) for condition in CONDITIONS},
         # The server takes train ids, in files named as its labels.
         submission=dict(image_suffix='_rgb_anon.png', file_suffix='_gt_labelTrainIds.png'),
     )
+    IMAGE_FOLDER, LABEL_FOLDER = 'rgb_anon', 'gt'
+    IMAGE_SUFFIX, LABEL_SUFFIX = '_rgb_anon.png', '_gt_labelTrainIds.png'
     DOWNLOAD_HINT = (
-        'Unpack rgb_anon_trainvaltest.zip and gt_trainval.zip of acdc.vision.ee.ethz.ch, and set data_root '
-        'in the config to the folder that holds rgb_anon/ and gt/.'
+        'Unpack rgb_anon_trainvaltest.zip and gt_trainval.zip of acdc.vision.ee.ethz.ch, and set data_root in the '
+        'config to the folder that holds rgb_anon/ and gt/.'
     )
 
-    def __init__(
-        self,
-        *,
-        data_root: str,
-        split: str,
-        conditions: Sequence[str] = CONDITIONS,
-        labelled: bool = True,
-        indices: int | Sequence[int] | None = None,
-        pipeline: Sequence[dict | Callable] = (),
-        metainfo: dict | None = None,
-        test_mode: bool = False,
-        lazy_init: bool = False,
-    ) -> None:
+    def __init__(self, *, split: str, conditions: Sequence[str] = CONDITIONS, **common: object) -> None:
         unknown = sorted(set(conditions) - set(CONDITIONS))
         if unknown or not conditions or isinstance(conditions, str):
             raise ValueError(f'ACDC: conditions is a list of some of {list(CONDITIONS)}, got {conditions!r}')
         self.split, self.conditions = split, tuple(conditions)
-        super().__init__(
-            data_root=data_root,
-            image_folder='rgb_anon',
-            label_folder='gt',
-            image_suffix='_rgb_anon.png',
-            label_suffix='_gt_labelTrainIds.png',
-            labelled=labelled,
-            indices=indices,
-            pipeline=pipeline,
-            metainfo=metainfo,
-            test_mode=test_mode,
-            lazy_init=lazy_init,
-        )
+        super().__init__(**common)
 
-    def keep(self, name: str) -> bool:
+    def included(self, name: str) -> bool:
         """Whether the image is of the split and of one of the conditions."""
         condition, split, *_ = name.split('/')
         return split == self.split and condition in self.conditions

@@ -12,7 +12,7 @@ from mmengine.registry import Registry
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from udass.engine.config_files import read_config
+from udass.engine.config_files import read_config, register_all
 from udass.engine.plain import plain_settings
 from udass.engine.renamed import check_option_name, check_renamed
 
@@ -79,12 +79,13 @@ def load_config(path: str | Path, options: Mapping | None = None) -> Config:
 
 
 def prepare_config(config: Config) -> None:
-    """Bring a config into the form that everything else expects, in place: paths become strings, and
-    ``model.num_classes`` replaces the number of classes in every head of the network.
+    """Register this project, and bring a config into the form that everything else expects, in place: paths become
+    strings, and ``model.num_classes`` replaces the number of classes in every head of the network.
 
     Raises:
         ValueError: that number makes no sense, or the config has a name of an earlier version.
     """
+    register_all()
     settings = config._cfg_dict if isinstance(config, Config) else config
     check_renamed(settings)
     plain_settings(settings)
@@ -148,7 +149,9 @@ def check_components(config: Mapping) -> None:
         if not components:
             raise ValueError(_unknown_component(path, node['type']))
         for component in components:
-            names, is_open = _own_arguments(component)
+            # Those of other projects may take more than their signatures say.
+            own = inspect.isclass(component) and component.__module__.startswith('udass.')
+            names, is_open = all_arguments(component) if own else _own_arguments(component)
             unknown = [] if is_open else sorted(set(node) - names - _BUILDER_KEYS - _extra_keys(path, node))
             if unknown:
                 raise ValueError(_unknown_key(path, unknown[0], names, f'{component.__name__} takes'))

@@ -1,16 +1,8 @@
-"""Estimators of optical flow between two pictures.
-
-An estimator is called with two frames (H, W, 3) uint8 RGB and returns the flow (H, W, 2) float32 from the first to the
-second in pixels (dx, dy), see ``udass.flow.warping``. It has
-
-- ``key``: a name for files and folders that differs wherever the settings change the result;
-- ``concurrent``: whether several threads may call it at once.
-
-Flow that others computed has no estimator: see ``PrecomputedFlow``.
-"""
+"""Estimators of optical flow between two images."""
 
 import hashlib
 from pathlib import Path
+from typing import Protocol
 from urllib.error import URLError
 
 import cv2
@@ -39,6 +31,21 @@ _RAFT = {
 _RAFT_STEP, _RAFT_SMALLEST = 8, 128
 
 
+class Estimator(Protocol):
+    """Flow (H, W, 2) float32 in pixels (dx, dy) from the first to the second of two frames (H, W, 3) uint8 RGB.
+
+    ``concurrent`` says whether several threads may call it at once.
+    """
+
+    concurrent: bool
+
+    @property
+    def key(self) -> str:
+        """A name for files and folders that differs wherever the settings change the result."""
+
+    def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray: ...
+
+
 @MODELS.register_module()
 class DISFlow:
     """Dense inverse search of OpenCV: no weights, fast on a CPU.
@@ -65,17 +72,17 @@ class DISFlow:
         """Flow (H, W, 2) from the first to the second frame.
 
         Raises:
-            ValueError: the frames are not RGB pictures of one size, or too small.
+            ValueError: the frames are not RGB images of one size, or too small.
         """
-        check_frames(first, second)
-        if min(first.shape[:2]) < _DIS_SMALLEST:
+        height, width = _frame_size(first, second)
+        if min(height, width) < _DIS_SMALLEST:
             raise ValueError(
-                f'DISFlow needs frames of at least {_DIS_SMALLEST} pixels in height and width, got '
-                f'{first.shape[1]}x{first.shape[0]}'
+                f'DISFlow needs frames of at least {_DIS_SMALLEST} pixels in height and width, got {width}x{height}'
             )
         # One per call: its buffers must not be shared between threads, and it cannot be sent to other processes.
-        search = cv2.DISOpticalFlow_create(_DIS_PRESETS[self.preset])
-        return search.calc(*(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (first, second)), None)
+        search = cv2.DISOpticalFlow.create(_DIS_PRESETS[self.preset])
+        grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (first, second)]
+        return search.calc(*grey, None)  # type: ignore[call-overload]  # its stubs lack flow=None
 
 
 @MODELS.register_module()
@@ -101,34 +108,34 @@ class RAFTFlow:
             raise ValueError(
                 f'RAFTFlow: variant is one of {list(_RAFT)} and iterations at least 1, got {variant!r} and {iterations}'
             )
-        if checkpoint is not None and not Path(checkpoint).expanduser().is_file():
+        self.checkpoint = None if checkpoint is None else Path(checkpoint).expanduser()
+        if self.checkpoint is not None and not self.checkpoint.is_file():
             raise FileNotFoundError(
-                f'RAFTFlow: the weight file {checkpoint} does not exist; correct checkpoint, or '
-                'leave it out to fetch the weights of torchvision'
+                f'RAFTFlow: the weight file {checkpoint} does not exist; correct checkpoint, or leave it out to fetch '
+                'the weights of torchvision'
             )
-        self.variant, self.checkpoint, self.iterations = variant, checkpoint, iterations
+        self.variant, self.iterations = variant, iterations
         self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
         self._network: nn.Module | None = None
-        self._key: str | None = None
+        self._key = ''
 
     @property
     def key(self) -> str:
         """E.g. 'raft_large_12_C_T_SKHT_V2'; a checkpoint is named by its content."""
-        if self._key is None:
+        if not self._key:
             if self.checkpoint is None:
                 weights = _RAFT[self.variant][1].name
             else:
-                weights = hashlib.sha256(Path(self.checkpoint).expanduser().read_bytes()).hexdigest()[:12]
+                weights = hashlib.sha256(self.checkpoint.read_bytes()).hexdigest()[:12]
             self._key = f'raft_{self.variant}_{self.iterations}_{weights}'
         return self._key
 
     @torch.no_grad()
     def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Flow (H, W, 2) from the first to the second frame; errors as ``DISFlow``, and those of reading weights."""
-        check_frames(first, second)
+        height, width = _frame_size(first, second)
         if self._network is None:
             self._network = self._load()
-        height, width = first.shape[:2]
         frames = (self._prepare(frame) for frame in (first, second))
         flow = self._network(*frames, num_flow_updates=self.iterations)[-1]
         return np.ascontiguousarray(flow[0, :, :height, :width].permute(1, 2, 0).float().cpu().numpy())
@@ -148,15 +155,14 @@ class RAFTFlow:
         build, published = _RAFT[self.variant]
         network = build(weights=None)
         if self.checkpoint is not None:
-            _load_file(network, Path(self.checkpoint).expanduser())
+            _load_file(network, self.checkpoint)
         else:
             try:
                 network.load_state_dict(published.get_state_dict(progress=False, check_hash=True))
             except (URLError, OSError) as error:
                 raise FileNotFoundError(
-                    f'the weights {published.url} could not be fetched ({error}). Fetch them '
-                    "elsewhere and give the file as checkpoint of RAFTFlow, or put it into torch's "
-                    f'hub folder {torch.hub.get_dir()}/checkpoints'
+                    f'the weights {published.url} could not be fetched ({error}). Fetch them elsewhere and give the '
+                    f'file as checkpoint of RAFTFlow, or put it into {torch.hub.get_dir()}/checkpoints'
                 ) from error
         return network.eval().to(self.device)
 
@@ -173,31 +179,25 @@ def _load_file(network: nn.Module, path: Path) -> None:
         raise ValueError(
             f'{path} cannot be read as weights ({reason}); it must be a file of torch.save that holds tensors only'
         ) from error
-    state = state.get('state_dict', state) if isinstance(state, dict) else {}
-    state = {key.removeprefix('module.'): value for key, value in state.items()}
-    own = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    found = {key: tuple(getattr(value, 'shape', ())) for key, value in state.items()}
-    wrong = sorted(key for key in own.keys() | found.keys() if own.get(key) != found.get(key))
-    if wrong:
+    try:
+        state = state.get('state_dict', state)
+        network.load_state_dict({key.removeprefix('module.'): value for key, value in state.items()})
+    except (AttributeError, RuntimeError) as error:
         raise ValueError(
-            f'{path} does not fit this variant of RAFT: {len(wrong)} keys are missing, unknown or of '
-            f'another shape, e.g. {wrong[0]} ({found.get(wrong[0], "missing")}, expected '
-            f'{own.get(wrong[0], "no such key")}). Use weights of torchvision and check variant'
-        )
-    network.load_state_dict(state)
+            f'{path} does not fit this variant of RAFT: {error}. Use weights of torchvision and check variant'
+        ) from error
 
 
-def check_frames(first: np.ndarray, second: np.ndarray) -> None:
-    """Make sure that two frames are RGB pictures of one size.
+def _frame_size(first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
+    """(H, W) of two frames.
 
     Raises:
-        ValueError: they are not.
+        ValueError: they are not RGB images of one size.
     """
     for frame in (first, second):
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
             raise ValueError(f'a frame is (H, W, 3) uint8 RGB, got {frame.dtype} {frame.shape}')
+    (height, width, _), (other_height, other_width, _) = first.shape, second.shape
     if first.shape != second.shape:
-        raise ValueError(
-            f'flow needs two frames of one size, got {first.shape[1]}x{first.shape[0]} and '
-            f'{second.shape[1]}x{second.shape[0]}'
-        )
+        raise ValueError(f'flow needs two frames of one size, got {width}x{height} and {other_width}x{other_height}')
+    return height, width

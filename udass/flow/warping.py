@@ -1,11 +1,13 @@
-"""Warping by optical flow, and what must happen to a flow when its frames are flipped or resized. Pure torch.
+"""Warp images, logits and labels along optical flow, and flip and resize flow fields. Pure torch.
 
-The one convention of this project: a flow holds (dx, dy) in pixels of its own size, from the current frame to another
-one. What is at (x, y) in the current frame is at (x + dx, y + dy) in the other. Whole numbers are pixel centres. So
-warping the other frame (its picture, scores or labels) by the flow shows it as seen from the current frame.
+Convention: a flow holds (dx, dy) in pixels of its own size, from the current frame to another one. The point (x, y) of
+the current frame is at (x + dx, y + dy) in the other one. Whole numbers are pixel centres. Warping the other frame
+(its image, logits or labels) by the flow aligns it with the current frame.
 
 Shapes: N samples, K channels, H x W pixels. A flow is (N, 2, H, W) float, channel 0 = dx.
 """
+
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -13,29 +15,28 @@ from torch import Tensor
 
 
 def warp(maps: Tensor, flow: Tensor) -> Tensor:
-    """Maps of the other frame, sampled bilinearly where the flow points; beyond the border the border pixel counts.
+    """Bilinearly sampled maps of the other frame, aligned with the current one; beyond the border the border counts.
 
     Args:
-        maps: (N, K, H, W) float, e.g. pictures or scores of the other frame. Gradients flow back to it.
+        maps: (N, K, H, W) float, e.g. images or logits of the other frame. Gradients flow back to it.
         flow: (N, 2, H, W), current -> other, in pixels of the maps.
 
     Returns:
-        Tensor: (N, K, H, W) of the maps' type, seen from the current frame.
+        Tensor: (N, K, H, W) of the maps' type.
 
     Raises:
         ValueError, TypeError: the shapes do not fit, or the maps are not floating point.
     """
-    _check(flow, maps.shape, 'maps (N, K, H, W)', maps.dim() == 4)
+    _check(flow, maps.shape, 'maps (N, K, H, W)', 4)
     if not maps.is_floating_point():
         raise TypeError(
-            f'warp interpolates between values and needs floating point maps, got {maps.dtype}; use '
-            'warp_labels for labels, or convert pictures with .float()'
+            f'warp interpolates between values and needs floating point maps, got {maps.dtype}; use warp_labels for '
+            'labels, or convert images with .float()'
         )
     # Half precision cannot tell the pixels of a large frame apart.
     precise = torch.promote_types(maps.dtype, torch.float32)
-    warped = F.grid_sample(
-        maps.to(precise), _sampling_grid(flow.to(precise)), mode='bilinear', padding_mode='border', align_corners=True
-    )
+    grid = _sampling_grid(flow.to(precise))
+    warped = F.grid_sample(maps.to(precise), grid, mode='bilinear', padding_mode='border', align_corners=True)
     return warped.to(maps.dtype)
 
 
@@ -45,7 +46,7 @@ def warp_labels(labels: Tensor, flow: Tensor, ignore: int = 255) -> Tensor:
     Args:
         labels: (N, H, W) integers of at most 24 bits.
         flow: (N, 2, H, W), current -> other.
-        ignore: what is written where the flow points out of the frame.
+        ignore: label where the flow points out of the frame.
 
     Returns:
         Tensor: (N, H, W) of the labels' type.
@@ -53,7 +54,7 @@ def warp_labels(labels: Tensor, flow: Tensor, ignore: int = 255) -> Tensor:
     Raises:
         ValueError: the shapes do not fit.
     """
-    _check(flow, labels.shape, 'labels (N, H, W)', labels.dim() == 3)
+    _check(flow, labels.shape, 'labels (N, H, W)', 3)
     # Shifted, so that the zeros outside mean `ignore`. float32 holds such integers exactly.
     grid = _sampling_grid(flow.to(torch.promote_types(flow.dtype, torch.float32)))
     shifted = (labels.long() - ignore).to(grid.dtype).unsqueeze(1)
@@ -61,11 +62,10 @@ def warp_labels(labels: Tensor, flow: Tensor, ignore: int = 255) -> Tensor:
     return (sampled.squeeze(1).round().long() + ignore).to(labels.dtype)
 
 
-def resize_flow(flow: Tensor, size: tuple[int, int], ratio: tuple[float, float] | None = None) -> Tensor:
-    """The flow of the same frames at another size: resampled (align_corners=True), its vectors scaled.
+def resize_flow(flow: Tensor, size: Sequence[int], ratio: tuple[float, float] | None = None) -> Tensor:
+    """The flow (N, 2, H, W) of the same frames at another size (align_corners=True), its vectors scaled.
 
     Args:
-        flow: (N, 2, H, W).
         size: new (height, width).
         ratio: factors (of dx, of dy); None = new by old width, new by old height. (The reference implementation of
             UDASS scales both by the ratio of the heights.)
@@ -78,7 +78,7 @@ def resize_flow(flow: Tensor, size: tuple[int, int], ratio: tuple[float, float] 
 
 
 def flip_flow(flow: Tensor) -> Tensor:
-    """The flow (N, 2, H, W) of the frames mirrored left to right: mirrored itself, and dx negated."""
+    """The flow (N, 2, H, W) of the frames flipped left to right: flipped itself, and dx negated."""
     _check(flow)
     return flow.flip(-1) * flow.new_tensor([-1.0, 1.0]).view(1, 2, 1, 1)
 
@@ -91,14 +91,14 @@ def inside(flow: Tensor) -> Tensor:
     """
     _check(flow)
     height, width = flow.shape[-2:]
-    x, y = (_positions(flow)).unbind(1)
+    x, y = _positions(flow).unbind(1)
     # Rounding must not push out what stays on the border.
     rim = 1e-3
     return ((x >= -rim) & (x <= width - 1 + rim) & (y >= -rim) & (y <= height - 1 + rim)).unsqueeze(1)
 
 
 def consistent(forward: Tensor, backward: Tensor, relative: float = 0.01, absolute: float = 0.5) -> Tensor:
-    """Where going to the other frame and back ends where it began: neither hidden there nor out of it.
+    """Forward-backward consistency: False for pixels that are occluded in the other frame or outside of it.
 
     With f the forward flow and b the backward flow at the point that f leads to, a pixel is consistent if
     ``|f + b|^2 < relative * (|f|^2 + |b|^2) + absolute``.
@@ -108,14 +108,13 @@ def consistent(forward: Tensor, backward: Tensor, relative: float = 0.01, absolu
     Args:
         forward: (N, 2, H, W), current -> other.
         backward: (N, 2, H, W), other -> current.
-        relative: share of the squared motion that may be missing.
-        absolute: squared pixels that may be missing besides.
+        relative: tolerance as a share of the squared motion.
+        absolute: tolerance in squared pixels.
 
     Returns:
-        Tensor: (N, 1, H, W) bool, False where the flow leads out of the other frame.
+        Tensor: (N, 1, H, W) bool.
     """
-    _check(forward)
-    _check(backward, forward.shape, 'forward flow (N, 2, H, W)')
+    _check(backward, forward.shape, 'forward flow (N, 2, H, W)', 4)
     returning = warp(backward, forward)
     gap = (forward + returning).square().sum(1, keepdim=True)
     motion = (forward.square() + returning.square()).sum(1, keepdim=True)
@@ -124,29 +123,25 @@ def consistent(forward: Tensor, backward: Tensor, relative: float = 0.01, absolu
 
 def _positions(flow: Tensor) -> Tensor:
     """(N, 2, H, W): the position (x, y) in pixels that each pixel's flow leads to."""
-    height, width = flow.shape[-2:]
-    y, x = torch.meshgrid(
-        torch.arange(height, dtype=flow.dtype, device=flow.device),
-        torch.arange(width, dtype=flow.dtype, device=flow.device),
-        indexing='ij',
-    )
+    height, width = (torch.arange(side, dtype=flow.dtype, device=flow.device) for side in flow.shape[-2:])
+    y, x = torch.meshgrid(height, width, indexing='ij')
     return flow + torch.stack([x, y])
 
 
 def _sampling_grid(flow: Tensor) -> Tensor:
-    """(N, H, W, 2): where the flow leads to, as grid_sample wants it: -1 and 1 are the outermost pixel centres."""
+    """(N, H, W, 2): where the flow leads to, as grid_sample takes it: -1 and 1 are the outermost pixel centres."""
     height, width = flow.shape[-2:]
-    # One pixel has no extent; its grid values do not matter.
+    # With one pixel there is no extent, and any grid value is right.
     last = flow.new_tensor([max(width - 1, 1), max(height - 1, 1)]).view(1, 2, 1, 1)
     return (2 * _positions(flow) / last - 1).permute(0, 2, 3, 1)
 
 
-def _check(flow: Tensor, other: torch.Size | None = None, name: str = '', fits: bool = True) -> None:
-    """Compare a flow's shape with that of what it is applied to."""
+def _check(flow: Tensor, other: torch.Size | None = None, name: str = '', dims: int = 4) -> None:
+    """Check the shape of a flow, and of the tensor of ``dims`` dimensions that it is applied to."""
     if flow.dim() != 4 or flow.shape[1] != 2 or not flow.is_floating_point():
         raise ValueError(f'a flow is a floating point tensor (N, 2, H, W), got {tuple(flow.shape)} {flow.dtype}')
-    if other is not None and (not fits or other[0] != flow.shape[0] or other[-2:] != flow.shape[-2:]):
+    if other is not None and (len(other) != dims or other[0] != flow.shape[0] or other[-2:] != flow.shape[-2:]):
         raise ValueError(
-            f'{name} of shape {tuple(other)} do not fit the flow {tuple(flow.shape)}; resize the flow '
-            'with resize_flow or select its samples'
+            f'{name} of shape {tuple(other)} do not fit the flow {tuple(flow.shape)}; resize the flow with resize_flow '
+            'or select its samples'
         )

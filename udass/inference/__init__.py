@@ -1,11 +1,11 @@
-"""Trained networks at work on pictures and video.
+"""Trained networks on images and video.
 
 from udass.inference import Segmenter
 segment = Segmenter('work_dirs/streets_quadmix/iter_450.pth')
-ids = segment('picture.png')
+ids = segment('image.png')
 """
 
-from udass.inference.inputs import Frame, Recording, Stream, check_inputs, find_inputs
+from udass.inference.inputs import Frame, Stream, Video, check_inputs, find_inputs
 from udass.inference.loading import LoadedNetwork, load_network
 from udass.inference.mmseg_api import config_for_mmseg
 from udass.inference.scaling import InputScaling
@@ -15,9 +15,9 @@ __all__ = [
     'Frame',
     'InputScaling',
     'LoadedNetwork',
-    'Recording',
     'Segmenter',
     'Stream',
+    'Video',
     'check_inputs',
     'config_for_mmseg',
     'find_inputs',

@@ -1,8 +1,9 @@
-"""A trained network from a checkpoint and its config, or from a checkpoint that carries its config."""
+"""Load a trained network from a checkpoint and its config, or from a checkpoint that carries its config."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from mmengine.config import Config
@@ -19,6 +20,7 @@ from udass.uda.networks import split_networks
 
 CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 _PUBLISHED = ('model.backbone.', 'ema_model.backbone.')
+Palette = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -30,21 +32,16 @@ class LoadedNetwork:
         classes: names by id.
         palette: RGB colours by id.
         test_pipeline: configs of the transforms that the network is tested with; empty if the config has none.
-        branch: which network it was, ``student`` or ``teacher``.
+        branch: ``student`` or ``teacher``.
         origin: file of the weights.
     """
 
     network: BaseSegmentor
     classes: tuple[str, ...]
-    palette: tuple[tuple[int, int, int], ...]
+    palette: Palette
     test_pipeline: tuple[Mapping, ...]
     branch: str
     origin: str
-
-
-def is_config(path: str | Path) -> bool:
-    """Whether the name is that of a config, not of a checkpoint."""
-    return Path(path).suffix.lower() in CONFIG_SUFFIXES
 
 
 def load_network(
@@ -75,16 +72,24 @@ def load_network(
         raise ValueError(
             f'{config_or_checkpoint} has no model: give the config of an experiment, such as configs/streets_quadmix.py'
         )
-    chosen = branch or model.get('eval_branch', 'student')
-    if chosen not in ('student', 'teacher'):
-        raise ValueError(f'branch is student or teacher, got {chosen!r}')
-    place = find_device(device)
+    branch = branch or model.get('eval_branch', 'student')
+    if branch not in ('student', 'teacher'):
+        raise ValueError(f'branch is student or teacher, got {branch!r}')
+    device = find_device(device)
     init_default_scope(config.get('default_scope', 'mmseg'))
-    network = _build(model.get('student', model), str(config_or_checkpoint))
+    try:
+        # Without start weights: these are replaced anyway.
+        network = MODELS.build(dict(model.get('student', model)))
+    except KeyError as error:
+        raise ValueError(f'{config_or_checkpoint}: {error.args[0] if error.args else error}') from error
+    if not isinstance(network, BaseSegmentor):
+        raise ValueError(f'{config_or_checkpoint}: {type(network).__name__} is no segmentor of MMSegmentation')
     classes, palette = _classes(config, content, path, is_stored=checkpoint is None)
-    check_class_count(network, _Classes(classes))
-    load_strictly(network, _weights(content, path, chosen, network), f'{chosen} of {path}')
-    return LoadedNetwork(network.eval().to(place), classes, palette, _test_pipeline(config), chosen, str(path))
+    check_class_count(network, SimpleNamespace(metainfo={'classes': classes}))
+    load_strictly(network, _weights(content, path, branch, network), f'{branch} of {path}')
+    tested = config.get('test_dataloader') or config.get('val_dataloader')
+    pipeline = () if tested is None else tuple(first_dataset(tested['dataset']).get('pipeline', ()))
+    return LoadedNetwork(network.eval().to(device), classes, palette, pipeline, branch, str(path))
 
 
 def find_device(device: str | torch.device | None) -> torch.device:
@@ -99,24 +104,24 @@ def find_device(device: str | torch.device | None) -> torch.device:
         found = torch.device(device)
     except RuntimeError as error:
         raise ValueError(f'device {device!r} is unknown: use cpu, cuda or cuda:<number>') from error
-    if found.type == 'cuda' and (found.index or 0) >= torch.cuda.device_count():
+    count = torch.cuda.device_count()
+    if found.type == 'cuda' and (found.index or 0) >= count:
         raise ValueError(
-            f'device {device} does not exist: torch sees {torch.cuda.device_count()} CUDA devices; use '
-            'cpu, or see `python -m udass.env`'
+            f'device {device} does not exist: torch sees {count} CUDA devices; use cpu, or see `python -m udass.env`'
         )
     return found
 
 
 def _read(first: str | Path, checkpoint: str | Path | None, options: Mapping | None) -> tuple[str | Path, Config, dict]:
     """Path of the weights, config, and content of the checkpoint."""
-    if is_config(first):
+    if Path(first).suffix.lower() in CONFIG_SUFFIXES:
         if checkpoint is None:
             raise ValueError(f'{first} is a config: give the checkpoint of its network, too')
         return checkpoint, load_config(first, options), read_checkpoint(checkpoint)
     if checkpoint is not None:
         raise ValueError(
-            f'{first} is no config ({", ".join(CONFIG_SUFFIXES)}): give either a checkpoint alone, or '
-            f'the config first and then the checkpoint; got {first} and {checkpoint}'
+            f'{first} is no config ({", ".join(CONFIG_SUFFIXES)}): give either a checkpoint alone, or the config first '
+            f'and then the checkpoint; got {first} and {checkpoint}'
         )
     content = read_checkpoint(first)
     config = inference_config(content, first)
@@ -126,18 +131,6 @@ def _read(first: str | Path, checkpoint: str | Path | None, options: Mapping | N
     return first, config, content
 
 
-def _build(settings: Mapping, origin: str) -> BaseSegmentor:
-    """The network without start weights: these are replaced anyway."""
-    try:
-        network = MODELS.build(dict(settings))
-    except KeyError as error:
-        said = error.args[0] if error.args else error
-        raise ValueError(f'{origin}: {said}') from error
-    if not isinstance(network, BaseSegmentor):
-        raise ValueError(f'{origin}: {type(network).__name__} is no segmentor of MMSegmentation')
-    return network
-
-
 def _weights(content: Mapping, path: str | Path, branch: str, network: nn.Module) -> dict[str, Tensor]:
     weights = weights_of(content, path)
     if any(key.startswith(_PUBLISHED) for key in weights):
@@ -145,65 +138,35 @@ def _weights(content: Mapping, path: str | Path, branch: str, network: nn.Module
     found = split_networks(weights)
     if branch not in found:
         raise ValueError(f'{path} has no {branch}: it has {" and ".join(found)}')
-    own = found[branch]
-    if own.keys() <= network.state_dict().keys():
-        return own
+    if found[branch].keys() <= network.state_dict().keys():
+        return found[branch]
     try:
-        return convert(own).weights
+        return convert(found[branch]).weights
     except ValueError:
-        # The comparison with the network says it better.
-        return own
+        # The comparison with the network has the better message.
+        return found[branch]
 
 
-@dataclass(frozen=True)
-class _Classes:
-    """What the check of the number of classes asks a data set for."""
-
-    classes: tuple[str, ...]
-
-    @property
-    def metainfo(self) -> dict:
-        return {'classes': self.classes}
-
-
-def _classes(
-    config: Config, content: Mapping, path: str | Path, is_stored: bool
-) -> tuple[tuple[str, ...], tuple[tuple[int, int, int], ...]]:
+def _classes(config: Config, content: Mapping, path: str | Path, is_stored: bool) -> tuple[tuple[str, ...], Palette]:
     """Names and colours, from the data set that the network is tested on, or else from the checkpoint.
 
     Of a config that is stored in the checkpoint no data set is built.
     """
-    trained_on = (content.get('meta') or {}).get('dataset_meta') or {}
-    if is_stored:
-        tested_on = [node.get('metainfo', {}) for node in _dataset_configs(config)]
-        meta = {**(tested_on[0] if tested_on else {}), **trained_on}
+    loaders = [config.get('test_dataloader'), config.get('val_dataloader')]
+    loaders.append((config.get('train_dataloader') or {}).get('source'))
+    dataset = next((first_dataset(loader['dataset']) for loader in loaders if loader and 'dataset' in loader), None)
+    trained = (content.get('meta') or {}).get('dataset_meta') or {}
+    if dataset is None:
+        meta = trained
+    elif is_stored:
+        meta = {**dataset.get('metainfo', {}), **trained}
     else:
         # Looks for no file.
-        tested_on = [
-            DATASETS.build({**node, 'pipeline': [], 'lazy_init': True}).metainfo
-            for node in _dataset_configs(config)[:1]
-        ]
-        meta = tested_on[0] if tested_on and 'classes' in tested_on[0] else trained_on
+        built = DATASETS.build({**dataset, 'pipeline': [], 'lazy_init': True}).metainfo
+        meta = built if 'classes' in built else trained
     if 'classes' not in meta or meta.get('palette') is None:
         raise ValueError(
-            f'neither the config nor {path} says which classes and colours (classes, palette) the '
-            'network has: give a config with a test_dataloader'
+            f'neither the config nor {path} has the classes and colours (classes, palette) of the network: give a '
+            'config with a test_dataloader'
         )
     return tuple(meta['classes']), tuple(tuple(int(part) for part in colour) for colour in meta['palette'])
-
-
-def _dataset_configs(config: Config) -> list[Mapping]:
-    loaders = [
-        config.get('test_dataloader'),
-        config.get('val_dataloader'),
-        (config.get('train_dataloader') or {}).get('source'),
-    ]
-    return [first_dataset(loader['dataset']) for loader in loaders if loader is not None and 'dataset' in loader]
-
-
-def _test_pipeline(config: Config) -> tuple[Mapping, ...]:
-    for name in ('test_dataloader', 'val_dataloader'):
-        loader = config.get(name)
-        if loader is not None:
-            return tuple(first_dataset(loader['dataset']).get('pipeline', ()))
-    return ()

@@ -1,6 +1,6 @@
-"""What a picture goes through on its way into a network: the size that the network was tested at, and the flow.
+"""Bring images to the size that the network was tested at, and clips with the flow between their frames.
 
-Shapes: H, W pixels of the input, h, w those that the network sees, T frames (0 is the one to segment).
+Shapes: H, W pixels of the input, h, w those of the network's input, T frames (0 is the one to segment).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,29 +10,20 @@ from mmseg.registry import TRANSFORMS
 
 from udass.datasets.transforms import ClipResize, ResizeToCover
 
-# As for clips, which carry the flow along.
+# The transforms of clips take the flow along.
 _RESIZES = {'Resize': 'ClipResize', 'ClipResize': 'ClipResize', 'ResizeToCover': 'ResizeToCover'}
 # Reading, labels and packing, which inference does in its own way.
-_NOT_SIZES = (
-    'LoadImage',
-    'LoadImageFromFile',
-    'LoadLabels',
-    'LoadAnnotations',
-    'LoadClip',
-    'LoadClipLabels',
-    'PackUDAInputs',
-    'PackSegInputs',
-    'PackClip',
-)
+_OTHERS = {'LoadImage', 'LoadImageFromFile', 'LoadLabels', 'LoadAnnotations', 'LoadClip', 'LoadClipLabels', 'LoadFlow'}
+_OTHERS |= {'PackUDAInputs', 'PackSegInputs', 'PackClip'}
 Estimator = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class InputScaling:
-    """Brings pictures to the size that a test pipeline gives them, clips with the flow between their frames.
+    """Brings images to the size that a test pipeline gives them.
 
     Args:
         pipeline: configs of the transforms of the test pipeline.
-        native: leave pictures at their own size, whatever the pipeline says.
+        native: leave images at their own size, whatever the pipeline does.
 
     Raises:
         ValueError: the pipeline holds a transform whose effect on the prediction cannot be undone here.
@@ -41,12 +32,12 @@ class InputScaling:
     def __init__(self, pipeline: Sequence[Mapping], native: bool = False) -> None:
         self.native = native
         names = [transform['type'] for transform in pipeline]
-        strange = [name for name in names if name not in (*_RESIZES, *_NOT_SIZES, 'LoadFlow')]
-        if strange and not native:
+        unknown = [name for name in names if name not in _RESIZES and name not in _OTHERS]
+        if unknown and not native:
             raise ValueError(
-                f'the test pipeline of the config holds {", ".join(strange)}: only resizes can be undone '
-                'after the prediction. Take pictures at their own size (native, --native), or give a '
-                'config whose test pipeline has only resizes'
+                f'the test pipeline of the config holds {", ".join(unknown)}: only resizes can be undone after the '
+                'prediction. Use images at their own size (native, --native), or give a config whose test pipeline '
+                'has only resizes'
             )
         self.resizes: list[ClipResize] = [
             TRANSFORMS.build({**transform, 'type': _RESIZES[transform['type']]})
@@ -54,11 +45,8 @@ class InputScaling:
             if transform['type'] in _RESIZES
         ]
         # As in the config: flow of the files, resized, or flow of the resized frames.
-        self.flow_after = (
-            len([name for name in names[: names.index('LoadFlow')] if name in _RESIZES])
-            if 'LoadFlow' in names
-            else len(self.resizes)
-        )
+        before = names[: names.index('LoadFlow')] if 'LoadFlow' in names else names
+        self.flow_after = sum(name in _RESIZES for name in before)
 
     def __call__(
         self, frames: Sequence[np.ndarray], estimator: Estimator | None = None
@@ -85,16 +73,14 @@ class InputScaling:
         return [results['img'], *results['other_frames']], results.get('flows', {}).get((0, 1))
 
     def describe(self) -> str:
-        """One sentence on what happens to the size of pictures."""
+        """One sentence on what happens to the size of images."""
         if not self.resizes:
-            return 'Pictures are segmented at their own size: the test pipeline of the config has no resize'
+            return 'Images are segmented at their own size: the test pipeline of the config has no resize'
         steps = ', then '.join(_target(resize) for resize in self.resizes)
         if self.native:
-            return (
-                'Pictures are segmented at their own size (native); the network was tested with pictures resized '
-                f'to {steps}'
-            )
-        return f'Pictures are resized to {steps}, as the network was tested, and the results back (--native: neither)'
+            own = 'Images are segmented at their own size (native)'
+            return f'{own}; the network was tested with images resized to {steps}'
+        return f'Images are resized to {steps}, as the network was tested, and the results back (--native: neither)'
 
 
 def _flow(current: np.ndarray, previous: np.ndarray, estimator: Estimator, still: bool) -> np.ndarray:
@@ -107,7 +93,7 @@ def _flow(current: np.ndarray, previous: np.ndarray, estimator: Estimator, still
 def _target(resize: ClipResize) -> str:
     if resize.scale is None:
         return f'{resize.scale_factor} times their size'
-    size = 'x'.join(str(side) for side in resize.scale)
+    size = 'x'.join(map(str, resize.scale))
     if isinstance(resize, ResizeToCover):
         return f'cover {size} at their aspect ratio'
     return f'fit {size} at their aspect ratio' if resize.keep_ratio else f'{size}, whatever their aspect ratio'

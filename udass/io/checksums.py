@@ -1,11 +1,9 @@
-"""Checksums of files that decoders do not compare by themselves: those of checkpoints and of PNG files.
+"""Checksums that decoders do not compare by themselves: those of checkpoints and of PNG files.
 
-torch.load does not compare a checkpoint with the checksums of the zip file that it is, so that a flipped bit becomes a
-wrong weight. The checkpoints of this project carry a checksum of the whole file as their last bytes: it is the comment
-of the zip file, which torch.load ignores.
-
-A PNG file has a checksum per chunk (PNG specification, section 5.3). Pillow does not compare those of the pixels, and
-OpenCV returns what it could decode.
+torch.load does not verify the checksums of the zip file that a checkpoint is, so that a flipped bit becomes a wrong
+weight. Checkpoints of this project end with a checksum of the whole file: the comment of the zip file, which torch.load
+ignores. A PNG file has a checksum per chunk (PNG specification, section 5.3), of which Pillow does not compare those of
+the pixels, and OpenCV returns what it could decode.
 """
 
 import os
@@ -24,27 +22,22 @@ _PNG_START, _PNG_LAST_CHUNK = b'\x89PNG\r\n\x1a\n', b'IEND'
 
 
 def add_checksum(path: Path) -> None:
-    """Adds the checksum to a file of torch.save.
+    """Add the checksum to a file of torch.save.
 
     Raises:
         ValueError: the file is no zip file, or has a comment already.
     """
     with open(path, 'r+b') as file:
-        file.seek(-_END_SIZE, os.SEEK_END)
-        end = file.read()
-        if not _is_end(end):
+        if not _ends_without_comment(file):
             raise ValueError(f'{path} is not a zip file without a comment, as torch.save writes it')
         file.seek(-2, os.SEEK_END)
         file.write(_COMMENT_SIZE.to_bytes(2, 'little') + _MARK)
-        size = file.tell()
-        file.write(_checksum(file, size))
+        file.write(_checksum(file, file.tell()))
 
 
 def check_checksum(path: Path) -> None:
-    """Compares a checkpoint file with the checksums that it carries.
-
-    A file of this project has one over all of its bytes. A zip file of other programs has one per member, which do not
-    cover the names and the places of the members. Other files have none, and are not looked at.
+    """Compare a checkpoint file with its checksums: one over all bytes in files of this project, one per member in zip
+    files of other programs. Other files have none and are not read.
 
     Raises:
         ValueError, zipfile.BadZipFile: the file is damaged.
@@ -62,11 +55,9 @@ def check_checksum(path: Path) -> None:
         file.seek(0)
         if file.read(len(_START)) != _START:
             return
-        file.seek(-min(size, _END_SIZE), os.SEEK_END)
-        end = file.read()
-    # A comment, or what is left of one, is a damaged checksum of ours.
-    if not _is_end(end):
-        raise ValueError('it is cut off, or its end is damaged')
+        # A comment, or the rest of one, is a damaged checksum of ours.
+        if not _ends_without_comment(file):
+            raise ValueError('it is cut off, or its end is damaged')
     with ZipFile(path) as archive:
         member = archive.testzip()
     if member is not None:
@@ -91,13 +82,16 @@ def is_damaged_png(content: bytes) -> bool:
     return False
 
 
-def _is_end(content: bytes) -> bool:
-    """Whether these are the last bytes of a zip file without a comment."""
-    return content.startswith(_END) and content.endswith(b'\0\0')
+def _ends_without_comment(file: BinaryIO) -> bool:
+    """Whether a file ends as a zip file without a comment."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _END_SIZE))
+    end = file.read()
+    return end.startswith(_END) and end.endswith(b'\0\0')
 
 
 def _checksum(file: BinaryIO, size: int) -> bytes:
-    """CRC-32 of the first ``size`` bytes, as hexadecimal digits; the file is then at the end of these bytes."""
+    """CRC-32 of the first ``size`` bytes as hexadecimal digits; leaves the file at the end of these bytes."""
     file.seek(0)
     value, left = 0, size
     while left > 0 and (block := file.read(min(_BLOCK, left))):

@@ -113,7 +113,7 @@ def check_header(path: str, content: bytes) -> None:
         ValueError: it is a TIFF file of more than 4 channels, for example of a satellite.
     """
     tags = _tiff_tags(content)
-    channels = max(int(tags.get(_TIFF_CHANNELS, 1)), np.size(tags.get(_TIFF_BITS, 8)))
+    channels = max(int(np.max(tags.get(_TIFF_CHANNELS, 1))), np.size(tags.get(_TIFF_BITS, 8)))
     if channels > 4:
         raise ValueError(
             f'{path} has {channels} channels; an image has 1, 3 or 4. Write the three channels that the '

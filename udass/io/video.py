@@ -1,4 +1,4 @@
-"""Single frames of video files, by their number, decoded when they are asked for.
+"""Read single frames of video files by their number.
 
 A frame is named like a file: ``<video file>#<number, 6 digits>``, counted from 0; see ``frame_path``.
 """
@@ -15,9 +15,7 @@ import numpy as np
 from udass.errors import DamagedFileError
 
 VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm')
-_FRAME = re.compile(
-    rf'(?P<video>.+(?:{"|".join(re.escape(suffix) for suffix in VIDEO_SUFFIXES)}))#(?P<number>\d+)', re.IGNORECASE
-)
+_FRAME = re.compile(rf'(.+(?:{"|".join(map(re.escape, VIDEO_SUFFIXES))}))#(\d+)', re.IGNORECASE)
 # Decoding on is faster than a jump, which decodes from the last key frame (typically 12 to 250 frames back).
 _DECODE_AHEAD = 32
 
@@ -28,13 +26,13 @@ def frame_path(video: str, number: int) -> str:
 
 
 def split_frame_path(path: str) -> tuple[str, int] | None:
-    """Video file and number of a name that ``frame_path`` made; None for any other path."""
+    """Video file and number of a name of ``frame_path``; None for any other path."""
     match = _FRAME.fullmatch(str(path))
-    return None if match is None else (match['video'], int(match['number']))
+    return None if match is None else (match[1], int(match[2]))
 
 
 def open_capture(path: str) -> cv2.VideoCapture:
-    """OpenCV's reader of a video file, of which the caller finds out whether it is open."""
+    """OpenCV's reader of a video file. The caller checks whether it is open."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -44,8 +42,43 @@ def open_capture(path: str) -> cv2.VideoCapture:
     return cv2.VideoCapture(path)
 
 
+def read_video_frame(path: str, number: int) -> np.ndarray:
+    """Decode one frame as (H, W, 3) uint8 BGR, upright if the file has an orientation.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DamagedFileError: it does not have this frame.
+        ValueError: it is no video.
+    """
+    frame = _open_video(path).read(number)
+    if frame is None:
+        raise DamagedFileError(
+            f'frame {number} (counted from 0) of {path} cannot be decoded: the video is shorter or '
+            'damaged there. Copy or convert it again'
+        )
+    return frame
+
+
+def count_video_frames(path: str) -> int:
+    """Number of frames that can be decoded. Errors as of ``read_video_frame``."""
+    return _open_video(path).count()
+
+
+def _open_video(path: str) -> '_Reader':
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'the video {path} does not exist. Correct its path in the config')
+    status = os.stat(path)
+    return _reader(str(path), os.getpid(), (status.st_size, status.st_mtime_ns))
+
+
+@lru_cache(maxsize=4)
+def _reader(path: str, process: int, stamp: tuple[int, int]) -> '_Reader':
+    """The open file. A forked worker opens its own, as a decoder cannot be shared; a replaced file is opened anew."""
+    return _Reader(path)
+
+
 class _Reader:
-    """An open video file that knows which frame it would decode next. May be shared by threads, not by processes."""
+    """An open video file and the number of the frame that it would decode next. Threads may share it."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -65,7 +98,7 @@ class _Reader:
         with self._lock:
             self._go_to(number)
             found, frame = self._capture.read()
-            # After a failure nobody knows where the decoder is: -1 makes the next call jump.
+            # After a failure the position of the decoder is unknown: -1 makes the next call jump.
             self._next = number + 1 if found else -1
             return frame if found else None
 
@@ -74,17 +107,17 @@ class _Reader:
             self._capture.set(cv2.CAP_PROP_POS_FRAMES, number)
             self._next = number
             if round(self._capture.get(cv2.CAP_PROP_POS_FRAMES)) != number:
-                # The container has no usable index: decode from the start, slowly but rightly.
+                # The container has no usable index: decode from the start.
                 self._capture.release()
                 self._open()
         while self._next < number and self._capture.grab():
             self._next += 1
 
     def count(self) -> int:
-        """Frames that can be decoded. The header's number is an estimate in some containers: it is tried out."""
-        said = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        if said > 0 and self.read(said - 1) is not None:
-            return said
+        """Number of frames that can be decoded; the header's number is an estimate in some containers."""
+        estimate = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        if estimate > 0 and self.read(estimate - 1) is not None:
+            return estimate
         with self._lock:
             self._capture.release()
             self._open()
@@ -93,43 +126,3 @@ class _Reader:
                 number += 1
             self._next = -1
         return number
-
-
-@lru_cache(maxsize=4)
-def _reader(path: str, process: int, stamp: tuple[int, int]) -> _Reader:
-    """The open file. A forked worker opens its own, as a decoder cannot be shared; a replaced file is opened anew."""
-    return _Reader(path)
-
-
-def _open_video(path: str) -> _Reader:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'the video {path} does not exist. Correct its path in the config')
-    status = os.stat(path)
-    return _reader(str(path), os.getpid(), (status.st_size, status.st_mtime_ns))
-
-
-def read_video_frame(path: str, number: int) -> np.ndarray:
-    """Decode one frame as (H, W, 3) uint8 BGR, upright if the file says how it was held.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        DamagedFileError: it does not have this frame.
-        ValueError: it is no video.
-    """
-    frame = _open_video(path).read(number)
-    if frame is None:
-        raise DamagedFileError(
-            f'frame {number} (counted from 0) of {path} cannot be decoded: the video is shorter or '
-            'damaged there. Copy or convert it again'
-        )
-    return frame
-
-
-def count_video_frames(path: str) -> int:
-    """Number of frames that can be decoded.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is no video.
-    """
-    return _open_video(path).count()

@@ -1,9 +1,8 @@
-"""Files of a data set, unpacked or still inside the zip files that it is published in.
+"""Read files of a data set, unpacked or inside the zip files that it is published in.
 
-A path below the data root names the unpacked file. Where there is none, it names the member of a zip file that lies in
-the nearest existing folder above: ``data/gta/images/00001.png`` may be ``images/00001.png`` of
-``data/gta/01_images.zip``. A folder at the top of a zip file may be left out of the path. Unpacked files go before
-packed ones.
+A path below the data root names the unpacked file. Where there is none, it names the member of a zip file in the
+nearest existing folder above: ``data/gta/images/00001.png`` may be ``images/00001.png`` of ``data/gta/01_images.zip``.
+A folder at the top of a zip file may be left out of the path.
 
 Hidden files are no part of a data set, as for mmengine: names that start with a dot (``._x.png`` of macOS,
 ``.ipynb_checkpoints``) and the folders that archivers, file servers and file systems add (``__MACOSX``, ``@eaDir``,
@@ -24,7 +23,7 @@ MAX_MEMBER_MIB = int(os.environ.get('UDASS_MAX_MEMBER_MIB', '1024'))
 
 
 def read_file(path: str) -> bytes:
-    """Content of a file.
+    """Read the content of a file.
 
     Raises:
         FileNotFoundError: it is neither unpacked nor in a zip file.
@@ -33,29 +32,29 @@ def read_file(path: str) -> bytes:
     if Path(path).is_file():
         return Path(path).read_bytes()
     archive, member = _find(path)
+    name = f'{member} in {archive}'
     try:
         info = _opened(archive, os.getpid()).getinfo(member)
     except Exception as error:
         raise DamagedFileError(
-            f'{member} in {archive} cannot be found any more ({error}): the zip file has changed. Start again'
+            f'{name} cannot be found any more ({error}): the zip file has changed. Start again'
         ) from error
     if info.file_size > MAX_MEMBER_MIB * 2**20:
         raise DamagedFileError(
-            f'{member} in {archive} says that it is {info.file_size / 2**20:.0f} MiB large, more '
-            f'than the {MAX_MEMBER_MIB} MiB that are unpacked. If that is right, raise the limit '
-            'with the environment variable UDASS_MAX_MEMBER_MIB'
+            f'{name} says that it is {info.file_size / 2**20:.0f} MiB large, more than the {MAX_MEMBER_MIB} MiB that '
+            'are unpacked. If that is right, raise the limit with the environment variable UDASS_MAX_MEMBER_MIB'
         )
     if info.flag_bits & 1:
-        raise DamagedFileError(f'{member} in {archive} is encrypted: unpack the zip file with its password')
+        raise DamagedFileError(f'{name} is encrypted: unpack the zip file with its password')
     try:
         return _opened(archive, os.getpid()).read(info)
     # Each kind of compression has errors of its own for damaged content (zlib.error, lzma.LZMAError, EOFError, ...).
     except Exception as error:
-        raise DamagedFileError(f'{member} in {archive} is damaged ({error}): download the zip file again') from error
+        raise DamagedFileError(f'{name} is damaged ({error}): download the zip file again') from error
 
 
 def file_stamp(path: str) -> list[int]:
-    """What changes when a file does: size in bytes, and time of change in nanoseconds (of its zip file, if in one)."""
+    """Size in bytes and time of change in nanoseconds of a file, or of the zip file that holds it."""
     if Path(path).is_file():
         status = os.stat(path)
         return [status.st_size, status.st_mtime_ns]
@@ -66,15 +65,14 @@ def file_stamp(path: str) -> list[int]:
 def files_below(folder: str) -> list[str] | None:
     """Paths of all files below a folder, relative to it and with '/'; None if it is neither there nor in a zip file.
 
-    Hidden files are left out, and so are pipes, sockets and devices. A link to a folder is followed unless it leads
-    back to a folder that it lies in.
+    Hidden files, pipes, sockets and devices are left out. A link to a folder is followed unless it leads back to a
+    folder that it lies in.
     """
     if Path(folder).is_dir():
         return list(_walk(folder, '', ()))
     root, below = _nearest_folder(folder)
     prefix = below + '/'
-    found = [name.removeprefix(prefix) for name in _members(root) if name.startswith(prefix)]
-    return found or None
+    return [name.removeprefix(prefix) for name in _members(root) if name.startswith(prefix)] or None
 
 
 def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
@@ -90,7 +88,7 @@ def _walk(folder: str, prefix: str, above: tuple[tuple[int, int], ...]) -> Itera
             continue
         if entry.is_dir():
             yield from _walk(entry.path, f'{prefix}{entry.name}/', (*above, identity))
-        # A link that leads nowhere is a file that is missing: reading it will say so.
+        # A dangling link is a file that is missing; reading it reports that.
         elif entry.is_file() or entry.is_symlink() and not os.path.exists(entry.path):
             yield prefix + entry.name
 
@@ -100,7 +98,7 @@ def _is_hidden(name: str) -> bool:
 
 
 def _find(path: str) -> tuple[str, str]:
-    """Zip file and member that a path stands for."""
+    """Zip file and member that a path names."""
     root, below = _nearest_folder(path)
     try:
         return _members(root)[below]
@@ -110,13 +108,14 @@ def _find(path: str) -> tuple[str, str]:
 
 def _nearest_folder(path: str) -> tuple[str, str]:
     """The nearest existing folder above a path, and the path below it."""
-    parent = next(parent for parent in Path(os.path.abspath(path)).parents if parent.is_dir())
-    return str(parent), Path(os.path.abspath(path)).relative_to(parent).as_posix()
+    absolute = Path(os.path.abspath(path))
+    parent = next(parent for parent in absolute.parents if parent.is_dir())
+    return str(parent), absolute.relative_to(parent).as_posix()
 
 
 @lru_cache(maxsize=16)
 def _members(folder: str) -> Mapping[str, tuple[str, str]]:
-    """Path -> (zip file, member) of all that the zip files in a folder hold.
+    """Path -> (zip file, member) of all files in the zip files of a folder.
 
     Raises:
         ValueError: a zip file is damaged.
@@ -126,10 +125,9 @@ def _members(folder: str) -> Mapping[str, tuple[str, str]]:
         if _is_hidden(archive.name) or not archive.is_file():
             continue
         for name in _names(archive):
-            found.setdefault(name, (str(archive), name))
-            _, _, below = name.partition('/')
-            if below:
-                found.setdefault(below, (str(archive), name))
+            for path in (name, name.partition('/')[2]):
+                if path:
+                    found.setdefault(path, (str(archive), name))
     return found
 
 

@@ -1,7 +1,8 @@
+"""Networks: backbones, heads, segmentors, losses, and the files of their weights."""
+
 from udass.models.backbones import CaffeResNet, MiT, TimmBackbone, TimmViT
-from udass.models.caffe_preprocessor import CaffePreprocessor
 from udass.models.checkpoints import StrictPretrained
-from udass.models.data_preprocessor import PixelPreprocessor
+from udass.models.data_preprocessor import CaffePreprocessor, PixelPreprocessor
 from udass.models.heads import ACCELHead, DAFormerHead, DLV2Head, HRDAHead, SegFormerMLPHead, WeightedSegformerHead
 from udass.models.losses.valid_cross_entropy import ValidCrossEntropy
 from udass.models.segmentors import (

@@ -1,7 +1,9 @@
-"""From loader batches to pixels, and from pixels to the network's input.
+"""Preprocessors that turn loader batches into pixels, and pixels into the network's input.
 
-Shapes: N batch, T frames of a clip, H, W pixels.
+Shapes: N batch, T frames of a clip, H, W pixels; leading dimensions may hold batch and frames.
 """
+
+from collections.abc import Sequence
 
 import torch
 from mmengine.model.base_model.data_preprocessor import CastData
@@ -18,7 +20,7 @@ class PixelPreprocessor(SegDataPreProcessor):
     """mmseg's preprocessor, whose two halves can also be called one by one.
 
     The training step mixes and recolours images in pixel space and normalises the result once; mmseg's own preprocessor
-    only knows both at once. In testing it behaves as its parent.
+    does both at once only. In testing it behaves as its parent.
     """
 
     def pixels(self, data: dict) -> tuple[Tensor, list]:
@@ -80,3 +82,39 @@ def check_one_size(data: dict, advice: str) -> None:
     if len(sizes) > 1:
         names = [sample.metainfo.get('img_path') for sample in data['data_samples']]
         raise ValueError(f'images of one batch differ in size (H, W): {sizes}, files {names}; {advice}')
+
+
+@MODELS.register_module()
+class CaffePreprocessor(PixelPreprocessor):
+    """`PixelPreprocessor` for networks whose weights come from Caffe, which take BGR minus its mean, undivided.
+
+    In pixel space images stay RGB, as every colour change of the training step expects them; only `normalize` turns
+    the channels around. Loaders give BGR.
+
+    Args:
+        mean: of blue, green and red in [0, 255].
+        pad_val: padding of images of different sizes in testing, once normalised.
+        seg_pad_val: the same for labels.
+    """
+
+    def __init__(
+        self,
+        mean: Sequence[float] = (104.00698793, 116.66876762, 122.67891434),
+        pad_val: float = 0,
+        seg_pad_val: int = 255,
+    ) -> None:
+        super().__init__(mean=list(mean), std=[1.0, 1.0, 1.0], pad_val=pad_val, seg_pad_val=seg_pad_val)
+
+    def pixels(self, data: dict) -> tuple[Tensor, list]:
+        """RGB frames (..., 3, H, W) and the data samples of a batch; see `PixelPreprocessor`."""
+        frames, samples = super().pixels(data)
+        return frames.flip(-3), samples
+
+    @property
+    def neutral(self) -> Tensor:
+        """The RGB colour that normalisation turns into 0, (3, 1, 1)."""
+        return self.mean.flip(0)
+
+    def normalize(self, frames: Tensor) -> Tensor:
+        """RGB pixels (..., 3, H, W) as BGR minus the mean."""
+        return super().normalize(frames.flip(-3))

@@ -1,8 +1,8 @@
-"""What the processes of a run compute together, so that n of them do what one would, and what each has for itself.
+"""Sums and means over the processes of a distributed run, and their random seeds.
 
-DDP averages the gradients of the ranks. A plain mean over equally large batches needs nothing more; what is divided by
-a number that differs between the ranks, or is no mean at all, does. Nothing here waits for the device, and with one
-process nothing is exchanged.
+DDP averages the gradients of the ranks. This is right for plain means over equally large batches; sums, and quotients
+whose denominator differs between the ranks, are computed here. Nothing waits for the device, and a single process
+exchanges nothing.
 """
 
 import numpy as np
@@ -79,7 +79,7 @@ def share_over_ranks(mask: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def running_statistics(module: nn.Module) -> list[Tensor]:
-    """Running means and variances of the normalisation layers that keep them; every rank tracks its own."""
+    """Running means and variances of the normalisation layers that track them; every rank has its own."""
     norms = [norm for norm in module.modules() if isinstance(norm, nn.modules.batchnorm._NormBase)]
     return [value for norm in norms for value in (norm.running_mean, norm.running_var) if value is not None]
 

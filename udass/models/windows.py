@@ -1,9 +1,9 @@
-"""Windows that slide over images: where they lie, and the average of what they say.
+"""Sliding windows over images: their boxes, and the average of their logits.
 
-Shapes: N images, C classes, H, W pixels, h, w pixels of a window; scores may be coarser by a whole stride.
+Shapes: N images, C classes, H, W pixels, h, w pixels of a window; logits may be coarser by a whole stride.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -33,13 +33,13 @@ class Box(NamedTuple):
         return Box(*(edge // stride for edge in self))
 
 
-def window_boxes(size: tuple[int, int], crop: tuple[int, int], stride: tuple[int, int]) -> list[Box]:
+def window_boxes(size: Sequence[int], crop: Sequence[int], stride: Sequence[int]) -> list[Box]:
     """Boxes of size ``crop`` every ``stride`` pixels that cover an image of ``size`` (H, W), row by row.
 
     The last ones are moved back inside the image; an image smaller than the crop gets one box of its own size.
     """
-    starts = [_starts(length, window, step) for length, window, step in zip(size, crop, stride, strict=True)]
-    return [Box(y, min(y + crop[0], size[0]), x, min(x + crop[1], size[1])) for y in starts[0] for x in starts[1]]
+    rows, columns = (_intervals(*lengths) for lengths in zip(size, crop, stride, strict=True))
+    return [Box(*row, *column) for row in rows for column in columns]
 
 
 def average_windows(
@@ -49,37 +49,41 @@ def average_windows(
     stride: int = 1,
     max_batch: int | None = None,
 ) -> Tensor:
-    """The mean of the scores of all windows that cover a cell.
+    """The mean of the logits of all windows that cover a cell.
 
     Args:
         images: (N, 3, H, W), H and W multiples of ``stride``.
         boxes: windows of one size that cover the images; edges are multiples of ``stride``.
-        predict: scores (M, C, h / stride, w / stride) of windows (M, 3, h, w).
-        stride: pixels per cell of the scores.
+        predict: logits (M, C, h / stride, w / stride) of windows (M, 3, h, w).
+        stride: pixels per cell of the logits.
         max_batch: at most so many windows go through ``predict`` at once; None takes all of them.
 
     Returns:
         Tensor: (N, C, H / stride, W / stride).
 
     Raises:
-        ValueError: max_batch is not positive, or the scores have another stride.
+        ValueError: max_batch is not positive, or the logits have another stride.
     """
-    total, count = None, images.new_zeros(1, 1, images.shape[2] // stride, images.shape[3] // stride)
+    if max_batch is not None and max_batch < 1:
+        raise ValueError(f'max_batch is a number of windows, at least 1 (None: no limit); got {max_batch}')
+    count = images.new_zeros(1, 1, images.shape[2] // stride, images.shape[3] // stride)
     for box in boxes:
         box.cells(stride).cut(count).add_(1)
-    for places in _batches([(box, n) for box in boxes for n in range(len(images))], max_batch):
-        scores = predict(torch.stack([box.cut(images[n]) for box, n in places]))
-        if total is None:
-            total = scores.new_zeros(len(images), scores.shape[1], *count.shape[2:])
-        for (box, n), score in zip(places, scores, strict=True):
+    windows = [(box, n) for box in boxes for n in range(len(images))]
+    total = torch.empty(0)
+    for start in range(0, len(windows), max_batch or len(windows)):
+        batch = windows[start : start + (max_batch or len(windows))]
+        logits = predict(torch.stack([box.cut(images[n]) for box, n in batch]))
+        if start == 0:
+            total = logits.new_zeros(len(images), logits.shape[1], *count.shape[2:])
+        for (box, n), window in zip(batch, logits, strict=True):
             cells = box.cells(stride)
-            if score.shape[1:] != cells.size:
+            if window.shape[1:] != cells.size:
                 raise ValueError(
-                    f'a window of {box.size} pixels gave scores of {tuple(score.shape[1:])} cells; at an '
-                    f'output stride of {stride} they should be {cells.size}: set output_stride to what '
-                    'the network has'
+                    f'a window of {box.size} pixels gave logits of {tuple(window.shape[1:])} cells; at an output '
+                    f'stride of {stride} they should be {cells.size}: set output_stride to what the network has'
                 )
-            cells.cut(total[n]).add_(score)
+            cells.cut(total[n]).add_(window)
     return total / count
 
 
@@ -97,14 +101,7 @@ def uses_batch_statistics(module: nn.Module) -> bool:
     return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.training for layer in module.modules())
 
 
-def _starts(length: int, window: int, step: int) -> list[int]:
+def _intervals(length: int, window: int, step: int) -> list[tuple[int, int]]:
     last = max(length - window, 0)
-    return [min(i * step, last) for i in range(-(-last // step) + 1)]
-
-
-def _batches(items: list, size: int | None) -> Iterator[list]:
-    if size is not None and size < 1:
-        raise ValueError(f'max_batch is a number of windows, at least 1 (None: no limit); got {size}')
-    size = size or len(items)
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
+    starts = [min(i * step, last) for i in range(-(-last // step) + 1)]
+    return [(start, min(start + window, length)) for start in starts]

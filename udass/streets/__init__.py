@@ -1,6 +1,5 @@
 """Built-in street scenes: labelled images and clips with exact optical flow in two domains, drawn from a seed."""
 
-from udass.flow.files import read_flow, write_flow
 from udass.streets.domain import CAMERA, DOMAINS, GAME, Domain
 from udass.streets.render import StreetClip, render_clip, render_image
 from udass.streets.writer import DEFAULT_CLIP_COUNTS, DEFAULT_COUNTS, write_streets
@@ -13,9 +12,7 @@ __all__ = [
     'GAME',
     'Domain',
     'StreetClip',
-    'read_flow',
     'render_clip',
     'render_image',
-    'write_flow',
     'write_streets',
 ]

@@ -14,7 +14,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from udass.flow.files import write_flow
 from udass.io.writing import write_bytes, write_text
 from udass.streets.domain import DOMAINS
 from udass.streets.render import render_clip, render_image
@@ -200,6 +199,9 @@ def _write(job: Job) -> None:
         _write_png(first, image[..., ::-1])
         _write_png(last, label)
         return
+    # Imports PyTorch, which images do not need, in every process.
+    from udass.flow.files import write_flow
+
     clip = render_clip(DOMAINS[domain], generator, size, clip_length)
     for number, (frame, label) in enumerate(zip(clip.frames, clip.labels, strict=True)):
         _write_png(first / 'images' / f'{number:05d}.png', frame[..., ::-1])

@@ -1,37 +1,42 @@
-"""Aligning predictions without pseudo-labels: target scores that are certain, or that look like those of the source.
+"""Losses on unlabelled target logits: entropy, a discriminator of the domains, and the distance of class means.
 
-Shapes: N batch, C classes, H, W pixels, h, w cells of the discriminator. Logits are at image size.
+Shapes: N batch, C classes, H, W pixels, h, w size of logits or of the discriminator's output.
 """
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
+import torch.nn.functional as F
 from mmengine.optim import OptimWrapper
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from udass.models.precision import at_least_float32
+from udass.models.ranks import sum_over_ranks
 from udass.uda.networks import unwrap
+from udass.uda.pseudo_labels import two_class_logits
 
-# What the discriminator says of each domain.
+# Targets of the discriminator.
 _SOURCE, _TARGET = 0.0, 1.0
 # Five convolutions of stride 2.
 _DISCRIMINATOR_STRIDE = 32
 
 
 def normalized_entropy(logits: Tensor) -> Tensor:
-    """Mean over the pixels of the entropy of softmax scores (N, C, H, W), as a share of the largest possible one.
+    """Mean entropy of the pixels' probabilities, as a share of the largest possible one; logits (N, C, H, W).
 
     Source: ADVENT (Vu et al. 2019, arXiv 1811.12833), equations 2 and 3.
     """
-    log_scores = at_least_float32(logits).log_softmax(dim=1)
-    entropy = -(log_scores.exp() * log_scores).sum(dim=1)
+    log_probabilities = at_least_float32(logits).log_softmax(dim=1)
+    entropy = -(log_probabilities.exp() * log_probabilities).sum(dim=1)
     return entropy.mean() / math.log(logits.shape[1])
 
 
 def domain_loss(answers: Tensor, domain: float) -> Tensor:
-    """Least squares: the mean squared distance of a discriminator's answers (N, 1, h, w) to a domain's number."""
+    """Least squares: the mean squared distance of the discriminator's output (N, 1, h, w) to a domain's number."""
     return (at_least_float32(answers) - domain).square().mean()
 
 
@@ -44,7 +49,7 @@ class EntropyMinimization(nn.Module):
         weight: factor of `normalized_entropy` in the loss (ADVENT: 0.001).
 
     Raises:
-        ValueError: a negative weight, or a single class, whose scores are always certain.
+        ValueError: a negative weight, or a single class, which is always certain.
     """
 
     def __init__(self, num_classes: int, weight: float = 0.001) -> None:
@@ -62,10 +67,10 @@ class EntropyMinimization(nn.Module):
 
 @MODELS.register_module()
 class AdversarialAlignment(nn.Module):
-    """AdvSeg: a discriminator tells the domains' softmax scores apart, the student makes its target scores deceive it.
+    """AdvSeg: a discriminator tells the domains' probabilities apart, the student's target predictions deceive it.
 
-    The discriminator is trained by an optimizer of its own (see `ChildOptimWrapperConstructor`), on scores of the same
-    iteration without their graph. Its answers are fitted by least squares: 0 for the source, 1 for the target.
+    The discriminator has its own optimizer (see `ChildOptimWrapperConstructor`) and learns from detached logits of the
+    same iteration by least squares: 0 for the source, 1 for the target.
 
     Source: Tsai et al. 2018 (AdaptSegNet, arXiv 1802.10349), single level.
 
@@ -73,8 +78,8 @@ class AdversarialAlignment(nn.Module):
         num_classes: C; the adapter fills it in.
         weight: factor of the student's adversarial loss.
         channels: channels of the discriminator's first convolution; the next three double them.
-        train_with_student: the student's optimizer steps on the discriminator's gradients, too, before its own does, as
-            in the published code of MIC.
+        train_with_student: the student's optimizer also steps on the discriminator's gradients, before its own does,
+            as in the published code of MIC.
 
     Raises:
         ValueError: a negative weight or no channels.
@@ -85,10 +90,7 @@ class AdversarialAlignment(nn.Module):
     ) -> None:
         super().__init__()
         if weight < 0 or channels < 1:
-            raise ValueError(
-                'weight is a factor of the loss, 0 or more, and channels a number, 1 or more; got '
-                f'{weight} and {channels}'
-            )
+            raise ValueError(f'weight is a factor of the loss, 0 or more, and channels >= 1; got {weight}, {channels}')
         self.weight = weight
         self.train_with_student = train_with_student
         widths = [num_classes, channels, 2 * channels, 4 * channels, 8 * channels]
@@ -98,10 +100,10 @@ class AdversarialAlignment(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, stride=2, padding=1))
 
     def forward(self, logits: Tensor) -> Tensor:
-        """The discriminator's answers (N, 1, H // 32, W // 32) to logits (N, C, H, W).
+        """The discriminator's output (N, 1, H // 32, W // 32) for logits (N, C, H, W).
 
         Raises:
-            ValueError: the image is too small for one answer.
+            ValueError: the image is too small for one output.
         """
         if min(logits.shape[-2:]) < _DISCRIMINATOR_STRIDE:
             raise ValueError(
@@ -113,8 +115,7 @@ class AdversarialAlignment(nn.Module):
     def target_losses(self, logits: Tensor) -> dict[str, Tensor]:
         """The student's loss for target logits (N, C, H, W); the discriminator gets no gradient from it."""
         frozen = {name: parameter.detach() for name, parameter in self.named_parameters()}
-        answers = functional_call(self, frozen, (logits,))
-        return {'loss_adversarial': self.weight * domain_loss(answers, _SOURCE)}
+        return {'loss_adversarial': self.weight * domain_loss(functional_call(self, frozen, (logits,)), _SOURCE)}
 
 
 def train_discriminator(
@@ -124,10 +125,10 @@ def train_discriminator(
     optim_wrapper: OptimWrapper,
     student_optim_wrapper: OptimWrapper,
 ) -> dict[str, Tensor]:
-    """One step of the discriminator on logits of both domains (N, C, H, W) without graph.
+    """One step of the discriminator on detached logits (N, C, H, W) of both domains.
 
     Args:
-        adaptation_loss: an `AdversarialAlignment`, which DDP may be wrapped around.
+        adaptation_loss: an `AdversarialAlignment`, with or without DDP.
         student_optim_wrapper: steps on the same gradients first, if the adaptation loss has ``train_with_student``.
 
     Returns:
@@ -145,3 +146,86 @@ def train_discriminator(
     optim_wrapper.step()
     optim_wrapper.zero_grad()
     return losses
+
+
+def class_centroids(
+    logits: Tensor, labels: Tensor | None = None, min_pixels: int = 5, over_ranks: bool = True
+) -> Tensor:
+    """Mean logits of the pixels of each class, (C, C); a class of fewer than ``min_pixels`` pixels is a zero row.
+
+    Args:
+        logits: (N, C, h, w).
+        labels: (N, h, w); only correctly classified pixels count. None takes the predicted class.
+        min_pixels: over the whole batch.
+        over_ranks: the batches of all processes count as one, see `sum_over_ranks`.
+    """
+    logits = two_class_logits(logits)
+    predicted = logits.argmax(dim=1)
+    number = logits.shape[1]
+    counted = torch.ones_like(predicted, dtype=torch.bool) if labels is None else predicted == labels
+    vectors = logits.movedim(1, -1).reshape(-1, number)
+    weight = counted.flatten().to(logits.dtype)
+    index = predicted.flatten()
+    sums = logits.new_zeros(number, number).index_add(0, index, vectors * weight[:, None])
+    counts = logits.new_zeros(number).index_add(0, index, weight)
+    if over_ranks:
+        sums, counts = sum_over_ranks(sums), sum_over_ranks(counts)
+    return sums / counts.clamp(min=1)[:, None] * (counts >= min_pixels)[:, None]
+
+
+def maximum_mean_discrepancy(first: Tensor, second: Tensor, kernels: int = 5, factor: float = 2.0) -> Tensor:
+    """Squared distance of two sets of vectors (P, D) and (Q, D) under a sum of Gaussian kernels.
+
+    Their widths grow by ``factor`` from one to the next around the mean squared distance of all pairs, which is a
+    constant for the gradient. Equal sets give 0 with a finite gradient, also if all vectors are equal.
+
+    Source: Long et al. 2015 (DAN, arXiv 1502.02791).
+    """
+    vectors = torch.cat([first, second])
+    distances = (vectors[:, None] - vectors[None]).square().sum(dim=-1)
+    number = len(vectors)
+    width = distances.detach().sum() / (number * number - number) / factor ** (kernels // 2)
+    width = width.clamp(min=torch.finfo(width.dtype).tiny)
+    kernel = sum(torch.exp(-distances / (width * factor**power)) for power in range(kernels))
+    split = len(first)
+    same = kernel[:split, :split].mean() + kernel[split:, split:].mean()
+    return same - kernel[:split, split:].mean() - kernel[split:, :split].mean()
+
+
+@MODELS.register_module()
+class CentroidAlignment:
+    """Draws the target's class means of fused logits to those of the source (flow-guided spatio-temporal alignment).
+
+    The source's means have a gradient only if all passes have one backward: else the graph of the source pass is freed
+    before the target pass.
+
+    Source: Unified Domain Adaptive Semantic Segmentation (TPAMI 2025, arXiv 2311.13254).
+
+    Args:
+        weight: factor of the squared distance in the loss.
+        intervals: over how many motions the target's means are averaged: 1 takes (t, t-1), 2 also (t, t-k-1).
+        over_ranks: see `class_centroids`.
+
+    Raises:
+        ValueError: a negative weight, or other intervals.
+    """
+
+    def __init__(self, weight: float = 0.01, intervals: int = 1, over_ranks: bool = True) -> None:
+        if weight < 0 or intervals not in (1, 2):
+            raise ValueError(
+                'CentroidAlignment: weight is a factor of the loss, 0 or more, and intervals 1 or 2; got '
+                f'{weight} and {intervals}'
+            )
+        self.weight = weight
+        self.intervals = intervals
+        self.over_ranks = over_ranks
+
+    def source_centroids(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Class means (C, C) of logits (N, C, h, w) that agree with the labels (N, H, W)."""
+        labels = F.interpolate(labels[:, None].float(), size=tuple(logits.shape[2:]), mode='nearest')[:, 0].long()
+        return class_centroids(at_least_float32(logits), labels, over_ranks=self.over_ranks)
+
+    def __call__(self, source: Tensor, target: Sequence[Tensor]) -> Tensor:
+        """The weighted distance of target logits (N, C, h, w), one tensor per interval, to source means (C, C)."""
+        means = [class_centroids(at_least_float32(logits), over_ranks=self.over_ranks) for logits in target]
+        return self.weight * maximum_mean_discrepancy(source, torch.stack(means).mean(dim=0))

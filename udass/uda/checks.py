@@ -1,4 +1,4 @@
-"""Whether the components of an adapter fit each other, before a run does something else than it seems to."""
+"""Check that the components and optimizers of an adapter fit each other."""
 
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import nn
@@ -6,15 +6,11 @@ from torch import nn
 from udass.models.data_preprocessor import PixelPreprocessor
 from udass.models.heads.checking import check_heads
 from udass.models.segmentors import HRDAEncoderDecoder, SlidingEncoderDecoder
-from udass.uda.feature_mixing import fusion_layer
+from udass.uda.mixing.feature_mixing import fusion_layer
 
 
 def check_adapter(adapter: nn.Module) -> None:
-    """Look at the components of a `DomainAdapter`.
-
-    Raises:
-        ValueError: some of them would silently do something else than they seem to.
-    """
+    """Raises ValueError if components of a `DomainAdapter` would silently not do what their config says."""
     student = adapter.student
     if not isinstance(student.data_preprocessor, PixelPreprocessor):
         raise ValueError(
@@ -24,14 +20,29 @@ def check_adapter(adapter: nn.Module) -> None:
     check_heads(student, needs_weights=adapter.ema is not None)
     if adapter.eval_branch not in ('student', 'teacher'):
         raise ValueError(f"eval_branch is 'student' or 'teacher'; got {adapter.eval_branch!r}")
-    if adapter.ema is not None:
-        _check_teacher(adapter)
-    elif adapter.eval_branch == 'teacher':
+    if adapter.eval_branch == 'teacher' and adapter.ema is None:
         raise ValueError('eval_branch is teacher, but this method has no teacher (ema is None)')
+    if adapter.ema is not None and not adapter.teacher_batch_statistics and not adapter.ema.copy_buffers:
+        raise ValueError(
+            'teacher_batch_statistics=False uses running statistics that nothing would ever update: '
+            'set ema.copy_buffers=True too'
+        )
+    _check_outputs(adapter, student)
+    if adapter.feature_mixing is not None:
+        fusion_layer(student)
+        if not adapter.mixing.shares_pasted:
+            raise ValueError(
+                'feature_mixing mixes the features of two mixed passes, which '
+                f'{type(adapter.mixing).__name__} does not make: use QuadMix, or leave feature_mixing out'
+            )
+
+
+def _check_outputs(adapter: nn.Module, student: nn.Module) -> None:
+    """Whether the student gives the features and logits that losses are made of."""
     needs_outputs = [name for name in ('feature_distance', 'adaptation_loss') if getattr(adapter, name) is not None]
     if needs_outputs and not isinstance(student, SlidingEncoderDecoder):
         raise ValueError(
-            f'{" and ".join(needs_outputs)} need features and scores of the training forward, which '
+            f'{" and ".join(needs_outputs)} need features and logits of the training forward, which '
             f'{type(student).__name__} does not give: use SlidingEncoderDecoder or HRDAEncoderDecoder'
         )
     if adapter.feature_distance is not None and student.with_neck:
@@ -41,23 +52,15 @@ def check_adapter(adapter: nn.Module) -> None:
         )
     if adapter.adaptation_loss is not None and isinstance(student, HRDAEncoderDecoder):
         raise ValueError(
-            'adaptation_loss compares scores of both domains, but those of an HRDAEncoderDecoder are made from '
-            'one detail crop where there are labels and from all where there are none: use a network '
-            'without HRDA'
+            'adaptation_loss compares logits of both domains, but those of an HRDAEncoderDecoder come from '
+            'one detail crop for labelled images and from all for unlabelled ones: use a network without HRDA'
         )
-    if adapter.feature_mixing is not None:
-        fusion_layer(student)
-        if not getattr(adapter.mixing, 'shares_pasted', False):
-            raise ValueError(
-                'feature_mixing mixes the features of two mixed passes, which '
-                f'{type(adapter.mixing).__name__} does not make: use QuadMix, or leave feature_mixing out'
-            )
 
 
 def check_optimizers(
     adaptation_loss: nn.Module | None, optim_wrapper: OptimWrapper | OptimWrapperDict
 ) -> tuple[OptimWrapper, OptimWrapper | None]:
-    """The optimizer of the student and that of the adaptation loss, if it has anything to train.
+    """The optimizer of the student and that of the adaptation loss, if it has trained parameters.
 
     Raises:
         ValueError: an optimizer is missing, or gradients would be accumulated over iterations.
@@ -82,12 +85,4 @@ def check_accumulation(counts: int) -> None:
         raise ValueError(
             'accumulative_counts of the optimizer wrapper must be 1: an iteration has several '
             'backward passes and one step of its own'
-        )
-
-
-def _check_teacher(adapter: nn.Module) -> None:
-    if not adapter.teacher_batch_statistics and not adapter.ema.copy_buffers:
-        raise ValueError(
-            'teacher_batch_statistics=False uses running statistics that nothing would ever update: '
-            'set ema.copy_buffers=True too'
         )

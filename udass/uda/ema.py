@@ -17,10 +17,10 @@ class EMA(nn.Module):
     """Moves a teacher towards its student once per iteration.
 
     teacher = a_t * teacher + (1 - a_t) * student with a_t = min(1 - 1/(t + 1), alpha): the first update is a copy. The
-    counter t lives on the host (no device wait) and in the state dict, so that a resumed teacher is not overwritten.
+    counter t is a number of the host (no device wait) and saved, so that a resumed teacher is not overwritten.
 
     Args:
-        alpha: largest share of the old teacher that is kept, in [0, 1).
+        alpha: largest share of the old teacher, in [0, 1).
         copy_buffers: also copy the student's buffers (running statistics of batch norm). The reference leaves the
             teacher its own. With several processes the teacher gets the mean of their students'.
 
@@ -31,16 +31,16 @@ class EMA(nn.Module):
     def __init__(self, alpha: float = 0.999, copy_buffers: bool = False) -> None:
         super().__init__()
         if not 0 <= alpha < 1:
-            raise ValueError(f'alpha is the share of the old teacher that is kept, in [0, 1); got {alpha}')
+            raise ValueError(f'alpha is the share of the old teacher, in [0, 1); got {alpha}')
         self.alpha = alpha
         self.copy_buffers = copy_buffers
         self.steps = 0
 
     @torch.no_grad()
     def update(self, teacher: nn.Module, student: nn.Module) -> None:
-        """One update; both modules have the same parameters in the same order (the student is not DDP-wrapped)."""
-        keep = min(1 - 1 / (self.steps + 1), self.alpha)
-        torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), 1 - keep)
+        """One update; both modules have the same parameters in the same order (the student without DDP)."""
+        decay = min(1 - 1 / (self.steps + 1), self.alpha)
+        torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), 1 - decay)
         if self.copy_buffers:
             for mine, theirs in zip(teacher.buffers(), student.buffers(), strict=True):
                 mine.copy_(theirs)
@@ -49,7 +49,7 @@ class EMA(nn.Module):
         self.steps += 1
 
     def keep_teacher(self) -> None:
-        """Go on from a teacher whose weights were loaded: the next update is no copy."""
+        """Continue from a teacher whose weights were loaded: the next update is no copy."""
         self.steps = math.ceil(self.alpha / (1 - self.alpha))
 
     def get_extra_state(self) -> dict:
@@ -60,10 +60,8 @@ class EMA(nn.Module):
 
 
 def evaluate_with_batch_statistics(teacher: nn.Module) -> None:
-    """Evaluation mode, but batch norm uses (and tracks) the statistics of the batch, as the reference's teacher does.
-
-    Everything random (dropout, drop-path) is off.
-    """
+    """Evaluation mode without dropout and drop-path, but batch norm uses (and tracks) the statistics of the batch, as
+    the reference's teacher does."""
     teacher.eval()
     for module in teacher.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):

@@ -1,6 +1,6 @@
-"""Block masking of target images (MIC, Hoyer et al. 2023).
+"""Block masking of images (MIC, Hoyer et al. 2023).
 
-Shapes: N batch, H, W pixels.
+Shapes: N batch, T frames, H, W pixels.
 """
 
 import math
@@ -8,20 +8,9 @@ import math
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
-from torch import Tensor
+from torch import Generator, Tensor
 
 from udass.uda.clip import Clip
-
-
-def draw_blocks(batch: int, size: tuple[int, int], block_size: int, ratio: float, generator: torch.Generator) -> Tensor:
-    """Which blocks to keep, (N, 1, ceil(H/block), ceil(W/block)) float: 1 keeps, 0 masks with probability ``ratio``."""
-    shape = (batch, 1, math.ceil(size[0] / block_size), math.ceil(size[1] / block_size))
-    return (torch.rand(shape, generator=generator, device=generator.device) > ratio).float()
-
-
-def enlarge_blocks(blocks: Tensor, size: tuple[int, int]) -> Tensor:
-    """The block mask at pixel size (N, 1, H, W), nearest neighbour as in the reference."""
-    return F.interpolate(blocks, size=size, mode='nearest')
 
 
 @MODELS.register_module()
@@ -54,19 +43,22 @@ class BlockMasking:
         """The images to mask, as many as the target has, with their labels and weights."""
         if self.mode == 'target':
             return target
-        from_source = len(target) // 2
-        return source.fit(len(target), target.size).head(from_source).join(target.head(len(target) - from_source))
+        half = len(target) // 2
+        return source.match_shape(len(target), target.size)[:half].join(target[: len(target) - half])
 
-    def draw(self, batch: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
-        """Random blocks for images of ``size`` (H, W); see `draw_blocks`."""
-        return draw_blocks(batch, size, self.block_size, self.ratio, generator)
+    def draw(self, batch: int, size: tuple[int, int], generator: Generator) -> Tensor:
+        """Blocks of images of ``size`` (H, W), (N, 1, ceil(H / block_size), ceil(W / block_size)) float: 1 keeps, 0
+        masks a block."""
+        shape = (batch, 1, math.ceil(size[0] / self.block_size), math.ceil(size[1] / self.block_size))
+        return (torch.rand(shape, generator=generator, device=generator.device) > self.ratio).float()
 
     def apply(self, frames: Tensor, blocks: Tensor, fill: Tensor) -> Tensor:
         """Fill the masked pixels of frames (N, T, 3, H, W), all frames of a clip alike.
 
         Args:
-            blocks: see `draw_blocks`.
+            blocks: see `draw`; enlarged to pixels by nearest neighbours, as in the reference.
             fill: (3, 1, 1) colour; the mean that normalisation subtracts becomes the reference's 0.
         """
-        keep = enlarge_blocks(blocks.to(frames.device, non_blocking=True), tuple(frames.shape[-2:])) > 0
+        blocks = blocks.to(frames.device, non_blocking=True)
+        keep = F.interpolate(blocks, size=tuple(frames.shape[-2:]), mode='nearest') > 0
         return torch.where(keep[:, :, None], frames, fill)

@@ -1,4 +1,4 @@
-"""An adapter's networks: building them, their start weights from a checkpoint of any method, and their parts."""
+"""Build the networks of an adapter, load their weights from a checkpoint of any method, and call them."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -12,18 +12,19 @@ from torch import Tensor, nn
 
 from udass.models.checkpoints import load_strictly
 from udass.models.losses.pixel_weight import weigh_heads
+from udass.models.segmentors import FlowGuidedEncoderDecoder
 
 # The networks of an adapter, and the prefixes of their keys in checkpoints.
 NETWORKS = ('student', 'teacher', 'imagenet')
 
 
 def build_network(config: Mapping) -> BaseSegmentor:
-    """A segmentor from its config, as MMSegmentation writes it or of this project, ready for the training step.
+    """Build a segmentor of mmseg or this project for the training step.
 
     Heads of mmseg get the pixel-weighted loss, and mmseg's ``SegDataPreProcessor`` becomes a `PixelPreprocessor`.
 
     Raises:
-        ValueError: the network needs a package or an operation that is not there, or its parts do not fit.
+        ValueError: the network needs a package or an operation that is missing, or its parts do not fit.
     """
     # Segmentors of mmseg write into their config (``pretrained``), and several networks are built from one.
     config = ConfigDict(deepcopy(dict(config)))
@@ -45,7 +46,7 @@ def build_network(config: Mapping) -> BaseSegmentor:
 
 
 def split_networks(weights: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Weights per network, without prefix; a bare segmentor is a student. Everything else is left out."""
+    """Weights of each network, without prefix; those of a single segmentor are the student's. Others are dropped."""
     if not any(key.startswith(f'{name}.') for key in weights for name in NETWORKS):
         return {'student': dict(weights)}
     found: dict[str, dict[str, Tensor]] = {}
@@ -62,23 +63,21 @@ def load_networks(
     origin: str | Path,
     skip: Sequence[str] = (),
 ) -> list[str]:
-    """Fill an adapter's networks, each completely or not at all.
+    """Load the networks of an adapter, each completely or not at all.
 
-    A teacher that the file does not have starts as the file's student; an ImageNet network that it does not have stays
-    as it is.
+    A missing teacher starts as the file's student; a missing ImageNet network keeps its weights.
 
     Args:
         networks: by name, None for one that the method does not have.
-        weights: under a checkpoint's keys (``student.``, ``teacher.``, ``imagenet.``), or of one bare segmentor.
+        weights: state dict of an adapter (keys ``student.``, ``teacher.``, ``imagenet.``), or of one segmentor.
         origin: where they come from, for the message.
         skip: modules or tensors of a network that keep their start weights, for instance ``decode_head.conv_seg``.
 
     Returns:
-        Names of the networks that were filled from weights of their own.
+        Names of the networks that the file has.
 
     Raises:
-        ValueError: the file has no student, weights do not fit their network, or the student has nothing of the name
-            that is to be skipped.
+        ValueError: the file has no student, weights do not fit their network, or ``skip`` names what the student lacks.
     """
     found = split_networks(weights)
     if 'student' not in found:
@@ -93,14 +92,10 @@ def load_networks(
     for name, network in networks.items():
         own = found.get(name, found['student'] if name == 'teacher' else None)
         if network is not None and own is not None:
-            load_strictly(network, _skipping(network, own, skip), f'{name} of {origin}')
+            start = {key: value for key, value in network.state_dict().items() if _belongs(key, skip)}
+            taken = {key: value for key, value in own.items() if not _belongs(key, skip)}
+            load_strictly(network, {**taken, **start}, f'{name} of {origin}')
     return [name for name, network in networks.items() if network is not None and name in found]
-
-
-def _skipping(network: nn.Module, weights: Mapping[str, Tensor], skip: Sequence[str]) -> dict[str, Tensor]:
-    """The weights, with the network's own ones for what is skipped."""
-    taken = {key: value for key, value in weights.items() if not _belongs(key, skip)}
-    return {**taken, **{key: value for key, value in network.state_dict().items() if _belongs(key, skip)}}
 
 
 def _belongs(key: str, names: Sequence[str]) -> bool:
@@ -108,7 +103,7 @@ def _belongs(key: str, names: Sequence[str]) -> bool:
 
 
 def without_decoder(segmentor: nn.Module) -> nn.Module:
-    """What gives features, frozen."""
+    """The segmentor as a frozen extractor of features."""
     for name in ('decode_head', 'auxiliary_head'):
         setattr(segmentor, name, None)
     return segmentor.requires_grad_(False).eval()
@@ -117,3 +112,11 @@ def without_decoder(segmentor: nn.Module) -> nn.Module:
 def unwrap(module: nn.Module) -> nn.Module:
     """The module itself, without DDP around it."""
     return module.module if is_model_wrapper(module) else module
+
+
+def model_inputs(network: nn.Module, frames: Tensor, flow: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+    """Input and keyword arguments of a network for clips (N, T, 3, H, W): frames and flow (N, T-1, 2, H, W) if it uses
+    flow and there is one, else frame 0 (N, 3, H, W)."""
+    if flow is None or not isinstance(network, FlowGuidedEncoderDecoder):
+        return frames[:, 0], {}
+    return frames, {'flow': flow}

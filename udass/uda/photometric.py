@@ -1,4 +1,4 @@
-"""Photometric change of images: colour jitter and Gaussian blur.
+"""Photometric changes of images: colour jitter, Gaussian blur and histogram matching.
 
 Shapes: N batch, T frames, H, W pixels. Pixels are RGB in [0, 255].
 """
@@ -10,16 +10,11 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
-from torch import Tensor
+from torch import Generator, Tensor
 
 
 class Decision(NamedTuple):
-    """What happens to the images of an iteration.
-
-    Attributes:
-        jitter: whether their colours change.
-        blur: whether they are blurred.
-    """
+    """Whether the colours of an iteration's images change, and whether they are blurred."""
 
     jitter: bool
     blur: bool
@@ -38,13 +33,11 @@ class PhotometricDraw(NamedTuple):
 
 
 def kornia_color(images: Tensor, operation: str, factor: float, peak: float = 1.0) -> Tensor:
-    """One colour operation as in kornia 0.5.8, which DACS, DAFormer, HRDA and MIC pin.
+    """One colour operation of RGB images (..., 3, H, W) in [0, peak], as in kornia 0.5.8, which DACS, DAFormer, HRDA
+    and MIC pin.
 
     ``brightness`` adds (factor - 1) of the peak, ``contrast`` multiplies the values, ``saturation`` multiplies S in
     HSV, ``hue`` adds a share of a full circle to H.
-
-    Args:
-        images: RGB (..., 3, H, W) in [0, peak]; the result stays in that range.
 
     Raises:
         ValueError: an unknown operation.
@@ -64,13 +57,11 @@ def kornia_color(images: Tensor, operation: str, factor: float, peak: float = 1.
 
 
 def torchvision_color(images: Tensor, operation: str, factor: float, peak: float = 1.0) -> Tensor:
-    """One colour operation as in torchvision (and kornia from 0.6.12), with unrounded luma weights.
+    """One colour operation of RGB images (..., 3, H, W) in [0, peak], as in torchvision (and kornia from 0.6.12), with
+    unrounded luma weights.
 
     ``brightness`` multiplies, ``contrast`` blends with each image's mean grey, ``saturation`` with the grey image,
     ``hue`` adds a share of a full circle to H in HSV.
-
-    Args:
-        images: RGB (..., 3, H, W) in [0, peak]; the result stays in that range.
 
     Raises:
         ValueError: an unknown operation.
@@ -97,11 +88,10 @@ def _unknown(operation: str) -> str:
 
 
 def turn_hue(images: Tensor, turn: float) -> Tensor:
-    """Turn the hue of RGB images (..., 3, H, W) of any scale by a share of a full circle.
+    """Turn the hue of RGB images (..., 3, H, W) of any scale by a share of a full circle, as via HSV.
 
-    What going to HSV and back gives, without the way there: value and chroma stay, and a channel lies below the value
-    by the chroma times a trapezoid of the hue (Smith, "Color gamut transform pairs", SIGGRAPH 1978). torchvision
-    sorts the pixels into six sextants, which takes longer.
+    Value and chroma stay, and a channel lies below the value by the chroma times a trapezoid of the hue (Smith, "Color
+    gamut transform pairs", SIGGRAPH 1978). torchvision sorts the pixels into six sextants, which takes longer.
     """
     red, green, blue = images.unbind(dim=-3)
     value = torch.maximum(torch.maximum(red, green), blue)
@@ -117,12 +107,8 @@ def turn_hue(images: Tensor, turn: float) -> Tensor:
 
 def reference_blur_kernel(size: tuple[int, int]) -> tuple[int, int]:
     """Kernel (rows, columns) of the reference: odd, about a tenth of the image (H, W) (DACS, DAFormer)."""
-
-    def odd(length: int) -> int:
-        tenth = math.ceil(0.1 * length)
-        return math.floor(tenth - 0.5 + tenth % 2)
-
-    return odd(size[0]), odd(size[1])
+    tenths = [math.ceil(0.1 * length) for length in size]
+    return tuple(math.floor(tenth - 0.5 + tenth % 2) for tenth in tenths)
 
 
 def gaussian_blur(images: Tensor, kernel: tuple[int, int], sigma: float) -> Tensor:
@@ -142,7 +128,31 @@ def gaussian_blur(images: Tensor, kernel: tuple[int, int], sigma: float) -> Tens
     return images
 
 
-def _uniform(low: float, high: float, generator: torch.Generator) -> float:
+def match_histograms(images: Tensor, references: Tensor) -> Tensor:
+    """Give each channel of images (N, K, H, W) the distribution of values of the references (N, K, H', W').
+
+    Each value goes to the reference's value of the same quantile, linearly between those that occur; it is not rounded.
+    This is skimage's ``exposure.match_histograms`` per channel.
+    """
+    channels = images.flatten(0, 1).flatten(1).contiguous(), references.flatten(0, 1).flatten(1)
+    return torch.stack([_match_channel(*pair) for pair in zip(*channels, strict=True)]).reshape(images.shape)
+
+
+def _match_channel(values: Tensor, reference: Tensor) -> Tensor:
+    """(P,) values with the distribution of (Q,) reference values, without loops or waiting."""
+    order, known = values.sort().values, reference.sort().values
+    # Quantile of a value: share of values that are not larger. Equal reference values keep their last quantile only.
+    quantiles = torch.searchsorted(order, values, right=True).to(values.dtype) / len(order)
+    grid = torch.searchsorted(known, known, right=True).to(values.dtype) / len(known)
+    # numpy's ``interp`` of the known values over the grid; runs of equal entries are one point of it.
+    above = torch.searchsorted(grid, quantiles).clamp(max=len(grid) - 1)
+    below = torch.searchsorted(grid, grid[above]).sub(1).clamp(min=0)
+    width = grid[above] - grid[below]
+    share = torch.where(width > 0, (quantiles - grid[below]) / width.clamp(min=torch.finfo(grid.dtype).tiny), 1.0)
+    return torch.lerp(known[below], known[above], share.clamp(0, 1))
+
+
+def _uniform(low: float, high: float, generator: Generator) -> float:
     return low + (high - low) * torch.rand(1, generator=generator).tolist()[0]
 
 
@@ -151,7 +161,7 @@ class PhotometricChange:
     """Random colour jitter, then blur (method of DACS; the defaults are the reference's values).
 
     Args:
-        operations: whose definitions of the colour operations: ``kornia`` (`kornia_color`) or ``torchvision``
+        operations: definitions of the colour operations, ``kornia`` (`kornia_color`) or ``torchvision``
             (`torchvision_color`).
         brightness, contrast, saturation: strength s, the factor is drawn from [1 - s, 1 + s].
         hue: strength s, the turn is drawn from [-s, s] (share of a full circle).
@@ -159,7 +169,7 @@ class PhotometricChange:
         sigma: range of the blur's standard deviation in pixels.
 
     Raises:
-        ValueError: unknown operations; a strength, probability or range that makes no sense.
+        ValueError: unknown operations, or a number out of its range.
     """
 
     def __init__(
@@ -180,11 +190,9 @@ class PhotometricChange:
             raise ValueError(
                 f'brightness, contrast and saturation are strengths in [0, 1] and hue one in [0, 0.5]; got {strengths}'
             )
-        if not (0 <= jitter_probability <= 1 and 0 <= blur_probability <= 1):
-            raise ValueError(
-                'jitter_probability and blur_probability are in [0, 1]; got '
-                f'{jitter_probability} and {blur_probability}'
-            )
+        probabilities = (jitter_probability, blur_probability)
+        if not (min(probabilities) >= 0 and max(probabilities) <= 1):
+            raise ValueError(f'jitter_probability and blur_probability are in [0, 1]; got {probabilities}')
         if not 0 < sigma[0] <= sigma[1]:
             raise ValueError(f'sigma is a range of blur widths in pixels, 0 < low <= high; got {tuple(sigma)}')
         self.operations = operations
@@ -193,21 +201,19 @@ class PhotometricChange:
         self.blur_probability = blur_probability
         self.sigma = sigma
 
-    def decide(self, generator: torch.Generator) -> Decision:
+    def decide(self, generator: Generator) -> Decision:
         """Draw from a CPU generator whether colours change and whether images are blurred."""
-        return Decision(
-            jitter=_uniform(0, 1, generator) < self.jitter_probability,
-            blur=_uniform(0, 1, generator) < self.blur_probability,
-        )
+        jitter = _uniform(0, 1, generator) < self.jitter_probability
+        return Decision(jitter, _uniform(0, 1, generator) < self.blur_probability)
 
-    def draw(self, batch: int, generator: torch.Generator, decision: Decision | None = None) -> list[PhotometricDraw]:
+    def draw(self, batch: int, generator: Generator, decision: Decision | None = None) -> list[PhotometricDraw]:
         """Draw the change of ``batch`` clips from a CPU generator.
 
         As in one call of the reference's functions, factors are drawn for each clip, the order of the operations and
         the width of the blur for all of them.
 
         Args:
-            decision: what passes of one iteration share; None decides anew.
+            decision: shared by the passes of one iteration; None decides anew.
         """
         decision = self.decide(generator) if decision is None else decision
         order = torch.randperm(len(self.strength), generator=generator).tolist()
@@ -218,15 +224,11 @@ class PhotometricChange:
             for name, strength in self.strength.items():
                 centre = 0.0 if name == 'hue' else 1.0
                 factors.append((name, _uniform(centre - strength, centre + strength, generator)))
-            changes.append(
-                PhotometricDraw(
-                    jitter=[factors[i] for i in order] if decision.jitter else [],
-                    sigma=sigma if decision.blur else None,
-                )
-            )
+            jitter = [factors[i] for i in order] if decision.jitter else []
+            changes.append(PhotometricDraw(jitter, sigma if decision.blur else None))
         return changes
 
-    def draw_sigma(self, generator: torch.Generator) -> float:
+    def draw_sigma(self, generator: Generator) -> float:
         """Draw the blur's standard deviation in pixels."""
         return _uniform(*self.sigma, generator)
 
@@ -262,7 +264,7 @@ class StrongAugmentation(PhotometricChange):
         grey_probability: how often a clip loses its colours.
 
     Raises:
-        ValueError: a strength, probability or width that makes no sense.
+        ValueError: a number out of its range.
     """
 
     def __init__(
@@ -280,36 +282,27 @@ class StrongAugmentation(PhotometricChange):
             raise ValueError(f'sigmas are widths of the blur in pixels, larger than 0; got {tuple(sigmas)}')
         if not 0 <= grey_probability <= 1:
             raise ValueError(f'grey_probability is in [0, 1]; got {grey_probability}')
-        super().__init__(
-            operations='torchvision',
-            brightness=brightness,
-            contrast=contrast,
-            saturation=saturation,
-            hue=hue,
-            jitter_probability=jitter_probability,
-            blur_probability=blur_probability,
-            sigma=(min(sigmas), max(sigmas)),
-        )
+        strengths = (brightness, contrast, saturation, hue)
+        super().__init__('torchvision', *strengths, jitter_probability, blur_probability, (min(sigmas), max(sigmas)))
         self.sigmas = tuple(sigmas)
         self.grey_probability = grey_probability
 
-    def draw_sigma(self, generator: torch.Generator) -> float:
+    def draw_sigma(self, generator: Generator) -> float:
         """Draw one of the standard deviations."""
         return float(self.sigmas[torch.randint(len(self.sigmas), (1,), generator=generator).tolist()[0]])
 
-    def draw(self, batch: int, generator: torch.Generator, decision: Decision | None = None) -> list[PhotometricDraw]:
+    def draw(self, batch: int, generator: Generator, decision: Decision | None = None) -> list[PhotometricDraw]:
         """Draw the change of ``batch`` clips; a grey clip's last operation takes all its saturation."""
         changes = super().draw(batch, generator, decision)
+        grey = [_uniform(0, 1, generator) < self.grey_probability for _ in changes]
         return [
-            change._replace(jitter=[*change.jitter, ('saturation', 0.0)])
-            if _uniform(0, 1, generator) < self.grey_probability
-            else change
-            for change in changes
+            change._replace(jitter=[*change.jitter, ('saturation', 0.0)]) if is_grey else change
+            for change, is_grey in zip(changes, grey, strict=True)
         ]
 
     def change(self, clip: Tensor, change: PhotometricDraw) -> Tensor:
         """Change frames (T, 3, H, W) of one clip."""
         if change.sigma is not None:
-            # What lies farther away than four sigma weighs less than 0.0001, a fiftieth of a grey level.
+            # Pixels farther away than four sigma weigh less than 0.0001, a fiftieth of a grey level.
             clip = gaussian_blur(clip, (2 * math.ceil(4 * change.sigma) + 1,) * 2, change.sigma)
         return self.change_colors(clip, change.jitter)

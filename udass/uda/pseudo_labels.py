@@ -1,38 +1,41 @@
-"""Labels for the target from the teacher's scores.
+"""Pseudo-labels of the target from the teacher's logits.
 
-Shapes: N batch, C classes, H, W pixels.
+Shapes: N batch, T frames, C classes, H, W pixels.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
-from torch import Tensor
+from torch import Generator, Tensor
 
+from udass.flow.warping import warp
 from udass.models.precision import at_least_float32
 from udass.models.ranks import share_over_ranks
 from udass.uda.clip import IGNORE, Clip
 
 
-@dataclass(frozen=True)
-class PseudoLabel:
-    """Attributes: labels (N, H, W) int64; confidence (N, H, W), the largest softmax score; weights (N, H, W)."""
+class PseudoLabel(NamedTuple):
+    """Attributes: labels (N, H, W) int64; confidence (N, H, W), the largest probability; weights (N, H, W)."""
 
     labels: Tensor
     confidence: Tensor
     weights: Tensor
 
-    def clip(self, frames: Tensor, flow: Tensor | None) -> Clip:
-        """Frames (N, T, 3, H, W) with their flow and the labels of frame 0; the other frames are ignored."""
-        others = (0, 0, 0, 0, 0, frames.shape[1] - 1)
-        return Clip(
-            frames=frames,
-            labels=F.pad(self.labels[:, None], others, value=IGNORE),
-            weights=F.pad(self.weights[:, None], others),
-            confidence=F.pad(self.confidence[:, None], others),
-            flow=flow,
-        )
+
+def pseudo_labelled(frames: Tensor, flow: Tensor | None, known: Sequence[PseudoLabel]) -> Clip:
+    """The clip of frames (N, T, 3, H, W) and flow whose first frames have these labels; the others are ignored."""
+    others = (0, 0, 0, 0, 0, frames.shape[1] - len(known))
+    labels, confidence, weights = (torch.stack(maps, dim=1) for maps in zip(*known, strict=True))
+    return Clip(
+        frames=frames,
+        labels=F.pad(labels, others, value=IGNORE),
+        weights=F.pad(weights, others),
+        confidence=F.pad(confidence, others),
+        flow=flow,
+    )
 
 
 def two_class_logits(logits: Tensor) -> Tensor:
@@ -43,39 +46,17 @@ def two_class_logits(logits: Tensor) -> Tensor:
     return logits if logits.shape[1] != 1 else torch.cat([torch.zeros_like(logits), logits], dim=1)
 
 
-def pseudo_label(logits: Tensor, threshold: float, valid: Tensor | None = None, over_ranks: bool = True) -> PseudoLabel:
-    """Argmax labels; every pixel weighs the share of pixels of the whole batch whose confidence reaches the threshold.
-
-    Args:
-        logits: (N, C, H, W), or (N, 1, H, W) of a binary head with sigmoid: class 1 where the logit is above 0.
-        threshold: smallest confidence that counts into the share, in [0, 1] (reference: 0.968).
-        valid: (N, H, W) or (N, 1, H, W) bool or float; pixels that are not trusted (image margins) get weight 0. They
-            still count in the share, as in the reference.
-        over_ranks: the share is that of the batches of all processes together.
-
-    Source: DACS (Tranheden et al. 2021), section 3.3; margins from DAFormer (Hoyer et al. 2022).
-    """
-    # max(softmax) = 1 / sum(exp(logit - max)): no full softmax map is kept.
-    # In mixed precision a half-precision sum would be coarser than the threshold.
-    logits = two_class_logits(at_least_float32(logits))
-    best, labels = logits.max(dim=1)
-    confidence = (logits - best[:, None]).exp_().sum(dim=1).reciprocal_()
-    confident = confidence >= threshold
-    share = share_over_ranks(confident, logits.dtype) if over_ranks else confident.to(logits.dtype).mean()
-    weights = share.expand_as(confidence)
-    if valid is not None:
-        weights = weights * valid.reshape(confidence.shape).to(weights.dtype)
-    return PseudoLabel(labels=labels, confidence=confidence, weights=weights)
-
-
 @MODELS.register_module()
 class ConfidencePseudoLabels:
-    """`pseudo_label` as a component.
+    """Argmax labels; the weight of every pixel is the share of confident pixels in the whole batch.
+
+    Source: DACS (Tranheden et al. 2021), section 3.3; margins from DAFormer (Hoyer et al. 2022).
 
     Args:
-        threshold: see `pseudo_label`.
-        use_margins: give the margins that the loader marks (``PseudoMargins``) weight 0; DACS trusts them.
-        over_ranks: see `pseudo_label`.
+        threshold: smallest confidence of a confident pixel, in [0, 1].
+        use_margins: give the margins that the loader marks (``PseudoMargins``) weight 0, though they count in the
+            share, as in the reference; DACS trusts them.
+        over_ranks: the share is that of the batches of all processes together.
 
     Raises:
         ValueError: a threshold outside [0, 1].
@@ -83,11 +64,60 @@ class ConfidencePseudoLabels:
 
     def __init__(self, threshold: float = 0.968, use_margins: bool = True, over_ranks: bool = True) -> None:
         if not 0 <= threshold <= 1:
-            raise ValueError(f'threshold is a softmax score in [0, 1]; got {threshold}')
+            raise ValueError(f'threshold is a probability in [0, 1]; got {threshold}')
         self.threshold = threshold
         self.use_margins = use_margins
         self.over_ranks = over_ranks
 
     def __call__(self, logits: Tensor, valid: Tensor | None = None) -> PseudoLabel:
-        """Pseudo-labels of scores (N, C, H, W); ``valid`` (N, 1, H, W) as in `pseudo_label`."""
-        return pseudo_label(logits, self.threshold, valid if self.use_margins else None, self.over_ranks)
+        """Pseudo-labels of logits (N, C, H, W), or (N, 1, H, W) of a binary head; ``valid`` (N, 1, H, W) is False or 0
+        in the margins."""
+        # max(softmax) = 1 / sum(exp(logit - max)): no full map of probabilities is kept.
+        # In mixed precision a half-precision sum would be coarser than the threshold.
+        logits = two_class_logits(at_least_float32(logits))
+        best, labels = logits.max(dim=1)
+        confidence = (logits - best[:, None]).exp_().sum(dim=1).reciprocal_()
+        confident = confidence >= self.threshold
+        share = share_over_ranks(confident, logits.dtype) if self.over_ranks else confident.to(logits.dtype).mean()
+        weights = share.expand_as(confidence)
+        if valid is not None and self.use_margins:
+            weights = weights * valid.reshape(confidence.shape).to(weights.dtype)
+        return PseudoLabel(labels, confidence, weights)
+
+
+@MODELS.register_module()
+class CrossFramePseudoLabels:
+    """Labels of frame t from the teacher's probabilities of the past pair, warped to t (TPS).
+
+    Every label has weight 1; margins that the loader marks (``PseudoMargins``) have weight 0.
+
+    Args:
+        flip_probability: how often the teacher segments the past pair mirrored, drawn once per iteration; its logits
+            are mirrored back.
+
+    Raises:
+        ValueError: a probability outside [0, 1].
+    """
+
+    def __init__(self, flip_probability: float = 0.0) -> None:
+        if not 0 <= flip_probability <= 1:
+            raise ValueError(f'flip_probability is in [0, 1]; got {flip_probability}')
+        self.flip_probability = flip_probability
+
+    def draw_flip(self, generator: Generator) -> bool:
+        """Whether the past pair is mirrored in this iteration."""
+        # With probability 0 nothing is drawn, so that the random streams of methods without it stay as they are.
+        return self.flip_probability > 0 and torch.rand(1, generator=generator).tolist()[0] < self.flip_probability
+
+    def __call__(self, logits: Tensor, flow: Tensor | None = None, valid: Tensor | None = None) -> PseudoLabel:
+        """Labels of a frame.
+
+        Args:
+            logits: (N, C, H, W) of another frame; of the frame itself if there is no flow.
+            flow: (N, 2, H, W) from the frame to the other one.
+            valid: (N, 1, H, W), False in the margins.
+        """
+        probabilities = two_class_logits(at_least_float32(logits)).softmax(dim=1)
+        confidence, labels = (probabilities if flow is None else warp(probabilities, flow)).max(dim=1)
+        weights = torch.ones_like(confidence)
+        return PseudoLabel(labels, confidence, weights if valid is None else weights * valid[:, 0])

@@ -1,11 +1,12 @@
 """The base class of models that are trained: what the training loop, the runner and the hooks use of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from udass.uda.clip import Clip
 from udass.uda.networks import load_networks, unwrap
 
 
@@ -28,9 +29,8 @@ class TrainingModel(BaseModel):
     """Whether some pass leaves parameters of the student without gradient."""
     hooks_decoders = False
     """Whether the training step puts hooks into decoders, which compiled code does not call."""
-    keep_panels = False
-    """Whether the next step is to leave what it trains on in ``panels``: name of a pass to the fields of its clip."""
-    panels: dict[str, dict]
+    pass_hooks: list[Callable[[str, Clip], None]]
+    """Called with the name and the clip of each pass of a step, and with ``target``, before the pass is made."""
 
     def __new__(cls, *args: object, **kwargs: object) -> 'TrainingModel':
         # mmseg.apis.init_model adds these two to the arguments of any model.
@@ -42,6 +42,15 @@ class TrainingModel(BaseModel):
                 'writes'
             )
         return super().__new__(cls)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pass_hooks = []
+
+    def call_pass_hooks(self, name: str, clip: Clip) -> None:
+        """Call the hooks; a training step does so for each of its passes."""
+        for hook in self.pass_hooks:
+            hook(name, clip)
 
     def use_metainfo(self, metainfo: Mapping) -> None:
         """Take what the source data set says of its classes. The loop calls this once, before the training."""

@@ -20,7 +20,7 @@ class PanelHook(Hook):
     """Draws what the networks are trained on: ``<work_dir>/panels/iter_<iteration>.png``, and ``panel`` in TensorBoard,
     W&B and other backends of the visualizer.
 
-    The model is a `TrainingModel`.
+    The model is a `TrainingModel`, whose pass hooks give the clips.
 
     Args:
         interval (int): iterations between two panels; the last iteration is drawn too.
@@ -34,9 +34,11 @@ class PanelHook(Hook):
             raise ValueError(f'interval and max_images must be at least 1, got {interval} and {max_images}')
         self.interval = interval
         self.max_images = max_images
+        self._panels: dict[str, dict] = {}
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
-        _unwrapped(runner).keep_panels = self._draws(runner)
+        if self._draws(runner):
+            _unwrapped(runner).pass_hooks.append(self._record)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
@@ -44,13 +46,17 @@ class PanelHook(Hook):
         if not self._draws(runner):
             return
         model, meta = _unwrapped(runner), runner.train_dataloader.dataset.metainfo
-        picture = draw_training_panel(model.panels, meta['classes'], meta['palette'], self.max_images)
+        model.pass_hooks.remove(self._record)
+        picture = draw_training_panel(self._panels, meta['classes'], meta['palette'], self.max_images)
         save_image(Path(runner.work_dir) / 'panels' / f'iter_{runner.iter + 1:06d}.png', picture)
         for backend in runner.visualizer._vis_backends.values():
             # The local one would write the same file once more.
             if not isinstance(backend, LocalVisBackend):
                 backend.add_image('panel', picture, step=runner.iter + 1)
-        model.keep_panels, model.panels = False, {}
+        self._panels = {}
+
+    def _record(self, name: str, clip: object) -> None:
+        self._panels[name] = vars(clip)
 
     def _draws(self, runner: Runner) -> bool:
         due = self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)

@@ -49,7 +49,7 @@ def draw_training_panel(
         ValueError: there is nothing to draw.
     """
     if not panels:
-        raise ValueError('the model kept no panels: it must fill model.panels where model.keep_panels is set')
+        raise ValueError('there are no panels to draw: the training step must call its pass hooks')
     columns = [column for name in source_first(panels) for column in panel_columns(name, panels[name], palette)]
     rows = []
     for row in range(min(max_images, max(len(images) for _, images in columns))):

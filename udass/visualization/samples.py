@@ -40,12 +40,9 @@ def sample_tiles(
             ignored = (labels[number] >= len(classes)).mean()
             tiles.append(Tile(overlay_labels(image, labels[number], palette), f'label, {ignored:.0%} ignored'))
     if 'flow' in sample:
-        flows = sample.flow.data.reshape(-1, 2, *sample.flow.data.shape[-2:])
-        tiles += [flow_tile(flow, f'flow to {name}') for flow, name in zip(flows, names[1:], strict=True)]
+        tiles += [flow_tile(flow, f'flow to {name}') for flow, name in zip(sample.flow, names[1:], strict=True)]
     if 'past_flow' in sample:
-        tiles.append(
-            flow_tile(sample.past_flow.data.reshape(2, *sample.past_flow.data.shape[-2:]), 'flow of the past pair')
-        )
+        tiles.append(flow_tile(sample.past_flow[0], 'flow of the past pair'))
     if 'valid_pseudo_mask' in sample:
         trusted = sample.valid_pseudo_mask.data[0].cpu().numpy()
         dimmed = np.where(trusted[..., None], images[0], images[0] // 4)

@@ -99,7 +99,9 @@ def test_each_image_is_decoded_once_per_sample(filled_scenes, monkeypatch):
     for function in ('read_image', 'read_label_ids'):
         original = getattr(loading, function)
         monkeypatch.setattr(
-            loading, function, lambda path, original=original, **more: read.append(path) or original(path, **more)
+            loading,
+            function,
+            lambda path, *more, original=original, **named: read.append(path) or original(path, *more, **named),
         )
     # No crop of 4 x 4 has 30 pixels of anything, so that every search goes to its end.
     transforms = (dict(type='RareClassCrop', crop_size=(4, 4), cat_max_ratio=0.75),)

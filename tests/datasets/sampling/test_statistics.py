@@ -206,7 +206,7 @@ def test_classes_that_no_label_shows_are_named(filled_scenes, said):
     assert said == []
     # As a binary mask of 0 and 255, where 255 was meant as a class.
     class_statistics(build(filled_scenes, label_table={0: 0, 1: 255, 2: 255, 255: 255}))
-    assert len(said) == 1 and 'shows tree, lamp (2 of 3 classes)' in said[0] and 'label_table' in said[0]
+    assert len(said) == 1 and 'no label has tree, lamp (2 of 3 classes)' in said[0] and 'label_table' in said[0]
 
 
 def test_a_full_disk_stops_no_statistics(filled_scenes, counted, said, tmp_path, monkeypatch):
@@ -274,10 +274,10 @@ def test_users_share_a_folder(shared_scenes, mode):
         return check_dataset(build(shared_scenes)).problems, count()
 
     assert as_user(1001, homes / 'first', count) == '[600, 600, 600]'
-    assert as_user(1002, homes / 'second', check) == '((), [600, 600, 600])'
+    assert as_user(1002, homes / 'second', check) == '([], [600, 600, 600])'
     shared_scenes.add('02', np.full((20, 30), 1, np.uint8))
     assert as_user(1002, homes / 'second', count) == '[600, 1200, 0]'
-    assert as_user(1001, homes / 'first', check) == '((), [600, 1200, 0])'
+    assert as_user(1001, homes / 'first', check) == '([], [600, 1200, 0])'
     assert not [path for path in homes.rglob('.*') if path.is_file()]
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.calls import call
 from tests.visualization.report.runs import losses, write_log, write_two_runs
-from tools import report as report_tool
+from udass.cli import UsageError
+from udass.cli import report as report_tool
 from udass.engine.stored_config import open_test_dataset
 from udass.visualization.report import Run, read_methods, render_report
 from udass.visualization.report.examples import prediction_file
@@ -111,13 +113,13 @@ def test_one_run_shows_its_best_and_worst_images(two_runs):
 
 
 def test_the_tool_writes_the_page_and_refuses_what_is_no_run(two_runs, tmp_path, capsys):
-    out = report_tool.report(report_tool.parse_args([str(two_runs[0]), '--out', str(tmp_path / 'new' / 'a.html')]))
+    out = call(report_tool, two_runs[0], '--out', tmp_path / 'new' / 'a.html')
     assert out.read_text().startswith('<!DOCTYPE html>') and 'a.html: plain_baseline' in capsys.readouterr().out
-    assert report_tool.parse_args(['x']).out is None
+    assert report_tool.parser().parse_args(['x']).out is None
     with pytest.raises(ValueError, match='holds no run'):
-        report_tool.report(report_tool.parse_args([str(tmp_path / 'new')]))
-    with pytest.raises(SystemExit):
-        report_tool.parse_args(['x', '--examples', '-1'])
+        call(report_tool, tmp_path / 'new')
+    with pytest.raises(UsageError, match='must not be negative'):
+        call(report_tool, 'x', '--examples', '-1')
 
 
 def chromium():

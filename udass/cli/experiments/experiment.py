@@ -1,4 +1,4 @@
-"""Experiments: train and test a config in processes of their own, keep what was measured, go on after an interrupt."""
+"""Run experiments: train and test a config in processes of their own, record the results, go on after an interrupt."""
 
 import hashlib
 import json
@@ -12,37 +12,36 @@ from pathlib import Path
 
 import torch
 
+from udass.cli import write_json
 from udass.engine.checkpoint import has_checkpoint, latest_checkpoint
 from udass.engine.config import load_config
 from udass.engine.interrupt import SIGNALS
-from udass.io.writing import write_text
 
 RESULT = 'result.json'
 _PROGRESS = 'progress.json'
 
 
 class ExperimentFailed(RuntimeError):
-    """A tool that an experiment runs ended with an error."""
+    """A command of an experiment ended with an error."""
 
 
 def run_experiment(
-    config: str, seed: int, folder: Path, tools: Path, options: Sequence[str] = (), predictions: bool = False
+    config: str, seed: int, folder: Path, options: Sequence[str] = (), predictions: bool = False
 ) -> dict:
-    """Trains a config with a seed and tests the last iterate, unless that was done before.
+    """Train a config with a seed and test the last iterate, unless that was done before.
 
     Where the config validates as it tests, and validated the last iterate, the scores of this validation are those of
     the test.
 
     Args:
-        config (str): config file.
-        seed (int): seed of every random stream.
-        folder (Path): for checkpoints, logs and results of this run; a run that was interrupted goes on there.
-        tools (Path): folder of train.py and test.py.
-        options (Sequence[str]): KEY=VALUE settings that replace those of the config.
-        predictions (bool): also write the predicted class ids of the test images to ``folder/predictions``.
+        config: config file.
+        seed: seed of every random stream.
+        folder: for checkpoints, logs and results of this run; a run that was interrupted goes on there.
+        options: KEY=VALUE settings that replace those of the config.
+        predictions: also write the predicted class ids of the test images to ``folder/predictions``.
 
     Returns:
-        dict: what ``folder/result.json`` holds: scores in percent, ``train_seconds`` (wall time of the training
+        dict: content of ``folder/result.json``: scores in percent, ``train_seconds`` (wall time of the training
         process or processes, start and validation included), ``validations`` [[iteration, mIoU], ...].
 
     Raises:
@@ -57,29 +56,17 @@ def run_experiment(
     folder.mkdir(parents=True, exist_ok=True)
     chosen = ['--cfg-options', *options] if options else []
     if not progress['trained']:
-        _train(config, seed, folder, tools / 'train.py', chosen, progress)
+        _train(config, seed, folder, chosen, progress)
     checkpoint = str(latest_checkpoint(folder))
     if predictions or not _take_validation(config, folder, checkpoint):
-        extra = ['--predictions', str(folder / 'predictions')] if predictions else []
-        run_tool(
-            tools / 'test.py',
-            [
-                config,
-                checkpoint,
-                '--work-dir',
-                str(folder / 'test'),
-                '--json',
-                str(folder / 'test.json'),
-                *extra,
-                *chosen,
-            ],
-        )
-    scores = json.loads((folder / 'test.json').read_text())
+        files = ['--work-dir', str(folder / 'test'), '--json', str(folder / 'test.json')]
+        files += ['--predictions', str(folder / 'predictions')] if predictions else []
+        run_command_module('test', [config, checkpoint, *files, *chosen])
     result = {
         'config': config,
         'seed': seed,
         'options': list(options),
-        **scores,
+        **json.loads((folder / 'test.json').read_text()),
         'train_seconds': round(progress['train_seconds'], 2),
         'train_sessions': progress['train_sessions'],
         'validations': read_validations(folder),
@@ -87,19 +74,18 @@ def run_experiment(
         'machine': _machine(),
     }
     result['checkpoint'] = Path(result['checkpoint']).name
-    _write_json(folder / RESULT, result)
+    write_json(folder / RESULT, result)
     return result
 
 
 def _take_validation(config: str, folder: Path, checkpoint: str) -> bool:
-    """Makes the scores of the last validation (``ScalarLogHook``) those of the test, if they are; returns whether it
-    did."""
+    """Make the scores of the last validation (``ScalarLogHook``) those of the test, if it tested this checkpoint."""
     validation = _read_json(folder / 'validation.json')
     iteration, is_test = validation.pop('iteration', None), validation.pop('is_test', False)
     if not is_test or Path(checkpoint).name != f'iter_{iteration}.pth':
         return False
-    _write_json(folder / 'test.json', {'config': config, 'checkpoint': checkpoint, **validation})
-    _write_json(folder / 'test.details.json', _read_json(folder / 'validation.details.json'))
+    write_json(folder / 'test.json', {'config': config, 'checkpoint': checkpoint, **validation})
+    write_json(folder / 'test.details.json', _read_json(folder / 'validation.details.json'))
     return True
 
 
@@ -111,32 +97,37 @@ def _read_json(path: Path) -> dict:
         return {}
 
 
-def _train(config: str, seed: int, folder: Path, script: Path, chosen: list[str], progress: dict) -> None:
-    """Trains, and keeps the time spent even if it does not come to an end."""
+def _train(config: str, seed: int, folder: Path, chosen: list[str], progress: dict) -> None:
+    """Train, and record the time spent even if the training does not come to an end."""
     resume = ['--resume'] if has_checkpoint(folder) else []
     start = time.monotonic()
     progress['train_sessions'] += 1
-    _write_json(folder / _PROGRESS, progress)
+    write_json(folder / _PROGRESS, progress)
     try:
-        run_tool(script, [config, '--work-dir', str(folder), '--seed', str(seed), *resume, *chosen])
+        run_command_module('train', [config, '--work-dir', str(folder), '--seed', str(seed), *resume, *chosen])
         progress['trained'] = True
     finally:
         progress['train_seconds'] += time.monotonic() - start
-        _write_json(folder / _PROGRESS, progress)
+        write_json(folder / _PROGRESS, progress)
 
 
-def run_tool(script: Path, arguments: Sequence[str]) -> None:
-    """Runs a tool in a process of its own and waits for it.
+def run_command_module(name: str, arguments: Sequence[str]) -> None:
+    """Run a command of this project in a process of its own; see `run_process`."""
+    run_process([sys.executable, '-m', f'udass.cli.{name}', *arguments])
 
-    Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 are handed on, so that the tool saves what it has; a second Ctrl-C makes it
+
+def run_process(command: Sequence[str]) -> None:
+    """Run a command and wait for it.
+
+    Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 are handed on, so that a training saves its state; a second Ctrl-C makes it
     abort.
 
     Raises:
         ExperimentFailed: it ended with an error.
         KeyboardInterrupt: it was interrupted.
     """
-    # In a session of its own the tool gets a Ctrl-C from here and only from here, not from the terminal as well.
-    process = subprocess.Popen([sys.executable, str(script), *arguments], start_new_session=True)
+    # In a session of its own the process gets a Ctrl-C from here and only from here, not from the terminal as well.
+    process = subprocess.Popen(command, start_new_session=True)
     previous = {number: signal.signal(number, lambda signum, frame: process.send_signal(signum)) for number in SIGNALS}
     try:
         status = process.wait()
@@ -146,7 +137,7 @@ def run_tool(script: Path, arguments: Sequence[str]) -> None:
     if status in {status for number in SIGNALS for status in (128 + number, -number)}:
         raise KeyboardInterrupt
     if status != 0:
-        raise ExperimentFailed(f'{script.name} {" ".join(arguments)} ended with status {status}; its message is above')
+        raise ExperimentFailed(f'{" ".join(command)} ended with status {status}; its message is above')
 
 
 def read_result(folder: Path) -> dict | None:
@@ -167,9 +158,8 @@ def read_validations(folder: Path) -> list[list[float]]:
 
 
 def _fingerprint(config: str, seed: int, options: Sequence[str]) -> str:
-    """Digest of everything that the config and the options say."""
-    settings = load_config(config).to_dict()
-    content = json.dumps([settings, seed, sorted(options)], sort_keys=True, default=str)
+    """Digest of all settings."""
+    content = json.dumps([load_config(config).to_dict(), seed, sorted(options)], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
@@ -180,8 +170,8 @@ def _read_progress(folder: Path, fingerprint: str) -> dict:
     progress = json.loads(path.read_text())
     if progress['fingerprint'] != fingerprint:
         raise ValueError(
-            f'{folder} holds a run with other settings (the config, the options or the data path changed '
-            'since). Delete it to run again, or choose another output folder'
+            f'{folder} holds a run with other settings (the config, the options or the data path changed since). '
+            'Delete it to run again, or choose another output folder'
         )
     return progress
 
@@ -196,11 +186,7 @@ def _code() -> str:
 
 
 def _machine() -> str:
-    """What the run was computed on, for tables of times."""
+    """The device, for tables of times."""
     if torch.cuda.is_available():
         return f'{torch.cuda.get_device_name()}, torch {torch.__version__}'
     return f'CPU ({platform.machine()}), {torch.get_num_threads()} threads, torch {torch.__version__}'
-
-
-def _write_json(path: Path, content: dict) -> None:
-    write_text(path, json.dumps(content, indent=1) + '\n')

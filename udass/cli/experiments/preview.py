@@ -1,4 +1,4 @@
-"""What a training is shown, without training: batches of its loaders, and what the passes of a method make of them."""
+"""Preview a training without training: batches of its loaders, and the inputs that a method makes of them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +7,8 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmseg.registry import RUNNERS
-from torch import Tensor
 
+from udass.uda.clip import PassResult
 from udass.uda.networks import unwrap
 
 
@@ -20,25 +20,24 @@ class Preview:
         work_dir: folder for what a runner writes (a log); may be temporary.
         checkpoint: file whose networks make the pseudo-labels; None leaves them at random weights, which is faster than
             fetching start weights that say nothing of the classes either.
-        iteration: first iteration to show, counted from 0; methods that change on the way are then where they would be.
-            The one before it is gone through unseen: mixing keeps templates from one iteration to the next.
-        passes: whether `passes` is going to be asked for; without, no network is run.
+        iteration: the first one, counted from 0; methods that change on the way are then where they would be. The one
+            before it is run unseen: mixing stores templates from one iteration to the next.
+        passes: whether `passes` is going to be called; without, no network is run.
     """
 
     def __init__(
         self, config: Config, work_dir: Path, checkpoint: str | None = None, iteration: int = 0, passes: bool = True
     ) -> None:
         config = config.copy()
-        config.work_dir, config.resume, config.load_from = str(work_dir), False, checkpoint
-        config.log_level, config.custom_hooks = 'WARNING', []
-        config.val_dataloader = config.val_cfg = config.val_evaluator = None
-        config.test_dataloader = config.test_cfg = config.test_evaluator = None
+        config.update(work_dir=str(work_dir), resume=False, load_from=checkpoint, log_level='WARNING', custom_hooks=[])
+        for name in ('val', 'test'):
+            config.update({f'{name}_{part}': None for part in ('dataloader', 'cfg', 'evaluator')})
         self.runner = RUNNERS.build(config)
         self.model = unwrap(self.runner.model)
         if checkpoint is not None:
             self.runner.load_or_resume()
         self.loop = self.runner.train_loop
-        # A method makes pictures of its own only if it mixes or masks.
+        # A method makes images of its own only if it mixes or masks.
         self.has_passes = passes and any(getattr(self.model, name, None) is not None for name in ('mixing', 'masking'))
         self.iteration = iteration
         self._unseen = int(self.has_passes and iteration > 0)
@@ -47,11 +46,11 @@ class Preview:
 
     @property
     def metainfo(self) -> dict:
-        """What the source says of its classes."""
+        """Classes and palette of the source."""
         return self.loop.dataloader.dataset.metainfo
 
     def batches(self, number: int) -> Iterator[dict]:
-        """Batches of ``number`` iterations, by domain; to be asked for once."""
+        """Batches of ``number`` iterations, by domain; to be called once."""
         try:
             for _ in range(self._unseen):
                 self.passes(next(self.loop.dataloader_iterator))
@@ -61,22 +60,18 @@ class Preview:
             self.loop.dataloader_iterator.close()
 
     def passes(self, batch: dict) -> dict[str, dict]:
-        """What the passes of an iteration are trained on, as ``model.panels``; no network but the teacher is run.
+        """The training inputs of the passes of an iteration, the fields of each clip by name; only the teacher network is run.
 
         Args:
             batch: of `batches`, in their order.
         """
         model = self.model
         model.train()
-        model.keep_panels = True
+        panels: dict[str, dict] = {}
+        model.pass_hooks = [lambda name, clip: panels.update({name: vars(clip)})]
         # The step as it is, but its passes go through no network, and there is nothing to optimise.
-        model.run_pass = _nothing
+        model.run_pass = lambda *arguments: PassResult(torch.zeros(()), {})
         model.adaptation_loss = None
         wrapper = OptimWrapper(torch.optim.SGD(model.student.parameters(), lr=0.0))
         model.train_step(batch, wrapper)
-        return model.panels
-
-
-def _nothing(*arguments: object) -> tuple[Tensor, None]:
-    """In the place of a pass: no loss, no scores."""
-    return torch.zeros(()), None
+        return panels

@@ -7,20 +7,21 @@ from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
-from udass.datasets.base import check_metainfo
+from udass.datasets.base.metainfo import check_metainfo
 from udass.datasets.sampling.rare_class import require_crop_search
+from udass.datasets.sampling.statistics import class_statistics
 from udass.datasets.sampling.streams import SampleKey, SeededDataset
-from udass.datasets.wrapping import label_folders, label_statistics, plain_datasets
+from udass.datasets.sampling.wrappers import label_folders, plain_datasets
 
 
 @DATASETS.register_module()
 class LongTailDataset(SeededDataset):
-    """Each sample is a source image with more than ``min_pixels`` of a rare class, cropped to show it.
+    """Each sample is a source image with more than ``min_pixels`` of a rare class, cropped to hold it.
 
     ``images_per_draw`` consecutive samples share one drawn class, each with an image of its own: as many as one draw
     needs for all images and mixes of a batch. The ``draws`` of an iteration follow each other. They are drawn without
-    replacement from a list in which a class stands as often as its weight says: a class that stands there twice can be
-    drawn twice. Where there are more draws than entries, the list starts again.
+    replacement from a list that holds each class as often as its weight says. Where there are more draws than entries,
+    the list starts again.
 
     The sample carries ``paste_class`` (train id), and ``rare_class`` with ``rare_class_min_pixels`` for
     ``RareClassCrop``. A rare class of which no file has enough is left out. Clips are stills: all their frames are
@@ -67,8 +68,8 @@ class LongTailDataset(SeededDataset):
             )
         check_metainfo(dict(metainfo, rare_classes=classes), name)
         self.draws, self.images_per_draw = draws, images_per_draw
-        pixels = label_statistics(self.dataset, cache_folder).pixels
-        # Train id, files that show it, and the pixels that they exceed; as often as the weight says.
+        pixels = class_statistics(self.dataset, cache_folder).pixels
+        # Train id, files that hold it, and the pixels that they exceed; as often as the weight says.
         self._choices: list[tuple[int, np.ndarray, float]] = []
         for entry in classes:
             train_id = list(metainfo['classes']).index(entry['name'])

@@ -6,9 +6,10 @@ from mmseg.datasets.transforms import RandomCrop
 from mmseg.registry import DATASETS
 from torch.utils.data import Dataset
 
+from udass.datasets.sampling.statistics import class_statistics
 from udass.datasets.sampling.streams import SampleKey, SeededDataset
+from udass.datasets.sampling.wrappers import label_folders, plain_datasets
 from udass.datasets.transforms import RareClassCrop
-from udass.datasets.wrapping import label_folders, label_statistics, plain_datasets
 
 
 def class_probabilities(frequencies: np.ndarray, temperature: float) -> np.ndarray:
@@ -29,7 +30,7 @@ def class_probabilities(frequencies: np.ndarray, temperature: float) -> np.ndarr
 
 
 def require_crop_search(dataset: Dataset, owner: str) -> None:
-    """Check that a wrapper that wants a class in the crop can have its wish.
+    """Check that the pipelines crop to the class that a wrapper draws.
 
     Raises:
         TypeError: the data set is none of mmseg.
@@ -44,9 +45,8 @@ def require_crop_search(dataset: Dataset, owner: str) -> None:
         for transform in inner.pipeline.transforms:
             if isinstance(transform, RandomCrop) and not isinstance(transform, RareClassCrop):
                 raise ValueError(
-                    f'{owner}: the pipeline of {type(inner).__name__} crops with '
-                    f'{type(transform).__name__}, which does not look for the drawn class: use '
-                    'RareClassCrop'
+                    f'{owner}: the pipeline of {type(inner).__name__} crops with {type(transform).__name__}, which '
+                    'does not look for the drawn class: use RareClassCrop'
                 )
 
 
@@ -81,7 +81,7 @@ class RareClassDataset(SeededDataset):
     ) -> None:
         super().__init__(dataset)
         require_crop_search(self.dataset, type(self).__name__)
-        statistics = label_statistics(self.dataset, cache_folder)
+        statistics = class_statistics(self.dataset, cache_folder)
         scales = np.ones(len(self.dataset))
         if reference_size is not None:
             scales = statistics.areas() / (reference_size[0] * reference_size[1])
@@ -90,26 +90,21 @@ class RareClassDataset(SeededDataset):
         self._crop_fraction = crop_fraction
         enough = statistics.pixels > self._thresholds[:, None]
         self._files_of_class = [np.flatnonzero(column) for column in enough.T]
-        self.probabilities = self._normalise(class_probabilities(statistics.frequencies(), temperature), min_pixels)
-
-    def _normalise(self, probabilities: np.ndarray, min_pixels: int) -> np.ndarray:
-        """(C,) probabilities of the classes that can be drawn."""
-        drawable = np.array([files.size > 0 for files in self._files_of_class])
-        if not drawable.any():
+        if not enough.any():
             raise ValueError(
-                f'no label in {label_folders(self.dataset)} has more than {min_pixels} pixels of any '
-                'class: choose a smaller min_pixels, or give reference_size to scale it with the area'
+                f'no label in {label_folders(self.dataset)} has more than {min_pixels} pixels of any class: choose a '
+                'smaller min_pixels, or give reference_size to scale it with the area'
             )
-        kept = np.where(drawable, probabilities, 0)
-        if kept.sum() == 0:
+        drawable = np.where(enough.any(axis=0), class_probabilities(statistics.frequencies(), temperature), 0)
+        if drawable.sum() == 0:
             raise ValueError(
-                'the classes that have enough pixels are so frequent that their probability is 0: choose '
-                'a higher temperature or a smaller min_pixels'
+                'the classes that have enough pixels are so frequent that their probability is 0: choose a higher '
+                'temperature or a smaller min_pixels'
             )
-        return kept / kept.sum()
+        self.probabilities = drawable / drawable.sum()
 
     def get_data_info(self, draw: SampleKey) -> dict:
-        """Data info of a file that shows the drawn class."""
+        """Data info of a file that has the drawn class."""
         generator = draw.generator()
         rare_class = int(generator.choice(len(self.probabilities), p=self.probabilities))
         index = int(generator.choice(self._files_of_class[rare_class]))

@@ -20,7 +20,7 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from mmseg.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import Dataset, Sampler
 
-from udass.datasets.wrapping import locate, plain_datasets
+from udass.datasets.sampling.wrappers import locate, plain_datasets
 from udass.errors import DamagedFileError
 
 # Purposes of random numbers that are derived from one stream. Part of the reproducibility of runs: never renumber.

@@ -1,6 +1,5 @@
 """The ResNet under the original DeepLabV2, as its Caffe release has it.
 
-Shapes: N batch, H, W pixels.
 Source: Chen et al. 2017 (arXiv 1606.00915); domain adaptation for video took it over (DA-VSN, TPS, UDASS).
 """
 
@@ -13,7 +12,7 @@ from torch import nn
 
 @MODELS.register_module()
 class CaffeResNet(ResNet):
-    """mmseg's ResNet at output stride 8 with what the Caffe release does otherwise.
+    """mmseg's ResNet at output stride 8 with the differences of the Caffe release.
 
     The stem is one 7x7 convolution and its pooling rounds sizes up; a bottleneck strides in its first 1x1 convolution;
     every block of the last two stages has dilation 2 and 4, the first ones included. Scale and shift of batch norm are

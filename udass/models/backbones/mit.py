@@ -72,8 +72,8 @@ class MiT(MixVisionTransformer):
         """
         if min(inputs.shape[-2:]) < _SMALLEST:
             raise ValueError(
-                f'MiT needs images of at least {_SMALLEST} pixels on each side; got '
-                f'{tuple(inputs.shape[-2:])} (HRDA shows it the image at its context scale)'
+                f'MiT needs images of at least {_SMALLEST} pixels on each side; got {tuple(inputs.shape[-2:])} (HRDA '
+                'gives it the image at its context scale)'
             )
         return super().forward(inputs)
 
@@ -81,6 +81,6 @@ class MiT(MixVisionTransformer):
 class _Attention(nn.MultiheadAttention):
     """Multi-head attention that does not return (and so never stores) the attention maps."""
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, None]:
+    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor | None]:  # type: ignore[override]
         """Attention of query (L, N, E) over key and value (M, N, E); output (L, N, E)."""
         return super().forward(query, key, value, need_weights=False)

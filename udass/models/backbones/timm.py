@@ -1,40 +1,87 @@
 """timm networks as backbones, with weights that are loaded completely or not at all.
 
-Shapes: a stage's feature map is (N, C_i, H/r_i, W/r_i), r_i its reduction.
+Shapes: N images, H, W pixels; a stage's feature map is (N, C_i, H/r_i, W/r_i), r_i its reduction.
 """
 
 import difflib
 import re
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import timm
+import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
+from mmseg.models.utils import resize
 from mmseg.registry import MODELS
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
-from udass.models.checkpoints import read_checkpoint, weights_of
+from udass.models.checkpoints import load_strictly, local_file, read_weights
+
+
+class _TimmNetwork(BaseModule):
+    """A network of timm as ``net``, whose weights come from a file or from timm's hub.
+
+    Args:
+        name: timm's name of the network.
+        checkpoint: local file or URL of weights; None = timm's own.
+        pretrained: without a checkpoint, fetch timm's weights from its hub (needs a network connection, once).
+        options: arguments of ``timm.create_model``.
+
+    Raises:
+        ValueError: timm has no such network.
+    """
+
+    net: Any  # networks of timm have no common interface
+
+    def __init__(self, name: str, checkpoint: str | None, pretrained: bool, options: dict) -> None:
+        super().__init__()
+        # Names with a colon are looked up elsewhere, for instance on a hub.
+        if ':' not in name and not timm.is_model(name):
+            close = difflib.get_close_matches(name, timm.list_models(), n=3)
+            hint = f'. Did you mean {" or ".join(close)}?' if close else '; see timm.list_models()'
+            raise ValueError(f'timm {timm.__version__} has no network {name!r}{hint}')
+        self.name, self.checkpoint, self.pretrained = name, checkpoint, pretrained
+        self.net = timm.create_model(name, pretrained=False, **options)
+
+    def init_weights(self) -> None:
+        """Load the checkpoint, or the hub's weights, or keep the random start if neither is wanted.
+
+        Raises:
+            FileNotFoundError: the file is missing.
+            ValueError: it cannot be read, or does not fill the network.
+            ConnectionError: the hub cannot be reached.
+        """
+        origin: str | Path = f'timm hub: {self.name}'
+        if self.checkpoint is not None:
+            origin = local_file(self.checkpoint)
+            weights = read_weights(origin)
+        elif self.pretrained:
+            weights = fetch_weights(self.name)
+        else:
+            return
+        weights = self.select(weights)
+        load_strictly(self.net, weights, origin)
+        print_log(f'{self.name}: all {len(weights)} tensors from {origin}', logger='current')
+
+    def select(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Those of the whole network's weights that ``net`` has, under its names."""
+        raise NotImplementedError
 
 
 @MODELS.register_module()
-class TimmBackbone(BaseModule):
+class TimmBackbone(_TimmNetwork):
     """The feature maps of a timm network (``features_only``).
 
     Args:
         name: timm's name of the network, for instance ``tf_efficientnet_lite0``.
         out_indices: stages to return; ``channels`` and ``reductions`` say what they are.
-        checkpoint: local weight file, a state dict under timm's key names, ``.pth`` or ``.safetensors``; keys that the
-            feature maps do not need (the classifier) are left out.
-        pretrained: without a local file, fetch timm's weights from its hub (needs a network connection, once).
+        checkpoint: local file or URL of a state dict under timm's key names, ``.pth`` or ``.safetensors``; the
+            classifier is left out.
+        pretrained: without a checkpoint, fetch timm's weights from its hub.
         drop_path_rate: probability of dropping a residual branch in training.
-
-    Raises:
-        FileNotFoundError: the local file is missing.
-        ValueError: timm has no such network, the file cannot be read, or a backbone key is missing in it or has another
-            shape.
-        ConnectionError: the hub cannot be reached.
     """
 
     def __init__(
@@ -45,72 +92,72 @@ class TimmBackbone(BaseModule):
         pretrained: bool = True,
         drop_path_rate: float = 0.0,
     ) -> None:
-        super().__init__()
-        self.name = name
-        self.checkpoint = checkpoint
-        self.pretrained = pretrained
-        check_name(name)
-        self.net = timm.create_model(
-            name, features_only=True, pretrained=False, out_indices=out_indices, drop_path_rate=drop_path_rate
-        )
-        self.channels = self.net.feature_info.channels()
-        self.reductions = self.net.feature_info.reduction()
-
-    def init_weights(self) -> None:
-        """Load the local file, or the hub's weights, or keep the random start if neither is asked for."""
-        if self.checkpoint is not None:
-            self._load(read_weights(self.checkpoint), self.checkpoint)
-        elif self.pretrained:
-            self._load(fetch_weights(self.name), f'timm hub: {self.name}')
+        options = dict(features_only=True, out_indices=out_indices, drop_path_rate=drop_path_rate)
+        super().__init__(name, checkpoint, pretrained, options)
+        info = self.net.feature_info
+        self.channels, self.reductions = info.channels(), info.reduction()
 
     def forward(self, inputs: Tensor) -> list[Tensor]:
         """Feature maps of images (N, 3, H, W), finest first."""
         return self.net(inputs)
 
-    def _load(self, weights: dict[str, Tensor], origin: str) -> None:
-        own = self.net.state_dict()
+    def select(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The backbone's tensors, without those of the classifier."""
         # timm's feature networks write the number of a stage into its name: stages_0.x for stages.0.x of the network.
-        plain = {key: re.sub(r'^([a-z]+)_(\d+)\.', r'\1.\2.', key) for key in own}
-        weights = {**{key: weights[name] for key, name in plain.items() if name in weights}, **weights}
-        missing = sorted(key for key in own if key not in weights)
-        misshapen = sorted(key for key in own if key in weights and own[key].shape != weights[key].shape)
-        if missing or misshapen:
-            problems = [f'missing {key} {tuple(own[key].shape)}' for key in missing]
-            problems += [f'{key} is {tuple(weights[key].shape)}, not {tuple(own[key].shape)}' for key in misshapen]
-            raise ValueError(
-                f'{origin} does not fill the backbone {self.name}: {len(problems)} of {len(own)} keys, '
-                f'{"; ".join(problems)}. Use a file of this network under the key names of timm.'
-            )
-        unused = sorted(set(weights) - set(own) - set(plain.values()))
-        self.net.load_state_dict({key: weights[key] for key in own})
-        print_log(f'Loaded {len(own)} backbone tensors from {origin}; not used: {unused or "none"}', logger='current')
+        plain = {key: re.sub(r'^([a-z]+)_(\d+)\.', r'\1.\2.', key) for key in self.net.state_dict()}
+        found = {key: key if key in weights else name for key, name in plain.items()}
+        return {key: weights[name] for key, name in found.items() if name in weights}
 
 
-def check_name(name: str) -> None:
-    """Raises ValueError if timm has no network of this name."""
-    # Names with a colon are looked up elsewhere, for instance on a hub.
-    if ':' not in name and not timm.is_model(name):
-        close = difflib.get_close_matches(name, timm.list_models(), n=3)
-        raise ValueError(
-            f'timm {timm.__version__} has no network {name!r}'
-            + (f'. Did you mean {" or ".join(close)}?' if close else '; see timm.list_models()')
+@MODELS.register_module()
+class TimmViT(_TimmNetwork):
+    """Token maps of several blocks of a plain ViT (DINOv2, DINOv3, ...), all (N, E, ceil(H/s), ceil(W/s)), E channels.
+
+    A neck makes levels of them. Images are resized to whole patches, ceil(H/s) by ceil(W/s) of them, so that a token is
+    always s pixels and the map covers the image exactly. With patches of 14 pixels and s = 16 the transformer sees 448
+    pixels of 512.
+
+    Args:
+        name: timm's name of the network, for instance ``vit_base_patch14_reg4_dinov2``.
+        out_indices: blocks whose normalised tokens are returned.
+        stride: s, pixels of the image per token.
+        checkpoint: local file or URL of weights under timm's names or those of their authors (``.pth`` or
+            ``.safetensors``); the classifier is left out.
+        pretrained: without a checkpoint, fetch timm's weights from its hub.
+        drop_path_rate: probability of dropping a residual branch in training.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        out_indices: Sequence[int] = (2, 5, 8, 11),
+        stride: int = 16,
+        checkpoint: str | None = None,
+        pretrained: bool = True,
+        drop_path_rate: float = 0.0,
+    ) -> None:
+        options = dict(num_classes=0, global_pool='', dynamic_img_size=True, drop_path_rate=drop_path_rate)
+        super().__init__(name, checkpoint, pretrained, options)
+        self.out_indices, self.stride = list(out_indices), stride
+        self.patch_size = self.net.patch_embed.patch_size
+        self.channels = [self.net.embed_dim] * len(self.out_indices)
+
+    def forward(self, inputs: Tensor) -> list[Tensor]:
+        """Tokens of images (N, 3, H, W) after each of ``out_indices``."""
+        size = [-(-side // self.stride) * patch for side, patch in zip(inputs.shape[2:], self.patch_size, strict=True)]
+        if tuple(size) != tuple(inputs.shape[2:]):
+            inputs = resize(inputs, size=size, mode='bilinear', align_corners=False)
+        return self.net.forward_intermediates(
+            inputs, indices=self.out_indices, norm=True, output_fmt='NCHW', intermediates_only=True
         )
 
-
-def read_weights(path: str) -> dict[str, Tensor]:
-    """A state dict from a local file, read without executing anything in it."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f'backbone weights {path} do not exist; set `checkpoint` of the backbone to a local '
-            'file, or to None to let timm fetch its own'
-        )
-    try:
-        return load_file(path) if path.endswith('.safetensors') else weights_of(read_checkpoint(path), path)
-    except (ValueError, SafetensorError) as error:
-        raise ValueError(
-            f'{path} cannot be read as a weight file: {error}. It is damaged, or holds more than tensors: '
-            'fetch it again, or save its state dict with torch.save'
-        ) from error
+    @torch.no_grad()
+    def select(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The transformer's tensors without the classifier; positions are resized to its grid."""
+        # timm translates the authors' names: each file of models has a filter for them.
+        adapt = getattr(import_module(type(self.net).__module__), 'checkpoint_filter_fn', None)
+        weights = weights if adapt is None else adapt(weights, self.net)
+        return {key: value for key, value in weights.items() if not key.startswith(('head.', 'fc_norm.'))}
 
 
 def fetch_weights(name: str) -> dict[str, Tensor]:

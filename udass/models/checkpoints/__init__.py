@@ -1,13 +1,11 @@
 """Weight files: safe reading, strict loading, conversion of published ones."""
 
-from udass.models.checkpoints.conversion import SOURCES, Conversion, convert, find_layout, to_mmseg, to_reference
-from udass.models.checkpoints.fusion import add_fusion
+from udass.models.checkpoints.conversion import SOURCES, add_fusion, convert, find_layout, to_mmseg, to_reference
 from udass.models.checkpoints.loading import StrictPretrained, load_strictly, read_segmentor_weights
-from udass.models.checkpoints.reading import local_file, read_checkpoint, weights_of
+from udass.models.checkpoints.reading import local_file, read_checkpoint, read_weights, weights_of
 
 __all__ = [
     'SOURCES',
-    'Conversion',
     'StrictPretrained',
     'add_fusion',
     'convert',
@@ -16,6 +14,7 @@ __all__ = [
     'local_file',
     'read_checkpoint',
     'read_segmentor_weights',
+    'read_weights',
     'to_mmseg',
     'to_reference',
     'weights_of',

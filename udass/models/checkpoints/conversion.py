@@ -1,4 +1,4 @@
-"""From published weight files to this project's key names, and back out again.
+"""Conversion of published weight files to this project's key names, and back.
 
 Published files of one code base family are understood: SegFormer's ImageNet weights of MiT; checkpoints of DAFormer,
 HRDA, MIC and UDASS, whole (``model.``, ``ema_model.``, ``imnet_model.``) or reduced to one network (``backbone.``,
@@ -7,43 +7,71 @@ them (``Scale.``); and files of this project (``student.``, ``teacher.``).
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from udass.models.checkpoints.key_maps import mit_to_native, mit_to_reference, segformer_head_to_mmseg
-from udass.models.checkpoints.video_keys import LAYOUTS as VIDEO_LAYOUTS
-from udass.models.checkpoints.video_keys import segmentor_to_video, video_to_segmentor
+from udass.models.checkpoints.key_maps import (
+    NATIVE_MIT,
+    VIDEO_LAYOUTS,
+    mit_to_native,
+    mit_to_reference,
+    segformer_head_to_mmseg,
+    segmentor_to_video,
+    video_to_segmentor,
+)
 
 SOURCES = ('mit', 'daformer', 'hrda', 'mic', 'udass', 'udass-video', 'udass-video-frame', 'auto')
-# Prefixes of the two branches in published training checkpoints and in ours.
-_PUBLISHED = {'student': 'model.', 'teacher': 'ema_model.'}
-_OURS = {'student': 'student.', 'teacher': 'teacher.'}
+# Prefixes of student and teacher in training checkpoints.
+_BRANCHES = {
+    'training checkpoint': {'student': 'model.', 'teacher': 'ema_model.'},
+    'training checkpoint of this project': {'student': 'student.', 'teacher': 'teacher.'},
+}
+# Layout of a file and the prefixes that show it, one of each group; the first that fits counts.
+_LAYOUTS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
+    ('training checkpoint of this project', (('student.backbone.', 'teacher.backbone.'),)),
+    ('training checkpoint', (('model.backbone.', 'ema_model.backbone.'),)),
+    ('segmentor', (('backbone.',), ('decode_head.',))),
+    ('video transformer', (('model.patch_embed1.',), ('decoder.',))),
+    ('video CNN', (('layer7.conv2d_list.',),)),
+    ('DeepLab ResNet weights', (('Scale.layer1.',),)),
+    ('MiT weights', (('patch_embed1.',),)),
+    ('MiT weights, mmseg names', (('layers.0.0.projection.',),)),
+    ('ResNet weights', (('layer1.0.conv1.',),)),
+)
+# Layouts that a source may have, where it is not a network of the DAFormer family.
+_EXPECTED = {
+    'mit': ('MiT weights', 'MiT weights, mmseg names'),
+    'udass-video': tuple(VIDEO_LAYOUTS),
+    'udass-video-frame': tuple(VIDEO_LAYOUTS),
+}
 
 _STATISTICS = r'(weight|bias|running_mean|running_var|num_batches_tracked)'
-_ASPP = (
-    rf'fuse_layer\.(aspp_modules\.\d+(\.(depthwise|pointwise)_conv)?|bottleneck)\.(conv\.weight|bn\.{_STATISTICS})'
-    rf'|fuse_layer\.(conv\.weight|bn\.{_STATISTICS})'
-)
-_DECODERS = re.compile(
-    rf'decode_head\.((head|scale_attention)\.)?({_ASPP}'
-    r'|(embed_layers|linear_c)\.\d+\.proj\.(weight|bias)'
-    rf'|linear_fuse\.(conv\.weight|bn\.{_STATISTICS})|(conv_seg|linear_pred)\.(weight|bias)'
-    r'|aspp_modules\.\d+\.conv\.(weight|bias))'
+_RESNET = re.compile(rf'(stem\.\d|conv1|bn1|layer\d\.\d+\.(conv\d|bn\d|downsample\.\d))\.{_STATISTICS}')
+_DECODER = re.compile(
+    r'decode_head\.((head|scale_attention)\.)?('
+    rf'(fuse_layer\.(aspp_modules\.\d+(\.(depthwise|pointwise)_conv)?\.|bottleneck\.)?|linear_fuse\.)'
+    rf'(conv\.weight|bn\.{_STATISTICS})'
+    r'|((embed_layers|linear_c)\.\d+\.proj|conv_seg|linear_pred|aspp_modules\.\d+\.conv)\.(weight|bias))'
 )
 _VIDEO_PARTS = re.compile(r'fusion\.weight|auxiliary_head\.aspp_modules\.\d+\.conv\.(weight|bias)')
-_RESNET = re.compile(rf'(stem\.\d|conv1|bn1|layer\d\.\d+\.(conv\d|bn\d|downsample\.\d))\.{_STATISTICS}')
-_NATIVE_MIT = re.compile(r'(backbone\.)?layers\.\d\.(0|1\.\d+|2)\..*')
+# The last layer of the decoders, whose outputs are the classes; HRDA's are those of its head.
+_CLASSIFIERS = tuple(
+    f'decode_head.{head}{layer}.weight'
+    for head in ('', 'head.')
+    for layer in ('conv_seg', 'linear_pred', 'aspp_modules.0.conv')
+)
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What became of a file.
+    """The result of converting a file.
 
     Attributes:
         weights: tensors under this project's keys: of a segmentor, or of a bare backbone.
-        layout: what the file was (see `find_layout`).
+        layout: the kind of file (see `find_layout`).
         dropped: key of the file to the reason why it has no place in ``weights``.
     """
 
@@ -56,49 +84,25 @@ class Conversion:
         lines = [f'{self.layout}: {len(self.weights)} tensors']
         for reason in dict.fromkeys(self.dropped.values()):
             keys = [key for key, why in self.dropped.items() if why == reason]
-            shown = ', '.join(keys[:3]) + (', ...' if len(keys) > 3 else '')
-            lines.append(f'dropped {len(keys)} ({shown}): {reason}')
+            names = ', '.join(keys[:3]) + (', ...' if len(keys) > 3 else '')
+            lines.append(f'dropped {len(keys)} ({names}): {reason}')
         return lines
 
 
 def find_layout(keys: Iterable[str]) -> str:
-    """Which kind of file has these keys.
-
-    Returns:
-        str: ``MiT weights`` or ``MiT weights, mmseg names`` or ``ResNet weights``, ``training checkpoint``,
-        ``segmentor``, ``video transformer``, ``video CNN``, ``DeepLab ResNet weights``, or ``training checkpoint of
-        this project``.
+    """Which kind of file has these keys: one of the names in `_LAYOUTS`.
 
     Raises:
         ValueError: none of them.
     """
     keys = list(keys)
-
-    def some(*prefixes: str) -> bool:
-        return any(key.startswith(prefixes) for key in keys)
-
-    if some('student.backbone.', 'teacher.backbone.'):
-        return 'training checkpoint of this project'
-    if some('model.backbone.', 'ema_model.backbone.'):
-        return 'training checkpoint'
-    if some('backbone.') and some('decode_head.'):
-        return 'segmentor'
-    if some('model.patch_embed1.') and some('decoder.'):
-        return 'video transformer'
-    if some('layer7.conv2d_list.'):
-        return 'video CNN'
-    if some('Scale.layer1.'):
-        return 'DeepLab ResNet weights'
-    if some('patch_embed1.'):
-        return 'MiT weights'
-    if some('layers.0.0.projection.'):
-        return 'MiT weights, mmseg names'
-    if some('layer1.0.conv1.'):
-        return 'ResNet weights'
+    for layout, groups in _LAYOUTS:
+        if all(any(key.startswith(prefixes) for key in keys) for prefixes in groups):
+            return layout
     begins = ', '.join(sorted({key.split('.')[0] for key in keys})[:10])
     raise ValueError(
-        f'these are no weights of a network known here; the keys begin with {begins}. Known are ImageNet '
-        'weights of MiT and ResNet, and checkpoints of DAFormer, HRDA, MIC, UDASS and this project'
+        f'these are not weights of a known network; the keys begin with {begins}. Known are ImageNet weights of MiT '
+        'and ResNet, and checkpoints of DAFormer, HRDA, MIC, UDASS and this project'
     )
 
 
@@ -115,32 +119,32 @@ def convert(weights: Mapping[str, Tensor], source: str = 'auto', branch: str = '
         ValueError: an unknown source or branch, a file that does not look like the source, a branch that the file does
             not have, or keys without a known place, which are named.
     """
-    if source not in SOURCES or branch not in _OURS:
+    if source not in SOURCES or branch not in ('student', 'teacher'):
         raise ValueError(
             f'source is one of {", ".join(SOURCES)}, branch is student or teacher; got {source!r} and {branch!r}'
         )
     layout = find_layout(weights)
     _check_source(source, layout, weights)
+    weights = dict(weights)
     dropped: dict[str, str] = {}
-    if layout in ('training checkpoint', 'training checkpoint of this project'):
-        prefixes = _PUBLISHED if layout == 'training checkpoint' else _OURS
-        weights = _select_branch(weights, prefixes, branch, dropped)
+    if layout in _BRANCHES:
+        weights, dropped = _select_branch(weights, layout, branch)
     elif layout in VIDEO_LAYOUTS:
         if source == 'udass-video-frame':
-            weights = _single_frame(weights, dropped)
+            reason = 'fusion of the logits of two frames, which the image network lacks (--from udass-video keeps it)'
+            weights, dropped = _drop(weights, lambda key: reason if key.endswith('sf_layer.weight') else None)
         weights = video_to_segmentor(weights, layout)
-    else:
-        weights = dict(weights)
     if layout.startswith(('MiT', 'ResNet', 'DeepLab')):
-        weights = _backbone(weights, dropped)
+        weights, dropped = _backbone(weights)
     elif layout != 'training checkpoint of this project':
-        weights = _segmentor(weights, layout, dropped)
+        weights, unused = _segmentor(weights, layout)
+        dropped |= unused
     return Conversion(weights, layout, dropped)
 
 
 def to_reference(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The inverse of `convert` for one network: segmentor or backbone weights under the published names."""
-    mit = {key: value for key, value in weights.items() if _NATIVE_MIT.fullmatch(key)}
+    mit = {key: value for key, value in weights.items() if NATIVE_MIT.fullmatch(key.removeprefix('backbone.'))}
     rest = {key: value for key, value in weights.items() if key not in mit}
     prefix = 'backbone.' if any(key.startswith('backbone.') for key in mit) else ''
     renamed = mit_to_reference({key.removeprefix(prefix): value for key, value in mit.items()})
@@ -149,15 +153,16 @@ def to_reference(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_mmseg(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
-    """Weights of one network of this project for plain MMSegmentation, and what to know when using them."""
+    """Weights of one network of this project for plain MMSegmentation, and notes on how to use them there."""
     notes = []
     weights = dict(weights)
-    if any(_NATIVE_MIT.fullmatch(key) for key in weights):
+    if any(NATIVE_MIT.fullmatch(key.removeprefix('backbone.')) for key in weights):
         notes.append(
-            'MixVisionTransformer of MMSegmentation has LayerNorm eps 1e-6 throughout; these weights were '
-            'trained with 1e-5 in the patch-embedding and key-reduction norms (scores differ by about 1e-5)'
+            'MixVisionTransformer of MMSegmentation has LayerNorm eps 1e-6 throughout; these weights were trained with '
+            '1e-5 in the patch-embedding and key-reduction norms (logits differ by about 1e-5)'
         )
     head = {key.removeprefix('decode_head.'): value for key, value in weights.items() if key.startswith('decode_head.')}
+    imports = "add custom_imports=dict(imports=['udass.all_modules']) to the config"
     if 'linear_pred.weight' in head:
         weights = {key: value for key, value in weights.items() if not key.startswith('decode_head.')}
         weights.update({f'decode_head.{key}': value for key, value in segformer_head_to_mmseg(head).items()})
@@ -166,30 +171,52 @@ def to_mmseg(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str
             'act_cfg=None, ...): the original embeds without activation'
         )
     elif 'fusion.weight' in weights:
-        notes.append(
-            "MMSegmentation has no network of two frames: add custom_imports=dict(imports=['udass.all_modules']) to "
-            "the config and use type='FlowGuidedEncoderDecoder'"
-        )
+        notes.append(f"MMSegmentation has no network of two frames: {imports} and use type='FlowGuidedEncoderDecoder'")
     elif head:
         notes.append(
-            "MMSegmentation has no such decode head: add custom_imports=dict(imports=['udass.all_modules']) to the "
-            'config to load the whole network; without it, only the backbone fits'
+            f'MMSegmentation has no such decode head: {imports} to load the whole network; without it, only the '
+            'backbone fits'
         )
     return weights, notes
 
 
+def add_fusion(weights: Mapping[str, Tensor], previous_share: float) -> dict[str, Tensor]:
+    """Weights of a flow-guided segmentor that averages the logits of two frames, from those of an image segmentor.
+
+    Args:
+        weights: of one segmentor of single frames.
+        previous_share: s in [0, 1]; the fused logits are (1 - s) times those of the current frame plus s times the
+            warped ones of the previous frame. 0 is how the fusion starts in training.
+
+    Returns:
+        The weights and ``fusion.weight`` (C, 2 C, 1, 1), C classes.
+
+    Raises:
+        ValueError: the share is out of range, the weights have a fusion already, or no known decoder.
+    """
+    if not 0 <= previous_share <= 1:
+        raise ValueError(f'the share of the previous frame is in [0, 1], got {previous_share}')
+    if 'fusion.weight' in weights:
+        raise ValueError(
+            'these are the weights of a network of two frames already: it has a fusion.weight. Leave the fusion out'
+        )
+    classifier = next((weights[name] for name in _CLASSIFIERS if name in weights), None)
+    if classifier is None:
+        raise ValueError(
+            f'a fusion needs the number of classes, but none of {", ".join(_CLASSIFIERS)} is there: give the weights '
+            'of a whole segmentor'
+        )
+    unit = torch.eye(len(classifier), dtype=classifier.dtype)
+    fusion = torch.cat([(1 - previous_share) * unit, previous_share * unit], dim=1)
+    return {**weights, 'fusion.weight': fusion[..., None, None]}
+
+
 def _check_source(source: str, layout: str, weights: Mapping[str, Tensor]) -> None:
-    trained = ('training checkpoint', 'segmentor')
-    expected = {
-        'mit': ('MiT weights', 'MiT weights, mmseg names'),
-        'udass-video': tuple(VIDEO_LAYOUTS),
-        'udass-video-frame': tuple(VIDEO_LAYOUTS),
-    }
     if source == 'auto':
         return
-    wanted = expected.get(source, trained)
-    if layout not in wanted:
-        raise ValueError(f'--from {source} expects: {" or ".join(wanted)}; the keys are those of: {layout}')
+    expected = _EXPECTED.get(source, ('training checkpoint', 'segmentor'))
+    if layout not in expected:
+        raise ValueError(f'--from {source} expects: {" or ".join(expected)}; the keys are those of: {layout}')
     # A fixed attention has no weights.
     two_scales = any('decode_head.head.' in key for key in weights)
     if source == 'hrda' and not two_scales:
@@ -198,89 +225,71 @@ def _check_source(source: str, layout: str, weights: Mapping[str, Tensor]) -> No
         raise ValueError('--from daformer, but the network has a decoder of two scales: use --from hrda or mic')
 
 
-def _select_branch(
-    weights: Mapping[str, Tensor], prefixes: Mapping[str, str], branch: str, dropped: dict[str, str]
-) -> dict[str, Tensor]:
+def _select_branch(weights: dict[str, Tensor], layout: str, branch: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    prefixes = _BRANCHES[layout]
     reasons = {prefix: f'the {name}, not asked for (--branch {name})' for name, prefix in prefixes.items()}
-    for copy in ('imnet_model.', 'imagenet.'):
-        reasons[copy] = 'frozen ImageNet copy of the feature distance, made again from the ImageNet weights'
-    wanted, selected, unknown = prefixes[branch], {}, []
-    for key, value in weights.items():
-        prefix = key.split('.')[0] + '.'
-        if prefix == wanted:
-            selected[key.removeprefix(wanted)] = value
-        elif prefix in reasons:
-            dropped[key] = reasons[prefix]
-        elif prefixes is _OURS:
-            dropped[key] = 'part of the training step (templates, random streams), not of a network'
-        else:
-            unknown.append(key)
+    copy = 'frozen ImageNet copy of the feature distance, made again from the ImageNet weights'
+    reasons |= {'imnet_model.': copy, 'imagenet.': copy}
+    other = 'part of the training step (templates, random streams), not of a network'
+    wanted = prefixes[branch]
+
+    def reason(key: str) -> str | None:
+        return None if key.startswith(wanted) else reasons.get(key.split('.')[0] + '.', other)
+
+    selected, dropped = _drop(weights, reason)
     if not selected:
-        raise ValueError(
-            f'the file has no {branch} (keys {wanted}*); it has '
-            f'{", ".join(sorted({key.split(".")[0] for key in weights}))}'
-        )
-    _refuse(unknown)
-    return selected
+        found = ', '.join(sorted({key.split('.')[0] for key in weights}))
+        raise ValueError(f'the file has no {branch} (keys {wanted}*); it has {found}')
+    if layout == 'training checkpoint':
+        _refuse([key for key, why in dropped.items() if why == other])
+    return {key.removeprefix(wanted): value for key, value in selected.items()}, dropped
 
 
-def _single_frame(weights: Mapping[str, Tensor], dropped: dict[str, str]) -> dict[str, Tensor]:
-    selected = {}
-    for key, value in weights.items():
-        if key.endswith('sf_layer.weight'):
-            dropped[key] = 'fusion of the scores of two frames; the image network has one (--from udass-video keeps it)'
-        else:
-            selected[key] = value
-    return selected
+def _backbone(weights: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    def reason(key: str) -> str | None:
+        if key.removeprefix('Scale.').startswith(('head.', 'fc.')):
+            return 'ImageNet classifier'
+        return "decoder for the classes of DeepLab's authors" if key.startswith('Scale.layer5.') else None
 
-
-def _backbone(weights: dict[str, Tensor], dropped: dict[str, str]) -> dict[str, Tensor]:
-    selected = {}
-    for key, value in weights.items():
-        name = key.removeprefix('Scale.')
-        if name.startswith(('head.', 'fc.')):
-            dropped[key] = 'ImageNet classifier'
-        elif name.startswith('layer5.') and name != key:
-            dropped[key] = "decoder for the classes of DeepLab's authors"
-        else:
-            selected[name] = value
+    selected, dropped = _drop(weights, reason)
+    selected = {key.removeprefix('Scale.'): value for key, value in selected.items()}
     if any(key.startswith('patch_embed1.') for key in selected):
-        return mit_to_native(selected)
-    _refuse([key for key in selected if not _NATIVE_MIT.fullmatch(key) and not _RESNET.fullmatch(key)])
-    return selected
+        return mit_to_native(selected), dropped
+    _refuse([key for key in selected if not NATIVE_MIT.fullmatch(key) and not _RESNET.fullmatch(key)])
+    return selected, dropped
 
 
-def _segmentor(weights: dict[str, Tensor], layout: str, dropped: dict[str, str]) -> dict[str, Tensor]:
+def _segmentor(weights: dict[str, Tensor], layout: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     published_mit = 'backbone.patch_embed1.proj.weight' in weights
-    published_segformer = published_mit and 'decode_head.linear_pred.weight' in weights
+    dropped: dict[str, str] = {}
+    if published_mit and 'decode_head.linear_pred.weight' in weights:
+        reason = 'left over from the base class; the SegFormer head classifies with linear_pred'
+        weights, dropped = _drop(weights, lambda key: reason if key.startswith('decode_head.conv_seg.') else None)
+    mit = {key: value for key, value in weights.items() if published_mit and key.startswith('backbone.')}
+    rest = {key: value for key, value in weights.items() if key not in mit}
     # A single network without the published MiT may be any of ours: what does not fit shows when it is loaded.
-    known_only = published_mit or layout != 'segmentor'
-    backbone, rest, unknown = {}, {}, []
-    for key, value in weights.items():
-        if published_segformer and key.startswith('decode_head.conv_seg.'):
-            dropped[key] = 'left over from the base class; the SegFormer head classifies with linear_pred'
-        elif published_mit and key.startswith('backbone.'):
-            backbone[key.removeprefix('backbone.')] = value
-        elif not known_only or _is_known(key, layout):
-            rest[key] = value
-        else:
-            unknown.append(key)
-    _refuse(unknown)
-    return {**{f'backbone.{key}': value for key, value in mit_to_native(backbone).items()}, **rest}
+    if published_mit or layout != 'segmentor':
+        _refuse([key for key in rest if not _is_known(key, layout)])
+    native = mit_to_native({key.removeprefix('backbone.'): value for key, value in mit.items()})
+    return {**{f'backbone.{key}': value for key, value in native.items()}, **rest}, dropped
+
+
+def _drop(
+    weights: Mapping[str, Tensor], reason: Callable[[str], str | None]
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The weights for which there is no reason to drop them, and the reasons for the others by key."""
+    dropped = {key: why for key in weights if (why := reason(key)) is not None}
+    return {key: value for key, value in weights.items() if key not in dropped}, dropped
 
 
 def _is_known(key: str, layout: str) -> bool:
-    return bool(
-        _DECODERS.fullmatch(key)
-        or _RESNET.fullmatch(key.removeprefix('backbone.'))
-        or layout in VIDEO_LAYOUTS
-        and _VIDEO_PARTS.fullmatch(key)
-    )
+    known = _DECODER.fullmatch(key) or _RESNET.fullmatch(key.removeprefix('backbone.'))
+    return bool(known or layout in VIDEO_LAYOUTS and _VIDEO_PARTS.fullmatch(key))
 
 
 def _refuse(unknown: list[str]) -> None:
     if unknown:
         raise ValueError(
-            f'{len(unknown)} keys have no known place: {", ".join(unknown)}. They are not left out '
-            'silently; remove them from the file if they are of no use'
+            f'{len(unknown)} keys have no known place: {", ".join(unknown)}. They are not left out silently; remove '
+            'them from the file if they are of no use'
         )

@@ -1,38 +1,56 @@
-"""Names and layouts of weights: the reference's MiT and mmseg's, both directions.
+"""Names and layouts of weights in published networks and in this project, in both directions.
 
-The reference (SegFormer and every code base built on it) keeps queries apart from keys and values and has linear layers
-where mmseg has 1x1 convolutions; mmseg counts stages from 0 and keeps one input projection.
+The reference MiT (SegFormer and every code base built on it) keeps queries apart from keys and values and has linear
+layers where mmseg has 1x1 convolutions; mmseg counts stages from 0 and keeps one input projection. The published video
+transformer keeps backbone, decoder and fusion under ``model.``, ``decoder.`` and ``decoder.sf_layer.``; the video CNN
+has stages ``layer1`` to ``layer4``, auxiliary decoder ``layer5``, main decoder ``layer7`` and fusion ``sf_layer``.
+
 Shapes: E channels of a stage; ``q`` is (E, E), ``kv`` (2E, E), mmseg's ``in_proj`` (3E, E), queries first.
 """
 
 import re
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
 
-# Parts of a transformer block, reference to mmseg.
-_BLOCK_PARTS = {
-    'norm1': 'norm1',
-    'norm2': 'norm2',
-    'attn.proj': 'attn.attn.out_proj',
-    'attn.sr': 'attn.sr',
-    'attn.norm': 'attn.norm',
-    'mlp.fc1': 'ffn.layers.0',
-    'mlp.dwconv.dwconv': 'ffn.layers.1',
-    'mlp.fc2': 'ffn.layers.4',
-}
-_REFERENCE_PARTS = {native: reference for reference, native in _BLOCK_PARTS.items()}
-_LINEAR = ('mlp.fc1', 'mlp.fc2')
+# Prefixes of keys, published and ours; the first that fits counts.
+_MIT = [
+    pair
+    for i in range(4)
+    for pair in (
+        (f'patch_embed{i + 1}.proj.', f'layers.{i}.0.projection.'),
+        (f'patch_embed{i + 1}.norm.', f'layers.{i}.0.norm.'),
+        (f'norm{i + 1}.', f'layers.{i}.2.'),
+        (f'block{i + 1}.', f'layers.{i}.1.'),
+    )
+]
+_VIDEO_CNN = [
+    ('sf_layer.', 'fusion.'),
+    *((f'layer5.conv2d_list.{i}.', f'auxiliary_head.aspp_modules.{i}.conv.') for i in range(4)),
+    *((f'layer7.conv2d_list.{i}.', f'decode_head.aspp_modules.{i}.conv.') for i in range(4)),
+    # head.0 is the dropout.
+    ('layer7.head.1.', 'decode_head.conv_seg.'),
+    *((f'{stage}.', f'backbone.{stage}.') for stage in ('conv1', 'bn1', 'layer1', 'layer2', 'layer3', 'layer4')),
+]
+_VIDEO_TRANSFORMER = [('decoder.sf_layer.', 'fusion.'), ('decoder.', 'decode_head.'), ('model.', 'backbone.')]
+VIDEO_LAYOUTS = {'video transformer': _VIDEO_TRANSFORMER, 'video CNN': _VIDEO_CNN}
 
-_REFERENCE_EMBED = re.compile(r'patch_embed(\d)\.(proj|norm)\.(weight|bias)')
-_REFERENCE_NORM = re.compile(r'norm(\d)\.(weight|bias)')
-_REFERENCE_BLOCK = re.compile(r'block(\d)\.(\d+)\.(.+)\.(weight|bias)')
-_NATIVE_EMBED = re.compile(r'layers\.(\d)\.0\.(projection|norm)\.(weight|bias)')
-_NATIVE_NORM = re.compile(r'layers\.(\d)\.2\.(weight|bias)')
-_NATIVE_BLOCK = re.compile(r'layers\.(\d)\.1\.(\d+)\.(.+)[._](weight|bias)')
+# Parts of a transformer block whose names differ.
+_BLOCK_PARTS = (
+    ('.attn.proj.', '.attn.attn.out_proj.'),
+    ('.mlp.fc1.', '.ffn.layers.0.'),
+    ('.mlp.dwconv.dwconv.', '.ffn.layers.1.'),
+    ('.mlp.fc2.', '.ffn.layers.4.'),
+)
+_LINEAR = re.compile(r'.*\.ffn\.layers\.[04]\.weight')
+NATIVE_MIT = re.compile(
+    r'layers\.[0-3]\.((0\.(projection|norm)|2|1\.\d+\.(norm[12]|attn\.(sr|norm|attn\.out_proj)|ffn\.layers\.[014]))\.'
+    r'|1\.\d+\.attn\.attn\.in_proj_)(weight|bias)'
+)
 
 
-def mit_to_native(reference: dict[str, Tensor]) -> dict[str, Tensor]:
+def mit_to_native(reference: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights of a MiT under mmseg's names.
 
     Raises:
@@ -40,63 +58,58 @@ def mit_to_native(reference: dict[str, Tensor]) -> dict[str, Tensor]:
     """
     native, unknown = {}, []
     for key, value in reference.items():
-        if match := _REFERENCE_EMBED.fullmatch(key):
-            stage, part, kind = match.groups()
-            native[f'layers.{int(stage) - 1}.0.{"projection" if part == "proj" else part}.{kind}'] = value
-        elif match := _REFERENCE_NORM.fullmatch(key):
-            native[f'layers.{int(match[1]) - 1}.2.{match[2]}'] = value
-        elif match := _REFERENCE_BLOCK.fullmatch(key):
-            stage, block, part, kind = match.groups()
-            place = f'layers.{int(stage) - 1}.1.{block}'
-            if part in _BLOCK_PARTS:
-                weight = value[..., None, None] if part in _LINEAR and kind == 'weight' else value
-                native[f'{place}.{_BLOCK_PARTS[part]}.{kind}'] = weight
-            elif part == 'attn.q':
-                partner = f'block{stage}.{block}.attn.kv.{kind}'
-                native[f'{place}.attn.attn.in_proj_{kind}'] = torch.cat([value, _partner(reference, key, partner)])
-            elif part == 'attn.kv':
-                _partner(reference, key, f'block{stage}.{block}.attn.q.{kind}')
-            else:
-                unknown.append(key)
-        else:
+        name = _rename(key, _MIT)
+        for published, own in (
+            *_BLOCK_PARTS,
+            ('.attn.q.', '.attn.attn.in_proj_'),
+            ('.attn.kv.', '.attn.attn.in_proj_'),
+        ):
+            name = name.replace(published, own)
+        if not NATIVE_MIT.fullmatch(name):
             unknown.append(key)
-    _refuse(unknown, 'the reference MiT')
+        elif '.attn.kv.' in key:
+            _partner(reference, key, key.replace('.attn.kv.', '.attn.q.'))
+        elif '.attn.q.' in key:
+            native[name] = torch.cat([value, _partner(reference, key, key.replace('.attn.q.', '.attn.kv.'))])
+        else:
+            native[name] = value[..., None, None] if _LINEAR.fullmatch(name) else value
+    if unknown:
+        raise ValueError(f'{len(unknown)} keys are no part of the reference MiT: {", ".join(unknown)}')
     return native
 
 
-def mit_to_reference(native: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of `mit_to_native`, with views of the same tensors.
-
-    Raises:
-        ValueError: a key is none of mmseg's MiT.
-    """
-    reference, unknown = {}, []
+def mit_to_reference(native: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `mit_to_native`, with views of the same tensors."""
+    reference = {}
     for key, value in native.items():
-        if match := _NATIVE_EMBED.fullmatch(key):
-            stage, part, kind = match.groups()
-            reference[f'patch_embed{int(stage) + 1}.{"proj" if part == "projection" else part}.{kind}'] = value
-        elif match := _NATIVE_NORM.fullmatch(key):
-            reference[f'norm{int(match[1]) + 1}.{match[2]}'] = value
-        elif match := _NATIVE_BLOCK.fullmatch(key):
-            stage, block, part, kind = match.groups()
-            place = f'block{int(stage) + 1}.{block}'
-            if part in _REFERENCE_PARTS:
-                name = _REFERENCE_PARTS[part]
-                linear = name in _LINEAR and kind == 'weight'
-                reference[f'{place}.{name}.{kind}'] = value[..., 0, 0] if linear else value
-            elif part == 'attn.attn.in_proj':
-                channels = len(value) // 3
-                reference[f'{place}.attn.q.{kind}'] = value[:channels]
-                reference[f'{place}.attn.kv.{kind}'] = value[channels:]
-            else:
-                unknown.append(key)
+        name = _rename(key, _inverse(_MIT))
+        for own, published in _inverse(_BLOCK_PARTS):
+            name = name.replace(own, published)
+        if 'in_proj_' in name:
+            channels = len(value) // 3
+            reference[name.replace('attn.in_proj_', 'q.')] = value[:channels]
+            reference[name.replace('attn.in_proj_', 'kv.')] = value[channels:]
         else:
-            unknown.append(key)
-    _refuse(unknown, "mmseg's MiT")
+            reference[name] = value[..., 0, 0] if _LINEAR.fullmatch(key) else value
     return reference
 
 
-def segformer_head_to_mmseg(head: dict[str, Tensor]) -> dict[str, Tensor]:
+def video_to_segmentor(weights: Mapping[str, Tensor], layout: str) -> dict[str, Tensor]:
+    """Published weights as ``backbone.``, ``decode_head.``, ``auxiliary_head.`` and ``fusion.`` of one segmentor.
+
+    Args:
+        layout: a key of `VIDEO_LAYOUTS`. Keys without a known place keep their name, and a MiT keeps its names.
+    """
+    return {_rename(key, VIDEO_LAYOUTS[layout]): value for key, value in weights.items()}
+
+
+def segmentor_to_video(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse: a segmentor with a ``fusion.`` (its MiT already under the reference's names) as published."""
+    pairs = _VIDEO_CNN if 'decode_head.aspp_modules.0.conv.weight' in weights else _VIDEO_TRANSFORMER
+    return {_rename(key, _inverse(pairs)): value for key, value in weights.items()}
+
+
+def segformer_head_to_mmseg(head: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The published SegFormer head (keys without prefix) as weights of mmseg's SegformerHead with ``act_cfg=None``.
 
     mmseg embeds with convolution and batch norm where the original has a linear layer: the batch norm becomes the bias,
@@ -104,29 +117,34 @@ def segformer_head_to_mmseg(head: dict[str, Tensor]) -> dict[str, Tensor]:
     """
     mmseg = {}
     for stage in range(4):
-        weight, bias = head[f'linear_c.{stage}.proj.weight'], head[f'linear_c.{stage}.proj.bias']
-        norm = f'convs.{stage}.bn'
-        mmseg[f'convs.{stage}.conv.weight'] = weight[..., None, None]
-        # Batch norm divides by sqrt(1 + eps).
-        mmseg[f'{norm}.weight'] = torch.full_like(bias, 1 + 1e-5).sqrt()
-        mmseg[f'{norm}.bias'] = bias
-        mmseg[f'{norm}.running_mean'] = torch.zeros_like(bias)
-        mmseg[f'{norm}.running_var'] = torch.ones_like(bias)
-        mmseg[f'{norm}.num_batches_tracked'] = torch.zeros((), dtype=torch.long, device=bias.device)
-    for key, value in head.items():
-        if key.startswith('linear_fuse.'):
-            mmseg[key.replace('linear_fuse', 'fusion_conv')] = value
-        elif key.startswith('linear_pred.'):
-            mmseg[key.replace('linear_pred', 'conv_seg')] = value
-    return mmseg
+        bias = head[f'linear_c.{stage}.proj.bias']
+        mmseg[f'convs.{stage}.conv.weight'] = head[f'linear_c.{stage}.proj.weight'][..., None, None]
+        norm = {
+            # Batch norm divides by sqrt(1 + eps).
+            'weight': torch.full_like(bias, 1 + 1e-5).sqrt(),
+            'bias': bias,
+            'running_mean': torch.zeros_like(bias),
+            'running_var': torch.ones_like(bias),
+            'num_batches_tracked': torch.zeros((), dtype=torch.long, device=bias.device),
+        }
+        mmseg.update({f'convs.{stage}.bn.{name}': value for name, value in norm.items()})
+    rest = {key: value for key, value in head.items() if key.startswith(('linear_fuse.', 'linear_pred.'))}
+    pairs = [('linear_fuse.', 'fusion_conv.'), ('linear_pred.', 'conv_seg.')]
+    return {**mmseg, **{_rename(key, pairs): value for key, value in rest.items()}}
 
 
-def _partner(weights: dict[str, Tensor], key: str, partner: str) -> Tensor:
+def _rename(key: str, pairs: Iterable[tuple[str, str]]) -> str:
+    for old, new in pairs:
+        if key.startswith(old):
+            return new + key.removeprefix(old)
+    return key
+
+
+def _inverse(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(new, old) for old, new in pairs]
+
+
+def _partner(weights: Mapping[str, Tensor], key: str, partner: str) -> Tensor:
     if partner not in weights:
         raise ValueError(f'{key} lacks its partner {partner}: the file is incomplete')
     return weights[partner]
-
-
-def _refuse(unknown: list[str], what: str) -> None:
-    if unknown:
-        raise ValueError(f'{len(unknown)} keys are no part of {what}: {", ".join(unknown)}')

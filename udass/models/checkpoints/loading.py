@@ -8,9 +8,9 @@ from mmseg.registry import WEIGHT_INITIALIZERS
 from torch import Tensor, nn
 
 from udass.models.checkpoints.conversion import convert
-from udass.models.checkpoints.reading import local_file, read_checkpoint, weights_of
+from udass.models.checkpoints.reading import local_file, read_weights
 
-_SHOWN = 10
+_LISTED = 10
 
 
 def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], origin: str | Path) -> None:
@@ -26,42 +26,35 @@ def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], origin: str 
             named, nothing is loaded.
     """
     own = module.state_dict()
-    weights = dict(weights)
-    for key, value in own.items():
-        if key.endswith('num_batches_tracked'):
-            weights.setdefault(key, value.new_zeros(()))
+    counters = {key: value.new_zeros(()) for key, value in own.items() if key.endswith('num_batches_tracked')}
+    weights = {**counters, **weights}
     # Extra states (counters, templates) have no shape.
     both = [key for key in own if key in weights and isinstance(own[key], Tensor)]
+    shapes = {key: (tuple(weights[key].shape), tuple(own[key].shape)) for key in both}
     misshapen = [
-        f'{key} {tuple(weights[key].shape)} instead of {tuple(own[key].shape)}'
-        for key in both
-        if weights[key].shape != own[key].shape
+        f'{key} {found} instead of {expected}' for key, (found, expected) in shapes.items() if found != expected
     ]
-    problems = [
-        f'{len(keys)} {what}: {_first(keys)}'
-        for what, keys in (
-            ('missing', [key for key in own if key not in weights]),
-            ('unknown to it', [key for key in weights if key not in own]),
-            ('of another shape', misshapen),
-        )
-        if keys
-    ]
+    found = {
+        'missing': [key for key in own if key not in weights],
+        'unknown to it': [key for key in weights if key not in own],
+        'of another shape': misshapen,
+    }
+    problems = '; '.join(f'{len(keys)} {what}: {_first(keys)}' for what, keys in found.items() if keys)
     if problems:
         raise ValueError(
-            f'{origin} does not fit {type(module).__name__}: {"; ".join(problems)}. Use a file of this '
-            'config (variant, head, number of classes, method)'
+            f'{origin} does not fit {type(module).__name__}: {problems}. Use a file of this config (variant, head, '
+            'number of classes, method)'
         )
-    spoiled = [key for key, _ in module.named_parameters() if key in weights and not weights[key].isfinite().all()]
-    if spoiled:
-        raise ValueError(
-            f'{origin} holds {len(spoiled)} weights that are not finite: {_first(spoiled)}. Use an older checkpoint'
-        )
+    non_finite = [key for key, _ in module.named_parameters() if not weights[key].isfinite().all()]
+    if non_finite:
+        count = f'{len(non_finite)} weights that are not finite'
+        raise ValueError(f'{origin} holds {count}: {_first(non_finite)}. Use an older checkpoint')
     module.load_state_dict(weights, strict=True)
 
 
 def read_segmentor_weights(path: str | Path, branch: str = 'student') -> dict[str, Tensor]:
     """Weights for a segmentor of this project from any file that `convert` knows, this project's own included."""
-    return convert(weights_of(read_checkpoint(path), path), branch=branch).weights
+    return convert(read_weights(path), branch=branch).weights
 
 
 @WEIGHT_INITIALIZERS.register_module()
@@ -82,13 +75,12 @@ class StrictPretrained:
     def __call__(self, module: nn.Module) -> None:
         path = local_file(self.checkpoint)
         weights = read_segmentor_weights(path)
-        if any(key.startswith('backbone.') for key in weights):
-            weights = {
-                key.removeprefix('backbone.'): value for key, value in weights.items() if key.startswith('backbone.')
-            }
+        backbone = {key: value for key, value in weights.items() if key.startswith('backbone.')}
+        if backbone:
+            weights = {key.removeprefix('backbone.'): value for key, value in backbone.items()}
         load_strictly(module, weights, path)
         print_log(f'{type(module).__name__}: all {len(weights)} tensors from {path}', logger='current')
 
 
 def _first(keys: list[str]) -> str:
-    return ', '.join(keys[:_SHOWN]) + (f', ... ({len(keys) - _SHOWN} more)' if len(keys) > _SHOWN else '')
+    return ', '.join(keys[:_LISTED]) + (f', ... ({len(keys) - _LISTED} more)' if len(keys) > _LISTED else '')

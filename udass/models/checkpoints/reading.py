@@ -9,20 +9,27 @@ from urllib.parse import urlparse
 import numpy as np
 import torch
 from mmengine.runner import CheckpointLoader
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from udass.io.checksums import check_checksum
 
 # Metrics in the records of training code are NumPy numbers; building one runs no code.
 _number = np.float64().__reduce__()[0]
-_HARMLESS = [
+_HARMLESS: list = [
     _number,
-    (_number, 'numpy.core.multiarray.scalar'),  # the second is its name in files of NumPy 1
+    (_number, 'numpy.core.multiarray.scalar'),  # its name in files of NumPy 1
     np.dtype,
     np.dtypes.Float32DType,
     np.dtypes.Float64DType,
     np.dtypes.Int64DType,
 ]
+_OVERRIDE = (
+    'To use a file of your own, name it in the config or on the command line, for instance '
+    '`--cfg-options model.student.backbone.init_cfg.checkpoint=FILE`; '
+    '`model.student.backbone.init_cfg=None` starts from random weights'
+)
 
 
 def read_checkpoint(path: str | Path, map_location: str | torch.device = 'cpu') -> dict:
@@ -43,12 +50,9 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = 'cpu') 
         check_checksum(path)
         with torch.serialization.safe_globals(_HARMLESS):
             content = torch.load(path, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(_refusal(path, error)) from error
     except OSError:
         raise
-    except Exception as error:
-        # Bytes that are no checkpoint make the reader fail in any way.
+    except Exception as error:  # bytes that are no checkpoint make the reader fail in any way
         raise ValueError(_unreadable(path, error)) from error
     if not isinstance(content, Mapping):
         raise ValueError(f'{path} holds a {type(content).__name__}, not a state dict or a checkpoint with one')
@@ -78,6 +82,17 @@ def weights_of(checkpoint: Mapping, path: str | Path) -> dict[str, Tensor]:
     if all(key.startswith('module.') for key in weights):
         weights = {key.removeprefix('module.'): value for key, value in weights.items()}
     return weights
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a ``.safetensors`` file or of a checkpoint's state dict; errors as of both steps above."""
+    path = Path(path).expanduser()
+    if path.suffix != '.safetensors':
+        return weights_of(read_checkpoint(path), path)
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(_unreadable(path, error)) from error
 
 
 def local_file(source: str | Path) -> Path:
@@ -129,28 +144,17 @@ def _refuse_scheme(filename: str, map_location: str | torch.device = 'cpu') -> d
     )
 
 
-_OVERRIDE = (
-    'To use a file of your own, name it in the config or on the command line, for instance '
-    '`--cfg-options model.student.backbone.init_cfg.checkpoint=FILE`; '
-    '`model.student.backbone.init_cfg=None` starts from random weights'
-)
-
-
 def _unreadable(path: Path, error: Exception) -> str:
+    code = re.search(r'GLOBAL (\S+)', str(error)) if isinstance(error, pickle.UnpicklingError) else None
+    if code is not None:
+        return (
+            f'{path} needs {code[1]} to be read. A checkpoint is a program: reading such an object can run any code, '
+            'so files are read with weights_only=True, and nothing of this one was executed. If you trust where it '
+            'comes from, reduce it to its tensors once, where it can do no harm: '
+            "`torch.save({'state_dict': torch.load(FILE, weights_only=False)['state_dict']}, NEW)`"
+        )
     reason = (str(error) or type(error).__name__).splitlines()[0]
     return (
-        f'{path} is no readable checkpoint ({reason}); it must be a file of torch.save. Copy or download it again '
-        'if it was cut off'
-    )
-
-
-def _refusal(path: Path, error: Exception) -> str:
-    found = re.search(r'GLOBAL (\S+)', str(error))
-    if found is None:
-        return _unreadable(path, error)
-    return (
-        f'{path} needs {found[1]} to be read. A checkpoint is a program: reading such an object can run any code, '
-        'so files are read with weights_only=True, and nothing of this one was executed. If you trust where it '
-        'comes from, reduce it to its tensors once, where it can do no harm: '
-        "`torch.save({'state_dict': torch.load(FILE, weights_only=False)['state_dict']}, NEW)`"
+        f'{path} is no readable checkpoint ({reason}); it must be a file of torch.save or safetensors. Copy or '
+        'download it again if it was cut off'
     )

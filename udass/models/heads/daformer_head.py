@@ -14,7 +14,7 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from udass.models.heads.mlp_embedding import MLPEmbedding
+from udass.models.heads.segformer_heads import MLPEmbedding
 from udass.models.losses.pixel_weight import PixelWeightMixin
 
 
@@ -27,13 +27,14 @@ class SeparableASPP(nn.Module):
 
     def __init__(self, in_channels: int, channels: int, dilations: Sequence[int], norm_cfg: dict) -> None:
         super().__init__()
+        relu = dict(type='ReLU')
         self.aspp_modules = DepthwiseSeparableASPPModule(
             dilations=dilations,
             in_channels=in_channels,
             channels=channels,
             conv_cfg=None,
             norm_cfg=norm_cfg,
-            act_cfg=dict(type='ReLU'),
+            act_cfg=relu,
         )
         self.bottleneck = ConvModule(len(dilations) * channels, channels, 3, padding=1, norm_cfg=norm_cfg)
 
@@ -74,6 +75,7 @@ class DAFormerHead(PixelWeightMixin, BaseDecodeHead):
         classifier_std: float | None = 0.01,
         loss_decode: dict | None = None,
     ) -> None:
+        init_cfg = dict(type='Normal', std=classifier_std, override=dict(name='conv_seg'))
         super().__init__(
             in_channels=list(in_channels),
             channels=channels,
@@ -85,9 +87,7 @@ class DAFormerHead(PixelWeightMixin, BaseDecodeHead):
             align_corners=align_corners,
             ignore_index=ignore_index,
             loss_decode=loss_decode or dict(type='CrossEntropyLoss', avg_non_ignore=False),
-            init_cfg=None
-            if classifier_std is None
-            else dict(type='Normal', std=classifier_std, override=dict(name='conv_seg')),
+            init_cfg=None if classifier_std is None else init_cfg,
         )
         self.embed_layers = nn.ModuleList(MLPEmbedding(stage, embed_channels) for stage in self.in_channels)
         joined = embed_channels * len(self.in_channels)
@@ -99,17 +99,14 @@ class DAFormerHead(PixelWeightMixin, BaseDecodeHead):
             raise ValueError(f"the fusion of DAFormerHead is 'aspp' or 'conv'; got {fusion!r}")
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Scores (N, C, h_0, w_0) of the stages' features."""
+        """Logits (N, C, h_0, w_0) of the stages' features."""
         return self.cls_seg(self.fuse_layer(self.embed(inputs)))
 
     def embed(self, inputs: Sequence[Tensor]) -> Tensor:
-        """What the fusion sees: all embeddings at the finest stage's size, (N, stages * embed_channels, h_0, w_0)."""
+        """Input of the fusion: all embeddings at the finest stage's size, (N, stages * embed_channels, h_0, w_0)."""
         inputs = self._transform_inputs(inputs)
-        size = inputs[0].shape[2:]
-        # The embeddings have channels innermost, on which dilated depth-wise convolutions are many times slower on a
+        # The embeddings have channels innermost, for which dilated depth-wise convolutions are many times slower on a
         # CPU.
         first, *others = [layer(stage).contiguous() for layer, stage in zip(self.embed_layers, inputs, strict=True)]
-        return torch.cat(
-            [first, *(resize(stage, size=size, mode='bilinear', align_corners=self.align_corners) for stage in others)],
-            dim=1,
-        )
+        sized = [resize(stage, first.shape[2:], mode='bilinear', align_corners=self.align_corners) for stage in others]
+        return torch.cat([first, *sized], dim=1)

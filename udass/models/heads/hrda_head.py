@@ -1,8 +1,10 @@
 """The multi-resolution decoder of HRDA: one decoder at two scales, joined by a learned attention.
 
-Shapes: N batch, C classes; h, w cells of the context scores, r how many times finer the detail scores are.
+Shapes: N batch, C classes; h, w cells of the context logits.
 Source: Hoyer et al. 2022 (arXiv 2204.13132).
 """
+
+from typing import Any
 
 import torch
 from mmengine.model import BaseModule
@@ -16,13 +18,13 @@ from udass.models.windows import Box
 
 @MODELS.register_module()
 class HRDAHead(BaseModule):
-    """Decodes context and detail with one head and weighs them with an attention; used by `HRDAEncoderDecoder`.
+    """Decodes context and detail with one head and weighs them with an attention; the head of `HRDAEncoderDecoder`.
 
     Args:
         head: config of the decoder, applied to both scales.
-        scale_attention: config of the decoder that says, from the context features, where to trust the detail. Its
+        scale_attention: config of the decoder that computes the detail's weight from the context features. Its
             ``num_classes`` is that of ``head``, or 1 for one attention map that all classes share.
-        detail_loss_weight: share of the detail's own loss; the fused scores' loss gets the rest.
+        detail_loss_weight: share of the detail's own loss; the fused logits' loss gets the rest.
         fixed_attention: constant weight of the detail, in [0, 1], instead of a ``scale_attention``.
 
     Raises:
@@ -44,68 +46,59 @@ class HRDAHead(BaseModule):
         super().__init__()
         if (scale_attention is None) == (fixed_attention is None):
             raise ValueError(
-                'HRDAHead weighs the detail either by a learned scale_attention or by a fixed_attention; '
-                f'got scale_attention={scale_attention} and fixed_attention={fixed_attention}: set one of '
-                'them to None'
+                'HRDAHead weighs the detail either by a learned scale_attention or by a fixed_attention; got '
+                f'scale_attention={scale_attention} and fixed_attention={fixed_attention}: set one of them to None'
             )
-        if fixed_attention is not None and not 0 <= fixed_attention <= 1:
-            raise ValueError(f'fixed_attention is the weight of the detail, in [0, 1]; got {fixed_attention}')
+        for name, value in dict(fixed_attention=fixed_attention, detail_loss_weight=detail_loss_weight).items():
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f'{name} of HRDAHead is a share, in [0, 1]; got {value}')
         self.head = MODELS.build(head)
         self.scale_attention = None if scale_attention is None else MODELS.build(scale_attention)
-        self.fixed_attention = fixed_attention
+        self.fixed_attention: Any = fixed_attention  # a number where there is no scale_attention
+        self.detail_loss_weight = detail_loss_weight
         weigh_heads(self)
         if not isinstance(self.head, PixelWeightMixin):
             raise TypeError(
-                f'{type(self.head).__name__} computes its loss by itself, which HRDAHead cannot do for two '
-                'scales: use DAFormerHead, DLV2Head or SegFormerMLPHead'
+                f'{type(self.head).__name__} computes its loss by itself, which HRDAHead cannot do for two scales: use '
+                'DAFormerHead, DLV2Head or SegFormerMLPHead'
             )
-        if scale_attention is not None and self.scale_attention.num_classes not in (1, self.head.num_classes):
-            raise ValueError(
-                'the scale attention weighs every class: its num_classes must be that of the head, '
-                f'{self.head.num_classes}, or 1 for one map that all classes share; got '
-                f'{self.scale_attention.num_classes}'
-            )
-        if scale_attention is not None and self.scale_attention.out_channels not in (1, self.head.out_channels):
-            raise ValueError(
-                'the scale attention weighs every channel: its out_channels must be that of the head, '
-                f'{self.head.out_channels}, or 1; got {self.scale_attention.out_channels}'
-            )
-        if not 0 <= detail_loss_weight <= 1:
-            raise ValueError(f'detail_loss_weight is a share of the loss, in [0, 1]; got {detail_loss_weight}')
-        self.detail_loss_weight = detail_loss_weight
-        # What mmseg's segmentors ask their decode head for.
+        for name in () if self.scale_attention is None else ('num_classes', 'out_channels'):
+            found, expected = getattr(self.scale_attention, name), getattr(self.head, name)
+            if found not in (1, expected):
+                raise ValueError(
+                    f'the scale attention weighs every class: its {name} must be that of the head, {expected}, or 1 '
+                    f'for one map that all classes share; got {found}'
+                )
+        # Attributes that mmseg's segmentors read from their decode head.
         self.align_corners = self.head.align_corners
         self.num_classes = self.head.num_classes
         self.out_channels = self.head.out_channels
 
     def forward(self, features: list[Tensor]) -> Tensor:
-        """Scores of one scale."""
+        """Logits of one scale."""
         return self.head(features)
 
     def attention(self, features: list[Tensor]) -> Tensor | float:
-        """How much to trust the detail, from the context features: (N, C, h, w) or (N, 1, h, w) in [0, 1], or one
-        number."""
+        """Weight of the detail from the context features: (N, C, h, w) or (N, 1, h, w) in [0, 1], or one number."""
         return self.fixed_attention if self.scale_attention is None else self.scale_attention(features).sigmoid()
 
     def pixel_loss(
         self, fused: Tensor, detail: Tensor, box: Box, labels: Tensor, weights: Tensor | None
     ) -> dict[str, Tensor]:
-        """Losses of the fused scores, and of the detail alone under ``hr.``, their shares included.
+        """Losses of the fused logits, and of the detail alone under ``hr.``, their shares included.
 
         Args:
-            fused: scores (N, C, H, W).
-            detail: scores (N, C, bh, bw) of the pixels inside ``box``.
+            fused: logits (N, C, H, W).
+            detail: logits (N, C, bh, bw) of the pixels inside ``box``.
             labels: (N, H, W).
             weights: (N, H, W) or None.
         """
-        losses = {
-            name: value * (1 - self.detail_loss_weight)
-            for name, value in self.head.pixel_loss(fused, labels, weights).items()
+        losses = self.head.pixel_loss(fused, labels, weights)
+        details = self.head.pixel_loss(detail, box.cut(labels), None if weights is None else box.cut(weights))
+        return {
+            **{name: value * (1 - self.detail_loss_weight) for name, value in losses.items()},
+            **{f'hr.{name}': value * self.detail_loss_weight for name, value in details.items()},
         }
-        weights = None if weights is None else box.cut(weights)
-        for name, value in self.head.pixel_loss(detail, box.cut(labels), weights).items():
-            losses[f'hr.{name}'] = value * self.detail_loss_weight
-        return losses
 
 
 def fuse_scales(
@@ -124,7 +117,7 @@ def fuse_scales(
     Args:
         context: (N, C, h, w).
         attention: (N, C, h, w) in [0, 1], (N, 1, h, w) for all classes alike, or a number for all cells alike.
-        detail: scores of the box, (N, C, detail_box.size).
+        detail: logits of the box, (N, C, detail_box.size).
         context_box: where the detail lies, in cells of the context.
         detail_box: where it lies in cells of the detail.
         ratio: how many times finer the cells of the detail are.

@@ -50,19 +50,19 @@ class PixelWeightMixin(BaseDecodeHead):
         seg_logits = seg_logits.contiguous()
         seg_logits = resize(seg_logits, size=labels.shape[1:], mode='bilinear', align_corners=self.align_corners)
         weights = self._sampled(seg_logits, labels, weights)
-        losses = {}
+        losses: dict[str, Tensor] = {}
         for module in self.loss_modules:
             value = module(seg_logits, labels, weight=weights, ignore_index=self.ignore_index)
             losses[module.loss_name] = losses.get(module.loss_name, 0) + value
         return losses
 
     @property
-    def loss_modules(self) -> list[nn.Module]:
+    def loss_modules(self) -> list:
         """The terms of the loss."""
         return list(self.loss_decode) if isinstance(self.loss_decode, nn.ModuleList) else [self.loss_decode]
 
     def _sampled(self, seg_logits: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor | None:
-        """The weights with those of pixels that the sampler leaves out set to 0."""
+        """The weights, set to 0 for pixels that the sampler leaves out."""
         if self.sampler is None:
             return weights
         if weights is None:
@@ -76,7 +76,7 @@ _PASS_ON = (BaseDecodeHead, BaseCascadeDecodeHead, DAHead)
 
 
 @cache
-def weighted_class(head: type[BaseDecodeHead]) -> type[BaseDecodeHead]:
+def weighted_class(head: type) -> type:
     """A class of mmseg's heads with the loss of `PixelWeightMixin` in place of that of ``BaseDecodeHead``."""
     # Last among the bases, and itself a BaseDecodeHead: Python then puts it right before BaseDecodeHead, behind every
     # class that calls its parent's loss.
@@ -87,9 +87,8 @@ def weigh_heads(network: nn.Module) -> None:
     """Give the pixel-weighted loss to all heads of a network, in place; heads with a loss of their own keep it."""
     for module in network.modules():
         if isinstance(module, BaseDecodeHead) and not isinstance(module, PixelWeightMixin):
-            owners = {
-                next(base for base in type(module).__mro__ if method in vars(base))
-                for method in ('loss', 'loss_by_feat', '_stack_batch_gt')
-            }
+            head: type = type(module)
+            methods = ('loss', 'loss_by_feat', '_stack_batch_gt')
+            owners = {next(base for base in head.__mro__ if method in vars(base)) for method in methods}
             if owners <= set(_PASS_ON):
-                module.__class__ = weighted_class(type(module))
+                module.__class__ = weighted_class(head)

@@ -29,9 +29,9 @@ class ValidCrossEntropy(nn.Module):
         self.loss_name = loss_name
         self.over_ranks = over_ranks
 
-    def forward(self, scores: Tensor, labels: Tensor, weight: Tensor | None = None, ignore_index: int = 255) -> Tensor:
-        """The loss of scores (N, C, H, W) against labels (N, H, W), with weights (N, H, W) or without; a scalar."""
-        values = F.cross_entropy(scores, labels, reduction='none', ignore_index=ignore_index)
+    def forward(self, logits: Tensor, labels: Tensor, weight: Tensor | None = None, ignore_index: int = 255) -> Tensor:
+        """The loss of logits (N, C, H, W) against labels (N, H, W), with weights (N, H, W) or without; a scalar."""
+        values = F.cross_entropy(logits, labels, reduction='none', ignore_index=ignore_index)
         if weight is not None:
             values = values * weight
         number = (labels != ignore_index).sum()

@@ -5,7 +5,7 @@ Source: Hoyer et al. 2022 (arXiv 2204.13132).
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from mmseg.models.utils import resize
@@ -20,7 +20,7 @@ from udass.models.windows import Box, average_windows, pad_to_multiple, window_b
 
 
 class TrainingLogits(NamedTuple):
-    """What one box of detail gives in training.
+    """Logits of one forward in training, with one box of detail.
 
     Attributes:
         fused: (N, C, H, W) at image size.
@@ -42,13 +42,13 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
     whole image.
 
     Images may have any size. They are padded with the mean colour to whole cells of the context (output_stride /
-    context scale pixels); scores and losses leave the padding out. An image smaller than the crop is one detail window.
+    context scale pixels); logits and losses leave the padding out. An image smaller than the crop is one detail window.
 
     Args:
         decode_head: config of an `HRDAHead`.
         crop_size: (height, width) of the detail box in training and of the detail windows in inference; multiples of
             a context cell.
-        output_stride: pixels (of what the backbone is shown) per score cell: 4 under DAFormer's head, 8 under DLV2's.
+        output_stride: pixels of the backbone's input per cell of logits: 4 under DAFormer's head, 8 under DLV2's.
         scales: of context and detail; the second is a whole multiple of the first.
         feature_scale: of `extract_feat`, which serves the feature distance; None is the context's scale.
         overlapping_slide: detail windows overlap by half and are averaged; False puts them side by side (Hoyer et al.
@@ -92,28 +92,13 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
                 f'context scale {self.scales[0]}) and their halves of {self.detail_cell}; got {crop_size}'
             )
 
-    def forward(
-        self,
-        inputs: Tensor,
-        data_samples: list | None = None,
-        mode: str = 'tensor',
-        crop_box: Sequence[int] | None = None,
-        generator: torch.Generator | None = None,
-    ) -> dict | list | Tensor | Outputs:
-        """As its parent; ``loss`` and ``outputs`` also take the detail's box or a generator to draw it."""
-        if mode == 'loss':
-            return self.loss(inputs, data_samples, crop_box, generator)
-        if mode == 'outputs':
-            return self.outputs(inputs, data_samples, crop_box, generator)
-        return super().forward(inputs, data_samples, mode)
-
-    def draw_crop_box(self, size: tuple[int, int], generator: torch.Generator | None = None) -> Box:
+    def draw_crop_box(self, size: Sequence[int], generator: torch.Generator | None = None) -> Box:
         """A detail box inside images of ``size`` (H, W), padding included, on the grid of the context's cells.
 
         Every position is equally likely (the reference never draws the last one). The generator lives on the CPU; None
         is torch's default one.
         """
-        edges = []
+        edges: list[int] = []
         for length, crop in zip(size, self.crop_size, strict=True):
             length += -length % self.context_cell
             places = max(length - crop, 0) // self.context_cell + 1
@@ -122,7 +107,7 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         return Box(*edges)
 
     def views(self, maps: Tensor, box: Box) -> list[Tensor]:
-        """What context and detail are shown of maps (N, K, H, W), at the image's resolution and padded like it."""
+        """The parts of maps (N, K, H, W) that context and detail see, at the image's resolution and padded like it."""
         padded = pad_to_multiple(maps, self.context_cell)
         return [padded, box.cut(padded)]
 
@@ -130,14 +115,20 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         """Backbone features of the whole images (N, 3, H, W) at ``feature_scale``."""
         return self._features(pad_to_multiple(inputs, self.context_cell), self.feature_scale)
 
-    def loss(
+    def loss(self, inputs: Tensor, data_samples: list, **options: Any) -> dict[str, Tensor]:
+        """The losses of `outputs`, whose options it takes."""
+        return self.outputs(inputs, data_samples, **options).losses
+
+    def outputs(
         self,
         inputs: Tensor,
         data_samples: list,
+        *,
         crop_box: Sequence[int] | None = None,
         generator: torch.Generator | None = None,
-    ) -> dict[str, Tensor]:
-        """``decode.*`` and ``decode.hr.*`` losses, their shares included, of normalised images (N, 3, H, W).
+    ) -> Outputs:
+        """Losses of normalised images (N, 3, H, W), features at ``feature_scale`` (of the same forward where that is
+        the context's scale) and fused logits (N, C, H, W).
 
         Args:
             data_samples: with labels, and with pixel weights or without.
@@ -146,24 +137,13 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         Raises:
             ValueError: the box lies off the grid or outside the image, or labels and images differ in size.
         """
-        return self.outputs(inputs, data_samples, crop_box, generator).losses
-
-    def outputs(
-        self,
-        inputs: Tensor,
-        data_samples: list,
-        crop_box: Sequence[int] | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Outputs:
-        """The losses, the features at ``feature_scale`` (of the same forward where that is the context's scale) and the
-        fused scores."""
         box = self.training_box(inputs, data_samples, crop_box, generator)
         return self.outputs_of(self.training_logits(inputs, box), inputs, data_samples, box)
 
     def training_box(
         self, images: Tensor, data_samples: list, crop_box: Sequence[int] | None, generator: torch.Generator | None
     ) -> Box:
-        """The given or drawn box of the detail; arguments and errors as in `loss`."""
+        """The given or drawn box of the detail; arguments and errors as in `outputs`."""
         size, labelled = tuple(images.shape[2:]), tuple(data_samples[0].gt_sem_seg.shape[-2:])
         if labelled != size:
             raise ValueError(
@@ -172,7 +152,13 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         if crop_box is None:
             return self.draw_crop_box(size, generator)
         box = Box(*map(int, crop_box))
-        self._check_box(box, [length + -length % self.context_cell for length in size])
+        height, width = (length + -length % self.context_cell for length in size)
+        inside = 0 <= box.y1 < box.y2 <= height and 0 <= box.x1 < box.x2 <= width
+        if not inside or any(edge % self.detail_cell for edge in box):
+            raise ValueError(
+                f'the detail crop (y1, y2, x1, x2) must lie inside the (padded) image, {height} x {width} pixels, with '
+                f'edges at multiples of {self.detail_cell}; got {tuple(box)}'
+            )
         return box
 
     def training_logits(self, inputs: Tensor, box: Box) -> TrainingLogits:
@@ -205,11 +191,11 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         return Outputs(add_prefix(losses, 'decode'), features, logits.fused)
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Scores (N, C, H, W) of normalised images (N, 3, H, W), the detail everywhere."""
+        """Logits (N, C, H, W) of normalised images (N, 3, H, W), the detail everywhere."""
         images = pad_to_multiple(inputs, self.context_cell)
         context = self._features(images, self.scales[0])
         context_logits = self.decode_head(context)
-        size = tuple(images.shape[2:])
+        size = images.shape[2:]
         stride = tuple(side // 2 for side in self.crop_size) if self.overlapping_slide else self.crop_size
         detail_logits = average_windows(
             images,
@@ -234,8 +220,8 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         found, expected = tuple(detail_logits.shape[2:]), box.cells(self.detail_cell).size
         if found != expected:
             raise ValueError(
-                f'a detail of {box.size} pixels gave scores of {found} cells, expected {expected} at an '
-                f'output stride of {self.output_stride}: set output_stride to what the network has'
+                f'a detail of {box.size} pixels gave logits of {found} cells, expected {expected} at an output stride '
+                f'of {self.output_stride}: set output_stride to what the network has'
             )
         return fuse_scales(
             context_logits,
@@ -247,8 +233,8 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
             align_corners=self.align_corners,
         )
 
-    def _enlarge(self, scores: Tensor, size: tuple[int, int]) -> Tensor:
-        return resize(scores, size=size, mode='bilinear', align_corners=self.align_corners)
+    def _enlarge(self, logits: Tensor, size: Sequence[int]) -> Tensor:
+        return resize(logits, size=size, mode='bilinear', align_corners=self.align_corners)
 
     @staticmethod
     def _inside(box: Box, images: Tensor) -> Box:
@@ -256,18 +242,9 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         height, width = images.shape[2:]
         return Box(box.y1, min(box.y2, height), box.x1, min(box.x2, width))
 
-    def _check_box(self, box: Box, size: Sequence[int]) -> None:
-        height, width = size
-        inside = 0 <= box.y1 < box.y2 <= height and 0 <= box.x1 < box.x2 <= width
-        if not inside or any(edge % self.detail_cell for edge in box):
-            raise ValueError(
-                f'the detail crop (y1, y2, x1, x2) must lie inside the (padded) image, {height} x {width} '
-                f'pixels, with edges at multiples of {self.detail_cell}; got {tuple(box)}'
-            )
 
-
-def cell_sizes(scales: tuple[float, float], output_stride: int) -> tuple[int, int]:
-    """Full-resolution pixels per score cell of context and detail.
+def cell_sizes(scales: Sequence[float], output_stride: int) -> tuple[int, int]:
+    """Full-resolution pixels per cell of logits of context and detail.
 
     Raises:
         ValueError: they are not whole numbers, or the first is no multiple of the second.
@@ -275,7 +252,7 @@ def cell_sizes(scales: tuple[float, float], output_stride: int) -> tuple[int, in
     cells = [output_stride / scale for scale in scales]
     if any(cell != int(cell) for cell in cells) or cells[0] % cells[1]:
         raise ValueError(
-            'output_stride / scale must be whole pixels, and the detail scale a whole multiple of the '
-            f'context scale; got scales {scales} at output stride {output_stride}'
+            'output_stride / scale must be whole pixels, and the detail scale a whole multiple of the context scale; '
+            f'got scales {scales} at output stride {output_stride}'
         )
     return int(cells[0]), int(cells[1])

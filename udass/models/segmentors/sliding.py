@@ -1,6 +1,6 @@
 """The segmentor of image networks: batched sliding-window inference, and features beside the losses.
 
-Shapes: N images, C classes, H, W pixels, h, w cells of the decoder's scores.
+Shapes: N images, C classes, H, W pixels, h, w cells of the decoder's logits.
 """
 
 from typing import NamedTuple
@@ -9,6 +9,7 @@ from mmengine.structures import PixelData
 from mmseg.models import EncoderDecoder
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 from mmseg.utils import add_prefix
 from torch import Tensor
 
@@ -16,7 +17,7 @@ from udass.models.windows import average_windows, uses_batch_statistics, window_
 
 
 class Outputs(NamedTuple):
-    """What one forward in training gives.
+    """Results of one forward pass in training.
 
     Attributes:
         losses: by name.
@@ -41,39 +42,40 @@ class SlidingEncoderDecoder(EncoderDecoder):
     """
 
     def forward(
-        self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor'
+        self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor', **options: object
     ) -> dict | list | Tensor | Outputs:
-        """mmseg's modes ``loss``, ``predict`` and ``tensor``, and ``outputs``: losses, features and scores of one and
-        the same forward (the form that a DDP wrapper can see)."""
-        if mode == 'outputs':
-            return self.outputs(inputs, data_samples)
-        return super().forward(inputs, data_samples, mode)
+        """Call the method of a mode (the form that a DDP wrapper can see): mmseg's ``loss``, ``predict`` and ``tensor``
+        (`_forward`), and ``outputs``. Options are arguments of that method."""
+        methods = {'loss': self.loss, 'predict': self.predict, 'tensor': self._forward, 'outputs': self.outputs}
+        if mode not in methods:
+            raise RuntimeError(f'mode is one of {", ".join(methods)}; got {mode!r}')
+        return methods[mode](inputs, data_samples, **options)
 
     def outputs(self, inputs: Tensor, data_samples: list) -> Outputs:
-        """The losses, and the features and scores that they were computed from.
+        """Losses, and the features and logits of the same forward that they were computed from.
 
         Raises:
-            ValueError: the head has a way of its own from features to losses.
+            ValueError: the head computes its losses from the features in a way of its own.
         """
         if type(self.decode_head).loss is not BaseDecodeHead.loss:
             raise ValueError(
-                f'{type(self.decode_head).__name__} computes its losses in a way of its own and shows no '
-                'scores: leave feature_distance and adaptation_loss out, or use another head'
+                f'{type(self.decode_head).__name__} computes its losses in a way of its own, without logits: leave '
+                'feature_distance and adaptation_loss out, or use another head'
             )
         features = self.extract_feat(inputs)
-        scores = self.decode_head(features)
-        losses = add_prefix(self.decode_head.loss_by_feat(scores, data_samples), 'decode')
+        logits = self.decode_head(features)
+        losses = add_prefix(self.decode_head.loss_by_feat(logits, data_samples), 'decode')
         if self.with_auxiliary_head:
             losses.update(self._auxiliary_head_forward_train(features, data_samples))
-        return Outputs(losses, features, scores)
+        return Outputs(losses, features, logits)
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Scores (N, C, H, W) of normalised images (N, 3, H, W), of the images' own size whatever the metas say."""
+        """Logits (N, C, H, W) of normalised images (N, 3, H, W), of the images' own size whatever the metas say."""
         size = inputs.shape[2:]  # a torch.Size: mmseg's heads then trust it
         return self.decode_head.predict(self.extract_feat(inputs), [dict(img_shape=size)] * len(inputs), self.test_cfg)
 
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Scores (N, C, H, W), averaged over the windows of ``test_cfg``.
+        """Logits (N, C, H, W), averaged over the windows of ``test_cfg``.
 
         Raises:
             ValueError: test_cfg has no crop size or stride.
@@ -84,30 +86,20 @@ class SlidingEncoderDecoder(EncoderDecoder):
                 "test_cfg of mode 'slide' needs crop_size=(h, w) and stride=(h, w) in pixels; "
                 f'got {dict(self.test_cfg)}'
             )
-        boxes = window_boxes(tuple(inputs.shape[2:]), tuple(crop), tuple(stride))
+        boxes = window_boxes(inputs.shape[2:], crop, stride)
         return average_windows(
             inputs, boxes, lambda windows: self.encode_decode(windows, batch_img_metas), max_batch=self.max_batch
         )
 
     def postprocess_result(self, seg_logits: Tensor, data_samples: list | None = None) -> list:
-        """mmseg's data samples with ``seg_logits`` and ``pred_sem_seg``, without enlarging scores that have the size of
-        their pictures already (a pass over 19 maps for nothing)."""
+        """mmseg's data samples with ``seg_logits`` and ``pred_sem_seg``. Logits that have the size of their images
+        already are not resized (a pass over 19 maps without effect)."""
         size = tuple(seg_logits.shape[2:])
-        ready = (
-            data_samples is not None
-            and seg_logits.shape[1] > 1
-            and all(
-                tuple(sample.ori_shape) == size
-                and not sample.get('flip')
-                and not any(sample.get('img_padding_size', sample.get('padding_size', ())))
-                for sample in data_samples
-            )
-        )
-        if not ready:
+        if data_samples is None or seg_logits.shape[1] == 1 or not all(_has_size(s, size) for s in data_samples):
             return super().postprocess_result(seg_logits, data_samples)
-        for sample, scores in zip(data_samples, seg_logits, strict=True):
-            sample.seg_logits = PixelData(data=scores)
-            sample.pred_sem_seg = PixelData(data=scores.argmax(dim=0, keepdim=True))
+        for sample, logits in zip(data_samples, seg_logits, strict=True):
+            sample.seg_logits = PixelData(data=logits)
+            sample.pred_sem_seg = PixelData(data=logits.argmax(dim=0, keepdim=True))
         return data_samples
 
     @property
@@ -116,3 +108,9 @@ class SlidingEncoderDecoder(EncoderDecoder):
         if self.test_cfg is None or uses_batch_statistics(self):
             return None
         return self.test_cfg.get('max_batch')
+
+
+def _has_size(sample: SegDataSample, size: tuple[int, ...]) -> bool:
+    """Whether logits of this size are those of the sample's image: neither padded, flipped nor resized."""
+    padding = sample.get('img_padding_size', sample.get('padding_size', ()))
+    return tuple(sample.ori_shape) == size and not sample.get('flip') and not any(padding)

@@ -1,4 +1,4 @@
-"""Which classes to paste: pure functions on label maps, free of loops over classes and of device waits.
+"""Choose classes and make masks of them, without loops over classes and without waiting for the device.
 
 Shapes: N batch, C classes, H, W pixels; a label map is (N, ..., H, W) int64 with 255 = ignore.
 """
@@ -18,31 +18,24 @@ def present_classes(labels: Tensor, num_classes: int) -> Tensor:
 
 
 def half_of(present: Tensor) -> Tensor:
-    """Half the number of classes present, rounded up, (N,) int64 (ClassMix)."""
+    """Half the number of present classes, rounded up, (N,) int64 (ClassMix)."""
     return (present.sum(dim=1) + 1) // 2
 
 
 def choose_classes(present: Tensor, number: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw classes without replacement among those present.
+    """Draw classes without replacement, (N, C) bool.
 
     Args:
-        present: (N, C) bool.
-        number: (N,) int64, how many to draw per sample; all that are present where there are fewer.
-        generator: CPU generator; drawing on the host and choosing on the device needs no wait.
-
-    Returns:
-        (N, C) bool.
+        present: (N, C) bool, the classes to draw from.
+        number: (N,) int64, how many to draw per sample; all present ones if there are fewer.
+        generator: CPU generator.
     """
-    scores = torch.rand(present.shape, generator=generator).to(present.device, non_blocking=True)
-    ranks = scores.masked_fill(~present, -1).argsort(dim=1, descending=True).argsort(dim=1)
+    order = torch.rand(present.shape, generator=generator).to(present.device, non_blocking=True)
+    ranks = order.masked_fill(~present, -1).argsort(dim=1, descending=True).argsort(dim=1)
     return present & (ranks < number[:, None])
 
 
 def class_mask(labels: Tensor, chosen: Tensor) -> Tensor:
-    """Pixels whose class is chosen: bool, shaped like ``labels`` (N, ..., H, W). Ignored pixels never are.
-
-    Args:
-        chosen: (N, C) bool.
-    """
+    """Pixels of the chosen classes (N, C) bool, shaped like ``labels`` (N, ..., H, W). Ignored pixels are never in."""
     table = F.pad(chosen, (0, NUM_LABEL_VALUES - chosen.shape[1]))
     return table.gather(1, labels.flatten(1)).reshape(labels.shape)

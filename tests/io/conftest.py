@@ -1,0 +1,1 @@
+from tests.datasets.conftest import mmseg_scope  # noqa: F401

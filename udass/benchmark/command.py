@@ -1,0 +1,113 @@
+"""The command ``tools/benchmark.py``."""
+
+import argparse
+import os
+import platform
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from udass.cli import add_settings, command, new_parser, write_json
+
+
+def parser() -> argparse.ArgumentParser:
+    """Of the command line."""
+    example = 'benchmark.py step configs/benchmark_daformer_mitb0.py configs/benchmark_quadmix_mitb0.py --size 256'
+    sentence = 'Measure time and memory of a training step, of mixing, of the loaders or of inference.'
+    result = new_parser(sentence, example)
+    add = result.add_argument
+    add('what', choices=('step', 'mix', 'loader', 'infer'), help='what to measure; only the loader reads data')
+    add('configs', nargs='+', metavar='CONFIG', help='config files; the others are compared with the first')
+    add_settings(result, whose='every config')
+    add(
+        '--size',
+        type=int,
+        nargs='+',
+        default=[256],
+        metavar='PIXELS',
+        help='side, or H and W, of images (default: 256)',
+    )
+    add('--batch', type=int, default=2, metavar='N', help='samples per domain (default: 2)')
+    add('--device', help='cpu, cuda or cuda:N (default: the GPU if there is one)')
+    add('--threads', type=int, metavar='N', help='threads of torch on the CPU (default: its own choice)')
+    add('--seconds', type=float, default=10, help='time for each config (default: 10)')
+    add('--profile', action='store_true', help='show the operators that take most time')
+    add('--json', metavar='FILE', help='write the result to this file as well')
+    return result
+
+
+def run(args: argparse.Namespace) -> dict:
+    """Measure each config, print a table, return the result."""
+    import torch
+    from mmengine.logging import MMLogger
+    from mmengine.registry import init_default_scope
+
+    from udass.engine.config import load_config
+    from udass.inference.loading import find_device
+
+    device = find_device(args.device)
+    if len(args.size) > 2 or min(*args.size, args.batch, args.threads or 1) < 1 or args.seconds <= 0:
+        raise ValueError('--size is one or two numbers; sizes, --batch, --threads and --seconds are positive')
+    # Not the 1000 lines about start weights and options per parameter.
+    MMLogger.get_current_instance().setLevel('ERROR')
+    init_default_scope('mmseg')
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    rows = []
+    for path in args.configs:
+        with tempfile.TemporaryDirectory() as folder:
+            row = measure(args, load_config(path, args.cfg_options), device, Path(folder))
+        rows.append({'config': Path(path).stem, **row, 'ratio': row['median'] / (rows or [row])[0]['median']})
+    name = torch.cuda.get_device_name(device) if device.type == 'cuda' else platform.processor() or 'CPU'
+    machine = {'device': name, 'cores': os.cpu_count(), 'threads': torch.get_num_threads(), 'torch': torch.__version__}
+    result = {'what': args.what, 'size': args.size, 'batch': args.batch, 'machine': machine, 'rows': rows}
+    print(to_text(result))
+    if args.json is not None:
+        write_json(args.json, result)
+    return result
+
+
+def measure(args: argparse.Namespace, config: Mapping, device: object, folder: Path) -> dict:
+    """Time and peak memory of what is to be measured, for one config."""
+    from udass.benchmark import cases
+    from udass.benchmark.measure import measure_memory, measure_time, profile_table
+
+    size = (args.size[0], args.size[-1])
+    if args.what == 'loader':
+        batch = config.train_dataloader.source.batch_size
+        time = measure_time(cases.loader(config, folder), args.seconds)
+        return {**time, 'samples_per_second': batch / time['mean'], 'peak_bytes': None}
+    build = {'step': cases.training_step, 'mix': cases.mixing, 'infer': cases.inference}[args.what]
+    function = build(config, args.batch, size, device)
+    time = measure_time(function, args.seconds)
+    if args.profile:
+        print(profile_table(function, device))
+    # None of its tensors may be there beside those whose memory is measured.
+    del function
+
+    def build_and_run() -> None:
+        # Templates of mixing and the state of the optimizer are there from the second step on.
+        again = build(config, args.batch, size, device)
+        again()
+        again()
+
+    memory = measure_memory(build_and_run, device)
+    return {**time, 'samples_per_second': args.batch / time['mean'], 'peak_bytes': memory}
+
+
+def to_text(result: Mapping) -> str:
+    """The result as a table."""
+    from prettytable import PrettyTable
+
+    head = [result['what'], 'ms (quartiles)', 'ratio', 'samples per second', 'peak MiB']
+    table = PrettyTable(head, align='r')
+    table.align[head[0]] = 'l'
+    for row in result['rows']:
+        median, low, high = (1e3 * row[name] for name in ('median', 'low', 'high'))
+        memory = '-' if row['peak_bytes'] is None else f'{row["peak_bytes"] / 2**20:.0f}'
+        times = f'{median:.1f} ({low:.1f} to {high:.1f})'
+        table.add_row([row['config'], times, f'{row["ratio"]:.2f}', f'{row["samples_per_second"]:.2f}', memory])
+    return table.get_string()
+
+
+main = command(parser, run)

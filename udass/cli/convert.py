@@ -1,0 +1,102 @@
+"""Convert published weights for the configs of this project, and its weights for other code bases.
+
+docs/checkpoints.md lists the formats, and where published files are used.
+"""
+
+import argparse
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from udass.cli import command, new_parser
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Those of udass.models.checkpoints, which takes seconds to import.
+_SOURCES = ('mit', 'daformer', 'hrda', 'mic', 'udass', 'udass-video', 'udass-video-frame', 'auto')
+
+
+def parser() -> argparse.ArgumentParser:
+    """Of the command line."""
+    example = 'convert_checkpoint.py mic.pth out.pth --from mic --check configs/_base_/models/hrda_daformer_mitb5.py'
+    result = new_parser('Convert weights between code bases: published, ours, mmseg.', example)
+    add = result.add_argument
+    add('input', type=Path, metavar='IN', help='file of torch.save')
+    add('output', type=Path, metavar='OUT', help='file to write')
+    text = 'where IN comes from (default: auto, what its keys show; files of this project, too)'
+    add('--from', dest='source', choices=_SOURCES, default='auto', help=text)
+    text = 'network of a training checkpoint (default: student, which the papers evaluate)'
+    add('--branch', choices=('student', 'teacher'), default='student', help=text)
+    text = "names to write: this project's (default), those that fit plain MMSegmentation best, or the published ones"
+    add('--to', dest='target', choices=('udass', 'mmseg', 'reference'), default='udass', help=text)
+    text = (
+        'make an image network one of two frames, whose logits are (1 - SHARE) times those of the frame plus SHARE '
+        'times those of the frame before, warped by optical flow'
+    )
+    add('--add-fusion', type=float, metavar='SHARE', help=text)
+    add('--check', metavar='CONFIG', help='make sure that the network of this config takes the result')
+    return result
+
+
+def check(config_file: str, weights: Mapping[str, 'Tensor']) -> str:
+    """Load weights into the network of a config, or into its backbone if they are a backbone's; returns its name."""
+    from mmengine.registry import init_default_scope
+    from mmseg.registry import MODELS
+
+    from udass.engine.config_files import read_config
+    from udass.models.checkpoints import load_strictly
+
+    config = read_config(config_file)
+    init_default_scope('mmseg')
+    network = MODELS.build(config.get('segmentor') or config.model.get('student') or config.model)
+    if not any(key.startswith('backbone.') for key in weights):
+        network = network.backbone
+    load_strictly(network, weights, 'the result')
+    return f'{type(network).__name__} of {config_file}'
+
+
+def run(args: argparse.Namespace) -> None:
+    """Convert a file."""
+    from udass.models.checkpoints import add_fusion, convert, read_checkpoint, to_mmseg, to_reference, weights_of
+
+    if args.output.resolve() == args.input.resolve():
+        raise ValueError(f'OUT is IN ({args.input}): name another file to write')
+    if args.check is not None and args.target != 'udass':
+        raise ValueError(f'--check compares with a network of this project; the names of --to {args.target} do not fit')
+    conversion = convert(weights_of(read_checkpoint(args.input), args.input), source=args.source, branch=args.branch)
+    lines, weights = conversion.summary(), conversion.weights
+    if args.add_fusion is not None:
+        weights = add_fusion(weights, args.add_fusion)
+        lines.append(f'added a fusion, share of the frame before {args.add_fusion:g}')
+    if args.check is not None:
+        lines.append(f'fills {check(args.check, weights)} completely')
+    if args.target == 'mmseg':
+        weights, notes = to_mmseg(weights)
+        lines += [f'note: {note}' for note in notes]
+    elif args.target == 'reference':
+        weights = to_reference(weights)
+    meta = {'converted_from': args.input.name, 'layout': conversion.layout, 'names': args.target}
+    save(args.output, meta, weights)
+    print('\n'.join([*lines, f'wrote {len(weights)} tensors to {args.output}']))
+
+
+def save(path: Path, meta: dict, weights: Mapping[str, 'Tensor']) -> None:
+    """Write a checkpoint whole or not at all, with a checksum."""
+    import torch
+
+    from udass.io.checksums import add_checksum
+    from udass.io.writing import atomic_path
+
+    # Views would store the tensors they are cut from.
+    content = {'meta': meta, 'state_dict': {key: value.clone() for key, value in weights.items()}}
+    # To a file itself, torch.save turns the error of a full disk into one that does not say so.
+    buffer = BytesIO()
+    torch.save(content, buffer)
+    with atomic_path(path, durable=True) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+        add_checksum(temporary)
+
+
+main = command(parser, run)

@@ -1,0 +1,136 @@
+"""Train and test each config with each seed, and tabulate mean and standard deviation of the last iterates.
+
+Finished runs stay, interrupted ones go on: after Ctrl-C, give the same command again.
+"""
+
+import argparse
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from udass.cli import add_strings, command, new_parser, write_json
+
+_BEST = (
+    '\n(*) Not comparable with the last iterate: the best of several validations of each run, chosen with the labels '
+    'that it is measured on.\n'
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Of the command line."""
+    example = 'run_seeds.py configs/streets_source_only.py configs/streets_quadmix.py'
+    result = new_parser('Train and test each config with each seed.', example)
+    add = result.add_argument
+    add('configs', nargs='+', metavar='CONFIG', help='config files')
+    add('--seeds', nargs='+', type=int, default=[0, 1, 2], help='seeds (default: 0 1 2)')
+    text = 'folder for everything (default: %(default)s); results in <config>/seed_<n>/result.json, summary.json, '
+    add('--out', default='work_dirs/seeds', metavar='DIR', help=text + 'summary.md')
+    add_strings(result, 'every config')
+    return result
+
+
+def run_folder(out: str, config: str, seed: int) -> Path:
+    """The folder of one run."""
+    return Path(out) / Path(config).stem / f'seed_{seed}'
+
+
+def summarize(results: Mapping[str, Sequence[dict]]) -> list[dict]:
+    """Mean and standard deviation (n - 1) per config.
+
+    Args:
+        results: config name -> results of its seeds.
+
+    Returns:
+        list[dict]: per config: ``mIoU`` (of the last iterates, by seed), ``mean``, ``std`` (None for one seed),
+        ``train_seconds`` (mean), ``validations`` (of the run with the most) and, if every run validated more than
+        once, ``best_mean`` and ``best_std`` of the highest validation score of each run.
+    """
+    rows = []
+    for name, runs in results.items():
+        last = [run['mIoU'] for run in runs]
+        row = {'config': name, 'seeds': [run['seed'] for run in runs], 'mIoU': last}
+        row |= {'mean': statistics.mean(last), 'std': _deviation(last)}
+        row['train_seconds'] = statistics.mean(run['train_seconds'] for run in runs)
+        row['validations'] = max(len(run['validations']) for run in runs)
+        if all(len(run['validations']) > 1 for run in runs):
+            best = [max(score for _, score in run['validations']) for run in runs]
+            row |= {'best': best, 'best_mean': statistics.mean(best), 'best_std': _deviation(best)}
+        rows.append(row)
+    return rows
+
+
+def _deviation(values: Sequence[float]) -> float | None:
+    return statistics.stdev(values) if len(values) > 1 else None
+
+
+def to_markdown(rows: Sequence[dict]) -> str:
+    """The summary as a table; the best of several validations has a column of its own with a mark."""
+    with_best = any('best_mean' in row for row in rows)
+    lines = [['config', 'mIoU, last iterate', 'per seed', 'minutes per run', 'best on validation (*)']]
+    lines += [['---', '---:', '---', '---:', '---:']]
+    for row in rows:
+        scores = ', '.join(f'{seed}: {score:.2f}' for seed, score in zip(row['seeds'], row['mIoU'], strict=True))
+        best = _spread(row['best_mean'], row['best_std']) if 'best_mean' in row else '-'
+        minutes = f'{row["train_seconds"] / 60:.1f}'
+        lines.append([row['config'], _spread(row['mean'], row['std']), scores, minutes, best])
+    text = '\n'.join(f'| {" | ".join(cells[: 4 + with_best])} |' for cells in lines) + '\n'
+    return text + '\nmIoU in percent, mean ± standard deviation (n - 1) over the seeds.\n' + _BEST * with_best
+
+
+def _spread(mean: float, deviation: float | None) -> str:
+    return f'{mean:.2f}' if deviation is None else f'{mean:.2f} ± {deviation:.2f}'
+
+
+def write_summary(args: argparse.Namespace) -> str | None:
+    """Write summary.json and summary.md from the results so far; returns the Markdown, None before the first."""
+    from udass.cli.experiments.experiment import read_result
+    from udass.io.writing import write_text
+
+    results: dict[str, list[dict]] = {}
+    for config in args.configs:
+        found = [read_result(run_folder(args.out, config, seed)) for seed in args.seeds]
+        if any(result is not None for result in found):
+            results[Path(config).stem] = [result for result in found if result is not None]
+    if not results:
+        return None
+    rows = summarize(results)
+    markdown = to_markdown(rows)
+    write_json(f'{args.out}/summary.json', rows)
+    write_text(Path(args.out) / 'summary.md', markdown)
+    return markdown
+
+
+def check_names(args: argparse.Namespace) -> None:
+    """Raises ValueError if two configs have the same file name, or a seed is given twice."""
+    stems = [Path(config).stem for config in args.configs]
+    for what, values in (('configs with the name', stems), ('seeds', args.seeds)):
+        twice = sorted({value for value in values if values.count(value) > 1})
+        if twice:
+            raise ValueError(f'{what} {", ".join(map(str, twice))} given twice; every run needs a folder of its own')
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train and test what has no result yet."""
+    from udass.cli.experiments.experiment import ExperimentFailed, read_result, run_experiment
+
+    check_names(args)
+    for config in args.configs:
+        for seed in args.seeds:
+            folder = run_folder(args.out, config, seed)
+            before = ' (finished before)' if read_result(folder) is not None else ''
+            try:
+                result = run_experiment(config, seed, folder, args.cfg_options)
+            except KeyboardInterrupt:
+                write_summary(args)
+                sys.stderr.write(f'\nInterrupted in {folder}. The same command goes on from there.\n')
+                sys.exit(130)
+            except ExperimentFailed as error:
+                sys.exit(f'error: {error}')
+            scores = f'mIoU {result["mIoU"]:.2f}, trained in {result["train_seconds"]:.0f} s'
+            print(f'{Path(config).stem} seed {seed}: {scores}{before}', flush=True)
+            write_summary(args)
+    print(f'\n{write_summary(args)}\nwritten to {args.out}/summary.md and summary.json')
+
+
+main = command(parser, run)

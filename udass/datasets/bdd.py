@@ -1,0 +1,55 @@
+"""BDDVid (Kareer et al. 2024, arXiv 2402.00868): clips of BDD100K's video around the images that BDD10K labels."""
+
+from collections.abc import Collection
+
+from mmseg.registry import DATASETS
+
+from udass.datasets.base import ClipDataset
+from udass.datasets.base.classes import video_benchmark
+
+LABELLED_FRAME = 307
+
+
+@DATASETS.register_module()
+class BDDVid(ClipDataset):
+    """BDDVid: ``<data_root>/<split>/images/<video>_<frame>.jpg`` (1280x720, frames 303 to 311 of each video) and the
+    train ids of ``<split>/labels/<video>_307.png``, as the scripts of UnifiedVideoDA unpack BDD100K (Yu et al., CVPR
+    2020).
+
+    Frame t is number 307. As published, the frame before it in a clip lies two numbers earlier, and that before it
+    four: the flow that the authors publish is between such frames. Only frame t has a label.
+
+    Args:
+        split: 'train' (2999 videos, a target) or 'val_orig_10k' (430 videos, in which frame 307 is the very image that
+            BDD10K labels; the frame of the video is only close to it).
+        benchmark: whose classes to use, 'viper' (15, riders are ignored) or 'synthia_seq' (12, reported as ``mIoU11``
+            without fence).
+        metainfo: replaces or adds to that of the benchmark.
+        common: see ``ClipDataset``.
+
+    Raises:
+        ValueError: an unknown benchmark.
+    """
+
+    IMAGE_FOLDER, LABEL_FOLDER = '{split}/images', '{split}/labels'
+    IMAGE_SUFFIX = '.jpg'
+    LABELS_OF_ALL_FRAMES = False
+    DOWNLOAD_HINT = (
+        'Unpack the videos of BDD100K and the labels of BDD10K with the scripts of UnifiedVideoDA '
+        '(datasets/BDDVid/setup), and set data_root in the config to the folder that holds train/ and val_orig_10k/, '
+        'each with images/ and labels/.'
+    )
+
+    def __init__(self, *, split: str, benchmark: str, metainfo: dict | None = None, **common: object) -> None:
+        self.split = split
+        chosen = video_benchmark(benchmark, 'BDDVid')
+        metainfo = {**chosen.metainfo(), **(metainfo or {})}
+        super().__init__(step=2, label_table=chosen.from_train_ids(), metainfo=metainfo, **common)
+
+    def included(self, name: str) -> bool:
+        """Whether the frame is the one that BDD10K labels."""
+        return self.number(name) == LABELLED_FRAME
+
+    def explain_filter(self, names: Collection[str]) -> str:
+        """Say which frames are meant."""
+        return f'Only frames <video>_{LABELLED_FRAME} are used; found for example {min(names)}.'

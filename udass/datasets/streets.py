@@ -1,0 +1,58 @@
+"""The demo data that the project generates itself: street scenes of two domains, ``game`` and ``camera``."""
+
+from mmseg.registry import DATASETS
+
+from udass.datasets.base import ClipDataset, UDADataset, classes
+
+
+@DATASETS.register_module()
+class StreetsDataset(UDADataset):
+    """Streets: ``<data_root>/<domain>/<split>/{images,labels}/*.png``, labels are Cityscapes train ids and 255.
+
+    Args:
+        domain: 'game' (source) or 'camera' (target).
+        split: 'train', 'val', ...: a folder of the domain.
+        common: see ``UDADataset``.
+    """
+
+    # The threshold of GTA is used although the images are small, because a smaller patch holds nothing to learn from.
+    METAINFO = classes.metainfo(rare_classes=classes.rare_classes(classes.RARE_CLASSES, min_pixels=50))
+    IMAGE_FOLDER, LABEL_FOLDER = '{domain}/{split}/images', '{domain}/{split}/labels'
+    DOWNLOAD_HINT = (
+        'Generate the data set with `make data`, or set data_root in the config to the folder that holds it.'
+    )
+
+    def __init__(self, *, domain: str, split: str, **common: object) -> None:
+        self.domain, self.split = domain, split
+        super().__init__(**common)
+
+
+@DATASETS.register_module()
+class StreetsClips(StreetsDataset, ClipDataset):
+    """Clips of streets: ``<data_root>/<domain>_clips/<split>/<clip>/{images,labels}/<frame>.png``, all frames labelled.
+
+    The exact flow from a frame to the two before it is in ``<clip>/flow/<current>_<other>.png`` (KITTI 16-bit PNG);
+    ``dict(type='PrecomputedFlow', naming='../flow/{current}_{other}.png')`` reads it for ``LoadFlow``. It serves
+    ``past=None`` and ``past=1``.
+
+    Args:
+        domain, split: as of ``StreetsDataset``; 'train' or 'val'.
+        common: see ``ClipDataset``.
+    """
+
+    IMAGE_FOLDER = LABEL_FOLDER = '{domain}_clips/{split}'
+    DOWNLOAD_HINT = (
+        'Generate the clips with `python tools/make_streets.py --clips`, or set data_root in the config to the folder '
+        'that holds them.'
+    )
+
+    def label_path(self, name: str) -> str:
+        """Beside the folder of the images of its clip."""
+        return super().label_path(name.replace('/images/', '/labels/'))
+
+    def _names(self, folder: str, suffix: str, what: str) -> list[str]:
+        """One folder holds all kinds of files; a label has the name of its image."""
+        names = [name for name in super()._names(folder, suffix, what) if f'/{what}/' in name]
+        if not names:
+            raise FileNotFoundError(f'StreetsClips: no <clip>/{what}/*{suffix} in {folder}. {self.DOWNLOAD_HINT}')
+        return [name.replace(f'/{what}/', '/images/') for name in names]
