@@ -10,27 +10,23 @@ import math
 from collections.abc import Sequence
 from functools import partial
 
-import timm
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import build_norm_layer
-from mmengine.model import BaseModule
 from mmengine.model.weight_init import trunc_normal_
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from udass.models.backbones.deformable_attention import DeformableAttention, Size, cell_centres
-from udass.models.backbones.timm import check_name, fetch_weights
-from udass.models.backbones.vit import read_weights
-from udass.models.checkpoints import load_strictly, local_file
+from udass.models.backbones.dinov2 import DINOv2, resize_map
 
 # Levels of the pyramid, as reductions of the inner image.
 _STRIDES = (8, 16, 32)
 
 
 @MODELS.register_module()
-class ViTAdapter(BaseModule):
+class ViTAdapter(DINOv2):
     """Feature maps (N, E, H/r, W/r), r = 4, 8, 16, 32, of a DINOv2 transformer with an adapter around it.
 
     A convolutional branch sees details. Its features and the tokens of the transformer exchange what they know by
@@ -45,7 +41,8 @@ class ViTAdapter(BaseModule):
         with_cp: recompute the activations of blocks and exchanges in the backward pass, to save memory.
 
     Raises:
-        ValueError: timm has no such network, or its depth is no multiple of four.
+        ValueError: timm has no such network, it has other tokens than the class token before the patches, or its depth
+            is no multiple of four.
     """
 
     def __init__(
@@ -56,22 +53,14 @@ class ViTAdapter(BaseModule):
         norm_cfg: dict | None = None,
         with_cp: bool = False,
     ) -> None:
-        super().__init__()
-        check_name(name)
-        self.name, self.checkpoint, self.pretrained, self.with_cp = name, checkpoint, pretrained, with_cp
-        vit = timm.create_model(name, pretrained=False, num_classes=0, global_pool='')
-        if len(vit.blocks) % 4 or vit.num_prefix_tokens != 1:
-            raise ValueError(
-                f'ViTAdapter takes a ViT with 4, 8, 12, ... blocks and a class token only; {name} has '
-                f'{len(vit.blocks)} blocks and {vit.num_prefix_tokens} tokens before the patches'
-            )
+        super().__init__(name, checkpoint, pretrained, with_cp=with_cp)
+        depth, channels = len(self.net.blocks), self.net.embed_dim
+        if depth % 4:
+            raise ValueError(f'ViTAdapter takes a ViT with 4, 8, 12, ... blocks; {name} has {depth}')
+        # The features are those of the blocks; an unused norm would be a parameter without gradient.
+        self.net.norm = nn.Identity()
         norm_cfg = norm_cfg or dict(type='BN', momentum=0.01)
-        channels = vit.embed_dim
         self.channels = [channels] * 4
-        self.patch_size = vit.patch_embed.patch_size[0]
-        self.patch_embed, self.blocks = vit.patch_embed, vit.blocks
-        self.patch_embed.strict_img_size = False
-        self.cls_token, self.pos_embed = vit.cls_token, vit.pos_embed
         self.level_embed = nn.Parameter(torch.empty(3, channels))
         self.spm = SpatialPrior(channels, norm_cfg)
         self.interactions = nn.ModuleList(Interaction(channels, extra_extractors=2 * (i == 3)) for i in range(4))
@@ -88,33 +77,18 @@ class ViTAdapter(BaseModule):
                 module.init_weights()
         nn.init.normal_(self.level_embed)
 
-    def init_weights(self) -> None:
-        """Load the transformer's weights from the checkpoint or the hub; the adapter keeps its start weights."""
-        if self.checkpoint is None and not self.pretrained:
-            return
-        vit = timm.create_model(self.name, pretrained=False, num_classes=0, global_pool='')
-        if self.checkpoint is not None:
-            origin = local_file(self.checkpoint)
-            load_strictly(vit, read_weights(origin, vit), origin)
-        else:
-            load_strictly(vit, fetch_weights(self.name), f'timm hub: {self.name}')
-        own = self.state_dict()
-        self.load_state_dict({key: value for key, value in vit.state_dict().items() if key in own}, strict=False)
-
     def forward(self, inputs: Tensor) -> list[Tensor]:
         """Feature maps of images (N, 3, h, w), finest first."""
-        images = self._resize(inputs)
-        grid = tuple(side // self.patch_size for side in images.shape[2:])
+        images = self.resize(inputs, multiple=math.lcm(32, self.patch_size))
+        class_token, tokens, grid = self.embed(images)
         sizes = [tuple(side // stride for side in images.shape[2:]) for stride in _STRIDES]
         finest, *levels = self.spm(images)
         levels = [level.flatten(2).transpose(1, 2) + self.level_embed[number] for number, level in enumerate(levels)]
         pyramid = torch.cat(levels, dim=1)
-        tokens = self.patch_embed(images) + self._positions(grid)
-        class_token = (self.cls_token + self.pos_embed[:, :1]).expand(len(tokens), -1, -1)
         maps = []
-        depth = len(self.blocks) // 4
+        depth = len(self.net.blocks) // 4
         for number, interaction in enumerate(self.interactions):
-            blocks = self.blocks[number * depth : (number + 1) * depth]
+            blocks = self.net.blocks[number * depth : (number + 1) * depth]
             arguments = (class_token, tokens, pyramid)
             run = partial(interaction, blocks=blocks, grid=grid, sizes=sizes)
             if self.with_cp and self.training:
@@ -126,25 +100,9 @@ class ViTAdapter(BaseModule):
         levels = [part.transpose(1, 2).unflatten(2, size) for part, size in zip(parts, sizes, strict=True)]
         levels = [self.up(levels[0]) + finest, *levels]
         return [
-            getattr(self, f'norm{number}')(level + _resize_map(tokens_map, level.shape[2:]))
+            getattr(self, f'norm{number}')(level + resize_map(tokens_map, level.shape[2:]))
             for number, (level, tokens_map) in enumerate(zip(levels, maps, strict=True), start=1)
         ]
-
-    def _resize(self, images: Tensor) -> Tensor:
-        step = math.lcm(32, self.patch_size)
-        return _resize_map(images, [-(-side // step) * step for side in images.shape[2:]])
-
-    def _positions(self, grid: Size) -> Tensor:
-        """Position embedding of the patches (1, h * w, E).
-
-        It is interpolated as DINOv2 does it: 0.1 is added to the number of tokens, which moves the sampled places.
-        """
-        side = math.isqrt(self.pos_embed.shape[1] - 1)
-        positions = self.pos_embed[:, 1:].transpose(1, 2).unflatten(2, (side, side))
-        if grid != (side, side):
-            factors = [(tokens + 0.1) / side for tokens in grid]
-            positions = F.interpolate(positions, scale_factor=factors, mode='bicubic', align_corners=False)
-        return positions.flatten(2).transpose(1, 2)
 
 
 class SpatialPrior(nn.Module):
@@ -244,12 +202,6 @@ class ConvFFN(nn.Module):
         maps = [level.transpose(1, 2).unflatten(2, size) for level, size in zip(levels, sizes, strict=True)]
         joined = torch.cat([self.dwconv(part).flatten(2).transpose(1, 2) for part in maps], dim=1)
         return self.fc2(F.gelu(joined))
-
-
-def _resize_map(maps: Tensor, size: Sequence[int]) -> Tensor:
-    if tuple(maps.shape[2:]) == tuple(size):
-        return maps
-    return F.interpolate(maps, size=tuple(size), mode='bilinear', align_corners=False)
 
 
 def _reset(module: nn.Module) -> None:

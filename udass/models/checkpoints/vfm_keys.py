@@ -29,4 +29,5 @@ def vfm_key(key: str) -> str:
             break
     # The published layers are counted from 1, ours from 0.
     key = re.sub(r'#(\d)', lambda match: str(int(match[1]) - 1), key)
+    key = re.sub(r'^encoder\.(blocks|cls_token|pos_embed|patch_embed|mask_token|norm)\b(?!\d)', r'backbone.net.\1', key)
     return re.sub(r'^encoder\.', 'backbone.', key)
