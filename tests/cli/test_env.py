@@ -9,25 +9,7 @@ import pytest
 from udass.cli import env
 
 PROJECT = Path(__file__).parents[2]
-RIGHT = {
-    'torch': '2.14.1+cu130',
-    'torchvision': '0.29.1',
-    'onedl-mmcv': '2.3.6',
-    'onedl-mmengine': '0.10.12',
-    'onedl-mmsegmentation': '1.4.2',
-    'timm': '1.0.31',
-    'opencv-python': '4.14.0.94',
-    'av': '18.1',
-    'numpy': '2.4.6',
-    'pillow': '13.0',
-    'prettytable': '3.18',
-    'safetensors': '0.8.0',
-    'tqdm': '4.70',
-    'jinja2': '3.1.6',
-    'matplotlib': '3.11',
-    'pytest': '9.0',
-    'ruff': '0.17',
-}
+RIGHT = {**env.MINIMUM, 'torch': '2.14.1+cu130', 'numpy': '2.4.6', 'pytest': '9.0', 'ruff': '0.17'}
 
 
 @pytest.fixture
@@ -67,10 +49,8 @@ def test_two_distributions_of_one_module_are_a_conflict(installed, added, module
     findings = env.examine()
     assert len(findings.conflicts) == 1 and findings.missing == []
     ours = env.PACKAGES[module][1]
-    assert (
-        f'{ours} {RIGHT[ours]} and {added} 9.9 are installed at once; both are imported as {module}'
-        in findings.conflicts[0]
-    )
+    conflict = f'{ours} {RIGHT[ours]} and {added} 9.9 are installed at once; both are imported as {module}'
+    assert conflict in findings.conflicts[0]
     assert f"pip uninstall -y {ours} {added}; pip install '{ours}>=" in findings.conflicts[0]
 
 
@@ -126,24 +106,11 @@ def test_the_minimum_versions_are_those_of_the_installer():
     assert dict(required) == dict(env.MINIMUM)
 
 
-def test_it_runs_where_the_project_cannot_be_imported(tmp_path):
+def test_it_runs_where_the_project_cannot_be_imported():
     """In a Python without site packages nothing but the standard library is there."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            '-I',
-            '-S',
-            '-c',
-            f"""
-import sys, runpy
-sys.path.insert(0, {str(PROJECT)!r})
-sys.argv = ['udass.env']
-runpy.run_module('udass.env', run_name='__main__')
-""",
-        ],
-        capture_output=True,
-        text=True,
-    )
+    start = f"import runpy, sys; sys.path.insert(0, {str(PROJECT)!r}); sys.argv = ['udass.env']"
+    code = f"{start}; runpy.run_module('udass.env', run_name='__main__')"
+    done = subprocess.run([sys.executable, '-I', '-S', '-c', code], capture_output=True, text=True)
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
     assert "missing:\n  torch: pip install 'torch>=2.14'" in done.stdout
 

@@ -43,7 +43,7 @@ def fake_commands(monkeypatch):
         Path(arguments[arguments.index('--json') + 1]).write_text(json.dumps(result))
 
     commands = {'train': train, 'test': test}
-    monkeypatch.setattr(experiment, 'run_command_module', lambda name, arguments: commands[name](arguments))
+    monkeypatch.setattr(experiment, 'run_tool', lambda name, arguments: commands[name](arguments))
 
 
 @pytest.fixture

@@ -45,8 +45,8 @@ def test_quadmix_is_shown_as_it_is_trained_and_no_student_is_run(streets, tmp_pa
     for batch in preview.batches(2):
         batches.append(names(batch))
         panels.append({name: panel['frames'].clone() for name, panel in preview.passes(batch).items()})
-    assert list(panels[0]) == ['source', 'mix', 'target'], 'no template before the second iteration'
-    assert list(panels[1]) == ['source', 'tss', 'tst', 'target']
+    assert list(panels[0]) == ['target', 'source', 'mix'], 'no template before the second iteration'
+    assert list(panels[1]) == ['target', 'source', 'tss', 'tst']
     assert preview.model.iteration == 2 and set(batches[0]) == {'source', 'target', 'long_tail'}
     after = preview.model.student.state_dict()
     assert all(torch.equal(before[key], after[key]) for key in before)
@@ -55,7 +55,7 @@ def test_quadmix_is_shown_as_it_is_trained_and_no_student_is_run(streets, tmp_pa
     later = Preview(config, tmp_path / 'b', iteration=1)
     batch = next(later.batches(1))
     assert names(batch) == batches[1]
-    assert list(later.passes(batch)) == ['source', 'tss', 'tst', 'target']
+    assert list(later.passes(batch)) == ['target', 'source', 'tss', 'tst']
 
 
 def test_a_method_without_mixing_has_no_passes(streets, tmp_path):

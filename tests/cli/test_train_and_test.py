@@ -65,8 +65,9 @@ def test_a_first_start_with_resume_starts_from_load_from(toy, tmp_path):
 
 
 def test_the_work_dir_is_named_after_the_config(tmp_path, toy):
-    text = (toy / 'toy.py').read_text().replace(f"work_dir = '{toy / 'run'}'", '')
-    (tmp_path / 'my_method.py').write_text(text)
+    config = Config.fromfile(toy / 'toy.py')
+    config.pop('work_dir')
+    config.dump(tmp_path / 'my_method.py')
     assert train_config(tmp_path / 'my_method.py').work_dir == 'work_dirs/my_method'
 
 

@@ -128,6 +128,12 @@ def parts(file: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def distinct() -> list[str]:
+    """A config for each combination of network and method."""
+    found = {tuple(part for part in parts(name) if '/models/' in part or '/uda/' in part): name for name in NAMES}
+    return sorted(found.values())
+
+
 def holds(section: Mapping, name: str) -> bool:
     """Whether a section is about a config: a pattern fits its name or that of a file it is made of.
 

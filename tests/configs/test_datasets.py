@@ -22,7 +22,7 @@ from tests.datasets.published import (
 )
 from udass.datasets import isolated_randomness
 from udass.engine.config import check_components
-from udass.engine.loops import domain_configs
+from udass.engine.data_loader import domain_configs
 from udass.streets import write_streets
 
 PARTS = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets'

@@ -1,4 +1,4 @@
-"""Every published config trains and validates on files as published; only networks, crops and images are smaller."""
+"""The published recipes train and validate on files as published; only networks, crops and images are smaller."""
 
 import math
 
@@ -6,7 +6,8 @@ import pytest
 import torch
 from mmseg.registry import RUNNERS
 
-from tests.configs.small import PUBLISHED, VIDEO, small_config, write_data
+from tests.configs.recipes import distinct
+from tests.configs.small import VIDEO, small_config, write_data
 
 # Method -> what the first and the second iteration must train on: the passes of the recipe, and its further losses.
 TEACHER = {'source', 'mix'}
@@ -58,7 +59,8 @@ def train(config):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', PUBLISHED + VIDEO)
+# Other data sets are read in test_datasets.py.
+@pytest.mark.parametrize('name', distinct())
 def test_config_trains_and_validates(name, data, tmp_path):
     config = small_config(name, data, tmp_path / name)
     runner, logs, start = train(config)

@@ -9,8 +9,8 @@ from torch.utils.data._utils.pin_memory import pin_memory
 
 from tests.datasets.published import picture, write_cityscapes_snippet, write_png
 from tests.datasets.video import MeanDifference, StreetsFlowFiles
-from udass.datasets import CityscapesSeq, ClipDataset, StreetsClips, UDADataset, isolated_randomness
-from udass.datasets.transforms import ClipCrop, ClipFlip, ClipResize, CutBottomRows
+from udass.datasets import CityscapesSeq, ClipDataset, StreetsClips, isolated_randomness
+from udass.datasets.transforms import ClipCrop, ClipFlip, ClipResize, CutBottomRows, LoadClip
 from udass.streets import GAME
 from udass.streets.render import exact_flow, render
 from udass.streets.scene import draw_scene
@@ -61,9 +61,6 @@ def pixels(height, width) -> np.ndarray:
     return np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float64)
 
 
-# --------------------------------------------------------------------------- exact flow
-
-
 def test_the_flow_of_a_flipped_clip_is_exact(streets):
     original, flipped = load(streets), load(streets, [dict(type='ClipFlip', prob=1.0)])
     before, after = original['flows'][0, 1], flipped['flows'][0, 1]
@@ -81,20 +78,15 @@ def test_the_flow_of_a_flipped_clip_is_exact(streets):
 def test_flow_and_frames_still_belong_together_after_flip_and_crop(streets):
     with isolated_randomness(3):
         sample = load(streets, [dict(type='ClipCrop', crop_size=(48, 96)), dict(type='ClipFlip', prob=1.0)], index=1)
-    flow = sample['flows'][0, 1]
-    grid = (pixels(48, 96) + flow).astype(np.float32)
-    inside = (grid >= 0).all(-1) & (grid <= (95, 47)).all(-1)
-    found = cv2.remap(sample['gt_seg_map_1'], grid, None, cv2.INTER_NEAREST)
-    agree = (found == sample['gt_seg_map'])[inside].mean()
-    wrong = cv2.remap(
-        sample['gt_seg_map_1'],
-        (pixels(48, 96) + flow * (-1, 1)).astype(np.float32),
-        None,
-        cv2.INTER_NEAREST,
-        borderMode=cv2.BORDER_REPLICATE,
+    flow, label, other = sample['flows'][0, 1], sample['gt_seg_map'], sample['gt_seg_map_1']
+    right, wrong = ((pixels(48, 96) + flow * sign).astype(np.float32) for sign in ((1, 1), (-1, 1)))
+    inside = (right >= 0).all(-1) & (right <= (95, 47)).all(-1)
+    agree, other_sign = (
+        (cv2.remap(other, grid, None, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE) == label)[inside].mean()
+        for grid in (right, wrong)
     )
     # The rest was hidden in the other frame; with the wrong sign of dx more does not fit.
-    assert agree > 0.93 > (wrong == sample['gt_seg_map'])[inside].mean() + 0.01
+    assert agree > 0.93 > other_sign + 0.01
 
 
 def test_the_flow_of_a_resized_clip_is_that_of_the_smaller_camera():
@@ -128,56 +120,37 @@ def test_each_axis_of_the_flow_is_scaled_by_its_own_ratio(scale):
         assert (resized['flows'][0, 1] == before).all()
 
 
-def test_a_crop_keeps_the_motion_of_its_pixels():
-    results = clip()
-    flow, image, other = results['flows'][0, 1], results['img'], results['other_frames'][0]
-    with isolated_randomness(1):
-        cropped = ClipCrop(crop_size=(8, 12))(results)
-    top, left = cropped['img'][0, 0, :2].tolist()
-    window = np.s_[top : top + 8, left : left + 12]
-    assert (top, left) != (0, 0) and (cropped['img'] == image[window]).all()
-    assert (cropped['other_frames'][0] == other[window]).all()
-    assert (cropped['flows'][0, 1] == flow[window]).all()
-    assert (cropped['gt_seg_map_1'] == cropped['gt_seg_map'] + 1).all()
-    assert cropped['img_shape'] == (8, 12)
-
-
-def test_the_crop_looks_for_the_rare_class_in_the_frame_to_segment():
+def test_a_crop_keeps_the_motion_of_its_pixels_and_looks_for_the_rare_class_in_frame_0():
     labels = np.zeros((20, 30), np.uint8)
     labels[13:15, 20] = 1
     # The class is elsewhere in the other frame, which does not count.
     results = dict(clip(), gt_seg_map=labels, gt_seg_map_1=labels[::-1, ::-1], rare_class=1, rare_class_min_pixels=1)
-    flow, other = results['flows'][0, 1], results['other_frames'][0]
+    image, flow, other = results['img'], results['flows'][0, 1], results['other_frames'][0]
     found = set()
-    for seed in range(500):
-        with isolated_randomness(seed):
-            cropped = ClipCrop(crop_size=(8, 12))(dict(results, flows=dict(results['flows'])))
-        top, left = cropped['img'][0, 0, :2].tolist()
-        window = np.s_[top : top + 8, left : left + 12]
-        assert (cropped['other_frames'][0] == other[window]).all() and (cropped['flows'][0, 1] == flow[window]).all()
-        assert (cropped['gt_seg_map_1'] == results['gt_seg_map_1'][window]).all()
-        found.add((top, left))
+    with isolated_randomness(0):
+        for _ in range(500):
+            cropped = ClipCrop(crop_size=(8, 12))(dict(results))
+            top, left = cropped['img'][0, 0, :2].tolist()
+            window = np.s_[top : top + 8, left : left + 12]
+            assert (cropped['img'] == image[window]).all() and cropped['img_shape'] == (8, 12)
+            assert (cropped['other_frames'][0] == other[window]).all()
+            assert (cropped['flows'][0, 1] == flow[window]).all()
+            assert (cropped['gt_seg_map_1'] == results['gt_seg_map_1'][window]).all()
+            found.add((top, left))
     assert found == {(top, left) for top in range(7, 13) for left in range(9, 19)}
 
 
 @pytest.mark.parametrize('direction, sign', [('horizontal', (-1, 1)), ('vertical', (1, -1)), ('diagonal', (-1, -1))])
 def test_a_flip_reverses_the_motion_along_its_axes(direction, sign):
-    results = clip(motion=((0, 0, 2.0), (0, 0, -1.5)))
-    flipped = ClipFlip(prob=1.0, direction=direction)(results)
+    flipped = ClipFlip(prob=1.0, direction=direction)(clip(motion=((0, 0, 2.0), (0, 0, -1.5))))
     assert (flipped['flows'][0, 1] == np.array((2.0, -1.5)) * sign).all()
-
-
-def test_clips_that_are_not_flipped_stay_as_they_are():
-    results, flow = clip(), clip()['flows'][0, 1]
-    same = ClipFlip(prob=0.0)(results)
-    assert (same['flows'][0, 1] == flow).all() and 'moved_by' not in same
+    same = ClipFlip(prob=0.0, direction=direction)(clip())
+    assert (same['flows'][0, 1] == clip()['flows'][0, 1]).all() and 'moved_by' not in same
 
 
 def test_random_scales_of_mmcv_take_clips(streets):
-    scale = dict(
-        type='RandomResize', resize_type='ClipResize', scale=(128, 64), ratio_range=(1.5, 1.5), keep_ratio=True
-    )
-    before, after = load(streets), load(streets, [scale])
+    options = dict(scale=(128, 64), ratio_range=(1.5, 1.5), keep_ratio=True)
+    before, after = load(streets), load(streets, [dict(type='RandomResize', resize_type='ClipResize', **options)])
     assert after['other_frames'][0].shape == (96, 192, 3) and after['gt_seg_map_1'].shape == (96, 192)
     assert after['flows'][0, 1].mean() == pytest.approx(1.5 * before['flows'][0, 1].mean(), rel=0.02)
 
@@ -188,9 +161,6 @@ def test_bottom_rows_of_a_smaller_frame_are_cut_in_proportion():
     assert cut['flows'][0, 1].shape == (18, 30, 2) and cut['other_frames'][0].shape == (18, 30, 3)
     with pytest.raises(ValueError, match='rows is 0 to height - 1, got rows=40 and height=40'):
         CutBottomRows(rows=40, height=40)
-
-
-# --------------------------------------------------------------------------- packing
 
 
 def test_a_packed_source_clip(streets):
@@ -250,23 +220,17 @@ def test_in_testing_labels_keep_the_size_of_their_files(streets):
     assert packed[1]['data_samples'].flow.any()
 
 
-# --------------------------------------------------------------------------- flow, errors
+def unlabelled_clips(root, pipeline):
+    options = dict(image_folder='images', label_folder='', image_suffix='.png', label_suffix='.png', labelled=False)
+    metainfo = dict(classes=('a',), palette=[[0, 0, 0]])
+    return ClipDataset(data_root=str(root), metainfo=metainfo, pipeline=pipeline, **options)
 
 
 def test_an_estimator_gets_the_frames_as_rgb(tmp_path):
     for number, red in enumerate((10, 30)):
         write_png(tmp_path / f'images/{number}.png', np.full((4, 6, 3), (0, 0, red), np.uint8))  # BGR
-    dataset = ClipDataset(
-        data_root=str(tmp_path),
-        image_folder='images',
-        label_folder='',
-        image_suffix='.png',
-        label_suffix='.png',
-        labelled=False,
-        metainfo=dict(classes=('a',), palette=[[0, 0, 0]]),
-        pipeline=[LOAD[0], dict(type='LoadFlow', estimator=dict(type=MeanDifference))],
-    )
-    flow = dataset[0]['flows'][0, 1]
+    pipeline = [LOAD[0], dict(type='LoadFlow', estimator=dict(type=MeanDifference))]
+    flow = unlabelled_clips(tmp_path, pipeline)[0]['flows'][0, 1]
     assert flow.dtype == np.float32 and flow.shape == (4, 6, 2) and (flow == (30, 10)).all()
 
 
@@ -293,26 +257,13 @@ def test_flow_of_files_fits_whole_frames_only(streets, before, message):
 def test_frames_of_different_sizes_are_named(tmp_path):
     write_png(tmp_path / 'images/1.png', picture(8, 6))
     write_png(tmp_path / 'images/2.png', picture(8, 7))
-    dataset = ClipDataset(
-        data_root=str(tmp_path),
-        image_folder='images',
-        label_folder='',
-        image_suffix='.png',
-        label_suffix='.png',
-        labelled=False,
-        metainfo=dict(classes=('a',), palette=[[0, 0, 0]]),
-        pipeline=LOAD[:1],
-    )
     with pytest.raises(ValueError, match=r'1\.png is 8x6 pixels, .*2\.png of the same clip 8x7 \(width x height\)'):
-        dataset[0]
+        unlabelled_clips(tmp_path, LOAD[:1])[0]
 
 
-def test_single_images_are_not_clips(filled_scenes):
-    config = filled_scenes.config()
-    config['pipeline'] = LOAD[:1]
-    config.pop('type')
+def test_single_images_are_not_clips():
     with pytest.raises(ValueError, match=r'00\.png comes from a data set of single images: use LoadImage'):
-        UDADataset(**config)[0]
+        LoadClip()(dict(img_path='00.png'))
 
 
 def test_clips_that_are_not_there_say_how_to_make_them(tmp_path):

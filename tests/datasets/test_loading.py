@@ -13,7 +13,7 @@ from PIL import Image
 from udass.datasets.transforms import LoadImage, LoadLabels
 from udass.errors import DamagedFileError
 from udass.io import images
-from udass.io.images import read_image
+from udass.io.images import is_rotated, read_image
 from udass.io.labels import map_labels, read_label_ids
 from udass.io.zip_files import files_below
 
@@ -42,33 +42,26 @@ def test_images_are_bgr_and_exact(tmp_path):
     assert results['img_shape'] == results['ori_shape'] == (64, 96)
 
 
-def test_grey_images_get_three_channels(tmp_path):
-    path = str(tmp_path / 'a.png')
-    cv2.imwrite(path, np.full((4, 5), 7, np.uint8))
-    np.testing.assert_array_equal(read_image(path), np.full((4, 5, 3), 7))
-
-
-def test_an_orientation_tag_does_not_turn_the_image_away_from_its_label(tmp_path):
+def test_an_orientation_tag_does_not_rotate_the_image_away_from_its_label(tmp_path):
     path = str(tmp_path / 'a.jpg')
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 90 degrees
+    exif[0x0112] = 6  # rotate by 90 degrees
     Image.fromarray(photo()).save(path, exif=exif)
-    assert read_image(path).shape == (64, 96, 3)
+    assert read_image(path).shape == (64, 96, 3) and is_rotated(path)
+    assert read_image(path, upright=True).shape == (96, 64, 3)
 
 
-@pytest.mark.parametrize('suffix', ['.jpg', '.png'])
-@pytest.mark.parametrize('share', [0.2, 0.6, 0.97])
-def test_truncated_image(tmp_path, suffix, share):
+@pytest.mark.parametrize(
+    'suffix, reason', [('.jpg', 'truncated or no image'), ('.png', 'truncated, or differs from the checksums in it')]
+)
+def test_truncated_image(tmp_path, suffix, reason):
     path = tmp_path / f'a{suffix}'
     content = cv2.imencode(suffix, photo())[1].tobytes()
-    path.write_bytes(content[: int(share * len(content))])
-    reason = 'truncated, or differs from the checksums in it' if suffix == '.png' else 'truncated or no image'
-    with pytest.raises(
-        ValueError,
-        match=rf'a\{suffix} \(\d+ bytes\) cannot be decoded: it is {reason}\. '
-        'The file is damaged: copy or download it again',
-    ):
-        read_image(str(path))
+    message = rf'a\{suffix} \(\d+ bytes\) cannot be decoded: it is {reason}\. The file is damaged: copy or download it'
+    for share in (0.2, 0.6, 0.97):
+        path.write_bytes(content[: int(share * len(content))])
+        with pytest.raises(DamagedFileError, match=message):
+            read_image(str(path))
 
 
 def test_a_cut_jpeg_is_found_even_if_the_decoder_fills_it_with_grey(tmp_path, monkeypatch):
@@ -117,10 +110,11 @@ def test_an_id_outside_the_table(tmp_path):
         LoadLabels()(label_results(tmp_path, labels))
 
 
+TABLES = [{raw: raw % 5 for raw in range(35)}, {**{raw: 255 - raw for raw in range(1, 35)}, 0: 255, 255: 255}]
+
+
 @pytest.mark.parametrize('dtype', [np.uint8, np.uint16, '>u2', np.int32])
-@pytest.mark.parametrize(
-    'table', [{raw: raw % 5 for raw in range(35)}, {**{raw: 255 - raw for raw in range(1, 35)}, 0: 255, 255: 255}]
-)
+@pytest.mark.parametrize('table', TABLES)
 def test_ids_of_every_width_are_mapped_alike(dtype, table):
     ids = np.random.default_rng(0).choice(list(table), (20, 30)).astype(dtype)
     labels = map_labels(ids, table, 'x')
@@ -139,20 +133,21 @@ def test_tables_and_files_with_large_ids():
     for unknown in (301, 65535):
         with pytest.raises(ValueError, match=rf'label ids \[{unknown}\]'):
             map_labels(np.where(ids == 300, unknown, ids).astype(np.uint16), table, 'x')
-    with pytest.raises(ValueError, match=r'label ids \[-1\]'):
-        map_labels(np.array([[0, -1]], np.int32), table, 'x')
+    for unknown in (-1, 70000):
+        with pytest.raises(ValueError, match=rf'label ids \[{unknown}\]'):
+            map_labels(np.array([[0, unknown]], np.int32), table, 'x')
+    ids = np.array([[0, 70000], [2**31 - 1, 7]], np.int32)
+    assert map_labels(ids, {0: 0, 7: 255, 70000: 1, 2**31 - 1: 2}, 'x').tolist() == [[0, 1], [2, 255]]
+    assert map_labels(np.array([[65535, 0]], np.uint16), {0: 0, 65535: 1, 70000: 2}, 'x').tolist() == [[1, 0]]
 
 
-def test_palette_files_give_their_indices(tmp_path):
+def test_palette_files_give_their_indices_and_one_bit_files_0_and_1(tmp_path):
     file = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8), mode='P')
     file.putpalette([200, 10, 10, 10, 200, 10, 10, 10, 200])
     file.save(tmp_path / 'a.png')
     assert read_label_ids(str(tmp_path / 'a.png')).tolist() == [[0, 1], [2, 1]]
-
-
-def test_one_bit_files_give_0_and_1(tmp_path):
-    Image.fromarray(np.array([[True, False]])).save(tmp_path / 'a.png')
-    assert read_label_ids(str(tmp_path / 'a.png')).tolist() == [[1, 0]]
+    Image.fromarray(np.array([[True, False]])).save(tmp_path / 'b.png')
+    assert read_label_ids(str(tmp_path / 'b.png')).tolist() == [[1, 0]]
 
 
 def test_16_bit_colour_labels_keep_their_red_channel(tmp_path):
@@ -185,20 +180,14 @@ def test_wrong_number_of_channels(tmp_path):
         read_label_ids(colour, channel=3)
 
 
-def test_ids_beyond_16_bits_and_fractions_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r'x holds the label ids \[70000\]'):
-        map_labels(np.array([[0, 70000]], np.int32), IDENTITY, 'x')
+def test_labels_of_fractions_and_truncated_labels_are_refused(tmp_path):
     Image.fromarray(np.zeros((2, 2), np.float32)).save(tmp_path / 'a.tiff')
     with pytest.raises(ValueError, match=r'a\.tiff holds float32 values; a label holds integer ids'):
         read_label_ids(str(tmp_path / 'a.tiff'))
-
-
-def test_truncated_label(tmp_path):
-    path = tmp_path / 'label.png'
     content = cv2.imencode('.png', np.random.default_rng(0).integers(0, 3, (64, 64), np.uint8))[1].tobytes()
-    path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match=r'label\.png \(\d+ bytes\) cannot be decoded: it is truncated'):
-        read_label_ids(str(path))
+    (tmp_path / 'b.png').write_bytes(content[: len(content) // 2])
+    with pytest.raises(DamagedFileError, match=r'b\.png \(\d+ bytes\) cannot be decoded: it is truncated'):
+        read_label_ids(str(tmp_path / 'b.png'))
 
 
 def test_label_of_another_size_than_its_image(tmp_path):
@@ -209,26 +198,14 @@ def test_label_of_another_size_than_its_image(tmp_path):
     with pytest.raises(ValueError, match='is 20x10 pixels'):
         LoadLabels(max_size_difference=1)(dict(results))
     assert LoadLabels(max_size_difference=2)(dict(results))['gt_seg_map'].shape == (10, 22)
-
-
-def test_labels_may_be_loaded_after_the_image_was_resized(tmp_path):
-    results = label_results(tmp_path, np.zeros((10, 20), np.uint8), img_shape=(5, 10))
-    assert LoadLabels()(results)['gt_seg_map'].shape == (10, 20)
+    # The image may have been resized in between.
+    assert LoadLabels()(label_results(tmp_path, labels, img_shape=(5, 10)))['gt_seg_map'].shape == (10, 20)
 
 
 def test_a_data_set_without_labels_cannot_load_them():
-    with pytest.raises(
-        ValueError,
-        match=r'image\.png comes from a data set without labels \(labelled=False\): remove '
-        'LoadLabels from its pipeline',
-    ):
+    message = r'image\.png comes from a data set without labels \(labelled=False\): remove LoadLabels from its pipeline'
+    with pytest.raises(ValueError, match=message):
         LoadLabels()(dict(img_path='image.png', ori_shape=(2, 2)))
-
-
-def test_large_ids_are_mapped():
-    ids = np.array([[0, 70000], [2**31 - 1, 7]], np.int32)
-    assert map_labels(ids, {0: 0, 7: 255, 70000: 1, 2**31 - 1: 2}, 'x').tolist() == [[0, 1], [2, 255]]
-    assert map_labels(np.array([[65535, 0]], np.uint16), {0: 0, 65535: 1, 70000: 2}, 'x').tolist() == [[1, 0]]
 
 
 def tiff(pixels: np.ndarray) -> bytes:
@@ -236,32 +213,17 @@ def tiff(pixels: np.ndarray) -> bytes:
     height, width, channels = pixels.shape
     data, kind = pixels.tobytes(), {'u': 1, 'f': 3}[pixels.dtype.kind]
     start = 8 + len(data)
-    bits = struct.pack(f'<{channels}H', *[8 * pixels.itemsize] * channels)
     extra = start + 2 + 9 * 12 + 4
-    entries = [
-        (256, 4, 1, width),
-        (257, 4, 1, height),
-        (258, 3, channels, extra),
-        (259, 3, 1, 1),
-        (262, 3, 1, 2),
-        (273, 4, 1, 8),
-        (277, 3, 1, channels),
-        (279, 4, 1, len(data)),
-        (339, 3, 1, kind),
-    ]
-    return (
-        b'II*\0'
-        + struct.pack('<I', start)
-        + data
-        + struct.pack('<H', len(entries))
-        + b''.join(struct.pack('<HHII', *entry) for entry in entries)
-        + bytes(4)
-        + bits
-    )
+    # Tag, type, count, value: size, bits, no compression, RGB, place of the data, channels, length, kind of values.
+    entries = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, channels, extra), (259, 3, 1, 1), (262, 3, 1, 2)]
+    entries += [(273, 4, 1, 8), (277, 3, 1, channels), (279, 4, 1, len(data)), (339, 3, 1, kind)]
+    packed = b''.join(struct.pack('<HHII', *entry) for entry in entries)
+    bits = struct.pack(f'<{channels}H', *[8 * pixels.itemsize] * channels)
+    head = b'II*\0' + struct.pack('<I', start)
+    return head + data + struct.pack('<H', len(entries)) + packed + bytes(4) + bits
 
 
-@pytest.mark.parametrize('channels', [5, 8, 13])
-@pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize('channels, dtype', [(5, np.uint8), (8, np.uint16), (13, np.float32)])
 @pytest.mark.parametrize('read', [read_image, read_label_ids])
 def test_images_of_many_channels_are_not_called_damaged(channels, dtype, read, tmp_path):
     path = tmp_path / 'bands.tif'
@@ -282,8 +244,9 @@ def test_images_of_fractions_are_not_called_damaged(shape, dtype, tmp_path):
 
 
 @pytest.mark.parametrize('bits', [10, 12, 14, 16])
-@pytest.mark.parametrize('suffix', ['.png', '.tif'])
-@pytest.mark.parametrize('shape', [(2, 3), (2, 3, 3), (2, 3, 4)])
+@pytest.mark.parametrize(
+    'suffix, shape', [('.png', (2, 3, 3)), ('.png', (2, 3, 4)), ('.tif', (2, 3)), ('.tif', (2, 3, 3))]
+)
 def test_bits_of_16_bit_files(bits, suffix, shape, tmp_path, recwarn):
     """White is white, whatever the bits of the camera."""
     path = str(tmp_path / f'{bits}{suffix}')
@@ -316,10 +279,8 @@ def test_large_images_are_refused_before_they_are_decoded(read, size, tmp_path, 
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 10**6)
     path = tmp_path / 'bomb.png'
     chunks = [b'IHDR' + struct.pack('>IIBBBBB', *size, 8, 0, 0, 0, 0), b'IDAT' + zlib.compress(b''), b'IEND']
-    path.write_bytes(
-        b'\x89PNG\r\n\x1a\n'
-        + b''.join(struct.pack('>I', len(chunk) - 4) + chunk + struct.pack('>I', zlib.crc32(chunk)) for chunk in chunks)
-    )
+    framed = (struct.pack('>I', len(chunk) - 4) + chunk + struct.pack('>I', zlib.crc32(chunk)) for chunk in chunks)
+    path.write_bytes(b'\x89PNG\r\n\x1a\n' + b''.join(framed))
     with pytest.raises(DamagedFileError, match=r'bomb\.png says that it .* pixels.*UDASS_MAX_PIXELS'):
         read(str(path))
 

@@ -17,7 +17,7 @@ from udass.datasets import (
     SeededInfiniteSampler,
     class_statistics,
 )
-from udass.datasets.sampling.counting import table_of
+from udass.datasets.sampling.counting import label_table
 from udass.datasets.sampling.wrappers import locate
 
 CROP = (dict(type='RareClassCrop', crop_size=(8, 8)),)
@@ -176,7 +176,7 @@ def test_ids_are_counted_as_mmseg_loads_them(filled_scenes, changes):
         labels = dataset[index]['data_samples'].gt_sem_seg.data
         assert [int((labels == train_id).sum()) for train_id in range(number)] == statistics.pixels[index].tolist()
         assert int((labels == 255).sum()) == statistics.ignored[index]
-    assert table_of(dataset)[255] == 255
+    assert label_table(dataset)[255] == 255
 
 
 def test_a_label_id_that_mmseg_would_train_on_as_no_class_is_named(filled_scenes):

@@ -3,9 +3,8 @@
 import torch
 from torch import nn
 
-from udass.engine.hooks import _read_means
-from udass.engine.processes import HostExchange, check_same
-from udass.engine.rank_state import rank_state, sync_batch_norm_statistics, with_rank_state
+from udass.engine.distributed import HostExchange, check_same, rank_state, sync_batch_norm_statistics, with_rank_state
+from udass.engine.hooks import mean_scalars
 from udass.models.ranks import average_over_ranks_, mean_over_ranks, share_over_ranks, sum_over_ranks
 from udass.uda import EMA
 
@@ -83,9 +82,8 @@ def rank_functions(rank: int, ranks: int) -> dict:
         'averaged': averaged,
         'any': [exchange.any(rank == 1), exchange.any(False)],
         'gathered': exchange.gather(f'rank {rank}'),
-        'everywhere': exchange.gather_everywhere(rank),
         'same': refusal(exchange, {'a': 1, 'b': 2}),
         'refused': refusal(exchange, {'a': 1, 'b': 10 + rank} | ({'c': 3} if rank else {})),
-        'log': _read_means({'loss': [torch.tensor(1.0 + rank), torch.tensor(3.0 + rank)], 'host': [2.0, 4.0]}),
+        'log': mean_scalars({'loss': [torch.tensor(1.0 + rank), torch.tensor(3.0 + rank)], 'host': [2.0, 4.0]}),
         'statistics': statistics(rank, ranks),
     }

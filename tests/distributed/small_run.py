@@ -55,7 +55,7 @@ class BreakLoader(Kill):
                 raise OSError('a file that cannot be read')
                 yield
 
-            runner.train_loop.dataloader_iterator._iterator = broken()
+            runner.train_loop.dataloader_iterator = broken()
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         """Kills nobody, unlike its parent."""

@@ -17,8 +17,8 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from tests.uda.small import FLOW_GUIDED, HRDA, METHODS, SEGMENTOR, batch, build, clips, unlabelled
-from udass.engine.precision import checkpoint_without_reentry
-from udass.engine.separate_ddp import SeparateDataParallel
+from udass.engine.distributed import SeparateDataParallel
+from udass.engine.optim import checkpoint_without_reentry
 from udass.models.segmentors import FlowGuidedHRDAEncoderDecoder, HRDAEncoderDecoder
 from udass.models.windows import Box
 from udass.uda import VideoAdapter

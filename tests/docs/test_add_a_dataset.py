@@ -12,7 +12,7 @@ from mmseg.registry import DATASETS
 
 from udass.datasets import ImageFolder, isolated_randomness
 from udass.engine.config import check_components
-from udass.engine.loops import domain_configs
+from udass.engine.data_loader import domain_configs
 
 TEXT = (Path(__file__).parents[2] / 'docs' / 'add_a_dataset.md').read_text()
 # The third block, a video as the target, is tested in tests/datasets/test_video_file.py.

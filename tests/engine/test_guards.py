@@ -14,7 +14,7 @@ from tests.engine.toys import build_runner, same_weights, toy_config, train
 from tests.uda.small import METHODS, build, domains
 from tests.uda.test_no_waiting import WatchReads
 from udass.engine.checkpoint import latest_checkpoint
-from udass.engine.guards import DamagedFileHook, FiniteLossHook, not_finite, zero_unless_finite
+from udass.engine.hooks import DamagedFileHook, FiniteLossHook, not_finite, zero_unless_finite
 from udass.models.checkpoints import read_checkpoint
 from udass.models.ranks import running_statistics
 
@@ -163,7 +163,7 @@ def test_weights_that_are_not_finite_are_not_loaded(toy_root, tmp_path):
     checkpoint['state_dict']['student.3.bias'][0] = float('nan')
     torch.save(checkpoint, path)
     for changes in (dict(resume=True), dict(load_from=str(path), work_dir=str(tmp_path / 'new'))):
-        with pytest.raises(ValueError, match='iter_2.pth holds 1 weights that are not finite: student.3.bias'):
+        with pytest.raises(ValueError, match=r'iter_2.pth holds 1 weights that are not finite: (student\.)?3.bias'):
             train(toy_config(toy_root, tmp_path, max_iters=4), **changes)
 
 
@@ -206,7 +206,7 @@ def test_more_than_allowed_saves_and_stops_and_can_be_resumed(toy_root, tmp_path
 
 
 def test_arguments_out_of_range_are_refused():
-    with pytest.raises(ValueError, match='max_skipped must be at least 0 and interval at least 1'):
+    with pytest.raises(ValueError, match='interval must be at least 1 iteration, got 0'):
         FiniteLossHook(interval=0)
     with pytest.raises(ValueError, match='max_files must be at least 0, got -1'):
         DamagedFileHook(max_files=-1)

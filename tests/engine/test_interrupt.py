@@ -5,7 +5,8 @@ import time
 import pytest
 from torch.multiprocessing import get_context
 
-from udass.engine.interrupt import SIGNALS, Interrupted, InterruptGuard, start_worker
+from udass.engine.data_loader import start_worker
+from udass.engine.interrupt import SIGNALS, Interrupted, InterruptGuard
 
 
 def test_the_first_signal_is_a_flag_a_ctrl_c_after_it_an_exception():

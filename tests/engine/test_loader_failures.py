@@ -14,7 +14,7 @@ from mmengine.hooks import Hook
 from tests.engine.test_interrupted_waits import PAUSE
 from tests.engine.toys import build_runner, same_weights, toy_config, train
 from udass.engine.checkpoint import latest_checkpoint
-from udass.engine.domain_loader import explain_loader_error
+from udass.engine.data_loader import explain_loader_error
 
 
 class KillWorker(Hook):

@@ -9,9 +9,9 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tests.engine.toys import build_runner, same_weights, toy_config, train
-from udass.engine.domain_loader import DomainLoader
+from udass.engine.data_loader import DomainLoader, disable_malloc_trim, domain_configs
 from udass.engine.interrupt import Interrupted, InterruptGuard
-from udass.engine.loops import UDATrainLoop, check_same_start, domain_configs
+from udass.engine.loop import UDATrainLoop, check_same_start
 from udass.models.checkpoints import read_checkpoint
 
 LOADER = {'batch_size': 2, 'num_workers': 1, 'dataset': {'type': 'ToyDataset'}}
@@ -238,7 +238,7 @@ def test_a_second_interrupt_aborts_at_once(toy_root, tmp_path):
 def test_what_processes_compare_at_the_start_depends_on_files_weights_and_iteration(toy_root, tmp_path):
     runner = build_runner(toy_config(toy_root, tmp_path))
     compared = []
-    exchange = SimpleNamespace(gather_everywhere=lambda value: [compared.append(value) or {}])
+    exchange = SimpleNamespace(gather=lambda value: [compared.append(value) or {}])
     view = SimpleNamespace(
         distributed=True, model=runner.model, iter=4, train_dataloader=runner.train_dataloader, host_exchange=exchange
     )
@@ -279,3 +279,18 @@ def test_dead_workers_count_as_interrupt_only_after_a_signal(toy_root, tmp_path)
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(Interrupted):
             loop._next_batch(guard)
+
+
+@pytest.mark.parametrize('device, calls', [('cpu', 1), ('cuda', 0)])
+def test_a_training_keeps_freed_memory_where_it_computes_on_the_cpu(device, calls, toy_root, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr('udass.engine.loop.get_device', lambda: device)
+    monkeypatch.setattr('udass.engine.loop.disable_malloc_trim', lambda: made.append(True))
+    train(toy_config(toy_root, tmp_path, max_iters=1))
+    assert len(made) == calls
+
+
+def test_other_c_libraries_are_left_alone(monkeypatch):
+    assert disable_malloc_trim() in (True, False)
+    monkeypatch.setattr('udass.engine.data_loader.ctypes.CDLL', lambda name: object())
+    assert disable_malloc_trim() is False

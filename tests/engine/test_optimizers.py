@@ -8,7 +8,7 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from udass.engine.optimizers import match_memory_layout
+from udass.engine.optim import match_memory_layout
 
 SGD = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.5))
 ADAM = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=0.25))

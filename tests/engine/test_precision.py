@@ -12,7 +12,7 @@ from tests.distributed.steps import build_case, deterministic, fixed_choices, ru
 from tests.engine.toys import build_runner, toy_config
 from tests.uda.small import SEGMENTOR, build, domains
 from udass.engine.config import check_components
-from udass.engine.precision import (
+from udass.engine.optim import (
     MixedPrecisionOptimWrapper,
     checkpoint_without_reentry,
     compile_networks,

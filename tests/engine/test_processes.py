@@ -2,7 +2,7 @@
 
 import pytest
 
-from udass.engine.processes import HostExchange, local_device, start_processes, use_slurm_environment
+from udass.engine.distributed import HostExchange, local_device, start_processes, use_slurm_environment
 
 
 def test_slurms_variables_become_torchs():

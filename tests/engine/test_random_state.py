@@ -4,7 +4,7 @@ import random
 import numpy as np
 import torch
 
-from udass.engine.random_state import get_random_state, preserved_random_state, set_random_state
+from udass.engine.distributed import get_random_state, preserved_random_state, set_random_state
 
 
 def draw():

@@ -4,7 +4,7 @@ from mmseg.models.decode_heads import FCNHead
 from torch import nn
 
 from tests.engine.toys import build_runner, toy_config, train
-from udass.engine.checks import check_class_count
+from udass.engine.data_loader import check_class_count
 
 
 class Data:

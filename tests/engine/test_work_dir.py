@@ -8,12 +8,12 @@ import sys
 import pytest
 
 from tests.engine.toys import build_runner, toy_config, train
-from udass.engine.work_dir import check_unused, locked
+from udass.engine.checkpoint import check_unused, locked
 
 HOLD = """
 import os, sys, time
 from pathlib import Path
-from udass.engine.work_dir import locked
+from udass.engine.checkpoint import locked
 with locked(Path(sys.argv[1])):
     if sys.argv[2] == 'fork':
         os.fork()

@@ -9,17 +9,15 @@ from PIL import Image
 from udass.evaluation.iou import ClassIoUMetric, iou_table
 
 
-def sample(prediction, truth, scores=None):
-    result = {
-        'pred_sem_seg': {'data': torch.as_tensor(prediction)[None]},
-        'gt_sem_seg': {'data': torch.as_tensor(truth)[None]},
-    }
-    return result if scores is None else {**result, 'seg_logits': {'data': scores}}
+def sample(prediction, truth, logits=None, **more):
+    more['pred_sem_seg'] = {'data': torch.as_tensor(prediction)[None]}
+    more['gt_sem_seg'] = {'data': torch.as_tensor(truth)[None]}
+    return more if logits is None else {**more, 'seg_logits': {'data': logits}}
 
 
-def evaluated(samples, classes):
-    metric = ClassIoUMetric()
-    metric.dataset_meta = {'classes': classes}
+def evaluated(samples, classes='ab', protocols=None, **options):
+    metric = ClassIoUMetric(**options)
+    metric.dataset_meta = {'classes': classes, 'protocols': protocols or {}}
     metric.process({}, samples)
     return metric, metric.evaluate(len(samples))
 
@@ -60,10 +58,10 @@ def test_counts_beyond_single_precision_are_exact():
 
 def test_predictions_are_compared_at_the_size_of_the_truth():
     truth = torch.tensor([[0, 0, 1, 1]]).repeat(4, 1)
-    scores = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]).repeat(1, 2, 1)
-    metric, _ = evaluated([sample(scores.argmax(0), truth, scores)], 'ab')
+    logits = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]).repeat(1, 2, 1)
+    metric, _ = evaluated([sample(logits.argmax(0), truth, logits)])
     assert metric.table.iou == (1.0, 1.0)
-    metric, _ = evaluated([sample([[0, 1], [0, 1]], truth)], 'ab')
+    metric, _ = evaluated([sample([[0, 1], [0, 1]], truth)])
     assert metric.table.iou == (1.0, 1.0)
 
 
@@ -83,26 +81,17 @@ def test_the_table_counts_and_names_what_is_left_out():
 
 def test_nothing_to_evaluate_is_an_error():
     with pytest.raises(ValueError, match='no pixel of the test set has a label'):
-        evaluated([sample([[0]], [[255]])], 'ab')
+        evaluated([sample([[0]], [[255]])])
 
 
-def test_predictions_are_written_as_class_ids(tmp_path):
-    metric = ClassIoUMetric(output_dir=str(tmp_path))
-    metric.dataset_meta = {'classes': 'ab'}
-    metric.process({}, [{**sample([[0, 1], [1, 1]], [[0, 1], [0, 1]]), 'img_path': 'x/street.jpg'}])
-    assert np.array(Image.open(tmp_path / 'street.png')).tolist() == [[0, 1], [1, 1]]
-
-
-def with_protocols(samples, classes, protocols):
-    metric = ClassIoUMetric()
-    metric.dataset_meta = {'classes': classes, 'protocols': protocols}
-    metric.process({}, samples)
-    return metric, metric.evaluate(len(samples))
+def test_an_ignored_class_does_not_count():
+    metric, _ = evaluated([sample([[0, 1, 1]], [[0, 0, 1]])], ignore_index=0)
+    assert math.isnan(metric.table.iou[0]) and metric.table.iou[1] == 1
 
 
 def test_protocols_are_means_over_some_classes():
     # IoU: a 1/2, b 1/3, c 0/1; d does not occur.
-    metric, result = with_protocols(
+    metric, result = evaluated(
         [sample([[0, 1, 1, 1]], [[0, 0, 1, 2]])],
         ('a', 'b', 'c', 'd'),
         {'two': ['a', 'b'], 'one': ['b', 'd'], 'none': ['d']},
@@ -117,12 +106,12 @@ def test_protocols_are_means_over_some_classes():
 
 def test_protocols_per_condition_count_their_images_only():
     samples = [
-        {**sample([[0, 1]], [[0, 0]]), 'condition': 'fog'},
-        {**sample([[1, 1]], [[1, 0]]), 'condition': 'snow'},
-        {**sample([[0, 0]], [[0, 0]]), 'condition': 'snow'},
+        sample([[0, 1]], [[0, 0]], condition='fog'),
+        sample([[1, 1]], [[1, 0]], condition='snow'),
+        sample([[0, 0]], [[0, 0]], condition='snow'),
         sample([[1, 1]], [[1, 1]]),
     ]
-    _, result = with_protocols(
+    _, result = evaluated(
         samples,
         ('a', 'b'),
         {
@@ -142,7 +131,7 @@ def test_protocols_per_condition_count_their_images_only():
 def test_a_clip_is_scored_on_the_frame_to_segment():
     truth = torch.tensor([[[0, 0, 1, 1]], [[1, 1, 1, 1]], [[255, 255, 255, 255]]])
     clip = {'pred_sem_seg': {'data': torch.tensor([[[0, 0, 1, 0]]])}, 'gt_sem_seg': {'data': truth}}
-    metric, _ = evaluated([clip], 'ab')
+    metric, _ = evaluated([clip])
     assert metric.table.iou == (2 / 3, 1 / 2)
     # Metrics of motion come after it.
     assert clip['gt_sem_seg']['data'] is truth
@@ -163,17 +152,17 @@ def test_the_confusion_matrix_and_the_scores_of_every_image_are_kept():
 
 
 def test_an_image_without_labels_has_no_score():
-    metric, _ = evaluated([sample([[0, 1]], [[255, 255]]), sample([[0, 1]], [[0, 1]])], 'ab')
+    metric, _ = evaluated([sample([[0, 1]], [[255, 255]]), sample([[0, 1]], [[0, 1]])])
     assert metric.details['images'][0] == {'image': None, 'mIoU': None, 'IoU': [None, None]}
     assert metric.details['confusion'] == [[1, 0], [0, 1]]
 
 
 def written(folder, root, images):
-    metric = ClassIoUMetric(output_dir=str(folder), image_root=root)
-    metric.dataset_meta = {'classes': ('a', 'b')}
-    for image, prediction in images.items():
-        metric.process({}, [{**sample([prediction], [[0, 1]]), 'img_path': image}])
-    metric.evaluate(len(images))
+    metric, _ = evaluated(
+        [sample([ids], [[0, 1]], img_path=image) for image, ids in images.items()],
+        output_dir=str(folder),
+        image_root=root,
+    )
     return metric.details['images'], {
         path.relative_to(folder).as_posix(): np.array(Image.open(path)).tolist() for path in folder.rglob('*.png')
     }
@@ -195,20 +184,16 @@ def test_no_prediction_is_overwritten_in_silence(tmp_path):
     with pytest.raises(ValueError, match=r'day/000\.jpg and night/000\.jpg would both be named 000\.png: set image'):
         written(tmp_path / 'ids', None, {'day/000.jpg': [0, 0], 'night/000.jpg': [1, 1]})
     # Each from another process.
-    metric = ClassIoUMetric(output_dir=str(tmp_path / 'others'))
-    metric.dataset_meta = {'classes': ('a', 'b')}
     results = []
     for image in ('day/000.jpg', 'night/000.jpg'):
-        other = ClassIoUMetric(output_dir=str(tmp_path / 'others'))
-        other.dataset_meta = metric.dataset_meta
-        other.process({}, [{**sample([[0, 1]], [[0, 1]]), 'img_path': image}])
-        results += other.results
+        metric, _ = evaluated([sample([[0, 1]], [[0, 1]], img_path=image)], output_dir=str(tmp_path / 'others'))
+        metric.process({}, [sample([[0, 1]], [[0, 1]], img_path=image)])
+        results += metric.results
+    other = ClassIoUMetric(output_dir=str(tmp_path / 'others'))
     with pytest.raises(ValueError, match='would both be named'):
-        metric.compute_metrics(results)
+        other.compute_metrics(results)
 
 
 def test_ids_of_more_than_8_bits_are_not_written(tmp_path):
-    metric = ClassIoUMetric(output_dir=str(tmp_path))
-    metric.dataset_meta = {'classes': tuple(map(str, range(300)))}
     with pytest.raises(ValueError, match='too few for 300 classes'):
-        metric.process({}, [{**sample([[299]], [[299]]), 'img_path': 'a.png'}])
+        evaluated([sample([[299]], [[299]], img_path='a.png')], tuple(map(str, range(300))), output_dir=str(tmp_path))

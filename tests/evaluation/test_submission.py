@@ -36,14 +36,12 @@ def submit(path, kind, samples):
 
 def test_cityscapes_wants_label_ids(tmp_path):
     prediction = np.arange(19)[None].repeat(2, 0)
-    result = submit(
-        tmp_path / 'out.zip',
-        Cityscapes,
-        [
-            sample('data/leftImg8bit/test/bonn/bonn_000000_000019_leftImg8bit.png', prediction),
-            sample('data/leftImg8bit/test/berlin/berlin_000543_000019_leftImg8bit.png', prediction[:, ::-1].copy()),
-        ],
-    )
+    folder = 'data/leftImg8bit/test'
+    samples = [
+        sample(f'{folder}/bonn/bonn_000000_000019_leftImg8bit.png', prediction),
+        sample(f'{folder}/berlin/berlin_000543_000019_leftImg8bit.png', prediction[:, ::-1].copy()),
+    ]
+    result = submit(tmp_path / 'out.zip', Cityscapes, samples)
     files = unpacked(tmp_path / 'out.zip')
     ids = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]
     assert list(files) == ['berlin_000543_000019_leftImg8bit.png', 'bonn_000000_000019_leftImg8bit.png']
@@ -85,18 +83,9 @@ def test_what_cannot_be_submitted(tmp_path):
 
 
 def test_the_config_is_changed_to_the_unlabelled_split(tmp_path):
-    config = Config(
-        dict(
-            test_dataloader=dict(
-                dataset=dict(
-                    type='ACDC',
-                    split='val',
-                    pipeline=[dict(type='LoadImage'), dict(type='LoadLabels'), dict(type='PackUDAInputs')],
-                )
-            ),
-            test_evaluator=dict(type='X'),
-        )
-    )
+    pipeline = [dict(type='LoadImage'), dict(type='LoadLabels'), dict(type='PackUDAInputs')]
+    dataset = dict(type='ACDC', split='val', pipeline=pipeline)
+    config = Config(dict(test_dataloader=dict(dataset=dataset), test_evaluator=dict(type='X')))
     use_for_submission(config, str(tmp_path / 'new' / 'out.zip'), 'test')
     dataset = config.test_dataloader.dataset
     assert (dataset.split, dataset.labelled) == ('test', False)
@@ -117,8 +106,7 @@ def test_two_tests_write_one_zip_file(tmp_path):
 
 def test_ids_of_more_than_8_bits_are_refused(tmp_path):
     metric = SubmissionFiles(str(tmp_path / 'out.zip'))
-    metric.dataset_meta = dict(
-        classes=('a', 'b'), submission=dict(image_suffix='.png', file_suffix='.png', ids=dict(a=0, b=300))
-    )
+    rules = dict(image_suffix='.png', file_suffix='.png', ids=dict(a=0, b=300))
+    metric.dataset_meta = dict(classes=('a', 'b'), submission=rules)
     with pytest.raises(ValueError, match=r"written as 8 bits, 0 to 255, got \{'b': 300\}"):
         metric.process({}, [sample('a.png', [[1]])])

@@ -39,17 +39,11 @@ def frame(number, prediction, truth=None, previous=None, first=False):
     """Sample of frame ``number``; ``truth`` is its label, ``previous`` that of the frame before."""
     prediction = torch.as_tensor(prediction)
     paths = [f'{number:03d}.png', f'{number if first else number - 1:03d}.png']
-    sample = {
-        'pred_sem_seg': {'data': prediction[None]},
-        'ori_shape': prediction.shape,
-        'img_path': paths[0],
-        'frame_paths': paths,
-    }
+    sample = dict(ori_shape=prediction.shape, img_path=paths[0], frame_paths=paths)
+    sample['pred_sem_seg'] = {'data': prediction[None]}
     if truth is not None or previous is not None:
-        labels = [
-            torch.full_like(prediction, 255) if label is None else torch.as_tensor(label) for label in (truth, previous)
-        ]
-        sample['gt_sem_seg'] = {'data': torch.stack(labels)}
+        labels = [torch.as_tensor([[255]] if label is None else label) for label in (truth, previous)]
+        sample['gt_sem_seg'] = {'data': torch.stack([label.expand(prediction.shape) for label in labels])}
     return sample
 
 
@@ -62,11 +56,8 @@ def evaluated(samples, **options):
 
 def test_equal_predictions_without_motion_are_consistent():
     prediction = [[0, 1, 1], [2, 2, 0]]
-    assert evaluated([frame(0, prediction, first=True), frame(1, prediction), frame(2, prediction)]) == {
-        'TC': 100.0,
-        'TC_pixels': 100.0,
-        'TC_compared': 100.0,
-    }
+    result = evaluated([frame(0, prediction, first=True), frame(1, prediction), frame(2, prediction)])
+    assert result == {'TC': 100.0, 'TC_pixels': 100.0, 'TC_compared': 100.0}
 
 
 def test_flicker_computed_by_hand():
@@ -75,9 +66,8 @@ def test_flicker_computed_by_hand():
     result = evaluated([frame(0, steady, first=True), frame(1, flicker), frame(2, steady)])
     assert result == {'TC': round(100 * (4 / 6 + 0 + 1) / 3, 4), 'TC_pixels': round(1000 / 12, 4), 'TC_compared': 100.0}
     # A class that neither has does not count.
-    assert evaluated([frame(0, steady, first=True), frame(1, flicker)], classes='abcd')['TC'] == round(
-        100 * (2 / 3 + 0 + 1) / 3, 4
-    )
+    result = evaluated([frame(0, steady, first=True), frame(1, flicker)], classes='abcd')
+    assert result['TC'] == round(100 * (2 / 3 + 0 + 1) / 3, 4)
 
 
 def test_what_moves_as_the_flow_says_is_consistent():
@@ -111,21 +101,15 @@ def test_pixels_whose_way_back_leads_elsewhere_do_not_count():
 
 def test_against_the_warped_truth():
     truth = [[0, 0, 1, 255]]
-    result = evaluated(
-        [
-            frame(0, [[0, 0, 1, 1]], truth=truth, first=True),
-            frame(1, [[0, 1, 1, 1]], truth=[[0, 1, 1, 1]], previous=truth),
-        ]
-    )
-    # Of three labelled pixels: a 1 of 2, b 1 of 2. The prediction before was right, so TC sees the same and column 3.
+    first = frame(0, [[0, 0, 1, 1]], truth=truth, first=True)
+    result = evaluated([first, frame(1, [[0, 1, 1, 1]], truth=[[0, 1, 1, 1]], previous=truth)])
+    # Of three labelled pixels: a 1 of 2, b 1 of 2. The prediction before was right, so TC has the same and column 3.
     assert result['TC_truth'] == 50.0
     assert result['TC'] == round(100 * (1 / 2 + 2 / 3) / 2, 4)
     # The label moves, too: the truth (0, 0, 1, 255), one to the right, is (?, 0, 0, 1).
     moved = evaluated([frame(1, [[2, 0, 0, 1]], previous=truth)], motion=(-1, 0))
     assert moved == {'TC_compared': 75.0, 'TC_truth': 100.0}
-
-
-def test_classes_that_the_warped_truth_lacks_do_not_count():
+    # Classes that the warped truth lacks do not count.
     assert evaluated([frame(1, [[0, 2]], previous=[[0, 0]])])['TC_truth'] == 50.0
 
 
@@ -172,10 +156,9 @@ def test_a_second_test_starts_anew():
 
 
 def test_predictions_are_compared_at_the_size_of_the_truth():
-    scores = torch.tensor([[[2.0, 0.0]], [[0.0, 1.0]]])
     samples = [frame(0, [[0, 1]], first=True), frame(1, [[0, 1]])]
     for sample in samples:
-        sample.update(ori_shape=(2, 4), seg_logits={'data': scores})
+        sample.update(ori_shape=(2, 4), seg_logits={'data': torch.tensor([[[2.0, 0.0]], [[0.0, 1.0]]])})
     assert evaluated(samples) == {'TC': 100.0, 'TC_pixels': 100.0, 'TC_compared': 100.0}
 
 
@@ -189,7 +172,7 @@ def test_single_images_are_refused():
 def test_estimated_flow_needs_its_way_back():
     made = TemporalConsistency(flow=dict(type='FlowCache', estimator=dict(type='DISFlow')))
     with pytest.raises(
-        ValueError, match='DISFlow does not say which pixels are visible in the other frame; compute the backw'
+        ValueError, match='DISFlow does not say which pixels are visible in the other frame; compute the'
     ):
         made.flow.visible('a.png', 'b.png', (8, 8))
 
@@ -197,17 +180,11 @@ def test_estimated_flow_needs_its_way_back():
 @pytest.fixture(scope='module')
 def clips(tmp_path_factory):
     root = tmp_path_factory.mktemp('streets')
-    write_streets(
-        root, size=(96, 192), workers=1, counts=dict(game=dict(train=0)), clip_counts=dict(camera=dict(val=2))
-    )
+    options = dict(counts=dict(game=dict(train=0)), clip_counts=dict(camera=dict(val=2)), workers=1)
+    write_streets(root, size=(96, 192), **options)
+    pipeline = [dict(type='LoadClip'), dict(type='LoadClipLabels'), dict(type='PackClip')]
     with DefaultScope.overwrite_default_scope('mmseg'):
-        return StreetsClips(
-            data_root=str(root),
-            domain='camera',
-            split='val',
-            test_mode=True,
-            pipeline=[dict(type='LoadClip'), dict(type='LoadClipLabels'), dict(type='PackClip')],
-        )
+        return StreetsClips(data_root=str(root), domain='camera', split='val', test_mode=True, pipeline=pipeline)
 
 
 def samples_of(clips, prediction_of):

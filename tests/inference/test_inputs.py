@@ -8,16 +8,9 @@ from udass.inference import Frame, Stream, Video, find_inputs
 @pytest.fixture
 def folder(tmp_path):
     """Images below a folder, a video, numbered frames, and other files."""
-    for name in (
-        'images/b.JPG',
-        'images/a.png',
-        'images/sub/a.png',
-        'frames/f_10.png',
-        'frames/f_2.png',
-        'frames/f_9.png',
-        'frames/left/1.png',
-        'frames/left/2.png',
-    ):
+    images = ('images/b.JPG', 'images/a.png', 'images/sub/a.png')
+    frames = (f'frames/{name}.png' for name in ('f_10', 'f_2', 'f_9', 'left/1', 'left/2'))
+    for name in (*images, *frames):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(tmp_path / name), np.zeros((32, 48, 3), np.uint8))
     (tmp_path / 'images' / 'notes.txt').write_text('x')

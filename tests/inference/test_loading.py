@@ -4,7 +4,7 @@ from mmengine.config import Config
 
 from tests.configs.small import shrink_network
 from tests.inference.conftest import CONFIGS, save_checkpoint
-from udass.engine.stored_config import stored_config
+from udass.engine.config_files import stored_config
 from udass.inference import load_network
 from udass.models.checkpoints import to_reference
 
@@ -19,12 +19,8 @@ def test_a_checkpoint_alone_is_its_config_and_itself(image_run):
     alone, both = load_network(checkpoint), load_network(config, checkpoint)
     assert same(alone.network, both.network) and not alone.network.training
     assert alone.classes == both.classes and len(alone.classes) == 19 and alone.palette[0] == (128, 64, 128)
-    assert [node['type'] for node in alone.test_pipeline] == [
-        'LoadImage',
-        'ResizeToCover',
-        'LoadLabels',
-        'PackUDAInputs',
-    ]
+    steps = ['LoadImage', 'ResizeToCover', 'LoadLabels', 'PackUDAInputs']
+    assert [node['type'] for node in alone.test_pipeline] == steps
     assert alone.branch == 'student' and alone.origin == str(checkpoint)
     stored = torch.load(checkpoint, weights_only=True)['state_dict']
     assert torch.equal(alone.network.decode_head.conv_seg.weight, stored['student.decode_head.conv_seg.weight'])
@@ -99,11 +95,8 @@ def test_what_does_not_fit_is_refused(image_run, video_run, tmp_path):
         load_network(checkpoint, device='tpu9')
     with pytest.raises(ValueError, match=r'device cuda:99 does not exist: torch sees \d+ CUDA devices'):
         load_network(checkpoint, device='cuda:99')
-    bare = {
-        key.removeprefix('student.'): value
-        for key, value in torch.load(checkpoint)['state_dict'].items()
-        if key.startswith('student.')
-    }
+    weights = torch.load(checkpoint)['state_dict']
+    bare = {key[8:]: value for key, value in weights.items() if key.startswith('student.')}
     torch.save(dict(state_dict=bare), tmp_path / 'bare.pth')
     with pytest.raises(ValueError, match='bare.pth carries no config .*: give the config file of its network first'):
         load_network(tmp_path / 'bare.pth')
@@ -142,10 +135,8 @@ def test_published_files_load_with_their_config(tmp_path):
     checkpoint = save_checkpoint(config, tmp_path / 'ours.pth')
     ours = load_network(tmp_path / 'small.py', checkpoint, branch='teacher').network
     teacher = to_reference(ours.state_dict())
-    published = {
-        **{f'model.{key}': value + 1 for key, value in teacher.items()},
-        **{f'ema_model.{key}': value for key, value in teacher.items()},
-    }
+    published = {f'model.{key}': value + 1 for key, value in teacher.items()}
+    published |= {f'ema_model.{key}': value for key, value in teacher.items()}
     torch.save(dict(state_dict=published, meta=dict(epoch=1)), tmp_path / 'published.pth')
     loaded = load_network(tmp_path / 'small.py', tmp_path / 'published.pth', branch='teacher')
     assert same(loaded.network, ours)

@@ -13,8 +13,8 @@ from tests.datasets.conftest import SceneFolder
 from udass.cli import infer
 from udass.cli import test as test_tool
 from udass.cli import train as train_tool
+from udass.engine.checkpoint import to_plain
 from udass.engine.config import load_config
-from udass.engine.plain import to_plain
 from udass.models.checkpoints import read_checkpoint
 
 CONFIGS = Path(__file__).parents[2] / 'configs'

@@ -57,7 +57,7 @@ from tests.integration.bad_input import (
 from udass.cli import errors_as_messages
 from udass.datasets import SeededInfiniteSampler
 from udass.engine.config import load_config
-from udass.engine.guards import DamagedFileHook, FiniteLossHook
+from udass.engine.hooks import DamagedFileHook, FiniteLossHook
 from udass.flow.files import read_flow
 from udass.models.checkpoints import read_checkpoint, weights_of
 from udass.models.checkpoints.loading import StrictPretrained

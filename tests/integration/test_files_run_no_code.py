@@ -31,8 +31,7 @@ from udass.cli import train as train_tool
 from udass.datasets import class_statistics
 from udass.engine.checkpoint import resumable_checkpoint
 from udass.engine.config import load_config
-from udass.engine.config_files import read_config
-from udass.engine.stored_config import open_test_dataset
+from udass.engine.config_files import open_test_dataset, read_config
 from udass.inference import Segmenter
 from udass.io.settings import parse_settings
 

@@ -84,7 +84,7 @@ def test_own_pictures_from_one_config_to_results(clone, monkeypatch, capfd):
     assert '<figure>' in (work_dir / 'samples.html').read_text()
     assert cv2.imread(str(work_dir / 'samples.png')).shape[1] > 1000
     assert (work_dir / 'iter_30.pth').is_file() and (work_dir / 'panels' / 'iter_000030.png').is_file()
-    assert 'Pictures are resized to cover 256x128' in said('infer') and '12 pictures in' in said('infer')
+    assert 'Images are resized to cover 256x128' in said('infer') and '12 images in' in said('infer')
     names = sorted(path.name for path in (clone / 'data' / 'my_images').iterdir())
     for kind in ('ids', 'overlays'):
         assert sorted(path.name for path in (work_dir / 'results' / kind).iterdir()) == names

@@ -23,13 +23,15 @@ GTA = dict(type='GTA', pipeline=PIPELINE)
 CITYSCAPES = dict(type='Cityscapes', split='train', pipeline=PIPELINE)
 
 
-def pack(root: Path, archive: str, folder: str, top: str = '') -> None:
-    """Move what is below ``folder`` into a zip file, perhaps under one more folder."""
+def pack(root: Path, archive: str, folder: str, pattern: str = '*', top: str = '') -> None:
+    """Move files below ``folder`` into a zip file, perhaps under one more folder."""
     with ZipFile(root / archive, 'a', ZIP_DEFLATED) as file:
-        for path in sorted((root / folder).rglob('*')):
+        for path in sorted((root / folder).rglob(pattern)):
             if path.is_file():
                 file.write(path, str(Path(top, path.relative_to(root))))
-    shutil.rmtree(root / folder)
+                path.unlink()
+    if not any(path.is_file() for path in (root / folder).rglob('*')):
+        shutil.rmtree(root / folder)
 
 
 def write(kind: str, root: Path) -> dict:
@@ -47,14 +49,8 @@ def packed(kind: str, root: Path) -> dict:
     config = write(kind, root)
     if kind == 'gta':
         # Images in several files, as published.
-        second = root / 'images' / '00002.png'
-        moved = root / 'rest' / 'images' / '00002.png'
-        moved.parent.mkdir(parents=True)
-        second.rename(moved)
+        pack(root, '02_images.zip', 'images', '*2.png')
         pack(root, '01_images.zip', 'images')
-        (root / 'rest' / 'images').rename(root / 'images')
-        pack(root, '02_images.zip', 'images')
-        (root / 'rest').rmdir()
         pack(root, '01_labels.zip', 'labels')
     else:
         pack(root, 'leftImg8bit_trainvaltest.zip', 'leftImg8bit')

@@ -15,9 +15,9 @@ from tests.engine.toys import toy_config, write_toy_data
 from tests.uda.small import TEACHER, batch, unlabelled
 from udass.cli import errors_as_messages
 from udass.cli import train as train_tool
-from udass.engine.checks import check_class_count
 from udass.engine.config import check_components, load_config, prepare_config
-from udass.engine.precision import check_wrappers
+from udass.engine.data_loader import check_class_count
+from udass.engine.optim import check_wrappers
 from udass.engine.runner import UDARunner
 
 PROJECT = Path(__file__).parents[2]

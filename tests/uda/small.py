@@ -85,39 +85,39 @@ METHODS = {
 }
 
 
-def batch(number, size=(64, 64), seed=0, **metainfo):
-    """A loader batch of random pictures; labels in blocks of 32."""
+def batch(number, size=(64, 64), seed=0, block=32, **metainfo):
+    """A loader batch of random images; labels in blocks."""
     random = torch.Generator().manual_seed(seed)
     inputs = [torch.randint(0, 256, (3, *size), generator=random, dtype=torch.uint8) for _ in range(number)]
     samples = []
     for _ in range(number):
-        blocks = torch.randint(0, 4, (1, size[0] // 32, size[1] // 32), generator=random)
+        blocks = torch.randint(0, 4, (1, size[0] // block, size[1] // block), generator=random)
         sample = SegDataSample(metainfo=metainfo)
-        sample.gt_sem_seg = PixelData(data=blocks.repeat_interleave(32, 1).repeat_interleave(32, 2))
+        sample.gt_sem_seg = PixelData(data=blocks.repeat_interleave(block, 1).repeat_interleave(block, 2))
         samples.append(sample)
     return dict(inputs=inputs, data_samples=samples)
 
 
-def unlabelled(number, size=(64, 64), seed=1):
+def unlabelled(number, size=(64, 64), seed=1, block=32):
     """As `batch`, without labels."""
-    data = batch(number, size, seed)
+    data = batch(number, size, seed, block)
     return dict(inputs=data['inputs'], data_samples=[SegDataSample() for _ in data['inputs']])
 
 
 def clips(number, frames=2, labelled=True, size=(64, 64), seed=0, **metainfo):
     """A loader batch of random clips, with a past pair if they have four frames (k = 1: frame 2 is frame 1)."""
-    pictures = batch(number * frames, size, seed, **metainfo)
+    images = batch(number * frames, size, seed, **metainfo)
     random = torch.Generator().manual_seed(seed)
     inputs, samples = [], []
     for first in range(0, number * frames, frames):
         order = [first, first + 1, first + 1, first + 2][:frames]
-        inputs.append(torch.stack([pictures['inputs'][i] for i in order]))
+        inputs.append(torch.stack([images['inputs'][i] for i in order]))
         sample = SegDataSample(metainfo=dict(metainfo, frame_paths=[f'{i}.png' for i in order]))
         sample.flow = 6 * torch.rand(frames - 1, 2, *size, generator=random) - 3
         if frames == 4:
             sample.past_flow = 6 * torch.rand(1, 2, *size, generator=random) - 3
         if labelled:
-            labels = [pictures['data_samples'][i].gt_sem_seg.data for i in order]
+            labels = [images['data_samples'][i].gt_sem_seg.data for i in order]
             sample.gt_sem_seg = PixelData(data=torch.cat(labels))
         samples.append(sample)
     return dict(inputs=inputs, data_samples=samples)
@@ -135,7 +135,7 @@ def video_domains(seed=0, number=2):
 
 def data_of(model, seed):
     """One iteration's data of any method, with long-tail images where it pastes them."""
-    mixes = getattr(model.mixing, 'number_of_mixes', 0)
+    mixes = 0 if model.mixing is None else model.mixing.number_of_mixes
     if isinstance(model, VideoAdapter):
         tail = {'long_tail': clips(2 * mixes * 2, seed=seed + 9, paste_class=3)} if mixes else {}
         return video_domains(seed) | tail

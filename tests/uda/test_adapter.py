@@ -8,34 +8,22 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
-from mmseg.structures import SegDataSample
 
+from tests.uda import small
+from tests.uda.small import TEACHER
 from udass.models.losses.pixel_weight import PixelWeightMixin
 
-SEGMENTOR = dict(
-    type='EncoderDecoder',
-    data_preprocessor=dict(type='PixelPreprocessor', mean=[127.5] * 3, std=[60.0] * 3, bgr_to_rgb=True),
-    backbone=dict(
-        type='MixVisionTransformer',
-        embed_dims=8,
-        num_layers=[1, 1, 1, 1],
-        num_heads=[1, 1, 1, 1],
-        drop_rate=0.1,
-        drop_path_rate=0.2,
-    ),
-    decode_head=dict(
-        type='WeightedSegformerHead',
-        in_channels=[8] * 4,
-        in_index=[0, 1, 2, 3],
-        channels=8,
-        dropout_ratio=0.3,
-        num_classes=4,
-        norm_cfg=dict(type='BN'),
-        align_corners=False,
-    ),
-    test_cfg=dict(mode='whole'),
+HEAD = dict(
+    type='WeightedSegformerHead',
+    in_channels=[8] * 4,
+    in_index=[0, 1, 2, 3],
+    channels=8,
+    dropout_ratio=0.3,
+    num_classes=4,
+    norm_cfg=dict(type='BN'),
+    align_corners=False,
 )
-TEACHER = dict(ema=dict(type='EMA', alpha=0.9), pseudo_labels=dict(type='ConfidencePseudoLabels', threshold=0.3))
+SEGMENTOR = dict(small.SEGMENTOR, type='EncoderDecoder', decode_head=HEAD)
 
 
 @pytest.fixture(autouse=True)
@@ -45,21 +33,11 @@ def scope():
 
 
 def batch(number, size=(32, 48), seed=0, **metainfo):
-    """A loader batch of random pictures; labels in blocks of 8."""
-    random = torch.Generator().manual_seed(seed)
-    inputs = [torch.randint(0, 256, (3, *size), generator=random, dtype=torch.uint8) for _ in range(number)]
-    samples = []
-    for _ in range(number):
-        blocks = torch.randint(0, 4, (1, size[0] // 8, size[1] // 8), generator=random)
-        sample = SegDataSample(metainfo=metainfo)
-        sample.gt_sem_seg = PixelData(data=blocks.repeat_interleave(8, 1).repeat_interleave(8, 2))
-        samples.append(sample)
-    return dict(inputs=inputs, data_samples=samples)
+    return small.batch(number, size, seed, block=8, **metainfo)
 
 
 def unlabelled(number, size=(32, 48), seed=1):
-    data = batch(number, size, seed)
-    return dict(inputs=data['inputs'], data_samples=[SegDataSample() for _ in data['inputs']])
+    return small.unlabelled(number, size, seed, block=8)
 
 
 def build(**components):
@@ -232,7 +210,7 @@ def test_images_of_different_sizes_are_refused_by_name():
 
 def test_plain_ddp_is_refused_with_what_to_use():
     model, _ = build()
-    with pytest.raises(ValueError, match='MMSeparateDistributedDataParallel'):
+    with pytest.raises(ValueError, match='SeparateDataParallel'):
         model(torch.rand(1, 3, 32, 48), mode='loss')
 
 

@@ -1,7 +1,9 @@
 import pytest
 import torch
+from mmengine.registry import init_default_scope
 from torch import nn
 
+from tests.uda.small import METHODS, build, unlabelled
 from udass.uda import EMA, BlockMasking, ConfidencePseudoLabels
 from udass.uda.ema import evaluate_with_batch_statistics
 
@@ -106,3 +108,11 @@ def test_block_mask_covers_sizes_that_are_no_multiple_of_the_block():
 def test_impossible_masking_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         BlockMasking(**arguments)
+
+
+def test_the_teacher_runs_in_inference_mode_and_its_labels_can_be_trained_on():
+    init_default_scope('mmseg')
+    model, _ = build(METHODS['daformer'][0])
+    assert model.teacher_logits(torch.rand(2, 3, 64, 64)).is_inference()
+    clip = model.pseudo_labelled_clip(unlabelled(2))
+    assert not any(value.is_inference() for value in (clip.frames, clip.labels, clip.weights, clip.confidence))

@@ -14,7 +14,7 @@ from mmseg.registry import MODELS
 from tests.uda.small import HRDA, METHODS, MIC, QUADMIX, SEGMENTOR, TEACHER, batch, build, domains, video_domains
 from udass.models.windows import Box
 from udass.uda import VideoAdapter
-from udass.uda.clip import Clip, Pass
+from udass.uda.clip import Clip, Pass, PassResult
 from udass.uda.masking import BlockMasking
 from udass.uda.mixing.feature_mixing import mix_features
 
@@ -55,6 +55,11 @@ def steps(model, optimizer, number=2):
     return [model.train_step(data(seed), optimizer) for seed in range(number)]
 
 
+def without_networks(*arguments):
+    """In the place of `run_pass`."""
+    return PassResult(torch.zeros(()), {})
+
+
 @pytest.mark.parametrize('method', METHODS)
 def test_every_method_trains_the_student_with_its_passes(method):
     model, optimizer = build(*METHODS[method])
@@ -75,8 +80,8 @@ def test_every_method_trains_the_student_with_its_passes(method):
     assert ('source.loss_feature_distance' in log) == (model.imagenet is not None)
 
 
-@pytest.mark.parametrize('method', METHODS)
-def test_every_method_trains_in_mixed_precision(method):
+@pytest.mark.parametrize('method', ['advseg', 'mic', 'quadmix_features', 'tps', 'quadmix_video_cnn'])
+def test_methods_train_in_mixed_precision(method):
     model, optimizer = build(*METHODS[method])
     several = isinstance(optimizer, OptimWrapperDict)
     names = list(optimizer.keys()) if several else ['student']
@@ -236,7 +241,7 @@ def test_detail_crops_follow_the_steps_own_random_stream():
             drawn.append(draw(size, generator))
             return drawn[-1]
 
-        model.student.draw_crop_box = record
+        model.student.draw_crop_box, model.run_pass = record, without_networks
         steps(model, optimizer, 3)
         assert len(drawn) == 3 * 3, 'one box per pass'
         boxes.append(drawn)
@@ -281,6 +286,7 @@ def test_mixed_passes_share_the_decision_on_colours_and_nothing_else(monkeypatch
         'apply',
         lambda self, frames, drawn: changes.append(drawn) or apply(self, frames, drawn),
     )
+    model.run_pass = without_networks
     steps(model, optimizer, number=12)
     # Mixed and masked pass of the first iteration, which has no templates yet; then TSS, TST and masked pass.
     tss, tst, masked = changes[2::3], changes[3::3], changes[4::3]

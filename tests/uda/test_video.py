@@ -10,9 +10,10 @@ from mmseg.registry import MODELS
 
 from tests.uda.small import FLOW_GUIDED, SEGMENTOR, TPS, VIDEO, batch, build, clips, data_of, video_domains
 from udass.flow.warping import resize_flow, warp
+from udass.io.labels import IGNORE_INDEX
 from udass.models.segmentors.logit_fusion import resize_logits
 from udass.uda import CentroidAlignment, CrossFramePass, CrossFramePseudoLabels
-from udass.uda.clip import IGNORE, Clip, Pass
+from udass.uda.clip import Clip, Pass
 from udass.uda.video import resize_frames
 
 RUNNING = dict(teacher_batch_statistics=False, ema=dict(type='EMA', alpha=0.9, copy_buffers=True))
@@ -98,7 +99,7 @@ def test_a_target_clip_gets_labels_of_its_first_two_frames():
     past = resize_logits(main, (64, 64))
     assert torch.equal(clip.labels[:, 0], warp(past.softmax(1), flow[:, 1]).argmax(1))
     assert torch.equal(clip.labels[:, 1], past.argmax(1))
-    assert (clip.labels[:, 2:] == IGNORE).all() and (clip.weights[:, 2:] == 0).all()
+    assert (clip.labels[:, 2:] == IGNORE_INDEX).all() and (clip.weights[:, 2:] == 0).all()
     assert torch.equal(clip.flow, flow)
     # Of each decoder's own logits, at their size.
     cells = [warp(logits.softmax(1), resize_flow(flow[:, 1], (16, 16))).argmax(1) for logits in (main, other)]
@@ -216,7 +217,7 @@ def cells(labels):
     frames = torch.full((1, 2, 3, 64, 64), 7.0)
     return Clip(
         frames=frames,
-        labels=torch.full((1, 2, 64, 64), IGNORE),
+        labels=torch.full((1, 2, 64, 64), IGNORE_INDEX),
         weights=torch.ones(1, 2, 64, 64),
         flow=shift((64, 64), dx=4, dy=-2)[:, None],
         cell_labels=labels,

@@ -13,13 +13,8 @@ from mmseg.structures import SegDataSample
 
 from udass.benchmark.synthetic import random_batch, random_clip, random_images
 from udass.cli.experiments.preview import Preview
-from udass.engine.memory import disable_malloc_trim
-from udass.engine.precision import (
-    checkpoint_without_reentry,
-    compile_networks,
-    use_channels_last,
-    with_mixed_precision,
-)
+from udass.engine.data_loader import disable_malloc_trim
+from udass.engine.optim import checkpoint_without_reentry, compile_networks, use_channels_last, with_mixed_precision
 from udass.models.segmentors import FlowGuidedEncoderDecoder
 from udass.uda import DomainAdapter
 from udass.uda.mixing.classes import class_mask

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 
+_OPENCV = ('opencv-python', 'opencv-python-headless', 'opencv-contrib-python', 'opencv-contrib-python-headless')
 # Module -> lowest version and the distributions that it can come from, the first one being what this project needs. Two
 # at once overwrite each other's files.
 PACKAGES: Mapping[str, tuple[str, ...]] = {
@@ -23,13 +24,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     'mmengine': ('0.10.12', 'onedl-mmengine', 'mmengine', 'mmengine-lite'),
     'mmseg': ('1.4.2', 'onedl-mmsegmentation', 'mmsegmentation'),
     'timm': ('1.0.31', 'timm'),
-    'cv2': (
-        '4.14',
-        'opencv-python',
-        'opencv-python-headless',
-        'opencv-contrib-python',
-        'opencv-contrib-python-headless',
-    ),
+    'cv2': ('4.14', *_OPENCV),
     'av': ('18.1', 'av'),
     'numpy': ('2.4', 'numpy'),
     'PIL': ('13', 'pillow'),
@@ -46,14 +41,7 @@ PYTHON = (3, 11)
 
 @dataclass
 class Findings:
-    """The state of an installation.
-
-    Attributes:
-        versions: distribution -> version of what is installed.
-        conflicts: distributions that get in each other's way, a sentence each.
-        missing: what is needed and not there, or too old, a sentence each.
-        optional: what would be useful and is not there.
-    """
+    """Versions of the installed distributions, and sentences on conflicts and on what is missing or could be added."""
 
     versions: dict[str, str] = field(default_factory=dict)
     conflicts: list[str] = field(default_factory=list)

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> Path:
     """Write the page; returns its path."""
     if args.examples < 0:
         raise UsageError(f'--examples must not be negative, got {args.examples}')
-    from udass.engine.stored_config import open_test_dataset
+    from udass.engine.config_files import open_test_dataset
     from udass.io.writing import write_text
     from udass.visualization.report import read_methods, render_report
 

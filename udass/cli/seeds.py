@@ -4,7 +4,6 @@ Finished runs stay, interrupted ones go on: after Ctrl-C, give the same command 
 """
 
 import argparse
-import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,40 +45,36 @@ def summarize(results: Mapping[str, Sequence[dict]]) -> list[dict]:
         ``train_seconds`` (mean), ``validations`` (of the run with the most) and, if every run validated more than
         once, ``best_mean`` and ``best_std`` of the highest validation score of each run.
     """
+    from udass.visualization.report.metrics import spread
+
     rows = []
     for name, runs in results.items():
         last = [run['mIoU'] for run in runs]
         row = {'config': name, 'seeds': [run['seed'] for run in runs], 'mIoU': last}
-        row |= {'mean': statistics.mean(last), 'std': _deviation(last)}
-        row['train_seconds'] = statistics.mean(run['train_seconds'] for run in runs)
+        row |= {'mean': spread(last).mean, 'std': spread(last).std}
+        row['train_seconds'] = spread(run['train_seconds'] for run in runs).mean
         row['validations'] = max(len(run['validations']) for run in runs)
         if all(len(run['validations']) > 1 for run in runs):
             best = [max(score for _, score in run['validations']) for run in runs]
-            row |= {'best': best, 'best_mean': statistics.mean(best), 'best_std': _deviation(best)}
+            row |= {'best': best, 'best_mean': spread(best).mean, 'best_std': spread(best).std}
         rows.append(row)
     return rows
 
 
-def _deviation(values: Sequence[float]) -> float | None:
-    return statistics.stdev(values) if len(values) > 1 else None
-
-
 def to_markdown(rows: Sequence[dict]) -> str:
     """The summary as a table; the best of several validations has a column of its own with a mark."""
+    from udass.visualization.report.metrics import Spread
+
     with_best = any('best_mean' in row for row in rows)
     lines = [['config', 'mIoU, last iterate', 'per seed', 'minutes per run', 'best on validation (*)']]
     lines += [['---', '---:', '---', '---:', '---:']]
     for row in rows:
         scores = ', '.join(f'{seed}: {score:.2f}' for seed, score in zip(row['seeds'], row['mIoU'], strict=True))
-        best = _spread(row['best_mean'], row['best_std']) if 'best_mean' in row else '-'
+        best = Spread(row['best_mean'], row['best_std']).text(2) if 'best_mean' in row else '-'
         minutes = f'{row["train_seconds"] / 60:.1f}'
-        lines.append([row['config'], _spread(row['mean'], row['std']), scores, minutes, best])
+        lines.append([row['config'], Spread(row['mean'], row['std']).text(2), scores, minutes, best])
     text = '\n'.join(f'| {" | ".join(cells[: 4 + with_best])} |' for cells in lines) + '\n'
     return text + '\nmIoU in percent, mean ± standard deviation (n - 1) over the seeds.\n' + _BEST * with_best
-
-
-def _spread(mean: float, deviation: float | None) -> str:
-    return f'{mean:.2f}' if deviation is None else f'{mean:.2f} ± {deviation:.2f}'
 
 
 def write_summary(args: argparse.Namespace) -> str | None:

@@ -121,7 +121,7 @@ def run(args: argparse.Namespace) -> None:
     from mmengine.dist import is_main_process
     from mmseg.registry import RUNNERS
 
-    from udass.engine.processes import processes_ended
+    from udass.engine.distributed import processes_ended
     from udass.evaluation.iou import extra_scores, find_metric, write_scores
 
     config = build_config(args)

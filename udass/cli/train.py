@@ -87,8 +87,8 @@ def run(args: argparse.Namespace) -> None:
     """Train; an interrupt saves a checkpoint and logs the command that continues."""
     from mmseg.registry import RUNNERS
 
+    from udass.engine.distributed import processes_ended
     from udass.engine.interrupt import SIGNALS
-    from udass.engine.processes import processes_ended
 
     config = build_config(args)
     with processes_ended(), explained_type_errors(config.to_dict()):

@@ -2,12 +2,10 @@
 
 from udass.engine.checkpoint import SafeCheckpointHook
 from udass.engine.config_files import read_config
-from udass.engine.guards import DamagedFileHook, FiniteLossHook
-from udass.engine.hooks import ScalarLogHook
-from udass.engine.loops import UDATrainLoop
-from udass.engine.optimizers import ChildOptimWrapperConstructor
+from udass.engine.hooks import DamagedFileHook, FiniteLossHook, ScalarLogHook
+from udass.engine.loop import UDATrainLoop
+from udass.engine.optim import ChildOptimWrapperConstructor, GroupPolyLR
 from udass.engine.runner import UDARunner
-from udass.engine.schedulers import GroupPolyLR
 
 __all__ = [
     'ChildOptimWrapperConstructor',

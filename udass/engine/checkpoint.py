@@ -1,9 +1,17 @@
-"""Checkpoint files: find the newest whole one, and the hook that saves them."""
+"""Checkpoints: finding the newest whole one, who may write to a work dir, what they hold, and the hook that saves."""
 
+import fcntl
 import logging
 import os
+import socket
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook, Hook
@@ -11,13 +19,13 @@ from mmengine.logging import HistoryBuffer, print_log
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from udass.engine.guards import non_finite_state, not_finite
-from udass.engine.logs import file_only
-from udass.engine.plain import to_plain
+from udass.engine.hooks import non_finite_state, not_finite
 from udass.io.writing import TEMPORARY, atomic_path
 from udass.models.checkpoints import read_checkpoint
 
-_LAST, _LONGEST_PATH = 'last_checkpoint', 4096
+_LAST, _LOCK, _LONGEST_PATH = 'last_checkpoint', '.lock', 4096
+# What torch.load reads with weights_only=True, besides containers.
+_READABLE = (type(None), bool, int, float, complex, str, bytes, bytearray, torch.dtype, torch.device, torch.Size)
 
 
 def damage_of(path: Path) -> str | None:
@@ -48,17 +56,16 @@ def resumable_checkpoint(work_dir: Path) -> Path | None:
         ValueError: there are checkpoints, and none is whole.
     """
     work_dir = Path(work_dir)
-    problems = []
+    recorded, problems = None, []
     try:
         recorded = latest_checkpoint(work_dir)
     except FileNotFoundError as error:
-        recorded = None
         problems.append(str(error).split(';')[0])
     found = _by_iteration(work_dir)
     if recorded is not None:
         # Files that are newer than the record come last: they are from before a resume, or not recorded any more.
         older = [path for path in found if _iteration(path) < _iteration(recorded)]
-        found = [recorded, *older, *(path for path in found if path not in [recorded, *older])]
+        found = list(dict.fromkeys([recorded, *older, *found]))
     for path in found:
         damage = damage_of(path)
         if damage is None:
@@ -68,8 +75,8 @@ def resumable_checkpoint(work_dir: Path) -> Path | None:
         problems.append(f'{path} is damaged: {damage}')
     if problems:
         raise ValueError(
-            f'nothing in {work_dir} can be resumed: {"; ".join(problems)}. Copy a whole checkpoint there '
-            'and give --resume FILE, or start again in another work dir'
+            f'nothing in {work_dir} can be resumed: {"; ".join(problems)}. Copy a whole checkpoint there and give '
+            '--resume FILE, or start again in another work dir'
         )
     return None
 
@@ -98,16 +105,15 @@ def latest_checkpoint(work_dir: Path) -> Path | None:
     with open(record, 'rb') as file:
         # Whatever overwrote it: no path is longer.
         text = os.fsdecode(file.read(_LONGEST_PATH)).strip()
-    named = Path(text)
-    # The folder may have been moved or copied since: what lies beside the record is meant.
-    for path in (Path(work_dir) / named.name, named):
+    # The folder may have been moved or copied since: what is beside the record is meant.
+    for path in (Path(work_dir) / Path(text).name, Path(text)):
         if _is_file(path):
             return path
     found = ', '.join(sorted(path.name for path in Path(work_dir).glob('*.pth'))) or 'no *.pth file'
-    shown = text if text.isprintable() and len(text) < 200 else repr(text[:200])
+    readable = text if text.isprintable() and len(text) < 200 else repr(text[:200])
     raise FileNotFoundError(
-        f'{record} names {shown}, which does not exist; the folder holds {found}. Give the '
-        'checkpoint to resume from, or delete last_checkpoint to start again'
+        f'{record} names {readable}, which does not exist; the folder holds {found}. Give the checkpoint to resume '
+        'from, or delete last_checkpoint to start again'
     )
 
 
@@ -119,8 +125,112 @@ def _is_file(path: Path) -> bool:
         return False
 
 
+@contextmanager
+def locked(work_dir: Path) -> Iterator[None]:
+    """Inside, no other training runs in the folder, on this machine or on another that shares it.
+
+    The lock is the kernel's: it ends with its process, so that a stale file is simply taken over. The file holds the
+    owner's name.
+
+    Raises:
+        ValueError: another training has the lock.
+    """
+    work_dir.mkdir(parents=True, exist_ok=True)
+    with open(work_dir / _LOCK, 'a+') as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            file.seek(0)
+            raise ValueError(
+                f'another training runs in {work_dir}: {file.read().strip() or "owner unknown"}. Wait for it, end it, '
+                'or choose another --work-dir'
+            ) from error
+        except OSError as error:
+            message = f'{work_dir} cannot be locked ({error.strerror}): see to it that no other training writes there'
+            print_log(message, logger='current', level=logging.WARNING)
+        file.truncate(0)
+        file.write(f'process {os.getpid()} on {socket.gethostname()} since {time.strftime("%Y-%m-%d %H:%M:%S")}\n')
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def check_unused(work_dir: Path, resume: bool, load_from: str | None) -> None:
+    """Whether a training may write its checkpoints into a folder.
+
+    Args:
+        work_dir (Path): the folder.
+        resume (bool): whether the training goes on from a checkpoint.
+        load_from (str | None): that checkpoint; None is the newest of the folder.
+
+    Raises:
+        ValueError: the folder holds checkpoints of a training that this one does not go on with.
+    """
+    if not has_checkpoint(work_dir) or (resume and load_from is None):
+        return
+    if not resume:
+        raise ValueError(
+            f'{work_dir} holds the checkpoints of another training, which would be overwritten. --resume goes on with '
+            'it; for a new training choose another --work-dir, or delete this one'
+        )
+    if Path(load_from).resolve().parent != work_dir.resolve():
+        raise ValueError(
+            f'{work_dir} holds checkpoints already, which a training that goes on from {load_from} would overwrite. '
+            f'--resume without a file goes on from the newest of them; to go on from {load_from}, choose another '
+            '--work-dir'
+        )
+
+
+@contextmanager
+def file_only(logger: logging.Logger, level: int = logging.WARNING) -> Iterator[None]:
+    """Inside, the terminal gets only messages of at least ``level``; log files get everything."""
+    streams = [handler for handler in logger.handlers if isinstance(handler, logging.StreamHandler)]
+    terminals = {one: one.level for one in streams if not isinstance(one, logging.FileHandler)}
+    for handler, before in terminals.items():
+        handler.setLevel(max(level, before))
+    try:
+        yield
+    finally:
+        for handler, before in terminals.items():
+            handler.setLevel(before)
+
+
+def to_plain(value: object) -> Any:  # noqa: ANN401  the kind of the result follows from the value
+    """A value of a checkpoint as torch.load reads it with ``weights_only=True``; tensors stay.
+
+    Configs hold mappings of mmengine, numbers and arrays of NumPy, and paths. They become dicts, numbers, lists and
+    strings; what has no plain form (a class, a function) becomes its text.
+    """
+    if isinstance(value, torch.Tensor) or type(value) in _READABLE:
+        return value
+    if isinstance(value, Mapping):
+        kind = type(value) if type(value) in (OrderedDict, Counter) else dict
+        result = kind()
+        for key, item in value.items():
+            result[to_plain(key)] = to_plain(item)
+        if kind is OrderedDict:
+            # A state dict says there which versions its modules have.
+            vars(result).update(vars(value))
+        return result
+    if isinstance(value, np.ndarray):
+        return to_plain(value.tolist())
+    if isinstance(value, np.generic):
+        item = value.item()
+        # Numbers that Python has no type for stay those of NumPy.
+        return str(item) if isinstance(item, np.generic) else to_plain(item)
+    for kind in (int, float, complex, str, bytes):
+        if isinstance(value, kind):
+            return kind(value)
+    for kind, result in ((tuple, tuple), (Set, set), (Sequence, list)):
+        if isinstance(value, kind):
+            return result(map(to_plain, value))
+    return str(value)
+
+
 class PlainContentHook(Hook):
-    """Keeps everything in checkpoints as tensors and plain values, because nothing else loads safely.
+    """Makes everything in checkpoints tensors and plain values, because nothing else loads safely.
 
     Histories of logged scalars are buffers of mmengine; what data sets and optimizers hold is anything that a config
     can hold. ``UDARunner`` has this hook always; a config need not name it. It comes last, because other hooks add to a
@@ -135,11 +245,8 @@ class PlainContentHook(Hook):
             key: [torch.as_tensor(part) for part in history.data] for key, history in hub['log_scalars'].items()
         }
         # mmengine keeps the names of entries that are gone, and warns about each when it resumes.
-        hub['resumed_keys'] = {
-            key: value
-            for key, value in hub['resumed_keys'].items()
-            if key in hub['log_scalars'] or key in hub['runtime_info']
-        }
+        present = hub['log_scalars'].keys() | hub['runtime_info'].keys()
+        hub['resumed_keys'] = {key: value for key, value in hub['resumed_keys'].items() if key in present}
         checkpoint.update(to_plain(checkpoint))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -149,19 +256,19 @@ class PlainContentHook(Hook):
                 key: HistoryBuffer(values.tolist(), counts.tolist())
                 for key, (values, counts) in hub['log_scalars'].items()
             }
-            hub['runtime_info'] = _without_others_files(hub['runtime_info'], Path(runner.work_dir).resolve())
+            hub['runtime_info'] = _without_foreign_files(hub['runtime_info'], Path(runner.work_dir).resolve())
 
 
-def _without_others_files(runtime_info: dict, work_dir: Path) -> dict:
+def _without_foreign_files(runtime_info: dict, work_dir: Path) -> dict:
     """What a run knows, without files outside its work dir: mmengine deletes the best and the outdated checkpoints."""
-    kept = {
+    own = {
         key: value
         for key, value in runtime_info.items()
         if not key.startswith('best_ckpt') or Path(str(value)).resolve().is_relative_to(work_dir)
     }
-    if 'keep_ckpt_ids' in kept:
-        kept['keep_ckpt_ids'] = [number for number in kept['keep_ckpt_ids'] if isinstance(number, int)]
-    return kept
+    if 'keep_ckpt_ids' in own:
+        own['keep_ckpt_ids'] = [number for number in own['keep_ckpt_ids'] if isinstance(number, int)]
+    return own
 
 
 @HOOKS.register_module()
@@ -201,14 +308,8 @@ class SafeCheckpointHook(CheckpointHook):
         name = self.filename_tmpl.format(step)
         self.last_ckpt = str(Path(self.out_dir) / name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
-        runner.save_checkpoint(
-            self.out_dir,
-            name,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
-            meta=meta,
-            by_epoch=self.by_epoch,
-        )
+        options = dict(save_optimizer=self.save_optimizer, save_param_scheduler=self.save_param_scheduler)
+        runner.save_checkpoint(self.out_dir, name, meta=meta, by_epoch=self.by_epoch, **options)
         if not is_main_process():
             return
         with atomic_path(Path(runner.work_dir) / _LAST, durable=True) as temporary:
@@ -217,7 +318,7 @@ class SafeCheckpointHook(CheckpointHook):
             path.unlink(missing_ok=True)
 
     def _rotate(self, runner: Runner, step: int) -> list[Path]:
-        """Enters ``step`` into the list of kept checkpoints; returns the files that fall out of it."""
+        """Enters ``step`` into the list of checkpoints; returns the files that fall out of it."""
         if self.max_keep_ckpts <= 0 or (self.keep_ckpt_ids and self.keep_ckpt_ids[-1] == step):
             return []
         # The new checkpoint still lists those that are about to be deleted: if the run is killed in between, the

@@ -4,16 +4,17 @@ import difflib
 import inspect
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any
 
 import mmseg.registry
+import numpy as np
 from mmengine.config import Config
 from mmengine.registry import Registry
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from udass.engine.config_files import read_config, register_all
-from udass.engine.plain import plain_settings
 from udass.engine.renamed import check_option_name, check_renamed
 
 # Keys that a builder takes out before the component sees the rest.
@@ -100,6 +101,27 @@ def prepare_config(config: Config) -> None:
             raise ValueError(f'model.num_classes is a number of classes, 2 or more; got {number!r}')
         student = model['student']
         _set_num_classes([student.get(name) for name in ('decode_head', 'auxiliary_head')], number)
+
+
+def plain_settings(node: Any) -> Any:  # noqa: ANN401  the kind of the result follows from the node
+    """Settings without what mmengine cannot write as source text: NumPy's numbers and arrays, and paths.
+
+    Args:
+        node: a config's content; dicts and lists are changed in place.
+    """
+    if isinstance(node, dict):
+        # The methods of mmengine's dict would build what a config only names.
+        for key, value in dict.items(node):
+            dict.__setitem__(node, key, plain_settings(value))
+        return node
+    if isinstance(node, list):
+        node[:] = map(plain_settings, node)
+        return node
+    if type(node) is tuple:
+        return tuple(map(plain_settings, node))
+    if isinstance(node, np.ndarray | np.generic):
+        return node.tolist()
+    return str(node) if isinstance(node, PurePath) else node
 
 
 def _set_num_classes(node: object, number: int) -> None:

@@ -1,4 +1,4 @@
-"""Reading config files: ``.py`` files are programs, ``.yaml`` and ``.json`` files are data and run no code."""
+"""Reading config files, and configs stored in checkpoints. Only ``.py`` files are programs; others run no code."""
 
 import importlib
 import json
@@ -11,9 +11,13 @@ import mmseg.registry
 import yaml
 from mmengine.config import Config
 from mmengine.fileio import PickleHandler, YamlHandler, register_handler
-from mmengine.registry import Registry
+from mmengine.registry import Registry, init_default_scope
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS, MODELS, TASK_UTILS
+from torch import nn
 
-from udass.engine.renamed import check_renamed
+from udass.engine.renamed import check_renamed, with_new_names
+from udass.io.settings import parse_keys
 
 _DATA_SUFFIXES = ('.yaml', '.yml', '.json')
 # Of this project: a data file may build on them.
@@ -29,6 +33,26 @@ OWN_MODULES = ('udass', 'udass.all_modules')
 _IMPORT_KEYS = ('_scope_', 'default_scope', 'sys_path')
 # Registered, and made to evaluate or to import what their arguments say.
 _RUN_ARGUMENTS = {'RFSearchHook', 'MMFullyShardedDataParallel', 'VPD'}
+# They fill a network that a checkpoint fills anyway, from files that the stored config would choose.
+_START_WEIGHTS = {'init_cfg', 'pretrained', 'checkpoint', 'checkpoint_path'}
+# Transforms that make a sample of files and change its size, and nothing else.
+_READING = {
+    'LoadImage',
+    'LoadImageFromFile',
+    'LoadLabels',
+    'LoadAnnotations',
+    'LoadClip',
+    'LoadClipLabels',
+    'Resize',
+    'ClipResize',
+    'PackUDAInputs',
+    'PackSegInputs',
+    'PackClip',
+}
+_GIVE_CONFIG = (
+    'give the config file of its network first, then the checkpoint. A config file is a program: give one '
+    'that you trust'
+)
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -40,8 +64,6 @@ _PlainLoader.add_constructor(
 )
 
 
-# For whatever mmengine and mmseg read: configs, class weights, annotations.
-@register_handler(['yaml', 'yml'])
 class SafeYamlHandler(YamlHandler):
     """mmengine's handler of YAML files, which builds plain values only."""
 
@@ -49,7 +71,6 @@ class SafeYamlHandler(YamlHandler):
         return yaml.load(file, Loader=_PlainLoader)
 
 
-@register_handler(['pickle', 'pkl'])
 class WriteOnlyPickleHandler(PickleHandler):
     """mmengine's handler of pickles, which writes them and reads none."""
 
@@ -73,12 +94,8 @@ def read_config(path: str | Path) -> Config:
         if is_data:
             _check_data_file(Path(path))
         # Variables of mmengine in a data file could make one key of another.
-        config = Config.fromfile(
-            path,
-            import_custom_modules=not is_data,
-            use_predefined_variables=not is_data,
-            use_environment_variables=not is_data,
-        )
+        options = ('import_custom_modules', 'use_predefined_variables', 'use_environment_variables')
+        config = Config.fromfile(path, **dict.fromkeys(options, not is_data))
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f'config {path} needs {error.filename}, which does not exist; correct its _base_ '
@@ -91,9 +108,8 @@ def read_config(path: str | Path) -> Config:
         ) from error
     except ImportError as error:
         raise ValueError(
-            f'config {path} needs a Python module that cannot be imported ({_missing_module(error)}): '
-            'install its package, put its folder on PYTHONPATH, or remove it from '
-            'custom_imports'
+            f'config {path} needs a Python module that cannot be imported ({_missing_module(error)}): install its '
+            'package, put its folder on PYTHONPATH, or remove it from custom_imports'
         ) from error
     except Exception as error:
         raise ValueError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
@@ -110,8 +126,11 @@ def read_config(path: str | Path) -> Config:
 
 
 def register_all() -> None:
-    """Fill the registries with the components of this project, which import this module themselves."""
+    """Fills the registries with the components of this project, which import this module themselves, and lets mmengine
+    build plain values only from whatever it reads: configs, class weights, annotations."""
     importlib.import_module('udass.all_modules')
+    register_handler(['yaml', 'yml'])(SafeYamlHandler)
+    register_handler(['pickle', 'pkl'])(WriteOnlyPickleHandler)
 
 
 def _missing_module(error: ImportError) -> str:
@@ -209,3 +228,157 @@ def _check_imports(config: Config) -> None:
     others = [name for name in ([imports] if isinstance(imports, str) else imports) if name not in OWN_MODULES]
     if others:
         raise ValueError(f'custom_imports names {", ".join(map(str, others))}: nothing is imported for data')
+
+
+def stored_config(checkpoint: Mapping, path: str | Path, keys: tuple[str, ...]) -> Config:
+    """The named keys of the config in a checkpoint's ``meta``; a key that it does not have is left out.
+
+    Args:
+        checkpoint: content of the file.
+        path: of the file, for messages.
+        keys: top-level keys of the config.
+
+    Raises:
+        ValueError: there is no config, or one of the keys is not made of constants.
+    """
+    text = (checkpoint.get('meta') or {}).get('cfg')
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError(
+            f'{path} carries no config (files of tools/convert_checkpoint.py and of other projects have '
+            f'none): {_GIVE_CONFIG}'
+        )
+    try:
+        return Config(with_new_names(parse_keys(text, path, keys)))
+    except ValueError as error:
+        raise ValueError(f'{error}: {_GIVE_CONFIG}') from error
+
+
+def inference_config(checkpoint: Mapping, path: str | Path) -> Config:
+    """The part of a checkpoint's config that inference uses, safe to build: network and loaders of the test data.
+
+    The network consists of registered modules and is given no file. Settings of start weights, which would come from
+    files that the config chooses, are left out: the checkpoint fills the network.
+
+    Args:
+        checkpoint: content of the file.
+        path: of the file, for messages.
+
+    Raises:
+        ValueError: there is no config, it is not made of constants, it has a component that is not registered or is no
+            module, or names a file in its network.
+    """
+    config = stored_config(checkpoint, path, ('model', 'test_dataloader', 'val_dataloader', 'custom_imports'))
+    try:
+        if 'model' in config:
+            config.model = _checked_model(config.model.to_dict())
+        for name in ('test_dataloader', 'val_dataloader'):
+            dataset = (config.get(name) or {}).get('dataset')
+            if dataset is not None:
+                dataset = first_dataset(dataset)
+                refuse_code(dataset.get('pipeline', []), registered_names(), f'{name}.dataset.pipeline')
+                # The data set itself is not built.
+                known = getattr(entries(DATASETS).get(dataset.get('type')), 'METAINFO', None) or {}
+                config[name] = {
+                    'dataset': {
+                        'pipeline': dataset.get('pipeline', []),
+                        'metainfo': {**known, **(dataset.get('metainfo') or {})},
+                    }
+                }
+    except (ValueError, TypeError, AttributeError) as error:
+        # Also of what has not even the form of a config.
+        raise ValueError(f'the config in {path}: {error}. {_own_modules(config)}{_GIVE_CONFIG}') from error
+    return config
+
+
+def first_dataset(dataset: Mapping) -> Mapping:
+    """The config of the first data set inside a ``ConcatDataset`` or ``RepeatDataset``."""
+    while 'datasets' in dataset or 'dataset' in dataset:
+        dataset = dataset['datasets'][0] if 'datasets' in dataset else dataset['dataset']
+    return dataset
+
+
+def dataset_settings(settings: Mapping) -> dict:
+    """A stored data set's config that is safe to build, to read its images and labels.
+
+    Args:
+        settings: of one data set with its test pipeline. Flow is not read.
+
+    Raises:
+        ValueError: it is no plain data set, or its pipeline does more than reading and resizing.
+    """
+    kinds = {
+        name for name, kind in entries(DATASETS).items() if isinstance(kind, type) and issubclass(kind, BaseSegDataset)
+    }
+    pipeline = [
+        transform
+        for transform in settings.get('pipeline', [])
+        if not isinstance(transform, dict) or transform.get('type') != 'LoadFlow'
+    ]
+    refuse_code({**settings, 'pipeline': []}, kinds, 'dataset')
+    refuse_code(pipeline, _READING, 'dataset.pipeline')
+    return {**settings, 'pipeline': pipeline}
+
+
+def open_test_dataset(config: Mapping) -> BaseSegDataset:
+    """The data set that a run with this stored config was tested on, to read its images and labels.
+
+    Raises:
+        ValueError, OSError: the data set is not there, the config has none, or one that a stored config may not name.
+    """
+    loader = config.get('test_dataloader')
+    if not isinstance(loader, Mapping) or not isinstance(loader.get('dataset'), Mapping):
+        raise ValueError('the config that was kept has no test_dataloader that can be read without running it')
+    register_all()
+    init_default_scope('mmseg')
+    return DATASETS.build(dataset_settings(loader['dataset']))
+
+
+def _checked_model(model: dict) -> dict:
+    """The network of a model's config without start weights, and which branch is tested.
+
+    Raises:
+        ValueError: it has a component that is not registered or is no module, or names a file.
+    """
+    if 'student' in model:
+        model = {'student': model['student'], 'eval_branch': model.get('eval_branch', 'student')}
+    model = _without_start_weights(model)
+    modules = {name for name, kind in entries(MODELS).items() if isinstance(kind, type) and issubclass(kind, nn.Module)}
+    refuse_code(model, modules | set(entries(TASK_UTILS)), 'model')
+    _refuse_files(model, 'model')
+    return model
+
+
+def _own_modules(config: Config) -> str:
+    """Which modules of the user's own the config names, as a sentence; empty if there are none."""
+    imports = (config.get('custom_imports') or {}).get('imports') or []
+    names = [name for name in ([imports] if isinstance(imports, str) else imports) if name not in OWN_MODULES]
+    return (
+        f'The modules that it names ({", ".join(map(str, names))}) are not imported: import them before, or '
+        if names
+        else ''
+    )
+
+
+def _without_start_weights(node: object) -> object:
+    """A copy without the settings that say where start weights come from."""
+    if isinstance(node, Mapping):
+        return {key: _without_start_weights(value) for key, value in node.items() if key not in _START_WEIGHTS}
+    if isinstance(node, list | tuple):
+        return type(node)(map(_without_start_weights, node))
+    return node
+
+
+def _refuse_files(node: object, name: str) -> None:
+    """Makes sure that no setting of a network names a file or an address.
+
+    Raises:
+        ValueError: one does.
+    """
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            _refuse_files(value, f'{name}.{key}')
+    elif isinstance(node, list | tuple):
+        for number, value in enumerate(node):
+            _refuse_files(value, f'{name}.{number}')
+    elif isinstance(node, str) and (any(character in node for character in '/\\:') or name.endswith('.class_weight')):
+        raise ValueError(f'{name} of the config is {node!r}, a file or an address, which is not read')

@@ -13,7 +13,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 class Interrupted(BaseException):
-    """Training was asked to stop at a point where its state is whole. Not an Exception, so that nothing swallows it."""
+    """The training is to stop at a point where its state is whole. Not an Exception, so that nothing swallows it."""
 
 
 class InterruptGuard:
@@ -22,7 +22,7 @@ class InterruptGuard:
     An exception out of a signal handler can hit between two parameters of an optimizer step, and what a handler writes
     can fail: in ``train.py | tee log`` the same Ctrl-C ends tee. So the handlers only set flags. A Ctrl-C after the
     first signal raises KeyboardInterrupt: at once, or when a file that is being saved is whole. Other signals repeat
-    themselves (a terminal and its shell both send SIGHUP) and then say nothing new. A SIGHUP that was ignored before
+    themselves (a terminal and its shell both send SIGHUP) and mean nothing new. A SIGHUP that was ignored before
     (``nohup``) stays ignored. Outside the main thread, where Python allows no signal handlers, the guard does nothing.
 
     Torch reports a dead loader worker by an exception out of a handler, too, wherever the training is. The guard lets
@@ -34,17 +34,14 @@ class InterruptGuard:
 
     def __init__(self) -> None:
         self.signum: int | None = None
-        self._insisted = self._saving = self._immediate = self._worker_ended = False
+        self._second_interrupt = self._saving = self._immediate = self._worker_ended = False
         self._process = os.getpid()
         self._previous: dict[int, Callable | int | None] = {}
 
     def __enter__(self) -> 'InterruptGuard':
         if threading.current_thread() is threading.main_thread():
-            numbers = [
-                number
-                for number in SIGNALS
-                if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
-            ]
+            ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            numbers = [number for number in SIGNALS if not (ignored and number == signal.SIGHUP)]
             self._previous = {number: signal.signal(number, self._handle) for number in numbers}
             self._previous[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, self._note_child)
         return self
@@ -81,18 +78,18 @@ class InterruptGuard:
 
     @contextmanager
     def saving(self) -> Iterator[None]:
-        """To be put around the writing of a file: a further Ctrl-C waits until the file is whole."""
+        """To be put around the writing of a file: a second Ctrl-C waits until the file is whole."""
         outer, self._saving = self._saving, True
         try:
             yield
         finally:
             self._saving = outer
-        if self._insisted and not outer:
+        if self._second_interrupt and not outer:
             raise KeyboardInterrupt
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:
-            # A forked loader worker that inherited this handler, see `start_worker`.
+            # A forked loader worker that inherited this handler, see `ignore_signals`.
             if signum == signal.SIGTERM:
                 os._exit(0)
         elif self.signum is None:
@@ -100,7 +97,7 @@ class InterruptGuard:
             if self._immediate:
                 raise Interrupted
         elif signum == signal.SIGINT:
-            self._insisted = True
+            self._second_interrupt = True
             if not self._saving:
                 raise KeyboardInterrupt
 
@@ -108,26 +105,15 @@ class InterruptGuard:
         self._worker_ended = True
 
 
-def start_worker(init_fn: Callable[[int], None] | None, worker_id: int) -> None:
-    """Worker start of a dataloader: leaves the decision about an interrupt to the training process.
-
-    A terminal sends Ctrl-C to the workers as well, and a cluster its signals. A worker that died of one would raise an
-    error in the training process. One that ignores it, or leaves with status 0, does not.
-
-    Args:
-        init_fn (Callable | None): what the worker does besides (seeding).
-        worker_id (int): its number, from torch.
-    """
+def ignore_signals() -> None:
+    """Makes a loader worker ignore ``SIGNALS``, but for SIGTERM, which ends it with status 0."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda signum, frame: os._exit(0))
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    if init_fn is not None:
-        init_fn(worker_id)
 
 
 def drop_broken_streams() -> None:
-    """Sends what is left to be printed to nowhere, where stdout or stderr lead to a pipe or terminal that is gone.
+    """Redirects stdout and stderr to nowhere where they lead to a pipe or terminal that is gone.
 
     Otherwise each line of the log is an error, and the last flush changes the exit status to 120.
     """

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from mmengine.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
 
-from udass.engine.plain import to_plain
+from udass.engine.checkpoint import to_plain
 from udass.engine.renamed import with_new_names
 from udass.io.settings import parse_settings
 
@@ -45,28 +45,25 @@ def check_resumable(
             has settings that cannot be changed on resume.
     """
     meta = checkpoint.get('meta', {})
-    missing = [
-        name
-        for name, place in (('iter', meta), ('epoch', meta), ('message_hub', checkpoint), ('optimizer', checkpoint))
-        if name not in place
-    ]
+    missing = [name for name in ('iter', 'epoch') if name not in meta]
+    missing += [name for name in ('message_hub', 'optimizer') if name not in checkpoint]
     if missing:
         raise ValueError(
-            f'{filename} holds no training state ({", ".join(missing)} is missing), so it cannot be '
-            f'resumed. To start a new training from its weights, set load_from={filename}'
+            f'{filename} holds no training state ({", ".join(missing)} is missing), so it cannot be resumed. To start '
+            f'a new training from its weights, set load_from={filename}'
         )
     if meta.get('seed', seed) != seed:
         raise ValueError(
-            f'{filename} was trained with seed {meta["seed"]}, this run has seed {seed}: the data streams '
-            f'would differ. Resume with --seed {meta["seed"]}'
+            f'{filename} was trained with seed {meta["seed"]}, this run has seed {seed}: the data streams would '
+            f'differ. Resume with --seed {meta["seed"]}'
         )
     changes = changed_settings(meta['cfg'], config, filename) if 'cfg' in meta else {}
     check_changes(changes, filename)
     before = (meta.get('dataset_meta') or {}).get('classes')
     if before is not None and classes is not None and list(before) != list(classes):
         raise ValueError(
-            f'{filename} was trained on the classes {", ".join(before)}, this run has '
-            f'{", ".join(classes)}: the networks would mean others'
+            f'{filename} was trained on the classes {", ".join(before)}, this run has {", ".join(classes)}: the '
+            'outputs of the networks would mean other classes'
         )
     return changes
 
@@ -86,12 +83,9 @@ def changed_settings(before: str, now: str, path: str) -> dict[str, tuple[str, s
 def settings_of(text: str, path: str) -> dict[str, str]:
     """Dotted key -> source text of the value for each setting of a config, as mmengine writes it, without those that
     only say from where the training starts and where it writes."""
-    return dict(
-        item
-        for key, value in with_new_names(parse_settings(text, path)).items()
-        if key not in _ABOUT_THE_START
-        for item in _flat(value, key)
-    )
+    settings = with_new_names(parse_settings(text, path))
+    wanted = {key: value for key, value in settings.items() if key not in _ABOUT_THE_START}
+    return dict(item for key, value in wanted.items() for item in _flat(value, key))
 
 
 def _flat(value: object, path: str) -> Iterator[tuple[str, str]]:
@@ -119,8 +113,8 @@ def check_changes(changes: dict[str, tuple[str, str]], filename: str) -> None:
     ]
     if refused:
         raise ValueError(
-            f'{filename} cannot be resumed with these settings: {"; ".join(refused)}. Set them back, or '
-            f'start a new training from these networks in another work dir with load_from={filename}'
+            f'{filename} cannot be resumed with these settings: {"; ".join(refused)}. Set them back, or start a new '
+            f'training from these networks in another work dir with load_from={filename}'
         )
 
 
@@ -163,6 +157,11 @@ def _by_name(parts: object) -> dict:
     return dict(parts.items()) if isinstance(parts, (dict, OptimWrapperDict)) else {'': parts}
 
 
+def all_schedulers(schedulers: dict | list | None) -> list[_ParamScheduler]:
+    """Those of one optimizer or of several."""
+    return [scheduler for one in _by_name(schedulers or {}).values() for scheduler in one]
+
+
 def _resume_optimizer(
     wrapper: OptimWrapper, schedulers: list[_ParamScheduler], state: dict, saved: list[dict], iteration: int
 ) -> bool:
@@ -171,19 +170,18 @@ def _resume_optimizer(
         wrapper.load_state_dict(state)
     except ValueError as error:
         raise ValueError(
-            f'the optimizer of the checkpoint does not fit: {error}. The parameters that are trained '
-            '(frozen_stages, components of the model) or their groups (paramwise_cfg) changed. Set them '
-            'back, or start a new training from the networks with load_from'
+            f'the optimizer of the checkpoint does not fit: {error}. The parameters that are trained (frozen_stages, '
+            'components of the model) or their groups (paramwise_cfg) changed. Set them back, or start a new training '
+            'from the networks with load_from'
         ) from error
-    changed = [_settled(scheduler.state_dict()) for scheduler in schedulers] != list(map(_settled, saved))
+    changed = [_from_config(scheduler.state_dict()) for scheduler in schedulers] != list(map(_from_config, saved))
     scheduled = {scheduler.param_name for scheduler in schedulers}
-    # Momentum schedulers move what the optimizer has for it.
+    # Momentum schedulers change what the optimizer has for it.
     scheduled |= {'betas'} if 'momentum' in scheduled else set()
     for group, own in zip(wrapper.param_groups, options, strict=True):
-        kept = set() if changed else scheduled
         for key in group.keys() - own.keys() - {'params'}:
             del group[key]
-        group.update({key: value for key, value in own.items() if key not in kept})
+        group.update({key: value for key, value in own.items() if changed or key not in scheduled})
     if changed:
         _replay(schedulers, iteration)
     else:
@@ -192,7 +190,7 @@ def _resume_optimizer(
     return changed
 
 
-def _settled(state: dict) -> dict:
+def _from_config(state: dict) -> dict:
     """What a scheduler holds from the config, rates at the start included."""
     return {key: value for key, value in to_plain(state).items() if key not in _COUNTERS}
 
@@ -224,14 +222,14 @@ def check_rates(
     """
     if iteration > max_iters:
         raise ValueError(
-            f'the checkpoint has {iteration} iterations, train_cfg.max_iters is {max_iters}: there is '
-            'nothing left to train. Raise it, and `end` in param_scheduler with it'
+            f'the checkpoint has {iteration} iterations, train_cfg.max_iters is {max_iters}: there is nothing left to '
+            'train. Raise it, and `end` in param_scheduler with it'
         )
-    ends = [scheduler.end for one in _by_name(schedulers or {}).values() for scheduler in one]
+    end = max((scheduler.end for scheduler in all_schedulers(schedulers)), default=0)
     rates = [group['lr'] for wrapper in _by_name(optim_wrapper).values() for group in wrapper.param_groups]
-    if iteration < max_iters and max(ends, default=0) <= iteration and not any(rates):
+    if iteration < max_iters and end <= iteration and not any(rates):
         return (
             f'Iterations {iteration + 1} to {max_iters} train at learning rate 0: the schedule ended at iteration '
-            f'{max(ends, default=0)}. A longer train_cfg.max_iters needs a larger `end` in param_scheduler, too'
+            f'{end}. A longer train_cfg.max_iters needs a larger `end` in param_scheduler, too'
         )
     return None

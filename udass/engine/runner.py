@@ -19,26 +19,30 @@ from mmseg.registry import RUNNERS
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from udass.engine.checkpoint import PlainContentHook, resumable_checkpoint
-from udass.engine.checks import check_class_count, check_sync_bn
+from udass.engine.checkpoint import PlainContentHook, check_unused, file_only, locked, resumable_checkpoint
 from udass.engine.config import prepare_config
+from udass.engine.data_loader import check_class_count
+from udass.engine.distributed import (
+    HostExchange,
+    SeparateDataParallel,
+    check_same,
+    get_random_state,
+    rank_state,
+    start_processes,
+    sync_batch_norm_statistics,
+    with_rank_state,
+)
 from udass.engine.interrupt import InterruptGuard
-from udass.engine.logs import file_only
-from udass.engine.optimizers import match_memory_layout
-from udass.engine.precision import (
+from udass.engine.optim import (
     check_wrappers,
     checkpoint_without_reentry,
     compile_networks,
+    match_memory_layout,
     use_channels_last,
     with_mixed_precision,
 )
-from udass.engine.processes import HostExchange, check_same, start_processes
-from udass.engine.random_state import get_random_state
-from udass.engine.rank_state import rank_state, sync_batch_norm_statistics, with_rank_state
 from udass.engine.renamed import translate_checkpoint
-from udass.engine.resume import check_rates, check_resumable, resume_optimizers, settings_of
-from udass.engine.separate_ddp import SeparateDataParallel
-from udass.engine.work_dir import check_unused, locked
+from udass.engine.resume import all_schedulers, check_rates, check_resumable, resume_optimizers, settings_of
 from udass.io.checksums import add_checksum
 from udass.io.writing import atomic_path
 from udass.models.checkpoints import load_strictly, read_checkpoint, weights_of
@@ -65,11 +69,7 @@ class UDARunner(Runner):
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> 'UDARunner':
-        """mmengine's, after `prepare_config`; ``load_from`` may be dict(file=..., skip=[...]), see `load_networks`.
-
-        Raises:
-            ValueError: such a dict has other keys.
-        """
+        """mmengine's, after `prepare_config`; ``load_from`` may be dict(file=..., skip=[...]), see `load_networks`."""
         cfg = copy.deepcopy(cfg)
         prepare_config(cfg)
         start = cfg.get('load_from')
@@ -94,12 +94,8 @@ class UDARunner(Runner):
         self.guard = InterruptGuard()
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """Moves the model to its device, in the layout that the config asks for, and wraps it for several processes.
-
-        Raises:
-            ValueError: ``sync_bn`` is asked for where it does not exist.
-        """
-        check_sync_bn(self.cfg.get('sync_bn'))
+        """Moves the model to its device, in the memory layout of the config, and wraps it for several processes."""
+        self._check_sync_bn()
         model = model.to(get_device())
         checkpoint_without_reentry(model)
         if self.cfg.get('channels_last', False):
@@ -123,6 +119,16 @@ class UDARunner(Runner):
                 if isinstance(value, Tensor):
                     broadcast(value)
 
+    def _check_sync_bn(self) -> None:
+        kind = self.cfg.get('sync_bn')
+        if kind not in (None, 'torch'):
+            raise ValueError(f"sync_bn is 'torch' or None (mmcv's needs its compiled operations); got {kind!r}")
+        if kind is not None and not torch.cuda.is_available():
+            raise ValueError(
+                "sync_bn='torch' works on GPUs only, and there is none: leave sync_bn out. Each process then "
+                'normalises with the statistics of its own batch'
+            )
+
     @property
     def _plain_model(self) -> nn.Module:
         return unwrap(self.model)
@@ -142,18 +148,10 @@ class UDARunner(Runner):
     def set_randomness(
         self, seed: int | None = None, diff_rank_seed: bool = False, deterministic: bool = False
     ) -> None:
-        """Seeds everything; arguments as in mmengine.
-
-        Raises:
-            ValueError: the seed is out of range.
-        """
+        """mmengine's; ValueError if the seed is out of range."""
         if seed is not None and not 0 <= seed < 2**32:
             raise ValueError(f'the seed (randomness.seed, --seed) must be in 0..{2**32 - 1}, got {seed}')
         super().set_randomness(seed, diff_rank_seed, deterministic)
-
-    def get_hooks_info(self) -> str:
-        """Names of the hooks in the order in which they run (mmengine lists them once per stage)."""
-        return ', '.join(type(hook).__name__ for hook in self.hooks)
 
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper | OptimWrapperDict:
         """mmengine's, in the precision that ``amp`` of the config says."""
@@ -174,12 +172,12 @@ class UDARunner(Runner):
         A schedule that ends much later, more than twice as long, is a horizon that is meant, as in the video methods.
         """
         built = super().build_param_scheduler(scheduler)
-        ends = [one.end for one in _flat(built)]
+        end = max((one.end for one in all_schedulers(built)), default=self.max_iters)
         # mmengine reaches the last value one step early: some schedules have one step more than the training.
-        if ends and max(ends) not in (self.max_iters, self.max_iters + 1) and max(ends) <= 2 * self.max_iters:
+        if end not in (self.max_iters, self.max_iters + 1) and end <= 2 * self.max_iters:
             self.logger.warning(
-                f'The schedule of the learning rate ends at iteration {max(ends)}, the training at '
-                f'{self.max_iters}: if that is not meant, set `end` in param_scheduler, too'
+                f'The schedule of the learning rate ends at iteration {end}, the training at {self.max_iters}: if that '
+                'is not meant, set `end` in param_scheduler, too'
             )
         return built
 
@@ -232,7 +230,7 @@ class UDARunner(Runner):
                 if latest is None:
                     self.logger.warning(f'Nothing to resume in {self.work_dir}: starting at iteration 0')
                 self._resume, self._load_from = latest is not None, latest and str(latest)
-        self._resume, self._load_from = self.host_exchange.gather_everywhere((self._resume, self._load_from))[0]
+        self._resume, self._load_from = self.host_exchange.gather((self._resume, self._load_from))[0]
         if self.distributed and self._load_from is not None:
             check_same(self.host_exchange, {f'whether {self._load_from} is there': Path(self._load_from).is_file()})
 
@@ -260,15 +258,16 @@ class UDARunner(Runner):
         if not isinstance(model, TrainingModel):
             if self.skipped:
                 raise ValueError(
-                    f'load_from.skip is for models of several networks; {type(model).__name__} is loaded '
-                    'as a whole: give load_from the file alone'
+                    f'load_from.skip is for models of several networks; {type(model).__name__} is loaded as a whole: '
+                    'give load_from the file alone'
                 )
             self.load_checkpoint(filename)
             return
+        trains = isinstance(self._train_loop, BaseLoop)
         try:
             loaded = model.load_networks(weights_of(read_checkpoint(filename), filename), filename, self.skipped)
         except ValueError as error:
-            if 'of another shape' not in str(error) or not isinstance(self._train_loop, BaseLoop):
+            if 'of another shape' not in str(error) or not trains:
                 raise
             raise ValueError(
                 f'{error}. To start from all but the classifier, set '
@@ -278,10 +277,10 @@ class UDARunner(Runner):
         left = f', but for {", ".join(self.skipped)}' if self.skipped else ''
         self.logger.info(f'Loaded {" and ".join(loaded)} from {filename}{left}')
         if model.teacher is not None and 'teacher' not in loaded:
-            if model.eval_branch == 'teacher' and not isinstance(self._train_loop, BaseLoop):
+            if model.eval_branch == 'teacher' and not trains:
                 raise ValueError(
-                    f'{filename} has no teacher to test: test its student, or give a checkpoint of a '
-                    'method with a teacher'
+                    f'{filename} has no teacher to test: test its student, or give a checkpoint of a method with a '
+                    'teacher'
                 )
             self.logger.info(f'{filename} has no teacher: it starts as the student')
 
@@ -294,15 +293,7 @@ class UDARunner(Runner):
     ) -> dict:
         """Loads all that a checkpoint file holds for the model, counters and templates included; see `load_networks`.
 
-        Args:
-            filename (str): a local file.
-            map_location (str | Callable): as in ``torch.load``.
-            strict (bool): every key of the file and of the model must have its counterpart.
-            revise_keys (list[tuple[str, str]] | None): pattern and replacement pairs for the keys; None strips
-                ``module.`` from the front.
-
-        Returns:
-            dict: the checkpoint.
+        Arguments and result as in mmengine, but strict by default and for local files only.
 
         Raises:
             FileNotFoundError, ValueError: no such file, not a checkpoint, or one of another model.
@@ -336,10 +327,7 @@ class UDARunner(Runner):
     ) -> None:
         """Continues the training of a checkpoint, with the settings of the config; see `udass.engine.resume`.
 
-        Args:
-            filename (str): a local file.
-            resume_optimizer, resume_param_scheduler (bool): True; nothing else is a resumed training.
-            map_location (str | Callable): as in ``torch.load``.
+        Arguments as in mmengine; optimizers and schedules must be resumed.
 
         Raises:
             ValueError: the file holds weights only, comes from a run with another seed, or the config has settings that
@@ -347,37 +335,32 @@ class UDARunner(Runner):
         """
         if not (resume_optimizer and resume_param_scheduler):
             raise ValueError(
-                'a training is resumed with its optimizer and its schedules; to start from its networks '
-                f'alone, set load_from={filename} and resume=False'
+                'a training is resumed with its optimizer and its schedules; to start from its networks alone, set '
+                f'load_from={filename} and resume=False'
             )
+        loop, warn = self.train_loop, self.logger.warning
         checkpoint = read_checkpoint(filename, map_location)
         translate_checkpoint(checkpoint)
-        changes = check_resumable(
-            checkpoint,
-            filename,
-            self.seed,
-            self.cfg.pretty_text,
-            self.train_loop.dataloader.dataset.metainfo.get('classes'),
-        )
+        classes = loop.dataloader.dataset.metainfo.get('classes')
+        changes = check_resumable(checkpoint, filename, self.seed, self.cfg.pretty_text, classes)
         if changes:
             listed = ''.join(f'\n    {key} was {old}, now {new}' for key, (old, new) in changes.items())
-            self.logger.warning(f'Settings that changed since {filename} was written:{listed}')
+            warn(f'Settings that changed since {filename} was written:{listed}')
         self._load(checkpoint, filename)
-        self.train_loop._epoch, self.train_loop._iter = checkpoint['meta']['epoch'], checkpoint['meta']['iter']
+        loop._epoch, loop._iter = checkpoint['meta']['epoch'], checkpoint['meta']['iter']
         self.message_hub.load_state_dict(checkpoint['message_hub'])
         if resume_optimizers(self.optim_wrapper, self.param_schedulers, checkpoint, self.iter):
-            self.logger.warning(
+            warn(
                 'The learning rates or their schedules changed: those of the config hold from '
                 f'iteration {self.iter + 1} on'
             )
-        warning = check_rates(self.optim_wrapper, self.param_schedulers, self.iter, self.max_iters)
-        if warning is not None:
-            self.logger.warning(warning)
+        if message := check_rates(self.optim_wrapper, self.param_schedulers, self.iter, self.max_iters):
+            warn(message)
         match_memory_layout(self.optim_wrapper)
         self._resume_ranks(checkpoint['meta'].get('random_states', []), filename)
 
     def _resume_ranks(self, states: list[dict], filename: str) -> None:
-        """Gives each process its random state back, or, with another number of processes, a new one."""
+        """Restores the random state of each process, or starts a new one with another number of processes."""
         before, now = len(states), self.world_size
         if before == now:
             self.train_loop.resumed_random_state = states[self.rank]
@@ -386,10 +369,9 @@ class UDARunner(Runner):
             self._plain_model.start_ranks()
         self.logger.warning(
             f'{filename} was written by {before} processes, this run has {now}. Networks, optimizers, schedules and '
-            'counters go on. What changes: an iteration learns from '
-            f'{now}/{before} as many images at the same learning rate; the data streams stand where {now} processes '
-            f'would be after {self.iter} iterations; random states and templates start anew, so that the result is '
-            f'not bit for bit that of {before} processes'
+            f'counters go on. What changes: an iteration learns from {now}/{before} as many images at the same '
+            f'learning rate; the data streams continue where {now} processes would be after {self.iter} iterations; '
+            f'random states and templates start anew, so that the result is not bit for bit that of {before} processes'
         )
 
     def save_checkpoint(
@@ -409,29 +391,17 @@ class UDARunner(Runner):
         """
         if file_client_args is not None or backend_args is not None:
             raise ValueError(
-                'checkpoints are written to local folders only: leave file_client_args and backend_args '
-                f'out, got {file_client_args} and {backend_args}'
+                'checkpoints are written to local folders only: leave file_client_args and backend_args out, got '
+                f'{file_client_args} and {backend_args}'
             )
         states = self.host_exchange.gather((get_random_state(), rank_state(self._plain_model)))
+        random_states, rank_states = map(list, zip(*states, strict=True))
+        meta = {**(meta or {}), 'random_states': random_states, 'rank_states': rank_states}
+        parts = dict(save_optimizer=save_optimizer, save_param_scheduler=save_param_scheduler, by_epoch=by_epoch)
         with sync_batch_norm_statistics(self._plain_model):
             if not is_main_process():
                 return
-            random_states, rank_states = zip(*states, strict=True)
-            meta = {**(meta or {}), 'random_states': list(random_states), 'rank_states': list(rank_states)}
             path = Path(out_dir) / filename
             with file_only(self.logger, logging.ERROR), atomic_path(path, durable=True) as temporary:
-                super().save_checkpoint(
-                    str(temporary.parent),
-                    temporary.name,
-                    save_optimizer=save_optimizer,
-                    save_param_scheduler=save_param_scheduler,
-                    meta=meta,
-                    by_epoch=by_epoch,
-                )
+                super().save_checkpoint(str(temporary.parent), temporary.name, meta=meta, **parts)
                 add_checksum(temporary)
-
-
-def _flat(schedulers: dict | list) -> list:
-    """All schedulers, of one optimizer or of several."""
-    groups = schedulers.values() if isinstance(schedulers, dict) else [schedulers]
-    return [scheduler for group in groups for scheduler in group]

@@ -50,12 +50,6 @@ class IoUTable:
     def mean_recall(self) -> float:
         return float(np.nanmean(self.recall))
 
-    def mean_iou_of(self, names: Sequence[str]) -> float:
-        """Mean over some classes, without those that the truth lacks; NaN if it lacks all of them."""
-        pairs = zip(self.classes, self.iou, strict=True)
-        values = [value for name, value in pairs if name in names and not math.isnan(value)]
-        return sum(values) / len(values) if values else math.nan
-
     def to_text(self) -> str:
         """The table in percent, with the means in the last row."""
         table = PrettyTable(['class', 'IoU', 'recall'], align='r')
@@ -65,13 +59,13 @@ class IoUTable:
         table.add_row(['mean', _percent(self.mean_iou), _percent(self.mean_recall)])
         for name, value in self.protocols.items():
             table.add_row([name, _percent(value), ''])
-        note = ''
+        lines = [table.get_string()]
         if self.absent:
-            note = (
-                f'\n{len(self.absent)} of {len(self.classes)} classes do not occur in the truth and do not '
-                f'count in the means: {", ".join(self.absent)}'
+            absent = (
+                f'{len(self.absent)} of {len(self.classes)} classes do not occur in the truth and do not count in the'
             )
-        return f'{table.get_string()}{note}\npixel accuracy {_percent(self.pixel_accuracy)} (all values in percent)'
+            lines.append(f'{absent} means: {", ".join(self.absent)}')
+        return '\n'.join([*lines, f'pixel accuracy {_percent(self.pixel_accuracy)} (all values in percent)'])
 
     def to_dict(self) -> dict:
         """For JSON: percent, None instead of NaN."""
@@ -130,13 +124,12 @@ def iou_table(confusion: Tensor, classes: Sequence[str]) -> IoUTable:
 
 @METRICS.register_module()
 class ClassIoUMetric(BaseMetric):
-    """IoU per class, at the size of the truth, over the classes that occur in it; the result is in percent.
+    """IoU per class in percent, at the size of the truth, over the classes that occur in it.
 
-    ``table`` holds the full result of the last evaluation (on the main process), ``details`` its confusion matrix and
-    the metrics of every image, ready for JSON: ``classes``; ``confusion`` (C, C), pixels by true class (rows) and
-    predicted class; ``images``, a list of ``image`` (path), ``mIoU`` and ``IoU`` by class in percent, None for classes
-    that the truth of the image does not contain, and ``prediction``, the file that was written for it (below
-    ``output_dir``), if any.
+    After an evaluation ``table`` holds the full result (on the main process) and ``details``, ready for JSON:
+    ``classes``; ``confusion`` (C, C), pixels by true class (rows) and predicted class; ``images``, a list of ``image``
+    (path), ``mIoU`` and ``IoU`` by class in percent, None for classes that the truth of the image does not contain, and
+    ``prediction``, the file that was written for it (below ``output_dir``), if any.
 
     ``protocols`` in the metainfo of the data set are additional means to report, each under its name: a list of class
     names, e.g. ``mIoU16=['road', ...]``, or ``dict(condition='fog', classes=[...])``: only the images whose metainfo
@@ -145,13 +138,11 @@ class ClassIoUMetric(BaseMetric):
 
     Args:
         ignore_index (int): label of pixels that do not count.
-        output_dir (str | None): folder for the predictions as PNG files of class ids; None writes none. Files may be
-            written by several processes.
+        output_dir (str | None): folder for the predictions as PNG files of class ids; None writes none.
+        collect_device (str), prefix (str | None): see mmengine's ``BaseMetric``. ``gpu`` stands for the connection of
+            the processes, which may be one of CPUs, ``cpu`` for files in the working folder.
         image_root (str | None): folder of the images. A prediction is named by the path of its image below it; None
             takes the name of the image alone. ``tools/test.py`` sets it.
-        collect_device (str): how the results of several processes come together: ``gpu`` through their connection
-            (which may be one of CPUs), ``cpu`` through files in the working folder.
-        prefix (str | None): put before the names of the results.
     """
 
     # Without a prefix mmengine warns at every start.
@@ -253,7 +244,7 @@ def protocol_means(
         results (Sequence[dict]): ``condition`` and ``confusion`` (C, C) of each image.
     """
     means = {}
-    for name, protocol in protocols.items():
+    for protocol_name, protocol in protocols.items():
         options = protocol if isinstance(protocol, Mapping) else {'classes': protocol}
         part = table
         if options.get('condition') is not None:
@@ -261,9 +252,11 @@ def protocol_means(
             if sum(confusion.sum() for confusion in chosen) == 0:
                 continue
             part = iou_table(torch.stack(chosen).sum(0), table.classes)
-        mean = part.mean_iou_of(options.get('classes') or table.classes)
-        if not math.isnan(mean):
-            means[name] = mean
+        names = options.get('classes') or table.classes
+        pairs = zip(table.classes, part.iou, strict=True)
+        present = [value for name, value in pairs if name in names and not math.isnan(value)]
+        if present:
+            means[protocol_name] = sum(present) / len(present)
     return means
 
 
@@ -271,8 +264,8 @@ def prediction_name(image: str, root: str | None) -> str:
     """Name of the PNG file for the prediction of an image: its path below ``root``, with '/' between folders; its name
     alone without a root, or outside of it."""
     path = Path(os.path.abspath(image))
-    inside = root is not None and path.is_relative_to(os.path.abspath(root))
-    below = path.relative_to(os.path.abspath(root)) if inside else Path(path.name)
+    folder = path.parent if root is None else Path(os.path.abspath(root))
+    below = path.relative_to(folder) if path.is_relative_to(folder) else Path(path.name)
     return below.with_suffix('.png').as_posix()
 
 

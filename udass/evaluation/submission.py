@@ -31,8 +31,7 @@ class SubmissionFiles(BaseMetric):
 
     Args:
         path (str): zip file to write; one that exists is replaced.
-        collect_device (str): how the lists of several processes come together, see ``ClassIoUMetric``.
-        prefix (str | None): put before the names of the results.
+        collect_device (str), prefix (str | None): see ``ClassIoUMetric``.
 
     Raises:
         ValueError: the name is no zip file's, the data set has no server, or two images have one name.
@@ -54,13 +53,12 @@ class SubmissionFiles(BaseMetric):
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Write the files of a batch."""
-        rules = submission_rules(self.dataset_meta)
-        ids = ids_to_write(rules, self.dataset_meta['classes'])
+        ids = submission_ids(self.dataset_meta)
         self._folder.mkdir(parents=True, exist_ok=True)
         remove_orphans(self.path.parent, os.getpid())
         for sample in data_samples:
             labels = prediction_at(sample, tuple(sample['ori_shape'][:2]))[0].cpu().numpy()
-            name = file_name(sample['img_path'], rules)
+            name = submission_name(sample['img_path'], self.dataset_meta['submission'])
             write_image(self._folder / name, ids[labels])
             self.results.append(name)
 
@@ -80,28 +78,18 @@ class SubmissionFiles(BaseMetric):
         return {'images': len(names)}
 
 
-def submission_rules(metainfo: Mapping) -> Mapping:
-    """``submission`` in the metainfo of a data set.
+def submission_ids(metainfo: Mapping) -> np.ndarray:
+    """Id to write for each class of a data set: (C,) uint8.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the data set has no server, or a class has no id or one that is not of 8 bits.
     """
-    rules = metainfo.get('submission')
-    if rules is None:
+    if metainfo.get('submission') is None:
         raise ValueError(
             'there is no server for this data set: its metainfo has no submission=dict(image_suffix=..., '
             'file_suffix=..., ids=...). For plain PNG files of train ids use --predictions DIR'
         )
-    return rules
-
-
-def ids_to_write(rules: Mapping, classes: Sequence[str]) -> np.ndarray:
-    """(C,) uint8: the id to write for each class.
-
-    Raises:
-        ValueError: a class has no id, or one that is not of 8 bits.
-    """
-    ids = rules.get('ids')
+    classes, ids = metainfo['classes'], metainfo['submission'].get('ids')
     if ids is None:
         return np.arange(len(classes), dtype=np.uint8)
     missing = [name for name in classes if name not in ids]
@@ -113,8 +101,8 @@ def ids_to_write(rules: Mapping, classes: Sequence[str]) -> np.ndarray:
     return np.array([ids[name] for name in classes], dtype=np.uint8)
 
 
-def file_name(image: str, rules: Mapping) -> str:
-    """Name of the file to submit for an image file."""
+def submission_name(image: str, rules: Mapping) -> str:
+    """Name of the file to submit for an image file; ``rules`` are ``submission`` of the data set."""
     name = Path(image).name
     if not name.endswith(rules['image_suffix']):
         raise ValueError(f'{image} does not end in {rules["image_suffix"]}, as the images of this benchmark do')

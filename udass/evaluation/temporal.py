@@ -69,8 +69,7 @@ class TemporalConsistency(BaseMetric):
         backward (dict | None): the same for the flow from t-1 to t. A pixel counts if the flow there and back ends
             where it began (``udass.flow.consistent``). None = the files of ``flow`` mark the pixels visible at t-1
             (``PrecomputedFlow`` of PNG files, as of the built-in clips).
-        collect_device (str): as in ``ClassIoUMetric``.
-        prefix (str | None): put before the names of the results.
+        collect_device (str), prefix (str | None): see ``ClassIoUMetric``.
     """
 
     # Without a prefix mmengine warns at every start.
@@ -86,12 +85,7 @@ class TemporalConsistency(BaseMetric):
         self._last: tuple[str | None, Tensor | None] = None, None
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Compare each frame of a batch with the one before it.
-
-        Raises:
-            ValueError: the test set has no clips.
-            FileNotFoundError, ValueError: see ``FlowCache`` and ``PrecomputedFlow``.
-        """
+        """Compare each frame of a batch with the one before it."""
         self.results += [self._compare(sample) for sample in data_samples]
 
     def compute_metrics(self, results: list[FrameComparison]) -> dict[str, float]:

@@ -12,9 +12,9 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import DATASETS, MODELS
 from torch import Tensor, nn
 
-from udass.engine.checks import check_class_count
 from udass.engine.config import apply_options, check_components, load_config
-from udass.engine.stored_config import first_dataset, inference_config
+from udass.engine.config_files import first_dataset, inference_config
+from udass.engine.data_loader import check_class_count
 from udass.models.checkpoints import convert, load_strictly, read_checkpoint, weights_of
 from udass.uda.networks import split_networks
 

@@ -31,26 +31,18 @@ class Segmenter:
     image of the test set gets the ids that ``tools/test.py`` evaluates.
 
     Args:
-        config_or_checkpoint: a checkpoint of a training with this project, which carries its config; or a config.
-        checkpoint: with a config, the weights: a checkpoint of a training, or a converted published one.
-        branch: ``student`` or ``teacher``; None is the one that the config tests.
-        device: e.g. ``cuda:0`` or ``cpu``; None is the GPU if there is one.
+        config_or_checkpoint, checkpoint, branch, device, options: see `load_network`.
         native: leave images at their own size. Networks are sensitive to it, HRDA most of all: its windows and its two
             scales are made for the resolution that it was trained at.
         flow: estimator of optical flow, called with two frames (H, W, 3) uint8 RGB; None is DIS. Used by networks of
             two frames only.
-        options: settings that replace those of the config, dotted key -> value.
 
     Attributes:
         classes: names by id.
         palette: RGB colours by id.
         uses_flow: whether the network takes the frame before, too.
-        branch: which network it is.
+        branch: ``student`` or ``teacher``.
         scaling: how images are resized.
-
-    Raises:
-        FileNotFoundError: a file does not exist.
-        ValueError: the files do not fit each other, or there is no such branch or device.
     """
 
     def __init__(

@@ -50,7 +50,7 @@ def read_image(path: str, upright: bool = False, bit_depth: int | None = None) -
     if frame is not None:
         return read_video_frame(*frame)
     content = read_content(path)
-    # At the file's own depth: OpenCV would cut 16 bits to 8, and does not read floating point as 8 bits at all.
+    # At the depth of the file: OpenCV would cut 16 bits to 8.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     image = None if _is_cut_jpeg(content) else decode(path, content, flags)
     if image is None:

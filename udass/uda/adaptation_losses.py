@@ -6,6 +6,7 @@ Shapes: N batch, C classes, H, W pixels, h, w size of logits or of the discrimin
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -47,9 +48,6 @@ class EntropyMinimization(nn.Module):
     Args:
         num_classes: C; the adapter fills it in.
         weight: factor of `normalized_entropy` in the loss (ADVENT: 0.001).
-
-    Raises:
-        ValueError: a negative weight, or a single class, which is always certain.
     """
 
     def __init__(self, num_classes: int, weight: float = 0.001) -> None:
@@ -80,9 +78,6 @@ class AdversarialAlignment(nn.Module):
         channels: channels of the discriminator's first convolution; the next three double them.
         train_with_student: the student's optimizer also steps on the discriminator's gradients, before its own does,
             as in the published code of MIC.
-
-    Raises:
-        ValueError: a negative weight or no channels.
     """
 
     def __init__(
@@ -186,7 +181,7 @@ def maximum_mean_discrepancy(first: Tensor, second: Tensor, kernels: int = 5, fa
     number = len(vectors)
     width = distances.detach().sum() / (number * number - number) / factor ** (kernels // 2)
     width = width.clamp(min=torch.finfo(width.dtype).tiny)
-    kernel = sum(torch.exp(-distances / (width * factor**power)) for power in range(kernels))
+    kernel: Any = sum(torch.exp(-distances / (width * factor**power)) for power in range(kernels))
     split = len(first)
     same = kernel[:split, :split].mean() + kernel[split:, split:].mean()
     return same - kernel[:split, split:].mean() - kernel[split:, :split].mean()
@@ -205,9 +200,6 @@ class CentroidAlignment:
         weight: factor of the squared distance in the loss.
         intervals: over how many motions the target's means are averaged: 1 takes (t, t-1), 2 also (t, t-k-1).
         over_ranks: see `class_centroids`.
-
-    Raises:
-        ValueError: a negative weight, or other intervals.
     """
 
     def __init__(self, weight: float = 0.01, intervals: int = 1, over_ranks: bool = True) -> None:

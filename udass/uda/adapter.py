@@ -7,20 +7,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
+from udass.io.labels import IGNORE_INDEX
 from udass.models.precision import at_least_float32
 from udass.models.ranks import rank, seed_of_rank
 from udass.models.segmentors import FlowGuidedEncoderDecoder, HRDAEncoderDecoder, Outputs
 from udass.models.windows import Box
 from udass.uda.adaptation_losses import train_discriminator
 from udass.uda.checks import check_adapter, check_optimizers
-from udass.uda.clip import IGNORE, Clip, Pass, PassResult, stack_field
+from udass.uda.clip import Clip, Pass, PassResult, stack_field
 from udass.uda.ema import evaluate_with_batch_statistics
 from udass.uda.mixing.long_tail import LongTail, group_long_tail
 from udass.uda.networks import build_network, load_networks, model_inputs, unwrap, without_decoder
@@ -50,15 +52,24 @@ class DomainAdapter(TrainingModel):
         eval_branch: the network that validates and tests, ``student`` (the reference) or ``teacher``.
         seed: of the step's own random stream (classes, colours, blocks, detail crops), whose state is saved; None takes
             torch's initial seed (the runner's). Each process has its own stream.
-
-    Raises:
-        ValueError: components that need each other are not given together, or do not fit each other.
     """
 
-    # Whether a pass other than mixed and masked ones uses pseudo-labels.
-    labels_across_time = False
-    # One backward of all passes, so that gradients flow between them.
-    joint_backward = False
+    labels_across_time = False  # a pass other than mixed and masked ones uses pseudo-labels
+    joint_backward = False  # one backward of all passes, so that gradients flow between them
+
+    # Children are of whatever classes the config names, or None: their calls are not checked.
+    student: Any
+    teacher: Any
+    imagenet: Any
+    ema: Any
+    pseudo_labels: Any
+    mixing: Any
+    photometric: Any
+    masking: Any
+    feature_distance: Any
+    adaptation_loss: Any
+    feature_mixing: Any
+    data_preprocessor: Any
 
     def __init__(
         self,
@@ -78,14 +89,10 @@ class DomainAdapter(TrainingModel):
         super().__init__()
         uses_labels = mixing is not None or masking is not None or self.labels_across_time
         if ema is not None and (pseudo_labels is None or not uses_labels):
-            raise ValueError(
-                'a teacher (ema) needs pseudo_labels, and mixing or masking to use them; for training '
-                'without pseudo-labels leave all of them out'
-            )
+            raise ValueError('a teacher (ema) needs pseudo_labels, and mixing or masking to use them')
         if ema is None and not (pseudo_labels is mixing is photometric is masking is feature_mixing is None):
             raise ValueError(
-                'pseudo_labels, mixing, photometric, masking and feature_mixing work on pseudo-labels of '
-                'the target: give ema too'
+                'pseudo_labels, mixing, photometric, masking and feature_mixing work on pseudo-labels: give ema too'
             )
         self.student = build_network(student)
         self.teacher = None if ema is None else build_network(student).requires_grad_(False)
@@ -105,8 +112,6 @@ class DomainAdapter(TrainingModel):
         self.generator = torch.Generator().manual_seed(seed_of_rank(self.seed, rank()))
         self.iteration = 0
         check_adapter(self)
-
-    # ------------------------------------------------------------------ the step
 
     def train_step(self, data: dict, optim_wrapper: OptimWrapper | OptimWrapperDict) -> dict[str, Tensor]:
         """One iteration of training.
@@ -146,7 +151,7 @@ class DomainAdapter(TrainingModel):
             log.update(results[item.name].log)
 
         # 4. One step of the student.
-        loss = sum(result.loss for result in results.values())  # scalar
+        loss: Any = sum(result.loss for result in results.values())  # scalar
         if self.joint_backward:
             optimizer.backward(loss)
         optimizer.step()
@@ -154,10 +159,12 @@ class DomainAdapter(TrainingModel):
 
         # 5. One step of the discriminator, if there is one, on detached logits (N, C, H, W) of both domains.
         if adaptation_optimizer is not None:
-            logits = [
-                self.at_image_size(results[domain].logits, results[domain].labels) for domain in ('source', 'target')
-            ]
-            log.update(train_discriminator(self.adaptation_loss, *logits, adaptation_optimizer, optimizer))
+            both = (results['source'], results['target'])
+            source_logits, target_logits = (self.at_image_size(result.logits, result.labels) for result in both)
+            losses = train_discriminator(
+                self.adaptation_loss, source_logits, target_logits, adaptation_optimizer, optimizer
+            )
+            log.update(losses)
 
         self.iteration += 1
         return {'loss': loss.detach(), **log}
@@ -200,11 +207,7 @@ class DomainAdapter(TrainingModel):
         return Pass('masked', replace(clip, frames=frames), box=self.detail_box(clip))
 
     def run_pass(self, item: Pass, optimizer: OptimWrapper, earlier: Mapping[str, PassResult]) -> PassResult:
-        """Forward and backward of one pass.
-
-        Args:
-            earlier: results of the iteration's earlier passes by name.
-        """
+        """Forward and backward of one pass; ``earlier`` has the results of the iteration's earlier passes by name."""
         frames = self.data_preprocessor.normalize(item.clip.frames)  # (N, T, 3, H, W)
         with optimizer.optim_context(self.student), self.mixed_features(item, earlier) as features:
             outputs = self.student_outputs(frames, item)  # logits (N, C, h, w)
@@ -273,8 +276,6 @@ class DomainAdapter(TrainingModel):
         student = unwrap(self.student)
         return student.draw_crop_box(clip.size, self.generator) if isinstance(student, HRDAEncoderDecoder) else None
 
-    # ------------------------------------------------------------------ clips of loaded batches
-
     def labelled_clip(self, batch: dict) -> Clip:
         """A batch with true labels, every pixel of weight 1."""
         frames, samples = self.data_preprocessor.pixels(batch)
@@ -285,7 +286,7 @@ class DomainAdapter(TrainingModel):
         """A batch without labels, every pixel ignored."""
         frames, samples = self.data_preprocessor.pixels(batch)
         weights = torch.zeros_like(frames[:, :, 0])
-        labels = torch.full_like(weights, IGNORE, dtype=torch.long)
+        labels = torch.full_like(weights, IGNORE_INDEX, dtype=torch.long)
         return Clip(frames, labels, weights, flow=stack_field(samples, 'flow'))
 
     def pseudo_labelled_clip(self, batch: dict) -> Clip:
@@ -294,8 +295,8 @@ class DomainAdapter(TrainingModel):
         flow = stack_field(samples, 'flow')
         if frames.shape[1] > 1 and flow is None:
             raise ValueError(
-                f'the target gave clips of {frames.shape[1]} frames without flow: let its pipeline load '
-                'images (LoadImage ... PackUDAInputs), or put LoadFlow into it'
+                f'the target gave clips of {frames.shape[1]} frames without flow: let its pipeline load images, or '
+                'put LoadFlow into it'
             )
         logits = self.teacher_logits(*model_inputs(self.teacher, frames, flow))
         return pseudo_labelled(frames, flow, [self.pseudo_labels(logits, stack_field(samples, 'valid_pseudo_mask'))])
@@ -310,11 +311,9 @@ class DomainAdapter(TrainingModel):
     def teacher_logits(self, frames: Tensor, options: Mapping[str, Tensor] | None = None) -> Tensor:
         """Teacher logits (N, C, H, W) of pixels (N, 3, H, W), or of frame 0 of clips (N, T, 3, H, W) with their flow in
         the options; an inference tensor, of which autograd may save only a clone."""
-        meta = dict(img_shape=frames.shape[-2:], ori_shape=frames.shape[-2:], pad_shape=frames.shape[-2:])
+        meta = dict.fromkeys(('img_shape', 'ori_shape', 'pad_shape'), frames.shape[-2:])
         frames = self.data_preprocessor.normalize(frames)
         return at_least_float32(self.teacher.encode_decode(frames, [meta] * len(frames), **(options or {})))
-
-    # ------------------------------------------------------------------ what loop, runner and evaluation use
 
     @property
     def student_classes(self) -> int:
@@ -323,7 +322,6 @@ class DomainAdapter(TrainingModel):
 
     @property
     def needs_target(self) -> bool:
-        """Whether the step uses target images."""
         return self.ema is not None or self.adaptation_loss is not None
 
     @property
@@ -339,12 +337,10 @@ class DomainAdapter(TrainingModel):
 
     @property
     def long_tail_start(self) -> int:
-        """First iteration that may paste long-tail images."""
         return 0 if self.mixing is None else self.mixing.start_iter
 
     @property
     def leaves_parameters_out(self) -> bool:
-        """Whether some pass leaves parameters of the student without gradient (DDP must know)."""
         student = unwrap(self.student)
         # Unlabelled images need no auxiliary decoder; images have no flow along which to fuse.
         without_auxiliary = self.adaptation_loss is not None and student.with_auxiliary_head
@@ -352,7 +348,6 @@ class DomainAdapter(TrainingModel):
 
     @property
     def hooks_decoders(self) -> bool:
-        """Whether decoder features are mixed."""
         return self.feature_mixing is not None
 
     def use_metainfo(self, metainfo: Mapping) -> None:
@@ -371,8 +366,7 @@ class DomainAdapter(TrainingModel):
             self.imagenet.backbone.load_state_dict(student.backbone.state_dict())
 
     def load_networks(self, weights: Mapping[str, Tensor], origin: str | Path, skip: Sequence[str] = ()) -> list[str]:
-        """Start from the networks of a checkpoint, see `load_networks` of `udass.uda.networks`; counters and templates
-        stay as they are, and a loaded teacher is not overwritten by the first update."""
+        """Start from the networks of a checkpoint; a loaded teacher is not overwritten by the first update."""
         networks = dict(student=unwrap(self.student), teacher=self.teacher, imagenet=self.imagenet)
         loaded = load_networks(networks, weights, origin, skip)
         if 'teacher' in loaded:
@@ -380,7 +374,7 @@ class DomainAdapter(TrainingModel):
         return loaded
 
     def start_ranks(self) -> None:
-        """Go on with another number of processes: new random streams, and no templates (all need them or none)."""
+        """New random streams, and no templates, as all processes need them or none."""
         self.generator.manual_seed(seed_of_rank(self.seed, rank(), self.iteration))
         if self.mixing is not None:
             self.mixing.clear_templates()
@@ -401,11 +395,10 @@ class DomainAdapter(TrainingModel):
         (N, 3, H, W), or for frame 0 of clips (N, T, 3, H, W), whose flow is a field of the samples."""
         if mode == 'loss':
             raise ValueError(
-                'DomainAdapter trains with train_step; under DDP use '
-                "model_wrapper_cfg=dict(type='MMSeparateDistributedDataParallel')"
+                "DomainAdapter trains with train_step; under DDP in a wrapper of type='SeparateDataParallel'"
             )
         branch = unwrap(self.teacher if self.eval_branch == 'teacher' else self.student)
-        options = {}
+        options: dict[str, Any] = {}
         if inputs.dim() == 5:
             inputs, options = model_inputs(branch, inputs, stack_field(data_samples or [], 'flow'))
         return branch(inputs, data_samples, mode=mode, **options)
@@ -418,6 +411,6 @@ class DomainAdapter(TrainingModel):
         self.generator.set_state(state['generator'].cpu())
 
 
-def build_component(config: dict | None, **default_args: object) -> nn.Module | None:
+def build_component(config: dict | None, **default_args: object) -> Any:
     """Build a component from its config, None from None."""
     return None if config is None else MODELS.build(config, default_args=default_args)

@@ -1,5 +1,7 @@
 """Check that the components and optimizers of an adapter fit each other."""
 
+from typing import Any
+
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import nn
 
@@ -9,7 +11,7 @@ from udass.models.segmentors import HRDAEncoderDecoder, SlidingEncoderDecoder
 from udass.uda.mixing.feature_mixing import fusion_layer
 
 
-def check_adapter(adapter: nn.Module) -> None:
+def check_adapter(adapter: Any) -> None:
     """Raises ValueError if components of a `DomainAdapter` would silently not do what their config says."""
     student = adapter.student
     if not isinstance(student.data_preprocessor, PixelPreprocessor):
@@ -37,7 +39,7 @@ def check_adapter(adapter: nn.Module) -> None:
             )
 
 
-def _check_outputs(adapter: nn.Module, student: nn.Module) -> None:
+def _check_outputs(adapter: Any, student: nn.Module) -> None:
     """Whether the student gives the features and logits that losses are made of."""
     needs_outputs = [name for name in ('feature_distance', 'adaptation_loss') if getattr(adapter, name) is not None]
     if needs_outputs and not isinstance(student, SlidingEncoderDecoder):
@@ -60,11 +62,7 @@ def _check_outputs(adapter: nn.Module, student: nn.Module) -> None:
 def check_optimizers(
     adaptation_loss: nn.Module | None, optim_wrapper: OptimWrapper | OptimWrapperDict
 ) -> tuple[OptimWrapper, OptimWrapper | None]:
-    """The optimizer of the student and that of the adaptation loss, if it has trained parameters.
-
-    Raises:
-        ValueError: an optimizer is missing, or gradients would be accumulated over iterations.
-    """
+    """The optimizer of the student and that of the adaptation loss, if it has trained parameters."""
     trains = adaptation_loss is not None and any(parameter.requires_grad for parameter in adaptation_loss.parameters())
     needed = ['student', 'adaptation_loss'] if trains else ['student']
     several = isinstance(optim_wrapper, OptimWrapperDict)

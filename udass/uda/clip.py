@@ -13,9 +13,8 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from udass.io.labels import IGNORE_INDEX
 from udass.models.windows import Box
-
-IGNORE = 255
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Clip:
     @property
     def size(self) -> tuple[int, int]:
         """(H, W) in pixels."""
-        return tuple(self.frames.shape[-2:])
+        return self.frames.shape[-2], self.frames.shape[-1]
 
     def __len__(self) -> int:
         return self.frames.shape[0]
@@ -95,7 +94,7 @@ class Clip:
             return clip
         height, width = size
         padding = (0, max(width - clip.size[1], 0), 0, max(height - clip.size[0], 0))
-        labels = F.pad(clip.labels[..., :height, :width], padding, value=IGNORE)
+        labels = F.pad(clip.labels[..., :height, :width], padding, value=IGNORE_INDEX)
         return replace(clip.map(lambda value: F.pad(value[..., :height, :width], padding)), labels=labels)
 
 

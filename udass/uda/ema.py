@@ -23,9 +23,6 @@ class EMA(nn.Module):
         alpha: largest share of the old teacher, in [0, 1).
         copy_buffers: also copy the student's buffers (running statistics of batch norm). The reference leaves the
             teacher its own. With several processes the teacher gets the mean of their students'.
-
-    Raises:
-        ValueError: alpha outside [0, 1).
     """
 
     def __init__(self, alpha: float = 0.999, copy_buffers: bool = False) -> None:

@@ -15,7 +15,7 @@ from udass.models.precision import at_least_float32
 from udass.models.ranks import mean_over_ranks
 
 
-def class_cells(labels: Tensor, classes: Sequence[int], size: tuple[int, int], min_ratio: float) -> Tensor:
+def class_cells(labels: Tensor, classes: Sequence[int], size: Sequence[int], min_ratio: float) -> Tensor:
     """Which features lie on one of the classes, (N, h, w) bool: it fills at least ``min_ratio`` of their pixels.
 
     Args:
@@ -25,7 +25,7 @@ def class_cells(labels: Tensor, classes: Sequence[int], size: tuple[int, int], m
         min_ratio: in (0.5, 1], so that at most one class counts.
     """
     is_class = torch.stack([labels == train_id for train_id in classes], dim=1)
-    return (F.adaptive_avg_pool2d(is_class.float(), size) >= min_ratio).any(dim=1)
+    return (F.adaptive_avg_pool2d(is_class.float(), (size[0], size[1])) >= min_ratio).any(dim=1)
 
 
 def feature_distance(features: Tensor, imagenet: Tensor, cells: Tensor, over_ranks: bool = True) -> Tensor:
@@ -44,9 +44,6 @@ class FeatureDistance:
         weight: factor in the loss (lambda in the paper).
         min_ratio: share of a feature's pixels that one thing class must fill, in (0.5, 1].
         over_ranks: see `feature_distance`.
-
-    Raises:
-        ValueError: a number out of its range.
     """
 
     def __init__(self, weight: float = 0.005, min_ratio: float = 0.75, over_ranks: bool = True) -> None:
@@ -78,5 +75,5 @@ class FeatureDistance:
         """The loss of last-stage features (N, D, h, w) and ImageNet features of the same images; labels (N, H, W)."""
         if self.classes is None:
             raise ValueError('FeatureDistance has no thing classes yet: call use_metainfo (the training loop does)')
-        cells = class_cells(labels, self.classes, tuple(features.shape[-2:]), self.min_ratio)
+        cells = class_cells(labels, self.classes, features.shape[-2:], self.min_ratio)
         return self.weight * feature_distance(features, imagenet, cells, self.over_ranks)

@@ -23,9 +23,6 @@ class BlockMasking:
         mode: which images are masked. ``target``: those of the target, after the photometric change (for synthetic
             sources); ``mixed``: half of the batch from the source with its true labels, the other half (rounded up)
             from the target, without photometric change (Cityscapes to ACDC and Dark Zurich).
-
-    Raises:
-        ValueError: a number out of its range or an unknown mode.
     """
 
     def __init__(self, block_size: int = 64, ratio: float = 0.7, mode: str = 'target') -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import ConfigDict
 from mmengine.model import is_model_wrapper
@@ -22,15 +23,12 @@ def build_network(config: Mapping) -> BaseSegmentor:
     """Build a segmentor of mmseg or this project for the training step.
 
     Heads of mmseg get the pixel-weighted loss, and mmseg's ``SegDataPreProcessor`` becomes a `PixelPreprocessor`.
-
-    Raises:
-        ValueError: the network needs a package or an operation that is missing, or its parts do not fit.
     """
     # Segmentors of mmseg write into their config (``pretrained``), and several networks are built from one.
     config = ConfigDict(deepcopy(dict(config)))
     preprocessor = config.get('data_preprocessor')
     if isinstance(preprocessor, dict) and preprocessor.get('type') == 'SegDataPreProcessor':
-        preprocessor.type = 'PixelPreprocessor'
+        preprocessor['type'] = 'PixelPreprocessor'
     try:
         network = MODELS.build(config)
     except (ImportError, AssertionError, AttributeError, IndexError, RuntimeError, TypeError) as error:
@@ -75,9 +73,6 @@ def load_networks(
 
     Returns:
         Names of the networks that the file has.
-
-    Raises:
-        ValueError: the file has no student, weights do not fit their network, or ``skip`` names what the student lacks.
     """
     found = split_networks(weights)
     if 'student' not in found:
@@ -109,12 +104,12 @@ def without_decoder(segmentor: nn.Module) -> nn.Module:
     return segmentor.requires_grad_(False).eval()
 
 
-def unwrap(module: nn.Module) -> nn.Module:
+def unwrap(module: nn.Module) -> Any:
     """The module itself, without DDP around it."""
     return module.module if is_model_wrapper(module) else module
 
 
-def model_inputs(network: nn.Module, frames: Tensor, flow: Tensor | None) -> tuple[Tensor, dict[str, Tensor]]:
+def model_inputs(network: nn.Module, frames: Tensor, flow: Tensor | None) -> tuple[Tensor, dict[str, Any]]:
     """Input and keyword arguments of a network for clips (N, T, 3, H, W): frames and flow (N, T-1, 2, H, W) if it uses
     flow and there is one, else frame 0 (N, 3, H, W)."""
     if flow is None or not isinstance(network, FlowGuidedEncoderDecoder):

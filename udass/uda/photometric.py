@@ -38,9 +38,6 @@ def kornia_color(images: Tensor, operation: str, factor: float, peak: float = 1.
 
     ``brightness`` adds (factor - 1) of the peak, ``contrast`` multiplies the values, ``saturation`` multiplies S in
     HSV, ``hue`` adds a share of a full circle to H.
-
-    Raises:
-        ValueError: an unknown operation.
     """
     if operation == 'hue':
         return turn_hue(images, factor)
@@ -62,9 +59,6 @@ def torchvision_color(images: Tensor, operation: str, factor: float, peak: float
 
     ``brightness`` multiplies, ``contrast`` blends with each image's mean grey, ``saturation`` with the grey image,
     ``hue`` adds a share of a full circle to H in HSV.
-
-    Raises:
-        ValueError: an unknown operation.
     """
     if operation == 'hue':
         return turn_hue(images, factor)
@@ -105,10 +99,10 @@ def turn_hue(images: Tensor, turn: float) -> Tensor:
     return torch.stack([torch.addcmul(value, chroma, share.clamp_(0, 1), value=-1) for share in below], dim=-3)
 
 
-def reference_blur_kernel(size: tuple[int, int]) -> tuple[int, int]:
+def reference_blur_kernel(size: Sequence[int]) -> tuple[int, int]:
     """Kernel (rows, columns) of the reference: odd, about a tenth of the image (H, W) (DACS, DAFormer)."""
-    tenths = [math.ceil(0.1 * length) for length in size]
-    return tuple(math.floor(tenth - 0.5 + tenth % 2) for tenth in tenths)
+    rows, columns = (math.ceil(0.1 * length) for length in size)
+    return math.floor(rows - 0.5 + rows % 2), math.floor(columns - 0.5 + columns % 2)
 
 
 def gaussian_blur(images: Tensor, kernel: tuple[int, int], sigma: float) -> Tensor:
@@ -167,9 +161,6 @@ class PhotometricChange:
         hue: strength s, the turn is drawn from [-s, s] (share of a full circle).
         jitter_probability, blur_probability: one decision per iteration for the whole batch, as in the reference.
         sigma: range of the blur's standard deviation in pixels.
-
-    Raises:
-        ValueError: unknown operations, or a number out of its range.
     """
 
     def __init__(
@@ -241,7 +232,7 @@ class PhotometricChange:
         clip = self.change_colors(clip, change.jitter)
         if change.sigma is None:
             return clip
-        return gaussian_blur(clip, reference_blur_kernel(tuple(clip.shape[-2:])), change.sigma)
+        return gaussian_blur(clip, reference_blur_kernel(clip.shape[-2:]), change.sigma)
 
     def change_colors(self, clip: Tensor, jitter: Sequence[tuple[str, float]]) -> Tensor:
         """Apply colour operations to frames (T, 3, H, W); the mean grey of torchvision's contrast is that of all."""
@@ -262,9 +253,6 @@ class StrongAugmentation(PhotometricChange):
         brightness, contrast, saturation, hue, jitter_probability, blur_probability: see `PhotometricChange`.
         sigmas: the blur's standard deviation in pixels is one of these.
         grey_probability: how often a clip loses its colours.
-
-    Raises:
-        ValueError: a number out of its range.
     """
 
     def __init__(

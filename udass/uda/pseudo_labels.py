@@ -12,9 +12,10 @@ from mmseg.registry import MODELS
 from torch import Generator, Tensor
 
 from udass.flow.warping import warp
+from udass.io.labels import IGNORE_INDEX
 from udass.models.precision import at_least_float32
 from udass.models.ranks import share_over_ranks
-from udass.uda.clip import IGNORE, Clip
+from udass.uda.clip import Clip
 
 
 class PseudoLabel(NamedTuple):
@@ -31,7 +32,7 @@ def pseudo_labelled(frames: Tensor, flow: Tensor | None, known: Sequence[PseudoL
     labels, confidence, weights = (torch.stack(maps, dim=1) for maps in zip(*known, strict=True))
     return Clip(
         frames=frames,
-        labels=F.pad(labels, others, value=IGNORE),
+        labels=F.pad(labels, others, value=IGNORE_INDEX),
         weights=F.pad(weights, others),
         confidence=F.pad(confidence, others),
         flow=flow,
@@ -57,9 +58,6 @@ class ConfidencePseudoLabels:
         use_margins: give the margins that the loader marks (``PseudoMargins``) weight 0, though they count in the
             share, as in the reference; DACS trusts them.
         over_ranks: the share is that of the batches of all processes together.
-
-    Raises:
-        ValueError: a threshold outside [0, 1].
     """
 
     def __init__(self, threshold: float = 0.968, use_margins: bool = True, over_ranks: bool = True) -> None:
@@ -94,9 +92,6 @@ class CrossFramePseudoLabels:
     Args:
         flip_probability: how often the teacher segments the past pair mirrored, drawn once per iteration; its logits
             are mirrored back.
-
-    Raises:
-        ValueError: a probability outside [0, 1].
     """
 
     def __init__(self, flip_probability: float = 0.0) -> None:

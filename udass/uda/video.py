@@ -34,9 +34,6 @@ class CrossFramePass:
             multiples of 8 pixels. The student's logits are resized to the labels.
         full_size: learn labels at the size of the image; auxiliary heads then learn those of the main head. False (as
             published) learns labels at the size of the logits, each head its own.
-
-    Raises:
-        ValueError: a scale or range that makes no sense.
     """
 
     def __init__(self, scale: float = 1.0, rescale: tuple[float, float] | None = None, full_size: bool = False) -> None:
@@ -93,9 +90,6 @@ class VideoAdapter(DomainAdapter):
         match_histograms: first give source frames the colours of the target's frame t.
         joint_backward: one backward for all passes, as published, instead of one for each: gradients also flow through
             the source's class means and the features of TSS, and the graphs of all passes are in memory at once.
-
-    Raises:
-        ValueError: components that need each other are not given together, or do not fit each other.
     """
 
     labels_across_time = True

@@ -15,7 +15,7 @@ from tests.cli.calls import call
 from tests.visualization.report.runs import losses, write_log, write_two_runs
 from udass.cli import UsageError
 from udass.cli import report as report_tool
-from udass.engine.stored_config import open_test_dataset
+from udass.engine.config_files import open_test_dataset
 from udass.visualization.report import Run, read_methods, render_report
 from udass.visualization.report.examples import prediction_file
 

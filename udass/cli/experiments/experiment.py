@@ -61,7 +61,7 @@ def run_experiment(
     if predictions or not _take_validation(config, folder, checkpoint):
         files = ['--work-dir', str(folder / 'test'), '--json', str(folder / 'test.json')]
         files += ['--predictions', str(folder / 'predictions')] if predictions else []
-        run_command_module('test', [config, checkpoint, *files, *chosen])
+        run_tool('test', [config, checkpoint, *files, *chosen])
     result = {
         'config': config,
         'seed': seed,
@@ -80,21 +80,18 @@ def run_experiment(
 
 def _take_validation(config: str, folder: Path, checkpoint: str) -> bool:
     """Make the scores of the last validation (``ScalarLogHook``) those of the test, if it tested this checkpoint."""
-    validation = _read_json(folder / 'validation.json')
+    try:
+        validation = json.loads((folder / 'validation.json').read_text())
+        details = json.loads((folder / 'validation.details.json').read_text())
+    except (OSError, ValueError):
+        # Not there, or cut off.
+        return False
     iteration, is_test = validation.pop('iteration', None), validation.pop('is_test', False)
     if not is_test or Path(checkpoint).name != f'iter_{iteration}.pth':
         return False
     write_json(folder / 'test.json', {'config': config, 'checkpoint': checkpoint, **validation})
-    write_json(folder / 'test.details.json', _read_json(folder / 'validation.details.json'))
+    write_json(folder / 'test.details.json', details)
     return True
-
-
-def _read_json(path: Path) -> dict:
-    """Content of a JSON file; empty if there is none that can be read."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
 
 
 def _train(config: str, seed: int, folder: Path, chosen: list[str], progress: dict) -> None:
@@ -104,14 +101,14 @@ def _train(config: str, seed: int, folder: Path, chosen: list[str], progress: di
     progress['train_sessions'] += 1
     write_json(folder / _PROGRESS, progress)
     try:
-        run_command_module('train', [config, '--work-dir', str(folder), '--seed', str(seed), *resume, *chosen])
+        run_tool('train', [config, '--work-dir', str(folder), '--seed', str(seed), *resume, *chosen])
         progress['trained'] = True
     finally:
         progress['train_seconds'] += time.monotonic() - start
         write_json(folder / _PROGRESS, progress)
 
 
-def run_command_module(name: str, arguments: Sequence[str]) -> None:
+def run_tool(name: str, arguments: Sequence[str]) -> None:
     """Run a command of this project in a process of its own; see `run_process`."""
     run_process([sys.executable, '-m', f'udass.cli.{name}', *arguments])
 

@@ -1,6 +1,8 @@
 """Preview a training without training: batches of its loaders, and the inputs that a method makes of them."""
 
 from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -42,7 +44,7 @@ class Preview:
         self.iteration = iteration
         self._unseen = int(self.has_passes and iteration > 0)
         self.model.iteration = iteration - self._unseen
-        self.loop.dataloader_iterator.skip_iter(iteration - self._unseen)
+        self.loop.dataloader.skip(iteration - self._unseen)
 
     @property
     def metainfo(self) -> dict:
@@ -51,16 +53,13 @@ class Preview:
 
     def batches(self, number: int) -> Iterator[dict]:
         """Batches of ``number`` iterations, by domain; to be called once."""
-        try:
-            for _ in range(self._unseen):
-                self.passes(next(self.loop.dataloader_iterator))
-            for _ in range(number):
-                yield next(self.loop.dataloader_iterator)
-        finally:
-            self.loop.dataloader_iterator.close()
+        with closing(iter(self.loop.dataloader)) as batches:
+            for batch in islice(batches, self._unseen):
+                self.passes(batch)
+            yield from islice(batches, number)
 
     def passes(self, batch: dict) -> dict[str, dict]:
-        """The training inputs of the passes of an iteration, the fields of each clip by name; only the teacher network is run.
+        """The fields of the clip of each pass of an iteration, by name; of the networks only the teacher is run.
 
         Args:
             batch: of `batches`, in their order.

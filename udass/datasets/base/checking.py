@@ -3,7 +3,7 @@
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -47,7 +47,7 @@ class Report:
 
 @dataclass
 class _Finding:
-    """What one sample is like: image size (width, height), counts as of ``count_pixels``, problems."""
+    """Properties of one sample: image size (width, height), counts as of ``count_pixels``, problems."""
 
     size: tuple[int, int] | None = None
     counts: list[int] | None = None
@@ -71,31 +71,30 @@ def check_dataset(dataset: UDADataset, cache_folder: str | None = None) -> Repor
         return Report(problems=[str(error)])
     problems, samples = _list_samples(dataset, names)
     everything = samples + list(_other_frames(samples))
-    all_findings = map_in_threads(_checker(dataset), everything, f'Checking {dataset.image_folder}')
-    for sample, finding in zip(everything, all_findings, strict=True):
+    findings = map_in_threads(_checker(dataset), everything, f'Checking {dataset.image_folder}')
+    for sample, finding in zip(everything, findings, strict=True):
         files = [sample[key] for key in ('img_path', 'seg_map_path') if key in sample]
         problems += [(text, files) for text in finding.problems]
-    findings = all_findings[: len(samples)]
     report = Report(images=len(names), problems=join_equal(problems))
-    for name, finding in zip(names, findings, strict=True):
+    counts, rotated = {}, []
+    for name, sample, finding in zip(names, samples, findings, strict=False):
         if finding.size is not None:
             report.sizes[finding.size] += 1
             if not finding.problems:
                 report.examples[finding.size] = name
-    _warn_of_images(
-        report, dataset, names, [s['img_path'] for s, f in zip(samples, findings, strict=True) if f.is_rotated]
-    )
+        if finding.counts is not None:
+            counts[sample['seg_map_path']] = finding.counts
+        rotated += [sample['img_path']] * finding.is_rotated
+    _warn_of_images(report, dataset, names, rotated)
+    if counts:
+        store_counts(dataset, counts, cache_folder)
     if dataset.labelled:
-        usable = [(s, f) for s, f in zip(samples, findings, strict=True) if f.counts is not None]
-        _add_counts(report, dataset, cache_folder, {sample['seg_map_path']: found.counts for sample, found in usable})
+        _add_counts(report, dataset.metainfo['classes'], counts)
     return report
 
 
-def _add_counts(report: Report, dataset: UDADataset, cache_folder: str | None, counts: Mapping[str, list[int]]) -> None:
-    """Add the pixels per class to the report and to the cache of ``class_statistics``."""
-    if counts:
-        store_counts(dataset, counts, cache_folder)
-    classes = dataset.metainfo['classes']
+def _add_counts(report: Report, classes: Sequence[str], counts: Mapping[str, list[int]]) -> None:
+    """Add the pixels per class to the report."""
     table = np.array(list(counts.values()), dtype=np.int64).reshape(-1, len(classes) + 1)
     report.pixels, report.ignored = table[:, :-1].sum(axis=0), int(table[:, -1].sum())
     report.files = np.count_nonzero(table[:, :-1], axis=0)
@@ -147,7 +146,7 @@ def check_pipeline(dataset: UDADataset, examples: Mapping[tuple[int, int], str],
         one_size: whether what leaves the pipeline must have one size, as in training.
 
     Returns:
-        What fails, equal findings joined; empty if all is well.
+        The errors, equal ones joined.
     """
     # Lists the frames that clips consist of; without a past a frame may belong to none.
     there = set(dataset.image_names())
@@ -183,40 +182,36 @@ def _run_pipeline(dataset: UDADataset, name: str) -> Iterator[tuple[int, ...]]:
 @contextlib.contextmanager
 def _smallest_scale(dataset: UDADataset) -> Iterator[None]:
     """Inside, random resizes take the lower end of their range."""
-    random = [transform for transform in dataset.pipeline.transforms if getattr(transform, 'ratio_range', None)]
-    ranges = [transform.ratio_range for transform in random]
-    for transform in random:
-        transform.ratio_range = (min(transform.ratio_range), min(transform.ratio_range))
+    ranges = {step: step.ratio_range for step in dataset.pipeline.transforms if getattr(step, 'ratio_range', None)}
     try:
+        for step, ratio_range in ranges.items():
+            step.ratio_range = (min(ratio_range),) * 2
         yield
     finally:
-        for transform, ratio_range in zip(random, ranges, strict=True):
-            transform.ratio_range = ratio_range
+        for step, ratio_range in ranges.items():
+            step.ratio_range = ratio_range
 
 
 def _list_samples(dataset: UDADataset, names: Sequence[str]) -> tuple[list[tuple[str, Sequence[str]]], list[dict]]:
     """What is missing, as ``join_equal`` takes it, and the samples to read: those without label have an image only."""
-    samples = [dataset.make_sample(name) for name in names]
+    samples = {name: dataset.make_sample(name) for name in names}
     if not dataset.labelled:
-        return [], samples
+        return [], list(samples.values())
+    problems, labels = [], []
     try:
         labels = dataset.label_names()
     except FileNotFoundError as error:
-        for sample in samples:
-            sample.pop('seg_map_path', None)
-        return [(str(error), [dataset.label_folder])], samples
-    problems = []
-    images, existing = set(names), set(labels)
-    for name, sample in zip(names, samples, strict=True):
+        problems.append((str(error), [dataset.label_folder]))
+    for name in sorted(samples.keys() - set(labels)):
         # Some frames of clips need no label.
-        if name not in existing and 'seg_map_path' in sample:
-            label = sample.pop('seg_map_path')
-            problems.append((f'{label} is missing: the label of {sample["img_path"]}', [label, sample['img_path']]))
-    for name in labels:
-        if name not in images:
-            image, label = dataset.image_path(name), dataset.label_path(name)
-            problems.append((f'{image} is missing: the image of {label}', [image, label]))
-    return problems, samples
+        label = samples[name].pop('seg_map_path', None)
+        if label is not None and labels:
+            image = samples[name]['img_path']
+            problems.append((f'{label} is missing: the label of {image}', [label, image]))
+    for name in sorted(set(labels) - samples.keys()):
+        image, label = dataset.image_path(name), dataset.label_path(name)
+        problems.append((f'{image} is missing: the image of {label}', [image, label]))
+    return problems, list(samples.values())
 
 
 def _other_frames(samples: Sequence[dict]) -> Iterator[dict]:
@@ -230,7 +225,7 @@ def _other_frames(samples: Sequence[dict]) -> Iterator[dict]:
                 yield dict(img_path=image) if label is None else dict(img_path=image, seg_map_path=label)
 
 
-def _checker(dataset: UDADataset):
+def _checker(dataset: UDADataset) -> Callable[[dict], _Finding]:
     """A function that reads the files of a sample as the pipeline of the data set does."""
     loaders = dataset.pipeline.transforms
     tolerance = max((loader.max_size_difference for loader in loaders if isinstance(loader, LoadLabels)), default=0)

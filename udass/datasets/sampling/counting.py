@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TypeVar
 
 import numpy as np
@@ -44,78 +45,52 @@ class ClassStatistics:
         return self.pixels.sum(axis=1) + self.ignored
 
 
-@dataclass(frozen=True)
-class LabelFiles:
-    """The label files of a data set of mmseg, described as a `UDADataset` describes its own.
+def label_description(dataset: BaseSegDataset) -> SimpleNamespace:
+    """Attributes of a `UDADataset` for a data set of mmseg: where its labels are and what their ids mean.
 
-    Attributes:
-        paths: of all samples, in their order.
-        data_root, label_folder, label_table, metainfo: as of a `UDADataset`.
+    Raises:
+        TypeError: it is no data set of mmseg.
+        ValueError: a sample has no label.
     """
-
-    paths: Sequence[str]
-    data_root: str
-    label_folder: str
-    label_table: dict[int, int]
-    metainfo: dict
-    labelled: bool = True
-    label_channel: None = None
-    LABEL_FILTER: None = None
-
-    @classmethod
-    def of(cls, dataset: BaseSegDataset) -> 'LabelFiles':
-        """Those of a data set.
-
-        Raises:
-            TypeError: it is no data set of mmseg.
-            ValueError: a sample has no label.
-        """
-        if not isinstance(dataset, BaseSegDataset):
-            raise TypeError(f'the classes of a {type(dataset).__name__} cannot be counted: it is no data set of mmseg')
-        infos = [dataset.get_data_info(index) for index in range(len(dataset))]
-        unlabelled = [info.get('img_path') for info in infos if info.get('seg_map_path') is None]
-        if unlabelled:
-            raise ValueError(
-                f'{len(unlabelled)} samples of {type(dataset).__name__} have no label, for example {unlabelled[0]}: '
-                'set data_prefix.seg_map_path'
-            )
-        paths = [os.path.abspath(info['seg_map_path']) for info in infos]
-        folder = os.path.commonpath([os.path.dirname(path) for path in paths])
-        root = os.path.abspath(dataset.data_root or folder)
-        return cls(paths, root, folder, label_table=table_of(dataset), metainfo=dataset.metainfo)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def get_data_info(self, index: int) -> dict:
-        """The path of a label."""
-        return {'seg_map_path': self.paths[index]}
+    name = type(dataset).__name__
+    if not isinstance(dataset, BaseSegDataset):
+        raise TypeError(f'the classes of a {name} cannot be counted: it is no data set of mmseg')
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    unlabelled = [info.get('img_path') for info in infos if info.get('seg_map_path') is None]
+    if unlabelled:
+        raise ValueError(
+            f'{len(unlabelled)} samples of {name} have no label, for example {unlabelled[0]}: set '
+            'data_prefix.seg_map_path'
+        )
+    folder = os.path.commonpath([os.path.dirname(os.path.abspath(info['seg_map_path'])) for info in infos])
+    return SimpleNamespace(
+        data_root=os.path.abspath(dataset.data_root or folder),
+        label_folder=folder,
+        label_table=label_table(dataset),
+        label_channel=None,
+        LABEL_FILTER=None,
+        metainfo=dataset.metainfo,
+    )
 
 
-def table_of(dataset: BaseSegDataset) -> dict[int, int]:
+def label_table(dataset: BaseSegDataset) -> dict[int, int]:
     """What ``LoadAnnotations`` makes of the ids 0 to 255 of a file: id -> train id or 255; ids that it turns into no
     class are left out."""
-    number = len(dataset.metainfo['classes'])
     table = {}
     for raw in range(256):
         # The label 255 is ignored as well as 0, of which one is subtracted.
         new = raw if not dataset.reduce_zero_label else (IGNORE_INDEX if raw in (0, IGNORE_INDEX) else raw - 1)
-        new = (dataset.label_map or {}).get(new, new)
-        if 0 <= new < number or new == IGNORE_INDEX:
-            table[raw] = new
-    return table
+        table[raw] = (dataset.label_map or {}).get(new, new)
+    allowed = (*range(len(dataset.metainfo['classes'])), IGNORE_INDEX)
+    return {raw: new for raw, new in table.items() if new in allowed}
 
 
-def count_pixels(path: str, dataset: UDADataset | LabelFiles) -> list[int]:
-    """Pixels per train id of one label file, the ignored ones last: ``num_classes + 1`` numbers.
-
-    Raises:
-        FileNotFoundError, ValueError: the file is unreadable or holds an id outside the table.
-    """
+def count_pixels(path: str, dataset: UDADataset | SimpleNamespace) -> list[int]:
+    """Pixels per train id of one label file, the ignored ones last: ``num_classes + 1`` numbers."""
     return count_ids(read_label_ids(path, dataset.label_channel, dataset.LABEL_FILTER), path, dataset)
 
 
-def count_ids(ids: np.ndarray, path: str, dataset: UDADataset | LabelFiles) -> list[int]:
+def count_ids(ids: np.ndarray, path: str, dataset: UDADataset | SimpleNamespace) -> list[int]:
     """As ``count_pixels``, for the raw ids (H, W) of a label that was read; ``path`` is for the message."""
     if ids.dtype.itemsize <= 2:
         # Several times faster than sorting, and ids of 16 bits bound the memory.

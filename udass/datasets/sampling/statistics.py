@@ -11,13 +11,20 @@ import stat
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
 from mmengine.logging import print_log
 
 from udass.datasets.base import UDADataset
-from udass.datasets.sampling.counting import ClassStatistics, LabelFiles, count_pixels, map_in_threads, warn_of_unseen
+from udass.datasets.sampling.counting import (
+    ClassStatistics,
+    count_pixels,
+    label_description,
+    map_in_threads,
+    warn_of_unseen,
+)
 from udass.io.writing import write_text
 from udass.io.zip_files import file_stamp
 
@@ -53,13 +60,14 @@ def class_statistics(
         return ClassStatistics(
             pixels=np.tile(part.pixels, (dataset.times, 1)), ignored=np.tile(part.ignored, dataset.times)
         )
-    labels = dataset if isinstance(dataset, UDADataset) else LabelFiles.of(dataset)
-    if not labels.labelled:
+    if isinstance(dataset, UDADataset) and not dataset.labelled:
         raise ValueError(
             f'{type(dataset).__name__} is used without labels (labelled=False): there are no classes to count. '
             'Rare-class sampling and long-tail paste need a labelled (source) data set'
         )
-    table = np.array(_counts(labels, cache_folder), dtype=np.int64)
+    labels = dataset if isinstance(dataset, UDADataset) else label_description(dataset)
+    paths = [dataset.get_data_info(index)['seg_map_path'] for index in range(len(dataset))]
+    table = np.array(_counts(labels, paths, cache_folder), dtype=np.int64)
     statistics = ClassStatistics(pixels=table[:, :-1], ignored=table[:, -1])
     warning = warn_of_unseen(labels.metainfo['classes'], statistics.pixels.sum(axis=0))
     if warning:
@@ -68,7 +76,7 @@ def class_statistics(
 
 
 def store_counts(
-    dataset: UDADataset | LabelFiles, counts: Mapping[str, list[int]], cache_folder: str | None = None
+    dataset: UDADataset | SimpleNamespace, counts: Mapping[str, list[int]], cache_folder: str | None = None
 ) -> None:
     """Put counts that were made elsewhere (``check_dataset``) into the cache of ``class_statistics``.
 
@@ -84,9 +92,8 @@ def store_counts(
         _write_cache(files, entries)
 
 
-def _counts(dataset: UDADataset | LabelFiles, cache_folder: str | None) -> list[list[int]]:
-    """Counts of each sample."""
-    paths = [dataset.get_data_info(index)['seg_map_path'] for index in range(len(dataset))]
+def _counts(dataset: UDADataset | SimpleNamespace, paths: Sequence[str], cache_folder: str | None) -> list[list[int]]:
+    """Counts of each label file."""
     names = {os.path.relpath(path, dataset.label_folder): path for path in paths}
     stamps = {name: file_stamp(path) for name, path in names.items()}
     files = _cache_files(dataset, cache_folder)
@@ -104,7 +111,7 @@ def _counts(dataset: UDADataset | LabelFiles, cache_folder: str | None) -> list[
     return [known[os.path.relpath(path, dataset.label_folder)] for path in paths]
 
 
-def _cache_files(dataset: UDADataset | LabelFiles, given: str | None) -> list[Path]:
+def _cache_files(dataset: UDADataset | SimpleNamespace, given: str | None) -> list[Path]:
     """Where the cache may be, the places for all users first; another file for another label folder, table, channel or
     filter."""
     root = os.path.abspath(dataset.data_root)

@@ -62,10 +62,7 @@ class SampleKey(NamedTuple):
         return _derived_seed(*self._entropy(_PIPELINE)) % 2**32
 
     def replacement(self, size: int) -> 'SampleKey':
-        """What is drawn from ``size`` samples instead, if this one is damaged: again a function of the position alone.
-
-        Draws of one group stay in it.
-        """
+        """What is drawn from ``size`` samples instead, if this one is damaged: a function of the position alone."""
         attempt = self.attempt + 1
         generator = np.random.default_rng([self.stream_seed, _REPLACEMENT, self.number, attempt])
         return self._replace(index=int(generator.integers(size)), attempt=attempt)
@@ -79,10 +76,7 @@ def isolated_randomness(seed: int) -> Iterator[None]:
     """Seed ``random``, numpy's global and torch's CPU generator for a block, then restore their states.
 
     With ``num_workers=0`` the pipelines run in the training process: without the restore they would shift the
-    trainer's own random numbers (dropout, mixing), and the number of workers would change the result.
-
-    Args:
-        seed: in [0, 2**32).
+    trainer's own random numbers (dropout, mixing). ``seed`` is in [0, 2**32).
     """
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(seed)
@@ -114,9 +108,7 @@ class SeededInfiniteSampler(Sampler):
     """
 
     def __init__(self, dataset: Dataset, seed: int | None = None, stream: str = 'source', shuffle: bool = True) -> None:
-        rank, world_size = get_dist_info()
-        if seed is None:
-            seed = sync_random_seed()
+        seed = sync_random_seed() if seed is None else seed
         if seed < 0:
             raise ValueError(f'the seed of a sampler must be 0 or larger, got {seed}')
         if not isinstance(stream, str) or not stream:
@@ -124,10 +116,10 @@ class SeededInfiniteSampler(Sampler):
         self.size = len(dataset)
         if self.size == 0:
             raise ValueError(f"the dataset of the stream '{stream}' is empty: nothing can be drawn from it")
-        self.rank, self.world_size = rank, world_size
+        self.rank, self.world_size = get_dist_info()
         self.seed, self.stream, self.shuffle = seed, stream, shuffle
         self._name = crc32(stream.encode())
-        self._stream_seed = _derived_seed(seed, self._name, _STREAM, rank)
+        self._stream_seed = _derived_seed(seed, self._name, _STREAM, self.rank)
         self._first = 0
 
     def _order(self, number_of_pass: int) -> np.ndarray:
@@ -146,16 +138,14 @@ class SeededInfiniteSampler(Sampler):
             number += 1
 
     def skip(self, num_samples: int) -> None:
-        """Start later iterations after the first ``num_samples`` draws of this rank, at no cost.
-
-        The position is absolute (counted from the start of the stream), as in mmengine's ``InfiniteSampler.skip``.
-        """
+        """Start later iterations after the first ``num_samples`` draws of this rank, counted from the start of the
+        stream."""
         if num_samples < 0:
             raise ValueError(f'the number of draws to skip must be 0 or larger, got {num_samples}')
         self._first = num_samples
 
     def __len__(self) -> int:
-        """Number of samples of the dataset, i.e. of one pass on all ranks together."""
+        """Number of samples of one pass on all ranks together."""
         return self.size
 
     def set_epoch(self, epoch: int) -> None:
@@ -168,8 +158,8 @@ class SeededDataset(Dataset):
 
     A damaged file raises (mmengine's datasets would silently take another one if the pipeline returns None), or is
     replaced by another draw: which one depends on the position in the stream alone, so that neither the workers nor a
-    resume change the run. The replacing sample says so: the metainfo of its ``data_samples`` has ``damaged_files``, the
-    messages about the files it stands in for, which `DamagedFileHook` counts.
+    resume change the run. The metainfo of the replacing ``data_samples`` has ``damaged_files``, the messages about the
+    replaced files, which `DamagedFileHook` counts.
 
     Args:
         dataset: config of an mmseg dataset, or the dataset; also a ``ConcatDataset`` or ``RepeatDataset`` of some.
@@ -196,8 +186,7 @@ class SeededDataset(Dataset):
         return len(self.dataset)
 
     def get_data_info(self, draw: SampleKey) -> dict:
-        """What the pipeline starts from: the data info of the drawn sample, see `info_at`. Subclasses choose another
-        one."""
+        """Input of the pipeline: the data info of the drawn sample, see `info_at`. Subclasses choose another one."""
         return self.info_at(draw.index)
 
     def info_at(self, index: int) -> dict:
@@ -227,11 +216,10 @@ class SeededDataset(Dataset):
                     raise
                 damaged.append(str(error))
                 draw = draw.replacement(len(self))
-            else:
-                break
-        if damaged:
-            sample['data_samples'].set_metainfo({'damaged_files': damaged})
-        return sample
+                continue
+            if damaged:
+                sample['data_samples'].set_metainfo({'damaged_files': damaged})
+            return sample
 
     def _load(self, draw: SampleKey) -> dict:
         info = self.get_data_info(draw)

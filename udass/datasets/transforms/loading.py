@@ -31,10 +31,7 @@ class LoadImage(BaseTransform):
     Adds ``img`` (H, W, 3) uint8 BGR (the data preprocessor makes it RGB), ``img_shape`` and ``ori_shape`` (H, W).
 
     Args:
-        bit_depth: of 16-bit files, see ``read_image``.
-
-    Raises:
-        FileNotFoundError, ValueError: see ``read_image``.
+        bit_depth: of 16-bit files, see ``read_image``, also for errors.
     """
 
     def __init__(self, bit_depth: int | None = None) -> None:
@@ -53,8 +50,7 @@ class LoadImage(BaseTransform):
 class LoadClip(BaseTransform):
     """Read ``frame_paths``, each file once.
 
-    Adds ``img`` (H, W, 3) uint8 BGR, ``img_shape`` and ``ori_shape`` (H, W) as ``LoadImage`` does, for frame 0, and
-    ``other_frames``, the list of the others.
+    Adds what ``LoadImage`` does for frame 0, and ``other_frames``, the list of the others.
 
     Raises:
         FileNotFoundError, ValueError: see ``read_image``; the frames differ in size, or the data set has no clips.

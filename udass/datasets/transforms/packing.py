@@ -10,23 +10,13 @@ from mmseg.structures import SegDataSample
 from udass.datasets.transforms.loading import label_key
 from udass.io.labels import IGNORE_INDEX
 
-META_KEYS = (
-    'img_path',
-    'seg_map_path',
-    'ori_shape',
-    'img_shape',
-    'pad_shape',
-    'scale_factor',
-    'flip',
-    'flip_direction',
-    'rare_class',
-    'paste_class',
-    'condition',
-)
+_IMAGE_KEYS = ('img_path', 'seg_map_path', 'ori_shape', 'img_shape', 'pad_shape')
+_CHANGE_KEYS = ('scale_factor', 'flip', 'flip_direction')
+META_KEYS = (*_IMAGE_KEYS, *_CHANGE_KEYS, 'rare_class', 'paste_class', 'condition')
 
 
 class PinnableSample(SegDataSample):
-    """A data sample whose pixel data the loader can pin: torch asks what is no tensor for this method."""
+    """A data sample whose pixel data the loader can pin: torch calls this method of objects that are no tensors."""
 
     def pin_memory(self) -> 'PinnableSample':
         """A copy with all tensors in pinned memory."""
@@ -49,7 +39,6 @@ class PackUDAInputs(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
-        """Pack one sample."""
         # Also makes a copy of what flips and crops only look at differently.
         image = torch.from_numpy(np.ascontiguousarray(results['img'].transpose(2, 0, 1)))
         sample = PinnableSample(metainfo={key: results[key] for key in META_KEYS if key in results})
@@ -75,7 +64,6 @@ class PackClip(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
-        """Pack one clip."""
         # Stacking also makes a copy of what flips and crops only look at differently.
         frames = np.stack([results['img'], *results['other_frames']]).transpose(0, 3, 1, 2)
         sample = PinnableSample(metainfo={key: results[key] for key in (*META_KEYS, 'frame_paths') if key in results})

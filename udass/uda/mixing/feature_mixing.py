@@ -7,6 +7,7 @@ mixed features and then overwrites them; here they are used.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -35,9 +36,6 @@ class FeatureMixing:
     Args:
         mix_ratio: share of a pass's own features inside the pasted masks, in [0, 1].
         start_iter: first iteration that mixes (the published video runs: 8000).
-
-    Raises:
-        ValueError: a number out of its range.
     """
 
     def __init__(self, mix_ratio: float = 0.7, start_iter: int = 0) -> None:
@@ -81,12 +79,8 @@ class FeatureMixing:
             handle.remove()
 
 
-def fusion_layer(segmentor: nn.Module) -> nn.Module:
-    """The layer that joins the embeddings of the stages: ``fuse_layer`` of a DAFormerHead, also inside HRDA's head.
-
-    Raises:
-        ValueError: the decoder has none.
-    """
+def fusion_layer(segmentor: Any) -> nn.Module:
+    """The layer that joins the embeddings of the stages: ``fuse_layer`` of a DAFormerHead, also inside HRDA's head."""
     head = getattr(segmentor.decode_head, 'head', segmentor.decode_head)
     if not hasattr(head, 'fuse_layer'):
         raise ValueError(

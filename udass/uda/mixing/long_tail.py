@@ -33,9 +33,6 @@ def group_long_tail(clip: Clip, train_ids: Sequence[int], mixes: int, batch_size
         train_ids: the class to paste from each image, equal for all images of a draw.
         mixes: mixed images per target image that take a paste (`Mixing.number_of_mixes`).
         batch_size: samples of one mixed image.
-
-    Raises:
-        ValueError: the images do not fit these numbers, or the method pastes none.
     """
     if mixes == 0:
         raise ValueError('this method pastes no long-tail images: leave train_cfg.long_tail out')

@@ -105,15 +105,16 @@ class TemplateBank(nn.Module):
 
     def templates(self, device: torch.device) -> tuple[Clip, Clip]:
         """Source and target on a device; those of a resumed checkpoint are on another one."""
-        return tuple(clip.map(lambda value: value.to(device)) for clip in (self.source, self.target))
+        source, target = (clip.map(lambda value: value.to(device)) for clip in (self.source, self.target))
+        return source, target
 
     def get_extra_state(self) -> dict:
         source, target = (None if clip is None else vars(clip).copy() for clip in (self.source, self.target))
         return {'iteration': self.iteration, 'source': source, 'target': target}
 
     def set_extra_state(self, state: dict) -> None:
-        clips = (None if state[name] is None else Clip(**state[name]) for name in ('source', 'target'))
-        self.store(*clips, state['iteration'])
+        source, target = (None if state[name] is None else Clip(**state[name]) for name in ('source', 'target'))
+        self.store(source, target, state['iteration'])
 
 
 @MODELS.register_module()
@@ -127,9 +128,6 @@ class QuadMix(Mixing):
             classes (rounded up) are used, so that images of few classes still mix.
         intra_source, source_to_target, target_to_source, intra_target: switch each direction (for ablations).
         scale: factor of each of the two passes in the loss.
-
-    Raises:
-        ValueError: a number or threshold out of its range.
     """
 
     number_of_mixes = 2

@@ -34,9 +34,6 @@ class VideoQuadMix(QuadMix):
         paste_rare_classes: cut every rare class out of the template source, besides ``source_classes`` drawn ones.
         window_rows: smallest and largest first row of the window of a source frame; None takes any that fits.
         tss_scale, tst_scale: factors of the passes in the loss (published: 1 and lambda_T).
-
-    Raises:
-        ValueError: a number or threshold out of its range.
     """
 
     # A long-tail image serves both mixtures.

@@ -2,8 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from traceback import clear_frames
 from zlib import crc32
 
@@ -11,15 +10,25 @@ import torch
 from mmengine.device import get_device
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import LOOPS
-from torch.utils.data import DataLoader
 
 from udass.engine.checkpoint import SafeCheckpointHook
-from udass.engine.domain_loader import DomainIterator, DomainLoader, chain_of, explain_loader_error
-from udass.engine.interrupt import Interrupted, InterruptGuard, drop_broken_streams, start_worker
-from udass.engine.memory import disable_malloc_trim
-from udass.engine.processes import check_same
-from udass.engine.random_state import preserved_random_state, set_random_state, start_random_state
-from udass.engine.rank_state import sync_batch_norm_statistics
+from udass.engine.data_loader import (
+    DomainLoader,
+    build_loader,
+    chain_of,
+    check_same_classes,
+    disable_malloc_trim,
+    domain_configs,
+    explain_loader_error,
+)
+from udass.engine.distributed import (
+    check_same,
+    preserved_random_state,
+    seed_generators,
+    set_random_state,
+    sync_batch_norm_statistics,
+)
+from udass.engine.interrupt import Interrupted, InterruptGuard, drop_broken_streams
 from udass.models.ranks import seed_of_rank
 from udass.uda.networks import unwrap
 from udass.uda.training_model import TrainingModel
@@ -31,8 +40,8 @@ class UDATrainLoop(IterBasedTrainLoop):
 
     ``train_dataloader`` of the config is a dict of one dataloader config per domain, each with a plain mmseg dataset
     and without a sampler: the loop makes the streams endless, repeatable, independent of each other and of the number
-    of workers (``SeededInfiniteSampler``, ``SeededDataset``), and adds the samplings that a method asks for. With a
-    GPU, batches lie in pinned memory unless a config says ``pin_memory=False``.
+    of workers (``SeededInfiniteSampler``, ``SeededDataset``), and adds the samplings of a method. With a GPU, batches
+    are in pinned memory unless a config says ``pin_memory=False``.
 
     An interrupt (Ctrl-C, SIGTERM, SIGHUP, SIGUSR1) ends the iteration, or at once the wait for data or the validation,
     saves a checkpoint and leaves with exit status 128 + signal. A hook that finds that the training must not go on sets
@@ -55,8 +64,8 @@ class UDATrainLoop(IterBasedTrainLoop):
             draws x mixes x source batch images.
 
     Raises:
-        ValueError: a number of iterations is less than 1, a domain has no dataloader, a dataloader brings its own
-            sampler, or the domains have different classes.
+        ValueError: the runner or the model cannot do this, a number of iterations is less than 1, a domain has no
+            dataloader, a dataloader brings its own sampler, or the domains have different classes.
     """
 
     def __init__(
@@ -73,37 +82,18 @@ class UDATrainLoop(IterBasedTrainLoop):
         if not hasattr(runner, 'host_exchange'):
             raise ValueError(
                 f'UDATrainLoop needs the runner of this project, not a {type(runner).__name__}: call '
-                'UDARunner.from_cfg(cfg).train(), after `from udass.engine import UDARunner`, or '
-                'tools/train.py'
+                'UDARunner.from_cfg(cfg).train(), after `from udass.engine import UDARunner`, or tools/train.py'
             )
-        model = unwrap(runner.model)
-        if not isinstance(model, TrainingModel):
-            raise ValueError(
-                f'UDATrainLoop trains a TrainingModel, such as DomainAdapter, not a {type(model).__name__}: to train a '
-                'bare segmentor, take IterBasedTrainLoop of mmengine'
-            )
-        if model.needs_target and len(domains) < 2:
-            raise ValueError(
-                f'{type(model).__name__} with these components also learns from the target, but '
-                f'train_cfg.domains is {tuple(domains)}: name source and target, or leave these '
-                'components out'
-            )
+        model = _training_model(runner, domains)
         for name, value in (('max_iters', max_iters), ('val_begin', val_begin), ('val_interval', val_interval)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f'train_cfg.{name} is a number of iterations, at least 1; got {value!r}')
         configs = domain_configs(dataloader, domains, source_sampling, long_tail)
-        loaders = {domain: _build_loader(runner, config) for domain, config in configs.items()}
-        _check_same_classes(loaders)
-        starts = {'long_tail': model.long_tail_start}
-        super().__init__(
-            runner,
-            DomainLoader(loaders, length=max_iters, starts=starts),
-            max_iters=max_iters,
-            val_begin=val_begin,
-            val_interval=val_interval,
-        )
-        model.use_metainfo(self.dataloader.dataset.metainfo)
-        self.dataloader_iterator = DomainIterator(self.dataloader)
+        loaders = {domain: build_loader(runner, config) for domain, config in configs.items()}
+        check_same_classes(loaders)
+        loader = DomainLoader(loaders, length=max_iters, starts={'long_tail': model.long_tail_start})
+        super().__init__(runner, loader, max_iters, val_begin, val_interval)
+        model.use_metainfo(loader.dataset.metainfo)
         self.resumed_random_state: dict | None = None
         self.failure: Exception | None = None
         self._first_iter = 0
@@ -124,21 +114,26 @@ class UDATrainLoop(IterBasedTrainLoop):
             self.runner.call_hook('before_train_epoch')
             if self._iter > 0:
                 self.runner.logger.info(f'Continuing the data streams after iteration {self._iter}')
-                self.dataloader_iterator.skip_iter(self._iter)
-            if self.resumed_random_state is not None:
-                set_random_state(self.resumed_random_state)
-            elif self.runner.rank > 0 or self._iter > 0:
-                # Networks are built from one seed on all processes; dropout is each one's own.
-                start_random_state(seed_of_rank(self.runner.seed, self.runner.rank, self._iter))
+                self.dataloader.skip(self._iter)
+            self.dataloader_iterator = iter(self.dataloader)
+            self._start_random_state()
             try:
                 self._run_iterations(guard)
             except Interrupted:
                 self._save_and_exit(guard)
             finally:
+                # Left to the garbage collector, each worker can take 5 seconds to end.
                 self.dataloader_iterator.close()
         self.runner.call_hook('after_train_epoch')
         self.runner.call_hook('after_train')
         return self.runner.model
+
+    def _start_random_state(self) -> None:
+        if self.resumed_random_state is not None:
+            set_random_state(self.resumed_random_state)
+        elif self.runner.rank > 0 or self._iter > 0:
+            # Networks are built from one seed on all processes; dropout is each one's own.
+            seed_generators(seed_of_rank(self.runner.seed, self.runner.rank, self._iter))
 
     def _run_iterations(self, guard: InterruptGuard) -> None:
         if self._validation_is_due():
@@ -147,17 +142,17 @@ class UDATrainLoop(IterBasedTrainLoop):
         while self._iter < self._max_iters and not self.stop_training:
             self.runner.model.train()
             self.run_iter(self._next_batch(guard))
-            self._check_interrupt(guard)
+            self._stop_if_any(guard.signum is not None or self.failure is not None)
             if self._validation_is_due():
                 self._validate(guard)
 
     def _next_batch(self, guard: InterruptGuard) -> dict:
         # Workers may take long to start or to read; waiting for them changes nothing. Without workers the batch is
         # made here, and the random states are restored after each sample: that must not be cut short.
-        waits = not self.runner.distributed and self.dataloader.has_workers
+        immediate = not self.runner.distributed and self.dataloader.has_workers
         batch = None
         try:
-            with guard.waiting(immediate=waits):
+            with guard.waiting(immediate):
                 try:
                     batch = next(self.dataloader_iterator)
                 except (ConnectionError, EOFError):
@@ -170,9 +165,6 @@ class UDATrainLoop(IterBasedTrainLoop):
                 self._save_before(error)
         self._stop_if_any(batch is None)
         return batch
-
-    def _check_interrupt(self, guard: InterruptGuard) -> None:
-        self._stop_if_any(guard.signum is not None or self.failure is not None)
 
     def _stop_if_any(self, stop: bool) -> None:
         """All processes leave at the same iteration, or the rest would wait for the missing one for ever."""
@@ -187,31 +179,23 @@ class UDATrainLoop(IterBasedTrainLoop):
         return self._iter % self.val_interval == 0 or self._iter == self._max_iters
 
     def _validate(self, guard: InterruptGuard) -> None:
+        distributed, model = self.runner.distributed, unwrap(self.runner.model)
         try:
-            self._run_validation(guard)
+            # Building the loader's iterator draws from torch's generator: the training must not notice.
+            with preserved_random_state(), sync_batch_norm_statistics(model), guard.waiting(not distributed):
+                self.runner.val_loop.run()
         except Exception as error:
             # Other processes are in the middle of their part and cannot be told.
-            if self.runner.distributed:
+            if distributed:
                 raise explain_loader_error(error) from error
             # A signal ends the workers of the validation, too.
             if guard.signum is None or not isinstance(error, RuntimeError):
                 self._save_before(error)
             raise Interrupted from None
-
-    def _run_validation(self, guard: InterruptGuard) -> None:
-        # Building the loader's iterator draws from torch's generator: the training must not notice.
-        with preserved_random_state():
-            if self.runner.distributed:
-                model = unwrap(self.runner.model)
-                with sync_batch_norm_statistics(model), guard.waiting(immediate=False):
-                    self.runner.val_loop.run()
-            else:
-                with guard.waiting():
-                    self.runner.val_loop.run()
         self.runner.message_hub.update_info('last_validation', self._iter)
 
     def _save_before(self, error: Exception) -> None:
-        """Lets an error out after saving; of several processes all save and stop with the one that has it."""
+        """Raises an error after saving; of several processes all save and stop with the one that has it."""
         # Saving may need the memory and the descriptors of the loaders, which live as long as the errors' frames.
         for one in chain_of(error):
             clear_frames(one.__traceback__)
@@ -227,21 +211,22 @@ class UDATrainLoop(IterBasedTrainLoop):
     def _save(self) -> None:
         """Saves the state between two iterations, and says so."""
         drop_broken_streams()
-        if self.runner.guard.signum is not None:
-            self.runner.logger.info(f'Interrupted by {signal.Signals(self.runner.guard.signum).name}: saving')
-        hooks = [hook for hook in self.runner.hooks if isinstance(hook, SafeCheckpointHook)]
-        with self.runner.guard.saving():
-            saved = hooks[0].save_now(self.runner) if hooks else None
+        runner = self.runner
+        if runner.guard.signum is not None:
+            runner.logger.info(f'Interrupted by {signal.Signals(runner.guard.signum).name}: saving')
+        hook = next((hook for hook in runner.hooks if isinstance(hook, SafeCheckpointHook)), None)
+        with runner.guard.saving():
+            saved = hook and hook.save_now(runner)
             # torchrun ends the others as soon as one has gone: it must not be before the checkpoint is written.
-            self.runner.host_exchange.wait()
+            runner.host_exchange.wait()
             if saved is not None:
                 advice = f'saved as {saved}. To go on, give the same command with --resume'
-            elif hooks:
+            elif hook is not None:
                 advice = 'not saved: the state is not finite. The checkpoints before it stay as they are'
             else:
                 advice = 'not saved: default_hooks.checkpoint is no SafeCheckpointHook'
-            self.runner.logger.info(f'Stopped after iteration {self._iter} of {self._max_iters}, {advice}.')
-            self.runner.visualizer.close()
+            runner.logger.info(f'Stopped after iteration {self._iter} of {self._max_iters}, {advice}.')
+            runner.visualizer.close()
 
     def _save_and_exit(self, guard: InterruptGuard) -> None:
         self._save()
@@ -251,73 +236,20 @@ class UDATrainLoop(IterBasedTrainLoop):
         raise SystemExit(128 + (guard.signum or 2))
 
 
-def domain_configs(
-    dataloader: Mapping, domains: Sequence[str], source_sampling: dict | None = None, long_tail: dict | None = None
-) -> dict[str, dict]:
-    """Dataloader config per stream, with the dataset wrapped and the sampler set.
-
-    Args:
-        dataloader (Mapping): domain -> dataloader config with a plain dataset and no sampler.
-        domains, source_sampling, long_tail: see :class:`UDATrainLoop`.
-    """
-    if not isinstance(dataloader, Mapping):
-        raise TypeError(f'train_dataloader must be a dict of one dataloader config per domain, got {dataloader!r}')
-    missing = [domain for domain in domains if domain not in dataloader]
-    if missing or not domains:
+def _training_model(runner: Runner, domains: Sequence[str]) -> TrainingModel:
+    """The model without a wrapper, if it can be trained on these domains."""
+    model = unwrap(runner.model)
+    if not isinstance(model, TrainingModel):
         raise ValueError(
-            f'train_dataloader has no config for domain {", ".join(missing) or "(none asked for)"}; it '
-            f'has {", ".join(dataloader)}. Add train_dataloader.<domain> or change train_cfg.domains'
+            f'UDATrainLoop trains a TrainingModel, such as DomainAdapter, not a {type(model).__name__}: to train a '
+            'bare segmentor, take IterBasedTrainLoop of mmengine'
         )
-    configs = {}
-    for domain in domains:
-        wrapper = {'type': 'SeededDataset'}
-        if domain == domains[0] and source_sampling is not None:
-            wrapper = dict(source_sampling)
-        configs[domain] = _stream_config(dataloader[domain], domain, wrapper)
-    if long_tail is not None:
-        configs['long_tail'] = _long_tail_config(dataloader[domains[0]], long_tail)
-    return configs
-
-
-def _stream_config(loader: Mapping, stream: str, wrapper: dict) -> dict:
-    own = [key for key in ('sampler', 'batch_sampler') if key in loader]
-    if own or 'dataset' not in loader or 'batch_size' not in loader:
+    if model.needs_target and len(domains) < 2:
         raise ValueError(
-            f'train_dataloader.{stream} must have batch_size and dataset and no sampler (the loop sets '
-            f'it), got the keys {", ".join(loader)}'
+            f'{type(model).__name__} with these components also learns from the target, but train_cfg.domains is '
+            f'{tuple(domains)}: name source and target, or leave these components out'
         )
-    return {
-        **loader,
-        'dataset': {**wrapper, 'dataset': loader['dataset']},
-        'sampler': {'type': 'SeededInfiniteSampler', 'stream': stream},
-    }
-
-
-def _long_tail_config(source: Mapping, long_tail: dict) -> dict:
-    wrapper = {'type': 'LongTailDataset', 'draws': 2, **long_tail}
-    mixes, pipeline = wrapper.pop('mixes', 2), wrapper.pop('pipeline', None)
-    wrapper['images_per_draw'] = mixes * source['batch_size']
-    if pipeline is not None:
-        source = {**source, 'dataset': {**source['dataset'], 'pipeline': pipeline}}
-    config = _stream_config(source, 'long_tail', wrapper)
-    config['batch_size'] = wrapper['draws'] * wrapper['images_per_draw']
-    return config
-
-
-def _build_loader(runner: Runner, config: dict) -> DataLoader:
-    # A GPU fetches batches from pinned memory faster, and while it computes.
-    config = {'pin_memory': torch.cuda.is_available(), **config}
-    loader = runner.build_dataloader(config, seed=runner.seed)
-    loader.worker_init_fn = partial(_start_worker, loader.worker_init_fn)
-    # By default a loader draws its workers' seed from torch's global generator when it starts; a resumed run would
-    # draw it at another time than the uninterrupted one.
-    loader.generator = torch.Generator().manual_seed(runner.seed)
-    return loader
-
-
-def _start_worker(init_fn: Callable[[int], None] | None, worker_id: int) -> None:
-    disable_malloc_trim()
-    start_worker(init_fn, worker_id)
+    return model
 
 
 def check_same_start(runner: Runner) -> None:
@@ -333,14 +265,3 @@ def check_same_start(runner: Runner) -> None:
     for value in runner.model.parameters():
         digest = crc32(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy(), digest)
     check_same(runner.host_exchange, {**streams, 'the start': f'iteration {runner.iter}, weights {digest:08x}'})
-
-
-def _check_same_classes(loaders: dict[str, DataLoader]) -> None:
-    classes = {domain: tuple(loader.dataset.metainfo['classes']) for domain, loader in loaders.items()}
-    first, expected = next(iter(classes.items()))
-    for domain, names in classes.items():
-        if names != expected:
-            raise ValueError(
-                f'{domain} has other classes than {first}: {names} against {expected}. Every domain must '
-                'map its label ids to the same classes in the same order'
-            )

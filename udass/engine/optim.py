@@ -1,21 +1,95 @@
-"""How networks are computed: precision, memory layout, compilation, recomputation. Weights stay in float32."""
+"""Optimizers, schedules and precision: how networks are computed and updated. Weights stay in float32."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from mmengine.device import get_device
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict, PolyLR, build_optim_wrapper
 from mmseg.models import BaseSegmentor
-from mmseg.registry import OPTIM_WRAPPERS
+from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, PARAM_SCHEDULERS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from udass.uda.checks import check_accumulation
+from udass.uda.networks import unwrap
 from udass.uda.training_model import TrainingModel
 
 _TYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}
-_PARTS = ('backbone', 'neck', 'decode_head', 'auxiliary_head')
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class ChildOptimWrapperConstructor:
+    """One optimizer wrapper per child of the model::
+
+        optim_wrapper = dict(
+            constructor='ChildOptimWrapperConstructor',
+            student=dict(type='OptimWrapper', optimizer=dict(...), paramwise_cfg=dict(...)),
+            adaptation_loss=dict(type='OptimWrapper', optimizer=dict(...)))
+
+    ``param_scheduler`` is then a dict of lists under the same names. The parameters of an `AdversarialAlignment` with
+    ``train_with_student`` are in the student's optimizer, too.
+
+    Args:
+        optim_wrapper_cfg (dict): child -> config of its optimizer wrapper.
+        paramwise_cfg (None): belongs to each child; here it must be None.
+
+    Raises:
+        ValueError: a name is no child of the model, its value no config, or a child with parameters to train has no
+            optimizer; or ``train_with_student`` in fp16, where each wrapper scales gradients by itself.
+    """
+
+    def __init__(self, optim_wrapper_cfg: Mapping, paramwise_cfg: None = None) -> None:
+        if paramwise_cfg is not None:
+            raise ValueError(
+                'paramwise_cfg belongs into the optimizer wrapper of each child, e.g. '
+                'optim_wrapper.student.paramwise_cfg'
+            )
+        for name, config in optim_wrapper_cfg.items():
+            if not isinstance(config, Mapping):
+                raise ValueError(
+                    f'optim_wrapper.{name} is {config!r}, but this method has an optimizer per part of the model: set '
+                    f'optim_wrapper.<part>.{name}'
+                )
+        self._configs = dict(optim_wrapper_cfg)
+
+    def __call__(self, model: nn.Module) -> OptimWrapperDict:
+        children = dict(unwrap(model).named_children())
+        trained = {name for name, child in children.items() if any(value.requires_grad for value in child.parameters())}
+        if set(self._configs) != trained:
+            names = [name for name in children if name in trained]
+            raise ValueError(
+                f'optim_wrapper has optimizers for {", ".join(self._configs)}; the parts of {type(model).__name__} to '
+                f'be trained are {", ".join(names)}: name each of these once'
+            )
+        wrappers = {name: build_optim_wrapper(children[name], config) for name, config in self._configs.items()}
+        adaptation_loss = unwrap(children.get('adaptation_loss'))
+        if getattr(adaptation_loss, 'train_with_student', False):
+            scalers = [wrapper.loss_scaler for wrapper in wrappers.values() if hasattr(wrapper, 'loss_scaler')]
+            if any(scaler.is_enabled() for scaler in scalers):
+                raise ValueError(
+                    'adaptation_loss.train_with_student lets two optimizers step on the same gradients, which fp16 '
+                    'scales for one of them alone: train in bf16 or single precision'
+                )
+            wrappers['student'].optimizer.add_param_group({'params': list(adaptation_loss.parameters())})
+        return OptimWrapperDict(**wrappers)
+
+
+@PARAM_SCHEDULERS.register_module()
+class GroupPolyLR(PolyLR):
+    """mmengine's ``PolyLR``, which leaves parameter groups with ``constant_lr=True`` at their rate.
+
+    A group gets the entry from ``optim_wrapper.paramwise_cfg.custom_keys``. Arguments as of ``PolyLR``.
+
+    Source: ``adjust_learning_rate`` of AdaptSegNet and ADVENT (advent/utils/func.py), which sets the rates of the first
+    two groups of an optimizer only.
+    """
+
+    def _get_value(self) -> list[float]:
+        return [
+            group[self.param_name] if group.get('constant_lr', False) else value
+            for group, value in zip(self.optimizer.param_groups, super()._get_value(), strict=True)
+        ]
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -46,7 +120,7 @@ class MixedPrecisionOptimWrapper(OptimWrapper):
         check_type(dtype)
         self.dtype = _TYPES[dtype]
         self.device = torch.device(get_device()).type
-        # Switched off, it hands everything through.
+        # A disabled scaler changes nothing.
         self.loss_scaler = torch.amp.GradScaler(self.device, init_scale=initial_scale, enabled=dtype == 'fp16')
 
     @contextmanager
@@ -80,6 +154,26 @@ class MixedPrecisionOptimWrapper(OptimWrapper):
         super().load_state_dict(state_dict)
 
 
+def wrappers_by_name(optim_wrapper: OptimWrapper | OptimWrapperDict) -> dict[str, OptimWrapper]:
+    """The optimizer wrapper of each trained part of the model; a single one is the student's."""
+    return dict(optim_wrapper.items()) if isinstance(optim_wrapper, OptimWrapperDict) else {'student': optim_wrapper}
+
+
+@torch.no_grad()
+def match_memory_layout(optim_wrapper: OptimWrapper | OptimWrapperDict) -> None:
+    """Stores each loaded moment with the strides of its parameter.
+
+    Optimizers keep the strides of the file. A fused step walks through parameter and moments side by side, and would
+    take the moments of other weights if ``channels_last`` was switched between saving and resuming.
+    """
+    for wrapper in wrappers_by_name(optim_wrapper).values():
+        for parameter, state in wrapper.optimizer.state.items():
+            for name, value in state.items():
+                same_shape = isinstance(value, Tensor) and value.shape == parameter.shape
+                if same_shape and value.stride() != parameter.stride():
+                    state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
 def check_type(dtype: str) -> None:
     """Raises ValueError for anything but ``bf16`` and ``fp16``."""
     if dtype not in _TYPES:
@@ -87,11 +181,7 @@ def check_type(dtype: str) -> None:
 
 
 def check_wrappers(optim_wrapper: Mapping) -> None:
-    """Whether the optimizer wrappers of a config can be built here.
-
-    Raises:
-        ValueError: mmengine's ``AmpOptimWrapper``, which wants a GPU, without one.
-    """
+    """Raises ValueError if a config has mmengine's ``AmpOptimWrapper``, which needs a GPU, where there is none."""
     wrappers = [optim_wrapper] if 'optimizer' in optim_wrapper else list(optim_wrapper.values())
     kinds = [wrapper.get('type') for wrapper in wrappers if isinstance(wrapper, Mapping)]
     if 'AmpOptimWrapper' in kinds and not torch.cuda.is_available():
@@ -119,14 +209,13 @@ def with_mixed_precision(optim_wrapper: Mapping, dtype: str) -> dict:
         raise ValueError(
             f'amp={dtype!r} sets the optimizer wrapper, but optim_wrapper.type is {kind!r}: leave one of them out'
         )
-    kept = dict(optim_wrapper)
-    # An option of mmengine's wrapper alone.
-    check_accumulation(kept.pop('accumulative_counts', 1))
-    if dtype == 'fp16' and kept['optimizer'].get('fused'):
+    result = {**optim_wrapper, 'type': 'MixedPrecisionOptimWrapper', 'dtype': dtype}
+    check_accumulation(result.pop('accumulative_counts', 1))
+    if dtype == 'fp16' and result['optimizer'].get('fused'):
         # A fused step unscales the gradients by itself, after `FiniteLossHook` has looked at them: what overflowed and
         # is only to lower the scale would count as a fault.
-        kept['optimizer'] = {**kept['optimizer'], 'fused': False}
-    return {**kept, 'type': 'MixedPrecisionOptimWrapper', 'dtype': dtype}
+        result['optimizer'] = {**result['optimizer'], 'fused': False}
+    return result
 
 
 def compile_networks(model: nn.Module, options: Mapping) -> list[str]:
@@ -141,8 +230,9 @@ def compile_networks(model: nn.Module, options: Mapping) -> list[str]:
     Returns:
         list[str]: names of what was compiled.
     """
-    # A decoder whose features are mixed gets hooks while it runs, which compiled code does not see.
-    parts = _PARTS[:2] if isinstance(model, TrainingModel) and model.hooks_decoders else _PARTS
+    parts = ['backbone', 'neck']
+    if not (isinstance(model, TrainingModel) and model.hooks_decoders):
+        parts += ['decode_head', 'auxiliary_head']
     compiled = []
     for name, network in model.named_modules():
         for part in parts if isinstance(network, BaseSegmentor) else ():
