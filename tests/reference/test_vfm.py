@@ -11,7 +11,8 @@ from torch import nn
 from tests.reference.golden import Golden, assert_close
 from tests.reference.networks import golden_directory
 from udass.models.backbones.vit_adapter import ViTAdapter
-from udass.models.checkpoints.vfm_keys import vfm_key, vfm_to_segmentor
+from udass.models.checkpoints import convert
+from udass.models.checkpoints.key_maps import vfm_to_segmentor
 from udass.models.heads.pyramid_head import PyramidHead
 from udass.uda.feature_distillation import FeatureDistillation
 
@@ -30,7 +31,8 @@ class Case:
         self.network = nn.Module()
         self.network.backbone = ViTAdapter('vit_small_patch14_dinov2.lvd142m', pretrained=False)
         self.network.decode_head = PyramidHead([CHANNELS] * 4, num_classes=19)
-        self.network.load_state_dict(vfm_to_segmentor(self.weights('', 'network.')))
+        published = {f'network.{key}': value for key, value in self.weights('', 'network.').items()}
+        self.network.load_state_dict(convert(published, source='vfm').weights)
         self.distillation = FeatureDistillation(FROZEN, CHANNELS, CHANNELS, weight=1.0)
         head = self.weights('head_', 'network_feature_head.')
         self.distillation.head.load_state_dict({key.removeprefix('feat_project.'): head[key] for key in head})
@@ -98,8 +100,8 @@ def test_losses_and_gradient_norms(case, network):
     for name, parameter in case.distillation.head.named_parameters():
         norms[f'network_feature_head.feat_project.{name}'] = parameter.grad.norm().item()
     names = case.expected['grad_norm_names'].tolist()
-    stored = dict(zip(names, case.expected['grad_norms'].tolist(), strict=True))
-    stored = {vfm_key(name.removeprefix('network.')): value for name, value in stored.items()}
+    names = [name.removeprefix('network.') for name in names]
+    stored = vfm_to_segmentor(dict(zip(names, case.expected['grad_norms'].tolist(), strict=True)))
     assert norms == pytest.approx(stored, rel=5e-3, abs=1e-6)
 
 

@@ -74,13 +74,14 @@ class DeformableAttention(nn.Module):
         weights = at_least_float32(self.attention_weights(query))
         weights = weights.view(batch, queries, self.heads, -1).softmax(dim=-1).view(*offsets.shape[:-1])
         values = at_least_float32(self.value_proj(value)).split([height * width for height, width in sizes], dim=1)
-        result = 0
+        levels = []
         for level, (height, width) in enumerate(sizes):
             pixels = values[level].transpose(1, 2).reshape(batch * self.heads, -1, height, width)
             places = reference[:, None, None] + offsets[:, :, :, level] / offsets.new_tensor([width, height])
             grid = (2 * places - 1).transpose(1, 2).flatten(0, 1)
             sampled = F.grid_sample(pixels, grid, padding_mode='zeros', align_corners=False)
-            result = result + (sampled * weights[:, :, :, level].transpose(1, 2).flatten(0, 1)[:, None]).sum(dim=-1)
+            levels.append((sampled * weights[:, :, :, level].transpose(1, 2).flatten(0, 1)[:, None]).sum(dim=-1))
+        result = torch.stack(levels).sum(dim=0)
         return self.output_proj(result.view(batch, -1, queries).transpose(1, 2).to(query.dtype))
 
 

@@ -70,17 +70,18 @@ class ViTAdapter(DINOv2):
         self._reset_adapter()
 
     def _reset_adapter(self) -> None:
-        for module in (self.spm, self.interactions, self.up):
-            module.apply(_reset)
+        self.spm.apply(_reset)
+        self.interactions.apply(_reset)
+        self.up.apply(_reset)
         for module in self.interactions.modules():
             if isinstance(module, DeformableAttention):
                 module.init_weights()
         nn.init.normal_(self.level_embed)
 
-    def forward(self, inputs: Tensor) -> list[Tensor]:
-        """Feature maps of images (N, 3, h, w), finest first."""
+    def forward(self, inputs: Tensor, token_mask: Tensor | None = None) -> list[Tensor]:
+        """Feature maps of images (N, 3, h, w), finest first; see `DINOv2.forward` for the mask."""
         images = self.resize(inputs, multiple=math.lcm(32, self.patch_size))
-        class_token, tokens, grid = self.embed(images)
+        class_token, tokens, grid = self.embed(images, token_mask)
         sizes = [tuple(side // stride for side in images.shape[2:]) for stride in _STRIDES]
         finest, *levels = self.spm(images)
         levels = [level.flatten(2).transpose(1, 2) + self.level_embed[number] for number, level in enumerate(levels)]
@@ -122,11 +123,11 @@ class SpatialPrior(nn.Module):
 
         pool = nn.MaxPool2d(3, 2, padding=1)
         self.stem = nn.Sequential(*layers(3, 64, 2), *layers(64, 64, 1), *layers(64, 64, 1), pool)
-        widths = (64, 128, 256, 256)
-        for number, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False), start=2):
-            self.add_module(f'conv{number}', nn.Sequential(*layers(inputs, outputs, 2)))
-        for number, width in enumerate(widths, start=1):
-            self.add_module(f'fc{number}', nn.Conv2d(width, channels, 1))
+        self.conv2 = nn.Sequential(*layers(64, 128, 2))
+        self.conv3 = nn.Sequential(*layers(128, 256, 2))
+        self.conv4 = nn.Sequential(*layers(256, 256, 2))
+        self.fc1, self.fc2 = nn.Conv2d(64, channels, 1), nn.Conv2d(128, channels, 1)
+        self.fc3, self.fc4 = nn.Conv2d(256, channels, 1), nn.Conv2d(256, channels, 1)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         maps = [self.stem(images)]
