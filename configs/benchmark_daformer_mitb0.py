@@ -10,6 +10,6 @@ model = dict(student={{_base_.segmentor}})
 train_cfg = dict(
     max_iters={{_base_.max_iters}},
     val_interval=4000,
-    # The thresholds of rare-class sampling were made for GTA's 1914x1052 pictures; these are smaller.
+    # The thresholds of rare-class sampling were made for GTA's 1914x1052 images; these are smaller.
     source_sampling=dict(reference_size=(1914, 1052)),
 )

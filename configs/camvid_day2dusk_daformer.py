@@ -14,6 +14,6 @@ model = dict(
 train_cfg = dict(
     max_iters={{_base_.max_iters}},
     val_interval={{_base_.max_iters}},
-    # The thresholds of rare-class sampling were made for GTA's 1914x1052 pictures; ours are smaller.
+    # The thresholds of rare-class sampling were made for GTA's 1914x1052 images; ours are smaller.
     source_sampling=dict(reference_size=(1914, 1052)),
 )

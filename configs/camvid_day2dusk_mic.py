@@ -16,7 +16,7 @@ model = dict(
 train_cfg = dict(
     max_iters={{_base_.max_iters}},
     val_interval={{_base_.max_iters}},
-    # The thresholds of rare-class sampling were made for GTA's 1914x1052 pictures; ours are smaller. Crops are cut as
+    # The thresholds of rare-class sampling were made for GTA's 1914x1052 images; ours are smaller. Crops are cut as
     # in camvid_day2dusk_daformer.py, from images at little more than their own size.
     source_sampling=dict(crop_fraction=0.5, reference_size=(1914, 1052)),
 )

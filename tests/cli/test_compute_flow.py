@@ -9,17 +9,24 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from mmseg.registry import DATASETS, MODELS
 
 from tests.cli.calls import call
-from tests.flow.test_filling import write_frames
 from udass.cli import UsageError
 from udass.cli import flow as flow_command
 from udass.flow import numbered_pairs, write_flow
 
 PROJECT = Path(__file__).parents[2]
+
+
+def write_frames(folder, number, size=(32, 48)):
+    folder.mkdir()
+    for index in range(number):
+        image = np.random.default_rng(index).integers(0, 255, (*size, 3)).astype(np.uint8)
+        cv2.imwrite(str(folder / f'{index:05d}.png'), image)
 
 
 class ToyClips:
@@ -46,7 +53,7 @@ def registered():
 
 @pytest.fixture
 def frames(tmp_path):
-    write_frames(tmp_path / 'frames', [f'{number:05d}.png' for number in range(4)])
+    write_frames(tmp_path / 'frames', 4)
     return tmp_path / 'frames'
 
 
@@ -127,7 +134,7 @@ def test_arguments_that_do_not_go_together(arguments, message):
 @pytest.mark.slow
 def test_ctrl_c_and_again(tmp_path):
     """As a program: stopped in the middle it leaves whole files only, and the same command ends the work."""
-    write_frames(tmp_path / 'frames', [f'{number:05d}.png' for number in range(120)], size=(200, 300))
+    write_frames(tmp_path / 'frames', 120, size=(200, 300))
     arguments = ('--frames', str(tmp_path / 'frames'), '--cache', str(tmp_path / 'flow'), '--workers', '1')
     command = [sys.executable, str(PROJECT / 'tools' / 'compute_flow.py'), *arguments]
     # A job in the background inherits that Ctrl-C is ignored; a program in a terminal does not.

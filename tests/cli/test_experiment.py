@@ -175,11 +175,11 @@ time.sleep(60)
 
 
 @pytest.mark.slow
-def test_ctrl_c_in_the_middle_of_a_real_training_saves_and_resumes(toy_root, tmp_path):
-    from tests.engine.toys import toy_config
+def test_ctrl_c_in_the_middle_of_a_real_training_saves_and_resumes(tmp_path):
+    from tests.engine.toys import toy_config, write_toy_data
 
     project = Path(__file__).parents[2]
-    config = toy_config(toy_root, tmp_path / 'unused', max_iters=4000, num_workers=1)
+    config = toy_config(write_toy_data(tmp_path / 'data'), tmp_path / 'unused', max_iters=4000, num_workers=1)
     config.train_cfg.val_begin, config.log_level = 10000, 'INFO'
     config.dump(tmp_path / 'toy.py')
     command = [sys.executable, str(project / 'tools' / 'train.py'), str(tmp_path / 'toy.py'), '--work-dir']

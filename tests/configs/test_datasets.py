@@ -170,6 +170,7 @@ def test_video_loaders_read_the_published_files(name, video_data, tmp_path):
     assert val.gt_sem_seg.data.shape == (2, *val.ori_shape) and (val.gt_sem_seg.data[1] == 255).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['viper2csseq_clips_1024', 'synseq2csseq_clips_1024'])
 def test_crops_of_clips(name, video_data, tmp_path):
     config = Config.fromfile(PARTS / f'{name}.py')
@@ -199,6 +200,7 @@ def test_frames_of_bddvid(tmp_path):
     assert samples['val']['inputs'].shape == (3, 720, 1280) and config.test_dataloader == config.val_dataloader
 
 
+@pytest.mark.slow
 def test_the_clips_of_streets(tmp_path):
     clips = {'game': {'train': 1}, 'camera': {'train': 1, 'val': 1}}
     write_streets(tmp_path / 'streets', counts={'game': {'train': 0}}, clip_counts=clips, workers=1)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mmengine.registry import init_default_scope
 
-import udass.datasets  # noqa: F401  (registers the data sets)
+from udass.datasets import UDADataset
 
 CLASSES = ('ground', 'tree', 'lamp')
 PALETTE = [[100, 100, 100], [0, 120, 0], [250, 250, 0]]
@@ -56,6 +56,12 @@ class SceneFolder:
             metainfo=metainfo,
         )
         return {**config, **changes}
+
+    def build(self, kind: type[UDADataset] = UDADataset, **changes) -> UDADataset:
+        """The data set of ``config``."""
+        config = self.config(**changes)
+        del config['type']
+        return kind(**config)
 
 
 @pytest.fixture

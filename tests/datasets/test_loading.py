@@ -67,7 +67,7 @@ def test_truncated_image(tmp_path, suffix, reason):
 def test_a_cut_jpeg_is_found_even_if_the_decoder_fills_it_with_grey(tmp_path, monkeypatch):
     content = cv2.imencode('.jpg', photo())[1].tobytes()
     monkeypatch.setattr(cv2, 'imdecode', lambda *_: np.full((64, 96, 3), 128, np.uint8))
-    # With the end marker of an embedded preview before the picture itself.
+    # With the end marker of an embedded preview before the image itself.
     comment = b'\xff\xfe\x00\x06\xff\xda\xff\xd9'
     (tmp_path / 'a.jpg').write_bytes(content[:2] + comment + content[2:-40])
     with pytest.raises(ValueError, match='truncated'):
@@ -87,7 +87,7 @@ def test_missing_empty_and_foreign_files(tmp_path, read):
     (tmp_path / 'empty.png').write_bytes(b'')
     with pytest.raises(ValueError, match=r'empty\.png is empty\. The file is damaged'):
         read(str(tmp_path / 'empty.png'))
-    (tmp_path / 'text.png').write_bytes(b'not a picture at all')
+    (tmp_path / 'text.png').write_bytes(b'this is not an image')
     with pytest.raises(ValueError, match=r'text\.png \(20 bytes\) cannot be decoded'):
         read(str(tmp_path / 'text.png'))
 

@@ -1,5 +1,6 @@
 """The benchmarks' data sets: encodings, layouts, tables and lists."""
 
+import numpy as np
 import pytest
 
 from tests.datasets.published import (
@@ -11,52 +12,25 @@ from tests.datasets.published import (
     write_png,
     write_synthia,
 )
-from udass.datasets import ACDC, GTA, Cityscapes, DarkZurich, Synthia
+from udass.datasets import (
+    ACDC,
+    GTA,
+    CamVidDataset,
+    CamVidVideo,
+    Cityscapes,
+    CityscapesSeq,
+    DarkZurich,
+    StreetsClips,
+    StreetsDataset,
+    Synthia,
+    SynthiaSeq,
+    Viper,
+)
 
 LOAD = [dict(type='LoadImage'), dict(type='LoadLabels')]
-# Rows of the table in the papers: raw id -> train id.
-CITYSCAPES = {
-    7: 0,
-    8: 1,
-    11: 2,
-    12: 3,
-    13: 4,
-    17: 5,
-    19: 6,
-    20: 7,
-    21: 8,
-    22: 9,
-    23: 10,
-    24: 11,
-    25: 12,
-    26: 13,
-    27: 14,
-    28: 15,
-    31: 16,
-    32: 17,
-    33: 18,
-}
-SYNTHIA = {
-    3: 0,
-    4: 1,
-    2: 2,
-    21: 3,
-    5: 4,
-    7: 5,
-    15: 6,
-    9: 7,
-    6: 8,
-    16: 9,
-    1: 10,
-    10: 11,
-    17: 12,
-    8: 13,
-    18: 14,
-    19: 15,
-    20: 16,
-    12: 17,
-    11: 18,
-}
+# Raw ids of the train ids 0 to 18, as in the tables of the papers.
+CITYSCAPES = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+SYNTHIA = (3, 4, 2, 21, 5, 7, 15, 9, 6, 16, 1, 10, 17, 8, 18, 19, 20, 12, 11)
 
 
 def columns(sample) -> list:
@@ -76,7 +50,9 @@ def columns(sample) -> list:
 )
 def test_tables_list_every_id_of_the_coding(kind, published, listed):
     assert set(kind.LABEL_TABLE) == listed
-    assert {raw: new for raw, new in kind.LABEL_TABLE.items() if new != 255} == published
+    assert {raw: new for raw, new in kind.LABEL_TABLE.items() if new != 255} == dict(
+        zip(published, range(19), strict=True)
+    )
 
 
 def test_cityscapes(tmp_path):
@@ -161,6 +137,7 @@ def test_dark_zurich(tmp_path):
     'kind, ids, min_pixels',
     [
         (GTA, [3, 4, 5, 6, 12, 15, 16, 17, 18], 50),
+        (StreetsDataset, [3, 4, 5, 6, 12, 15, 16, 17, 18], 50),
         (Synthia, [3, 3, 4, 4, 4, 4, 5, 5, 6, 7, 12, 13, 18], 10),
         (Cityscapes, [4, 6, 15, 17, 18], 50),
     ],
@@ -172,7 +149,7 @@ def test_rare_classes_are_those_of_quadmix(kind, ids, min_pixels):
     assert {entry['min_pixels'] for entry in rare} == {min_pixels}
 
 
-@pytest.mark.parametrize('kind', [ACDC, Cityscapes, DarkZurich, GTA, Synthia])
+@pytest.mark.parametrize('kind', [ACDC, Cityscapes, DarkZurich, GTA, StreetsDataset, Synthia])
 def test_all_share_the_19_classes(kind):
     metainfo = kind.METAINFO
     assert metainfo['classes'] == Cityscapes.METAINFO['classes'] and len(metainfo['palette']) == 19
@@ -181,21 +158,37 @@ def test_all_share_the_19_classes(kind):
 
 
 @pytest.mark.parametrize(
-    'kind, needed',
+    'kind, options, needed',
     [
+        (Cityscapes, dict(split='train'), 'leftImg8bit/train does not exist.*gtFine_trainvaltest'),
+        (GTA, {}, 'images does not exist.*01_labels'),
+        (Synthia, {}, 'RGB does not exist.*SYNTHIA_RAND'),
+        (ACDC, dict(split='val'), 'rgb_anon does not exist.*gt_trainval'),
+        (DarkZurich, dict(split='val'), 'rgb_anon/val/night does not exist.*Dark_Zurich_val'),
+        (StreetsDataset, dict(domain='game', split='val'), 'game/val/images does not exist.*`make data`'),
+        (CamVidDataset, dict(split='train'), 'images/train does not exist.*README.*UDASS_CAMVID'),
+        (CamVidVideo, {}, 'images/val does not exist.*UDASS_CAMVID'),
         (
-            lambda root: Cityscapes(data_root=root, split='train'),
-            'leftImg8bit/train does not exist.*gtFine_trainvaltest',
+            CityscapesSeq,
+            dict(split='val', benchmark='viper'),
+            'leftImg8bit_sequence/val does not exist.*leftImg8bit_sequence_trainvaltest',
         ),
-        (lambda root: GTA(data_root=root), 'images does not exist.*01_labels'),
-        (lambda root: Synthia(data_root=root), 'RGB does not exist.*SYNTHIA_RAND'),
-        (lambda root: ACDC(data_root=root, split='val'), 'rgb_anon does not exist.*gt_trainval'),
-        (lambda root: DarkZurich(data_root=root, split='val'), 'rgb_anon/val/night does not exist.*Dark_Zurich_val'),
+        (Viper, {}, 'train/img does not exist.*playing-for-benchmarks'),
+        (SynthiaSeq, {}, 'SEQS-04-DAWN/rgb does not exist.*synthia-dataset'),
+        (StreetsClips, dict(domain='game', split='val'), 'game_clips/val does not exist.*--clips'),
     ],
 )
-def test_missing_files_say_what_to_unpack(tmp_path, kind, needed):
+def test_missing_files_say_what_to_unpack(tmp_path, kind, options, needed):
     with pytest.raises(FileNotFoundError, match=needed):
-        kind(str(tmp_path))
+        kind(data_root=str(tmp_path), **options)
+
+
+def test_domain_and_split_of_streets_name_the_folders(tmp_path):
+    for domain, value in (('game', 17), ('camera', 18)):
+        for folder in ('images', 'labels'):
+            write_png(tmp_path / domain / 'train' / folder / '0.png', np.full((4, 6), value, np.uint8))
+    dataset = StreetsDataset(data_root=str(tmp_path), domain='camera', split='train', pipeline=LOAD)
+    assert dataset[0]['img_path'] == str(tmp_path / 'camera/train/images/0.png') and columns(dataset[0]) == [18]
 
 
 def test_cityscapes_255_is_void(tmp_path):

@@ -62,7 +62,7 @@ class BreakLoader(Kill):
 
 
 def small_config(data, work_dir, max_iters: int = 6) -> Config:
-    """QuadMix with dropout, drop-path, batch norm and workers on pictures of ``PIXELS``; saves every two iterations."""
+    """QuadMix with dropout, drop-path, batch norm and workers on images of ``PIXELS``; saves every two iterations."""
     config = toy_config(data, work_dir, max_iters=max_iters, num_workers=1)
     head = dict(SEGMENTOR['decode_head'], num_classes=3)
     config.model = dict(

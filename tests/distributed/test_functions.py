@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tests.distributed.functions import VALUES, WEIGHT, rank_functions
+from tests.distributed.processes import fork
 from tests.distributed.steps import RANKS, join
 
 MEAN = torch.cat(VALUES).mean().item()
@@ -18,7 +19,7 @@ def run_functions(rank: int, folder: str) -> None:
 @pytest.fixture(scope='module')
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp('functions')
-    torch.multiprocessing.spawn(run_functions, args=(str(folder),), nprocs=RANKS)
+    assert fork(run_functions, str(folder), number=RANKS) == [0] * RANKS
     return [torch.load(folder / f'{rank}.pth') for rank in range(RANKS)]
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.distributed.processes import fork
 from tests.distributed.steps import CASES, RANKS, build_case, rank_steps, run_case
 
 # mmseg adds 1.2e-7 to the number of pixels over which a loss is averaged. For the halves of a batch that is 7e-12 more
@@ -14,7 +15,7 @@ _CLOSE = dict(rtol=1e-9, atol=1e-9)
 def results(tmp_path_factory):
     """Results of every rank: results('dacs') -> one per rank."""
     folder = tmp_path_factory.mktemp('ranks')
-    torch.multiprocessing.spawn(rank_steps, args=(str(folder),), nprocs=RANKS)
+    assert fork(rank_steps, str(folder), number=RANKS) == [0] * RANKS
     return lambda name: [torch.load(folder / f'{name}_{rank}.pth') for rank in range(RANKS)]
 
 

@@ -11,7 +11,7 @@ from mmseg.registry import MODELS, RUNNERS
 
 from tests.uda.small import TEACHER, build, domains
 from udass.engine.config import load_config
-from udass.streets.writer import write_streets
+from udass.streets import write_streets
 
 PROJECT = Path(__file__).parents[2]
 TEXT = (PROJECT / 'docs' / 'add_a_method.md').read_text()

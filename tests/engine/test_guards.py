@@ -25,7 +25,7 @@ def guarded(config, **arguments):
 
 
 def poison(runner, iterations, factor=float('nan')):
-    """Multiplies the student's scores in the given iterations (counted from 1)."""
+    """Multiplies the student's logits in the given iterations (counted from 1)."""
 
     def spoil(module, args, output):
         return output * factor if runner.iter + 1 in iterations and module.training else output
@@ -103,39 +103,27 @@ def test_without_the_guard_the_weights_are_lost_but_not_the_checkpoint_before(to
     assert latest_checkpoint(tmp_path) == tmp_path / 'iter_2.pth'
 
 
-@pytest.mark.parametrize(
-    'spoil, named',
-    [
-        (
-            lambda adapter, optimizer: adapter.teacher.decode_head.conv_seg.weight.data[0, 0].fill_(float('nan')),
-            'teacher.decode_head.conv_seg.weight',
-        ),
-        (
-            lambda adapter, optimizer: adapter.student.decode_head.conv_seg.bias.data[0].fill_(float('inf')),
-            'student.decode_head.conv_seg.bias',
-        ),
-        (
-            lambda adapter, optimizer: running_statistics(adapter)[1][0].fill_(float('inf')),
-            'statistics of batch norm 1',
-        ),
-        (
-            lambda adapter, optimizer: next(iter(optimizer.optimizer.state.values()))['momentum_buffer'].fill_(
-                float('inf')
-            ),
-            'momentum_buffer of student.backbone',
-        ),
+SPOILED = {
+    'teacher.decode_head.conv_seg.weight': lambda adapter, optimizer: adapter.teacher.decode_head.conv_seg.weight,
+    'student.decode_head.conv_seg.bias': lambda adapter, optimizer: adapter.student.decode_head.conv_seg.bias,
+    'statistics of batch norm 1': lambda adapter, optimizer: running_statistics(adapter)[1],
+    'momentum_buffer of student.backbone': lambda adapter, optimizer: next(iter(optimizer.state.values()))[
+        'momentum_buffer'
     ],
-)
-def test_whatever_is_not_finite_in_the_state_is_named(spoil, named):
+}
+
+
+@pytest.mark.parametrize('name', SPOILED)
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_whatever_is_not_finite_in_the_state_is_named(name, value):
     init_default_scope('mmseg')
-    model, optimizer = build(*METHODS['dacs'])
-    optimizer.optimizer.param_groups[0]['momentum'] = 0.9
-    model.train_step(domains(0), optimizer)
-    assert not_finite(model, optimizer) == []
-    with torch.no_grad():
-        spoil(model, optimizer)
-    found = not_finite(model, optimizer)
-    assert len(found) == 1 and found[0].startswith(named)
+    model, wrapper = build(*METHODS['dacs'])
+    wrapper.optimizer.param_groups[0]['momentum'] = 0.9
+    model.train_step(domains(0), wrapper)
+    assert not_finite(model, wrapper) == []
+    SPOILED[name](model, wrapper.optimizer).data.view(-1)[0] = value
+    found = not_finite(model, wrapper)
+    assert len(found) == 1 and found[0].startswith(name)
 
 
 def test_moments_that_overflow_by_finite_gradients_end_the_training(toy_root, tmp_path):

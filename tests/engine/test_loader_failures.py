@@ -37,18 +37,18 @@ class KillWorker(Hook):
 
 
 @pytest.mark.parametrize(
-    'signum, said',
+    'signum, message',
     [
         (signal.SIGKILL, 'killed from outside.*want of memory.*fewer workers'),
         (signal.SIGBUS, '/dev/shm is full.*--shm-size'),
     ],
 )
-def test_a_dead_worker_spoils_no_iteration_and_the_run_can_be_resumed(signum, said, toy_root, tmp_path):
+def test_a_dead_worker_spoils_no_iteration_and_the_run_can_be_resumed(signum, message, toy_root, tmp_path):
     whole = train(toy_config(toy_root, tmp_path / 'whole', val_begin=1000))
     config = toy_config(toy_root, tmp_path / 'run', num_workers=1, val_begin=1000)
     runner = build_runner(config)
     runner.register_hook(KillWorker(3, signum))
-    with pytest.raises(ChildProcessError, match=said):
+    with pytest.raises(ChildProcessError, match=message):
         runner.train()
     assert runner.iter == 3 == len(runner.model.seen)
     assert latest_checkpoint(tmp_path / 'run') == tmp_path / 'run' / 'iter_3.pth'
@@ -58,6 +58,7 @@ def test_a_dead_worker_spoils_no_iteration_and_the_run_can_be_resumed(signum, sa
     assert runner.model.seen + resumed.model.seen == whole.model.seen and same_weights(resumed.model, whole.model)
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_ends_the_run_after_the_timeout(toy_root, tmp_path):
     whole = train(toy_config(toy_root, tmp_path / 'whole', max_iters=4, val_begin=1000))
     config = toy_config(toy_root, tmp_path / 'run', max_iters=4, num_workers=1, val_begin=1000)
@@ -110,7 +111,7 @@ def test_too_few_descriptors(toy_root, tmp_path):
 
 
 @pytest.mark.parametrize(
-    'error, said',
+    'error, message',
     [
         (ConnectionResetError(104, 'Connection reset by peer'), 'killed from outside'),
         (EOFError(), 'killed from outside'),
@@ -126,8 +127,8 @@ def test_too_few_descriptors(toy_root, tmp_path):
         (RuntimeError('DataLoader worker (pid(s) 7, 8) exited unexpectedly'), 'killed from outside'),
     ],
 )
-def test_torch_is_translated(error, said):
-    assert said in str(explain_loader_error(error))
+def test_torch_is_translated(error, message):
+    assert message in str(explain_loader_error(error))
 
 
 def test_other_errors_stay_as_they_are():

@@ -115,11 +115,11 @@ def test_a_schedule_of_another_length_is_reported(toy_root, tmp_path):
         assert any('ends at iteration 4, the training at 2' in message for message in messages) == warned
 
 
-@pytest.mark.parametrize('gpu, asked, pinned', [(True, None, True), (False, None, False), (True, False, False)])
-def test_batches_are_pinned_for_a_gpu_unless_the_config_says_no(toy_root, tmp_path, monkeypatch, gpu, asked, pinned):
+@pytest.mark.parametrize('gpu, setting, pinned', [(True, None, True), (False, None, False), (True, False, False)])
+def test_batches_are_pinned_for_a_gpu_unless_the_config_says_no(toy_root, tmp_path, monkeypatch, gpu, setting, pinned):
     config = toy_config(toy_root, tmp_path)
-    if asked is not None:
-        config.train_dataloader.source.pin_memory = asked
+    if setting is not None:
+        config.train_dataloader.source.pin_memory = setting
     runner = build_runner(config)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: gpu)
     loop = UDATrainLoop(runner, config.train_dataloader, max_iters=1)
@@ -179,8 +179,10 @@ def interrupt_at(runner, iteration, signum=signal.SIGINT):
     'signum, status, num_workers',
     [(signal.SIGINT, 130, 0), (signal.SIGTERM, 143, 1), (signal.SIGHUP, 129, 1), (signal.SIGUSR1, 138, 0)],
 )
-def test_an_interrupted_and_resumed_run_equals_the_uninterrupted_one(toy_root, tmp_path, signum, status, num_workers):
-    whole = train(toy_config(toy_root, tmp_path / 'whole', max_iters=9))
+def test_an_interrupted_and_resumed_run_equals_the_uninterrupted_one(
+    toy_root, tmp_path, signum, status, num_workers, nine_iterations
+):
+    whole = nine_iterations
     config = toy_config(toy_root, tmp_path / 'cut', max_iters=9, num_workers=num_workers)
     runner = build_runner(config)
     interrupt_at(runner, 5, signum)
@@ -198,7 +200,7 @@ def test_an_interrupted_and_resumed_run_equals_the_uninterrupted_one(toy_root, t
     assert same_weights(resumed.model, whole.model)
     first, second = (
         read_checkpoint(folder / 'iter_9.pth')['optimizer']['state'][0]
-        for folder in (tmp_path / 'whole', tmp_path / 'cut')
+        for folder in (Path(whole.work_dir), tmp_path / 'cut')
     )
     assert all(torch.equal(first[key], second[key]) for key in first)
 

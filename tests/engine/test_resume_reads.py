@@ -1,4 +1,4 @@
-"""A resumed run opens no file of the draws that are done."""
+"""A resumed run opens no file of the iterations that are done."""
 
 from collections import Counter
 from pathlib import Path
@@ -12,7 +12,7 @@ BATCH = 2
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
-    """More pictures than the runs below draw, so that each is drawn once."""
+    """More images than the runs below draw, so that each is drawn once."""
     return write_toy_data(tmp_path_factory.mktemp('many'), count=40)
 
 
@@ -21,9 +21,9 @@ def opened(monkeypatch, tmp_path):
     """What the processes that are forked from here open of the data set: a function that gives the counts."""
     record = tmp_path / 'opened'
     record.touch()
-    from udass.datasets.transforms import loading
+    from udass.io import images
 
-    read = loading.read_file
+    read = images.read_file
 
     def recorded(path):
         # Lines of this length are appended in one piece, whatever process they come from.
@@ -31,7 +31,7 @@ def opened(monkeypatch, tmp_path):
             file.write(f'{Path(path).parent.name}/{Path(path).stem}\n')
         return read(path)
 
-    monkeypatch.setattr(loading, 'read_file', recorded)
+    monkeypatch.setattr(images, 'read_file', recorded)
 
     def counts():
         found = Counter(record.read_text().split())

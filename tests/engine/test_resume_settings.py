@@ -68,8 +68,10 @@ def resumed(begun, config, tmp_path):
     return run(config, tmp_path / 'resumed', resume=True)
 
 
-def rates_from_the_start(config, tmp_path):
-    return run(config, tmp_path / 'fresh')[0].rates
+@pytest.fixture(scope='module')
+def whole(toy_root, tmp_path_factory):
+    """Record, warnings and runner of the training that was not interrupted."""
+    return run(base_config(toy_root), tmp_path_factory.mktemp('whole'))
 
 
 SCHEDULES = {
@@ -98,15 +100,15 @@ SCHEDULES = {
 
 @pytest.mark.parametrize('name', SCHEDULES)
 def test_rates_are_those_of_the_new_config_and_the_change_is_named(name, toy_root, begun, tmp_path):
-    optimizer, schedule, said = SCHEDULES[name]
+    optimizer, schedule, message = SCHEDULES[name]
     config = base_config(toy_root)
     config.optim_wrapper.optimizer.update(optimizer)
     if schedule is not None:
         config.param_scheduler = schedule
     record, warnings, _ = resumed(begun, config, tmp_path)
-    expected = rates_from_the_start(config, tmp_path)
+    expected = run(config, tmp_path / 'fresh')[0].rates
     assert record.rates == expected[DONE:] and any(record.rates)
-    assert said in warnings and 'those of the config hold from iteration 5 on' in warnings
+    assert message in warnings and 'those of the config hold from iteration 5 on' in warnings
 
 
 @pytest.mark.parametrize('given', [True, False])
@@ -126,20 +128,20 @@ def test_a_longer_training_follows_the_longer_schedule(toy_root, tmp_path, given
     assert 'train_cfg.max_iters was 2, now 6' in warnings
 
 
-def test_options_of_the_optimizer_are_those_of_the_new_config_and_moments_go_on(toy_root, begun, tmp_path):
+def test_options_of_the_optimizer_are_those_of_the_new_config_and_moments_go_on(toy_root, begun, whole, tmp_path):
     config = base_config(toy_root)
     config.optim_wrapper.optimizer.update(weight_decay=0.3, betas=(0.5, 0.6))
     record, warnings, runner = resumed(begun, config, tmp_path)
     assert record.options == [dict(weight_decay=0.3, betas=(0.5, 0.6))] * (LENGTH - DONE)
-    assert record.rates == rates_from_the_start(base_config(toy_root), tmp_path)[DONE:]
+    assert record.rates == whole[0].rates[DONE:]
     assert 'optim_wrapper.optimizer.weight_decay was not set, now 0.3' in warnings
     assert all(state['step'] == LENGTH for state in runner.optim_wrapper.optimizer.state.values())
 
 
-def test_without_a_change_nothing_is_said_and_every_bit_is_the_same(toy_root, begun, tmp_path):
+def test_without_a_change_there_is_no_warning_and_every_bit_is_the_same(toy_root, begun, whole, tmp_path):
     _, warnings, runner = resumed(begun, base_config(toy_root), tmp_path)
     assert warnings == ''
-    assert same_weights(runner.model, run(base_config(toy_root), tmp_path / 'whole')[2].model)
+    assert same_weights(runner.model, whole[2].model)
 
 
 def larger_batch(config):
@@ -158,13 +160,13 @@ def precision(config):
 
 
 @pytest.mark.parametrize('change', [larger_batch, crop, precision])
-def test_batch_crop_and_precision_take_effect_and_are_named(change, toy_root, begun, tmp_path):
+def test_batch_crop_and_precision_take_effect_and_are_named(change, toy_root, begun, whole, tmp_path):
     config = base_config(toy_root)
-    said, sizes = change(config)
+    message, sizes = change(config)
     record, warnings, runner = resumed(begun, config, tmp_path)
-    assert said in warnings and record.batches == [sizes] * (LENGTH - DONE)
+    assert message in warnings and record.batches == [sizes] * (LENGTH - DONE)
     assert (type(runner.optim_wrapper).__name__ == 'MixedPrecisionOptimWrapper') == (change is precision)
-    assert record.rates == rates_from_the_start(base_config(toy_root), tmp_path)[DONE:]
+    assert record.rates == whole[0].rates[DONE:]
 
 
 def test_back_from_fp16_and_its_fused_step(toy_root, begun, tmp_path):
@@ -180,13 +182,13 @@ def test_back_from_fp16_and_its_fused_step(toy_root, begun, tmp_path):
     assert all(group['fused'] for group in runner.optim_wrapper.optimizer.param_groups)
 
 
-def test_workers_are_named_and_change_no_bit(toy_root, begun, tmp_path):
+def test_workers_are_named_and_change_no_bit(toy_root, begun, whole, tmp_path):
     config = base_config(toy_root)
     for loader in config.train_dataloader.values():
         loader.num_workers = 1
     _, warnings, runner = resumed(begun, config, tmp_path)
     assert 'train_dataloader.source.num_workers was 0, now 1' in warnings
-    assert same_weights(runner.model, run(base_config(toy_root), tmp_path / 'whole')[2].model)
+    assert same_weights(runner.model, whole[2].model)
 
 
 def set_option(key, value):
@@ -207,7 +209,7 @@ REFUSED = {
         set_option('model.init_cfg', dict(type='Pretrained', checkpoint='a.pth')),
         "model.init_cfg.checkpoint was not set and is now 'a.pth', but the weights are those",
     ),
-    'seed': (set_option('randomness.seed', 7), 'trained with seed 0, this run has seed 7'),
+    'seed': (set_option('randomness.seed', 7), 'trained with seed 0, this run has seed 7.*--seed 0'),
     'shorter': (set_option('train_cfg.max_iters', 3), 'has 4 iterations, train_cfg.max_iters is 3'),
     'classes': (
         lambda config: [
@@ -221,7 +223,7 @@ REFUSED = {
 
 @pytest.mark.parametrize('name', REFUSED)
 def test_what_has_no_effect_is_refused_with_both_values(name, toy_root, begun, tmp_path):
-    change, said = REFUSED[name]
+    change, message = REFUSED[name]
     config = base_config(toy_root)
     change(config)
     config.load_from = str(begun)
@@ -232,7 +234,7 @@ def test_what_has_no_effect_is_refused_with_both_values(name, toy_root, begun, t
         runner.cfg.merge_from_dict({'model.init_cfg': dict(type='Pretrained', checkpoint='a.pth')})
     else:
         runner = build_runner(Config(dict(config.to_dict(), work_dir=str(tmp_path), resume=True)))
-    with pytest.raises(ValueError, match='(?s)' + said):
+    with pytest.raises(ValueError, match='(?s)' + message):
         runner.train()
     assert not list(tmp_path.glob('*.pth'))
 
@@ -245,7 +247,7 @@ def test_a_schedule_that_has_ended_is_followed_and_warned_of(toy_root, tmp_path)
     config.train_cfg.max_iters = 6
     record, warnings, _ = run(config, tmp_path, resume=True)
     assert record.rates == [0, 0]
-    assert 'Iterations 5 to 6 train at learning rate 0: the schedule ended at iteration 3' in warnings
+    assert 'The schedule of the learning rate ends at iteration 3, the training at 6' in warnings
     assert 'train_cfg.max_iters was 4, now 6' in warnings
 
 

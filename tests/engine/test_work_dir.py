@@ -41,6 +41,7 @@ def owner(tmp_path):
     process.wait()
 
 
+@pytest.mark.slow
 def test_a_second_training_is_refused_and_the_owner_named(owner, toy_root, tmp_path):
     with pytest.raises(ValueError, match=rf'another training runs in .*: process {owner.pid} on .* since 20'):
         build_runner(toy_config(toy_root, tmp_path)).train()
@@ -56,6 +57,7 @@ def test_a_stale_lock_is_taken_over(owner, tmp_path):
     assert (tmp_path / '.lock').read_text() == ''
 
 
+@pytest.mark.slow
 def test_workers_that_outlive_a_killed_training_do_not_hold_its_lock(tmp_path):
     process = hold(tmp_path, 'fork')
     process.kill()

@@ -58,14 +58,14 @@ class ToyAdapter(TrainingModel):
         return log | ({'early': torch.tensor(1.0)} if len(self.seen) < 3 else {})
 
     def forward(self, inputs, data_samples=None, mode='tensor'):
-        scores = self.student(torch.stack(inputs).float() / 255)
-        for sample, score in zip(data_samples, scores, strict=True):
-            sample.set_data({'pred_sem_seg': PixelData(data=score.argmax(0, keepdim=True))})
+        logits = self.student(torch.stack(inputs).float() / 255)
+        for sample, logit in zip(data_samples, logits, strict=True):
+            sample.set_data({'pred_sem_seg': PixelData(data=logit.argmax(0, keepdim=True))})
         return data_samples
 
 
 def write_toy_data(root: Path, count: int = 8, size: int = 12) -> Path:
-    """Random pictures whose labels follow from their brightness."""
+    """Random images whose labels follow from their brightness."""
     rng = np.random.default_rng(0)
     for folder in ('images', 'labels'):
         (root / folder).mkdir(parents=True, exist_ok=True)

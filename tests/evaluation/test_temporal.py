@@ -116,13 +116,13 @@ def test_against_the_warped_truth():
 def test_nothing_to_compare_is_left_out():
     assert evaluated([frame(0, [[0, 1]], first=True)]) == {}
     assert evaluated([frame(0, [[0, 1]], truth=[[0, 1]], previous=[[0, 1]], first=True)]) == {}
-    # Everything leaves the picture.
+    # Everything leaves the image.
     assert evaluated([frame(0, [[0, 1]], first=True), frame(1, [[0, 1]])], motion=(-5, 0)) == {'TC_compared': 0.0}
 
 
 @pytest.fixture
 def log(caplog):
-    """What is logged: mmengine's logger keeps its messages to itself."""
+    """Messages of mmengine's logger, which it does not hand on."""
     logger = MMLogger.get_current_instance()
     logger.addHandler(caplog.handler)
     yield caplog

@@ -19,18 +19,12 @@ def test_dis_brings_real_frames_and_their_labels_into_line(camvid_root, tmp_path
     changed, agreement = [], []
     for previous, current in zip(paths[:-1:10], paths[1::10], strict=False):
         flow = torch.from_numpy(cache(current, previous)).permute(2, 0, 1)[None]
-        frames = read(previous), read(current)
-        changed.append([(frame - frames[1]).abs().mean().item() for frame in (frames[0], warp(frames[0], flow))])
-        labels = [
-            torch.from_numpy(cv2.imread(str(camvid_root / 'labels/val' / f'{path.stem}.png'), -1))[None]
-            for path in (previous, current)
-        ]
-        agreement.append(
-            [
-                (label == labels[1])[labels[1] < 11].float().mean().item()
-                for label in (labels[0], warp_labels(labels[0], flow))
-            ]
-        )
+        before, now = read(previous), read(current)
+        changed.append([(frame - now).abs().mean().item() for frame in (before, warp(before, flow))])
+        files = (camvid_root / 'labels/val' / f'{path.stem}.png' for path in (previous, current))
+        before, now = (torch.from_numpy(cv2.imread(str(file), -1))[None] for file in files)
+        equal = [label == now for label in (before, warp_labels(before, flow))]
+        agreement.append([part[now < 11].float().mean().item() for part in equal])
     before, after = np.mean(changed, axis=0)
     assert after < 0.6 * before, (before, after)
     before, after = np.mean(agreement, axis=0)

@@ -32,8 +32,7 @@ def test_dis_finds_a_shift_in_pixels_from_the_first_to_the_second(preset):
     world = texture((120, 180))
     first, second = world[10:106, 10:154], world[13:109, 5:149]
     flow = MODELS.build(dict(type='DISFlow', preset=preset))(first, second)
-    assert flow.shape == (96, 144, 2)
-    assert flow.dtype == np.float32
+    assert flow.shape == (96, 144, 2) and flow.dtype == np.float32
     assert np.median(flow, axis=(0, 1)) == pytest.approx([5, -3], abs=0.2)
 
 
@@ -52,19 +51,14 @@ def test_dis_refuses_what_it_cannot_do():
 @pytest.mark.parametrize('size', [(50, 70), (130, 128)])
 def test_raft_gives_pixels_of_the_frames_own_size(raft_file, size):
     """The padded network, written out: its result is cut, not resized."""
-    estimator = MODELS.build(
-        dict(type='RAFTFlow', variant='small', checkpoint=str(raft_file), iterations=2, device='cpu')
-    )
+    estimator = RAFTFlow('small', str(raft_file), iterations=2, device='cpu')
     first, second = texture(size, 1), texture(size, 2)
     flow = estimator(first, second)
-    assert flow.shape == (*size, 2)
-    assert flow.dtype == np.float32
+    assert flow.shape == (*size, 2) and flow.dtype == np.float32
     network = raft_small(weights=None).eval()
     network.load_state_dict(torch.load(raft_file, weights_only=True))
-    padded = [
-        np.pad(frame, [(0, max(-side % 8, 128 - side)) for side in size] + [(0, 0)], mode='edge')
-        for frame in (first, second)
-    ]
+    margins = [(0, max(-side % 8, 128 - side)) for side in size] + [(0, 0)]
+    padded = [np.pad(frame, margins, mode='edge') for frame in (first, second)]
     inputs = [torch.from_numpy(frame).permute(2, 0, 1)[None] / 127.5 - 1 for frame in padded]
     with torch.no_grad():
         expected = network(*inputs, num_flow_updates=2)[-1][0, :, : size[0], : size[1]]
@@ -92,17 +86,10 @@ def test_raft_is_the_same_on_the_gpu(raft_file):
 def test_keys_tell_settings_apart(raft_file, tmp_path):
     other = tmp_path / 'other.pth'
     other.write_bytes(raft_file.read_bytes() + b' ')
-    keys = [
-        DISFlow().key,
-        DISFlow('fast').key,
-        RAFTFlow('small', str(raft_file)).key,
-        RAFTFlow('small', str(raft_file), iterations=4).key,
-        RAFTFlow('small', str(other)).key,
-        RAFTFlow('small').key,
-        RAFTFlow('large').key,
-    ]
-    assert keys[0] == 'dis_medium'
-    assert keys[-1] == 'raft_large_12_C_T_SKHT_V2'
+    small = [RAFTFlow('small', str(raft_file), iterations=n).key for n in (12, 4)]
+    keys = [DISFlow().key, DISFlow('fast').key, *small, RAFTFlow('small', str(other)).key, RAFTFlow('small').key]
+    keys.append(RAFTFlow('large').key)
+    assert keys[0] == 'dis_medium' and keys[-1] == 'raft_large_12_C_T_SKHT_V2'
     assert len(set(keys)) == len(keys)
 
 

@@ -34,6 +34,11 @@ class Harmful:
         return os.system, (f'touch {self.mark}',)
 
 
+def touch(mark: Path) -> dict:
+    """A component that would make a file if it were built."""
+    return dict(type='os.system', command=f'touch {mark}')
+
+
 class Place:
     """Where a case puts its files.
 

@@ -13,7 +13,6 @@ from mmengine.runner.checkpoint import load_checkpoint
 from mmseg.registry import DATASETS, METRICS
 from torch import nn
 
-from tests.engine.toys import toy_config, train, write_toy_data
 from tests.integration.bad_input import (
     CONFIG,
     CONFIGS,
@@ -63,20 +62,11 @@ from udass.models.checkpoints import read_checkpoint, weights_of
 from udass.models.checkpoints.loading import StrictPretrained
 
 
-@pytest.fixture(scope='module')
-def trained(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('trained')
-    data = write_toy_data(folder / 'data')
-    train(toy_config(data, folder / 'run', max_iters=4, val_begin=1000))
-    return data, folder / 'run'
-
-
 @pytest.fixture()
-def place(tmp_path, trained, monkeypatch):
+def place(tmp_path, toy_run, monkeypatch):
     init_default_scope('mmseg')
-    monkeypatch.setattr('mmengine.runner.runner.collect_env', dict)
     monkeypatch.chdir(CONFIGS.parent)
-    return Place(tmp_path, trained)
+    return Place(tmp_path, toy_run)
 
 
 CASES = {

@@ -196,6 +196,7 @@ def test_checkpoints(checksum, tmp_path):
     assert damage_of(path) is None
 
 
+@pytest.mark.slow
 def test_class_statistics(tmp_path):
     """A damaged cache is counted again."""
     scenes = SceneFolder(tmp_path / 'scenes')

@@ -1,16 +1,17 @@
-"""The tools on a shipped config and tiny street scenes, as a user calls them."""
+"""The commands on shipped configs and tiny street scenes, as a user calls them."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from udass.streets.writer import write_streets
+from tests.cli.calls import call
+from udass.cli import convert, train
+from udass.cli import test as test_command
+from udass.streets import write_streets
 
 PROJECT = Path(__file__).parents[2]
-CONFIG = 'configs/streets_quadmix.py'
+QUADMIX, SOURCE_ONLY = 'configs/streets_quadmix.py', 'configs/streets_source_only.py'
 
 
 @pytest.fixture(scope='module')
@@ -20,141 +21,101 @@ def streets(tmp_path_factory):
     return root
 
 
-def options(streets, iterations):
-    roots = [
-        f'{loader}.dataset.data_root={streets}'
-        for loader in ('train_dataloader.source', 'train_dataloader.target', 'val_dataloader', 'test_dataloader')
-    ]
+@pytest.fixture(autouse=True)
+def project(monkeypatch):
+    monkeypatch.chdir(PROJECT)
+
+
+def settings(streets, iterations, config=QUADMIX):
+    """Options of a short training."""
+    loaders = ['train_dataloader.source', 'val_dataloader', 'test_dataloader']
+    if config == QUADMIX:
+        loaders += ['train_dataloader.target']
     return [
-        '--cfg-options',
-        *roots,
+        *(['train_cfg.source_sampling.min_pixels=300'] if config == QUADMIX else []),
+        *(f'{loader}.dataset.data_root={streets}' for loader in loaders),
         f'train_cfg.max_iters={iterations}',
         f'train_cfg.val_interval={iterations}',
-        'train_cfg.source_sampling.min_pixels=300',
         'default_hooks.logger.interval=1',
         'default_hooks.checkpoint.interval=2',
     ]
 
 
-def call(tool, *arguments):
-    command = [sys.executable, str(PROJECT / 'tools' / tool), *map(str, arguments)]
-    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300)
+def run_test(config, checkpoint, streets, *arguments):
+    call(test_command, config, checkpoint, *arguments, '--cfg-options', f'test_dataloader.dataset.data_root={streets}')
+
+
+@pytest.fixture(scope='module')
+def start(streets, tmp_path_factory):
+    """The checkpoint of a network that was trained on the source alone."""
+    folder = tmp_path_factory.mktemp('start')
+    config = PROJECT / SOURCE_ONLY
+    call(train, config, '--work-dir', folder, '--cfg-options', *settings(streets, 2, SOURCE_ONLY))
+    return folder / 'iter_2.pth'
 
 
 @pytest.mark.slow
-def test_train_resume_and_test_both_branches(streets, tmp_path):
-    work_dir = tmp_path / 'run'
-    first = call('train.py', CONFIG, '--work-dir', work_dir, *options(streets, 3))
-    assert first.returncode == 0, first.stderr[-2000:]
-    assert 'tst.decode.loss_ce' in first.stdout and 'eta' in first.stdout
-    assert (work_dir / 'panels' / 'iter_000003.png').is_file()
-    again = call('train.py', CONFIG, '--work-dir', work_dir, '--resume', *options(streets, 4))
-    assert again.returncode == 0, again.stderr[-2000:]
-    assert (work_dir / 'iter_4.pth').is_file() and 'Continuing the data streams after iteration 3' in again.stdout
-    scores = {}
+def test_train_resume_and_test_both_branches(streets, tmp_path, capfd):
+    run = tmp_path / 'run'
+    call(train, QUADMIX, '--work-dir', run, '--cfg-options', *settings(streets, 3))
+    said = capfd.readouterr().out
+    assert 'tst.decode.loss_ce' in said and 'eta' in said
+    assert (run / 'panels' / 'iter_000003.png').is_file()
+    call(train, QUADMIX, '--work-dir', run, '--resume', '--cfg-options', *settings(streets, 4))
+    assert 'Continuing the data streams after iteration 3' in capfd.readouterr().out
+    checkpoint, scores = run / 'iter_4.pth', {}
     for branch in ('student', 'teacher'):
-        out = tmp_path / f'{branch}.json'
-        done = call(
-            'test.py',
-            CONFIG,
-            work_dir / 'iter_4.pth',
-            '--branch',
-            branch,
-            '--work-dir',
-            work_dir / 'test',
-            '--json',
-            out,
-            '--show-dir',
-            tmp_path / branch,
-            *options(streets, 4)[:5],
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        assert 'traffic light' in done.stdout and 'mean' in done.stdout
-        assert len(list((tmp_path / branch).glob('*.png'))) == 2
+        folder, out = tmp_path / branch, tmp_path / f'{branch}.json'
+        arguments = ['--branch', branch, '--work-dir', run / 'test', '--json', out, '--show-dir', folder]
+        run_test(QUADMIX, checkpoint, streets, *arguments)
+        said = capfd.readouterr().out
+        assert 'traffic light' in said and 'mean' in said
+        assert len(list(folder.glob('*.png'))) == 2
         scores[branch] = json.loads(out.read_text())['IoU']
     assert scores['student'] != scores['teacher']
     # One bare segmentor, as convert_checkpoint.py writes it, is evaluated under the same config.
-    bare = tmp_path / 'bare.pth'
-    assert call('convert_checkpoint.py', work_dir / 'iter_4.pth', bare, '--branch', 'teacher').returncode == 0
-    done = call(
-        'test.py',
-        CONFIG,
-        bare,
-        '--work-dir',
-        work_dir / 'test',
-        '--json',
-        tmp_path / 'bare.json',
-        *options(streets, 4)[:5],
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert json.loads((tmp_path / 'bare.json').read_text())['IoU'] == scores['teacher']
+    bare, out = tmp_path / 'bare.pth', tmp_path / 'bare.json'
+    call(convert, checkpoint, bare, '--branch', 'teacher')
+    run_test(QUADMIX, bare, streets, '--work-dir', run / 'test', '--json', out)
+    assert json.loads(out.read_text())['IoU'] == scores['teacher']
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ('arguments', 'message'),
+    'option, message',
     [
-        (['train_dataloader.source.dataset.data_root=/nowhere'], '/nowhere/game/train/images does not exist'),
-        (['model.mixing.ratio=0.5'], 'option model.mixing.ratio does not exist'),
-        (['model.student.decode_head.num_classes=11'], 'has num_classes=11, but'),
-        (['train_dataloader.source.dataset.pipeline.3.crop_size=(999,999)'], 'crop'),
-        (['model.student.backbone.checkpoint=missing.pth'], 'missing.pth do not exist'),
+        ('train_dataloader.source.dataset.data_root=/nowhere', '/nowhere/game/train/images does not exist'),
+        ('model.mixing.ratio=0.5', 'option model.mixing.ratio does not exist'),
+        ('model.student.decode_head.num_classes=11', 'has num_classes=11, but'),
+        ('train_dataloader.source.dataset.pipeline.3.crop_size=(999,999)', 'crop'),
+        ('model.student.backbone.checkpoint=missing.pth', 'weight file missing.pth does not exist'),
     ],
 )
-def test_bad_input_ends_with_one_message(streets, tmp_path, arguments, message):
-    given = options(streets, 2)
-    kept = [option for option in given if option.split('=')[0] not in {new.split('=')[0] for new in arguments}]
-    done = call('train.py', CONFIG, '--work-dir', tmp_path, *kept, *arguments)
-    assert done.returncode == 1
-    assert message in done.stderr and 'Traceback' not in done.stderr, done.stderr[-3000:]
+def test_bad_input_ends_with_one_message(streets, tmp_path, option, message):
+    key = option.split('=')[0]
+    options = [given for given in settings(streets, 2) if given.split('=')[0] != key]
+    with pytest.raises(SystemExit) as stop:
+        train.main([QUADMIX, '--work-dir', str(tmp_path), '--cfg-options', *options, option])
+    # Python prints a message and ends with status 1.
+    assert message in stop.value.code and 'Traceback' not in stop.value.code
 
 
 @pytest.mark.slow
-def test_checkpoint_of_another_network_is_refused_with_its_keys(streets, tmp_path):
-    trained = call(
-        'train.py',
-        'configs/streets_source_only.py',
-        '--work-dir',
-        tmp_path,
-        *[option for option in options(streets, 1) if 'source_sampling' not in option and 'target' not in option],
-    )
-    assert trained.returncode == 0, trained.stderr[-2000:]
-    done = call(
-        'test.py',
-        'configs/streets_quadmix_mitb0.py',
-        tmp_path / 'iter_1.pth',
-        '--work-dir',
-        tmp_path / 'test',
-        *options(streets, 1)[:5],
-    )
-    assert done.returncode == 1
-    assert 'student of ' in done.stderr and 'iter_1.pth does not fit' in done.stderr
-    assert 'missing: backbone.' in done.stderr and 'Traceback' not in done.stderr
+def test_checkpoint_of_another_network_is_refused_with_its_keys(start, streets, tmp_path):
+    with pytest.raises(ValueError, match=rf'student of \S*{start.name} does not fit.*missing: backbone\.'):
+        run_test('configs/streets_quadmix_mitb0.py', start, streets, '--work-dir', tmp_path)
 
 
 @pytest.mark.slow
-def test_one_method_starts_from_a_checkpoint_of_another(streets, tmp_path):
+def test_one_method_starts_from_a_checkpoint_of_another(start, streets, tmp_path, capfd):
     """The published QuadMix starts from MIC; here the start is a network trained on the source alone."""
-    small = [option for option in options(streets, 2) if 'source_sampling' not in option and '.target.' not in option]
-    start = call('train.py', 'configs/streets_source_only.py', '--work-dir', tmp_path / 'start', *small)
-    assert start.returncode == 0, start.stderr[-2000:]
-    checkpoint = tmp_path / 'start' / 'iter_2.pth'
-    run = call('train.py', CONFIG, '--work-dir', tmp_path / 'run', *options(streets, 2), f'load_from={checkpoint}')
-    assert run.returncode == 0, run.stderr[-2000:]
-    assert f'Loaded student from {checkpoint}' in run.stdout + run.stderr
-    assert f'{checkpoint} has no teacher: it starts as the student' in run.stdout + run.stderr
-    assert (tmp_path / 'run' / 'iter_2.pth').is_file()
+    run = tmp_path / 'run'
+    call(train, QUADMIX, '--work-dir', run, '--cfg-options', *settings(streets, 2), f'load_from={start}')
+    said = ''.join(capfd.readouterr())
+    assert f'Loaded student from {start}' in said
+    assert f'{start} has no teacher: it starts as the student' in said
     # The tables of both checkpoints, under the config of the other method.
-    for config, path in ((CONFIG, checkpoint), ('configs/streets_source_only.py', tmp_path / 'run' / 'iter_2.pth')):
-        table = call('test.py', config, path, '--cfg-options', f'test_dataloader.dataset.data_root={streets}')
-        assert table.returncode == 0 and 'pixel accuracy' in table.stdout, table.stderr[-2000:]
-    teacher = call(
-        'test.py',
-        CONFIG,
-        checkpoint,
-        '--branch',
-        'teacher',
-        '--cfg-options',
-        f'test_dataloader.dataset.data_root={streets}',
-    )
-    assert teacher.returncode != 0 and 'has no teacher to test: test its student' in teacher.stdout + teacher.stderr
+    for config, checkpoint in ((QUADMIX, start), (SOURCE_ONLY, run / 'iter_2.pth')):
+        run_test(config, checkpoint, streets, '--work-dir', tmp_path / 'test')
+        assert 'pixel accuracy' in capfd.readouterr().out
+    with pytest.raises(ValueError, match='has no teacher to test: test its student'):
+        run_test(QUADMIX, start, streets, '--work-dir', tmp_path / 'test', '--branch', 'teacher')

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from mmseg.registry import RUNNERS
 
-from udass.streets.writer import write_streets
+from udass.streets import write_streets
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 

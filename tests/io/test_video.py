@@ -1,4 +1,4 @@
-"""Video files: frames by number, decoded when asked for."""
+"""Read single frames of video files."""
 
 import os
 import re

@@ -23,11 +23,11 @@ def test_a_failure_while_writing_leaves_the_old_file(tmp_path):
 def test_a_full_disk_says_so_and_leaves_what_was_there(tmp_path):
     path = tmp_path / 'iter_4.pth'
     path.write_text('old')
-    said = (
+    message = (
         r'iter_4.pth could not be written: No space left on device after 0.0 MB, .* MB are free in .*files written '
         r'before are untouched.* with --resume'
     )
-    with pytest.raises(OSError, match=said), atomic_path(path) as temporary:
+    with pytest.raises(OSError, match=message), atomic_path(path) as temporary:
         temporary.write_text('half of the n')
         raise OSError(errno.ENOSPC, 'No space left on device')
     assert path.read_text() == 'old' and list(tmp_path.iterdir()) == [path]

@@ -83,18 +83,10 @@ def test_every_parameter_gets_a_gradient_and_weights_scale_the_loss(head):
 
 def test_auxiliary_heads_and_necks_take_part():
     aux = dict(type='DLV2Head', in_channels=256, num_classes=CLASSES, dilations=(1, 2))
-    network = build(
-        dict(
-            type='SlidingEncoderDecoder',
-            backbone=dict(type='MiT', variant='b0'),
-            auxiliary_head=aux,
-            neck=dict(type='MultiLevelNeck', in_channels=[32, 64, 160, 256], out_channels=256, scales=[1, 1, 1, 1]),
-            decode_head={**aux, 'dilations': (1,)},
-        )
-    )
-    losses, features, *_ = network(
-        torch.randn(1, 3, 64, 64), samples(torch.zeros(1, 64, 64, dtype=torch.long)), mode='outputs'
-    )
+    neck = dict(type='MultiLevelNeck', in_channels=[32, 64, 160, 256], out_channels=256, scales=[1, 1, 1, 1])
+    network = plain(auxiliary_head=aux, neck=neck, decode_head={**aux, 'dilations': (1,)})
+    labelled = samples(torch.zeros(1, 64, 64, dtype=torch.long))
+    losses, features, *_ = network(torch.randn(1, 3, 64, 64), labelled, mode='outputs')
     assert losses.keys() == {'decode.loss_ce', 'aux.loss_ce'}
     assert [feature.shape[1] for feature in features] == [256] * 4
 

@@ -41,7 +41,7 @@ def test_sliding_windows(case, max_batch, monkeypatch):
     crop, stride = SLIDES[case.name]
     options = dict(mode='slide', crop_size=crop, stride=stride, max_batch=max_batch)
     monkeypatch.setattr(case.network, 'test_cfg', ConfigDict(options))
-    probabilities = case.evaluated().inference(case.images[:1], []).softmax(dim=1)
+    probabilities = case.evaluated().inference(case.images[:1], [dict(ori_shape=case.size)]).softmax(dim=1)
     assert_close(probabilities[:, :, ::4, ::4], case.expected['slide_logits'])
 
 

@@ -21,6 +21,8 @@ from udass.models.checkpoints import convert, load_strictly
 from udass.uda.adaptation_losses import class_centroids
 from udass.uda.clip import Clip
 
+pytestmark = pytest.mark.slow
+
 STEPS = {
     'daformer': ('video_step_daformer_mitb0', 'video_daformer_mitb0'),
     'accel': ('video_step_accel_r50', 'video_accel_deeplabv2_r50'),

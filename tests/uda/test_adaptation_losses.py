@@ -11,13 +11,13 @@ from udass.uda import AdversarialAlignment, EntropyMinimization
 from udass.uda.adaptation_losses import domain_loss, normalized_entropy, train_discriminator
 
 
-def logits_of(scores):
-    """(1, C, 1, P) logits whose softmax gives the rows of ``scores`` (P pixels of C classes)."""
-    return torch.tensor(scores).log().T[None, :, None]
+def logits_of(probabilities):
+    """(1, C, 1, P) logits whose softmax gives the rows of ``probabilities`` (P pixels of C classes)."""
+    return torch.tensor(probabilities).log().T[None, :, None]
 
 
 @pytest.mark.parametrize(
-    ('scores', 'entropy'),
+    ('probabilities', 'entropy'),
     [
         ([[0.25, 0.25, 0.25, 0.25]], 1.0),
         ([[0.5, 0.5, 1e-30, 1e-30]], 0.5),
@@ -25,8 +25,8 @@ def logits_of(scores):
         ([[0.5, 0.25, 0.125, 0.125], [0.25, 0.25, 0.25, 0.25]], 0.9375),
     ],
 )
-def test_entropy_by_hand(scores, entropy):
-    assert normalized_entropy(logits_of(scores)).item() == pytest.approx(entropy, rel=1e-6)
+def test_entropy_by_hand(probabilities, entropy):
+    assert normalized_entropy(logits_of(probabilities)).item() == pytest.approx(entropy, rel=1e-6)
 
 
 def test_entropy_of_a_certain_pixel_is_zero_with_a_finite_gradient():
@@ -38,8 +38,8 @@ def test_entropy_of_a_certain_pixel_is_zero_with_a_finite_gradient():
 
 def test_entropy_equals_the_reference_formula():
     logits = torch.randn(2, 19, 6, 7, generator=torch.Generator().manual_seed(0)) * 4
-    scores = logits.softmax(dim=1)
-    reference = (-scores * torch.log2(scores + 1e-30)).sum(dim=1).mean() / math.log2(19)
+    probabilities = logits.softmax(dim=1)
+    reference = (-probabilities * torch.log2(probabilities + 1e-30)).sum(dim=1).mean() / math.log2(19)
     losses = EntropyMinimization(weight=0.001, num_classes=19).target_losses(logits)
     assert losses['loss_entropy'].item() == pytest.approx(0.001 * reference.item(), rel=1e-5)
 

@@ -9,20 +9,20 @@ from udass.uda.photometric import match_histograms
 
 def test_centroids_by_hand():
     # Four pixels: two are predicted class 0, one class 1, one class 2.
-    scores = torch.tensor([[4.0, 0.0, 1.0], [2.0, 1.0, 0.0], [0.0, 5.0, 0.0], [0.0, 1.0, 3.0]]).T.reshape(1, 3, 2, 2)
-    assert class_centroids(scores, min_pixels=1).tolist() == [[3.0, 0.5, 0.5], [0.0, 5.0, 0.0], [0.0, 1.0, 3.0]]
-    assert class_centroids(scores, min_pixels=2).tolist() == [[3.0, 0.5, 0.5], [0.0] * 3, [0.0] * 3]
+    logits = torch.tensor([[4.0, 0.0, 1.0], [2.0, 1.0, 0.0], [0.0, 5.0, 0.0], [0.0, 1.0, 3.0]]).T.reshape(1, 3, 2, 2)
+    assert class_centroids(logits, min_pixels=1).tolist() == [[3.0, 0.5, 0.5], [0.0, 5.0, 0.0], [0.0, 1.0, 3.0]]
+    assert class_centroids(logits, min_pixels=2).tolist() == [[3.0, 0.5, 0.5], [0.0] * 3, [0.0] * 3]
     labels = torch.tensor([0, 255, 1, 0]).reshape(1, 2, 2)
-    assert class_centroids(scores, labels, min_pixels=1).tolist() == [[4.0, 0.0, 1.0], [0.0, 5.0, 0.0], [0.0] * 3]
+    assert class_centroids(logits, labels, min_pixels=1).tolist() == [[4.0, 0.0, 1.0], [0.0, 5.0, 0.0], [0.0] * 3]
 
 
 def test_centroids_take_the_whole_batch_and_have_gradients():
-    scores = torch.randn(3, 4, 6, 5, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    centroids = class_centroids(scores)
-    joined = class_centroids(scores.transpose(0, 1).reshape(1, 4, 18, 5))
+    logits = torch.randn(3, 4, 6, 5, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    centroids = class_centroids(logits)
+    joined = class_centroids(logits.transpose(0, 1).reshape(1, 4, 18, 5))
     torch.testing.assert_close(centroids, joined)
     centroids.sum().backward()
-    assert torch.isfinite(scores.grad).all() and scores.grad.abs().sum() > 0
+    assert torch.isfinite(logits.grad).all() and logits.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize('vectors', [torch.randn(4, 4), torch.zeros(4, 4)], ids=['random', 'no class on either side'])
@@ -43,7 +43,7 @@ def test_the_distance_grows_with_the_shift_and_following_its_gradient_shrinks_it
     assert maximum_mean_discrepancy(moved - 0.5 * moved.grad / moved.grad.norm(), fixed) < before
 
 
-def test_matching_a_picture_to_itself_changes_nothing():
+def test_matching_an_image_to_itself_changes_nothing():
     image = torch.randint(0, 256, (2, 3, 9, 7), generator=torch.Generator().manual_seed(0)).float()
     torch.testing.assert_close(match_histograms(image, image), image)
 

@@ -84,7 +84,7 @@ def test_a_loaded_teacher_is_not_overwritten_by_the_first_update():
     assert teacher.weight.item() == pytest.approx(1.1)
 
 
-def test_block_mask_has_the_asked_ratio_and_whole_blocks():
+def test_block_mask_has_its_ratio_and_whole_blocks():
     masking = BlockMasking(block_size=4, ratio=0.7)
     blocks = masking.draw(50, (64, 96), torch.Generator().manual_seed(0))
     assert blocks.shape == (50, 1, 16, 24)

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS
 
 from tests.uda.small import FLOW_GUIDED, SEGMENTOR, TPS, VIDEO, batch, build, clips, data_of, video_domains
 from udass.flow.warping import resize_flow, warp
@@ -37,19 +36,19 @@ def shift(size, dx=0.0, dy=0.0, batch=1):
 
 
 def test_labels_are_those_of_the_warped_softmax():
-    scores = 4 * torch.randn(2, 3, 6, 8, generator=generator())
-    label = CrossFramePseudoLabels()(scores, shift((6, 8), dx=2, batch=2))
-    shares = scores.softmax(1)
+    logits = 4 * torch.randn(2, 3, 6, 8, generator=generator())
+    label = CrossFramePseudoLabels()(logits, shift((6, 8), dx=2, batch=2))
+    probabilities = logits.softmax(1)
     # What is at x now was at x + 2 then; beyond the border the border counts.
-    expected = torch.cat([shares[..., 2:], shares[..., -1:], shares[..., -1:]], dim=-1).max(1)
+    expected = torch.cat([probabilities[..., 2:], probabilities[..., -1:], probabilities[..., -1:]], dim=-1).max(1)
     assert torch.equal(label.labels, expected.indices)
     torch.testing.assert_close(label.confidence, expected.values)
     assert torch.equal(label.weights, torch.ones(2, 6, 8))
 
 
-def test_half_a_pixel_mixes_shares_not_scores():
-    scores = torch.tensor([[[[0.0, 10.0]], [[1.0, 0.0]]]])  # (1, 2, 1, 2)
-    label = CrossFramePseudoLabels()(scores, shift((1, 2), dx=0.5))
+def test_half_a_pixel_mixes_probabilities_not_logits():
+    logits = torch.tensor([[[[0.0, 10.0]], [[1.0, 0.0]]]])  # (1, 2, 1, 2)
+    label = CrossFramePseudoLabels()(logits, shift((1, 2), dx=0.5))
     assert label.confidence[0, 0, 0].item() == pytest.approx((0.26894 + 0.9999546) / 2, abs=1e-4)
 
 
@@ -80,7 +79,7 @@ def test_the_mirrored_teacher_sees_mirrored_motion():
     torch.testing.assert_close(logits[True][:, 2], -logits[False][:, 2])
 
 
-def test_the_teacher_is_shown_a_mirrored_pair_as_often_as_asked():
+def test_the_past_pair_is_mirrored_with_its_probability():
     labels, random = CrossFramePseudoLabels(flip_probability=0.5), generator()
     drawn = [labels.draw_flip(random) for _ in range(400)]
     assert 160 < sum(drawn) < 240
@@ -180,11 +179,11 @@ def test_a_batch_of_three_clips_equals_three_of_one():
         assert torch.equal(alone.labels[0], together.labels[i])
         torch.testing.assert_close(alone.confidence[0], together.confidence[i])
     frames = model.data_preprocessor.normalize(together.frames[:, :2])
-    scores = model.student(frames, mode='tensor', flow=together.flow[:, :1])
+    logits = model.student(frames, mode='tensor', flow=together.flow[:, :1])
     for i in range(3):
         torch.testing.assert_close(
             model.student(frames[i : i + 1], mode='tensor', flow=together.flow[i : i + 1, :1])[0],
-            scores[i],
+            logits[i],
             rtol=1e-9,
             atol=1e-9,
         )
@@ -204,12 +203,12 @@ def test_the_student_sees_both_frames_augmented_alike_and_the_template_as_it_is(
     panels = {}
     model.pass_hooks.append(panels.__setitem__)
     model.train_step(data, optimizer)
-    shown, plain = panels['cross_frame'].frames, panels['target'].frames[:, :2]
-    assert torch.equal(shown[:, 0], shown[:, 1]) and not torch.equal(shown, plain)
+    augmented, plain = panels['cross_frame'].frames, panels['target'].frames[:, :2]
+    assert torch.equal(augmented[:, 0], augmented[:, 1]) and not torch.equal(augmented, plain)
     assert torch.equal(model.mixing.bank.target.frames, plain)
     # ClassMix, as there is no template yet: what is not of the source is of the augmented target.
     mixed, source = panels['mix'].frames, panels['source'].frames
-    assert ((mixed == source) | (mixed == shown)).all()
+    assert ((mixed == source) | (mixed == augmented)).all()
 
 
 def cells(labels):
@@ -269,32 +268,32 @@ def test_the_source_takes_the_colours_of_the_target():
 
 
 def test_equal_class_means_cost_nothing():
-    scores = torch.randn(2, 4, 8, 8, generator=generator(), requires_grad=True)
+    logits = torch.randn(2, 4, 8, 8, generator=generator(), requires_grad=True)
     adaptation_loss = CentroidAlignment(weight=0.01)
-    source = adaptation_loss.source_centroids(scores, scores.argmax(1))
-    loss = adaptation_loss(source, [scores])
+    source = adaptation_loss.source_centroids(logits, logits.argmax(1))
+    loss = adaptation_loss(source, [logits])
     loss.backward()
-    assert loss.item() == pytest.approx(0, abs=1e-7) and torch.isfinite(scores.grad).all()
+    assert loss.item() == pytest.approx(0, abs=1e-7) and torch.isfinite(logits.grad).all()
 
 
 def test_a_class_that_one_domain_lacks_keeps_the_loss_finite():
     adaptation_loss = CentroidAlignment(weight=1.0)
-    source_scores = torch.randn(1, 4, 8, 8, generator=generator()) + torch.tensor([9.0, 0, 0, 0]).reshape(1, 4, 1, 1)
-    target_scores = torch.randn(1, 4, 8, 8, generator=generator(1), requires_grad=True)
-    source = adaptation_loss.source_centroids(source_scores, source_scores.argmax(1))
+    source_logits = torch.randn(1, 4, 8, 8, generator=generator()) + torch.tensor([9.0, 0, 0, 0]).reshape(1, 4, 1, 1)
+    target_logits = torch.randn(1, 4, 8, 8, generator=generator(1), requires_grad=True)
+    source = adaptation_loss.source_centroids(source_logits, source_logits.argmax(1))
     assert (source[1:] == 0).all() and (source[0] != 0).all()
-    loss = adaptation_loss(source, [target_scores])
+    loss = adaptation_loss(source, [target_logits])
     loss.backward()
-    assert loss.item() > 0 and torch.isfinite(target_scores.grad).all() and (target_scores.grad != 0).any()
+    assert loss.item() > 0 and torch.isfinite(target_logits.grad).all() and (target_logits.grad != 0).any()
 
 
-def test_labels_meet_scores_at_the_size_of_the_scores():
-    scores = torch.zeros(1, 2, 2, 2)
-    scores[0, 1, :, 1] = 5.0
-    scores[0, 0, :, 0] = 3.0
+def test_labels_are_resized_to_the_logits():
+    logits = torch.zeros(1, 2, 2, 2)
+    logits[0, 1, :, 1] = 5.0
+    logits[0, 0, :, 0] = 3.0
     labels = torch.tensor([[[0, 0, 1, 1]] * 4])
     labels[:, :2] = 255
-    few = CentroidAlignment().source_centroids(scores.repeat(6, 1, 1, 1), labels.repeat(6, 1, 1))
+    few = CentroidAlignment().source_centroids(logits.repeat(6, 1, 1, 1), labels.repeat(6, 1, 1))
     # The upper half is ignored; six of each class are left, more than the five that a class needs.
     assert few.tolist() == [[3, 0], [0, 5]]
 
@@ -323,16 +322,16 @@ def test_the_second_interval_is_a_pair_of_plain_frames():
         ),
         FLOW_GUIDED,
     )
-    shown = []
+    calls = []
     forward = model.student.forward
     model.student.forward = lambda inputs, *args, **options: (
-        shown.append((inputs, options)),
+        calls.append((inputs, options)),
         forward(inputs, *args, **options),
     )[1]
     data = data_of(model, 0)
     model.train_step(data, optimizer)
-    assert [('extra_clip' in options) for _, options in shown] == [False, True, False]
-    inputs, options = shown[1]
+    assert [('extra_clip' in options) for _, options in calls] == [False, True, False]
+    inputs, options = calls[1]
     extra_inputs, extra_flow = options['extra_clip']
     target = model.data_preprocessor.normalize(model.data_preprocessor.pixels(data['target'])[0])
     assert torch.equal(extra_inputs, target[:, [0, 3]]) and not torch.equal(inputs, target[:, :2])
@@ -398,12 +397,3 @@ def test_the_teacher_of_tps_is_the_student():
         model.train_step(video_domains(seed), optimizer)
         for name, value in model.teacher.named_parameters():
             assert torch.equal(value, before[name]), name
-
-
-def test_templates_of_clips_survive_a_checkpoint():
-    model, optimizer = build(VIDEO, FLOW_GUIDED)
-    model.train_step(data_of(model, 0), optimizer)
-    other = MODELS.build(dict(VIDEO, student=copy.deepcopy(FLOW_GUIDED)))
-    other.load_state_dict(copy.deepcopy(model.state_dict()))
-    assert torch.equal(other.mixing.bank.source.flow, model.mixing.bank.source.flow)
-    assert other.mixing.bank.target.frames.shape[1] == 2

@@ -1,11 +1,15 @@
 """QuadMix on clips: what is pasted on what, and the motion that comes along."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
 
+from tests.uda.small import FLOW_GUIDED, VIDEO, build, data_of
 from tests.uda.test_video import generator, shift
 from udass.flow.warping import warp
 from udass.streets import CAMERA, GAME, render_clip
@@ -17,11 +21,11 @@ from udass.uda.mixing.video_quadmix import VideoQuadMix
 def striped_clip(value, stripes, confidence=None, motion=0.0, size=(4, 8)):
     """A clip of two frames; ``stripes`` gives the class of each column of frame t and of frame t-1."""
     labels = torch.tensor(stripes)[None, :, None].expand(1, 2, *size).clone()
-    scores = None if confidence is None else torch.full(labels.shape, confidence)
+    confidences = None if confidence is None else torch.full(labels.shape, confidence)
     return Clip(
         frames=torch.full((1, 2, 3, *size), float(value)),
         labels=labels,
-        confidence=scores,
+        confidence=confidences,
         weights=torch.ones(labels.shape),
         flow=shift(size, dx=motion)[:, None],
     )
@@ -181,3 +185,13 @@ def test_mixed_streets_keep_image_and_motion_together():
         pasted = inside & (here > 0)
         lost = shown_again(mixed.frames, under[0].flow)
         assert error[pasted].mean() < 0.7 * lost[pasted].mean()
+
+
+def test_templates_of_clips_survive_a_checkpoint():
+    init_default_scope('mmseg')
+    model, optimizer = build(VIDEO, FLOW_GUIDED)
+    model.train_step(data_of(model, 0), optimizer)
+    other = MODELS.build(dict(VIDEO, student=copy.deepcopy(FLOW_GUIDED)))
+    other.load_state_dict(copy.deepcopy(model.state_dict()))
+    assert torch.equal(other.mixing.bank.source.flow, model.mixing.bank.source.flow)
+    assert other.mixing.bank.target.frames.shape[1] == 2

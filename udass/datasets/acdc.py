@@ -16,7 +16,7 @@ class ACDC(UDADataset):
     name ``ACDCDataset``.
 
     Args:
-        split: 'train' (1600), 'val' (406) or 'test' (2000, whose labels are kept by the server: labelled=False).
+        split: 'train' (1600), 'val' (406) or 'test' (2000, whose labels only the server has: labelled=False).
         conditions: some of 'fog', 'night', 'rain' and 'snow'.
         common: see ``UDADataset``.
 

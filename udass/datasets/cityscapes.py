@@ -17,7 +17,7 @@ class Cityscapes(UDADataset):
     ``CityscapesDataset``.
 
     Args:
-        split: 'train' (2975), 'val' (500) or 'test' (1525, whose labels are kept by the server: labelled=False).
+        split: 'train' (2975), 'val' (500) or 'test' (1525, whose labels only the server has: labelled=False).
         common: see ``UDADataset``.
     """
 
@@ -26,7 +26,7 @@ class Cityscapes(UDADataset):
         # The car's bonnet and star below, the border of the rectification around (HRDA). At 1024x512 these are the
         # rows that DAFormer leaves out, 15 and 120.
         pseudo_margins=dict(size=(2048, 1024), top=30, bottom=240, left=30, right=30),
-        # The server finds the file of an image by its <city>_<sequence>_<frame>, and wants label ids.
+        # The server finds the file of an image by its <city>_<sequence>_<frame>, and takes label ids.
         submission=dict(
             image_suffix='_leftImg8bit.png',
             file_suffix='_leftImg8bit.png',

@@ -12,7 +12,7 @@ class DarkZurich(UDADataset):
     ``DarkZurichDataset``.
 
     Args:
-        split: 'train' (2416 at night, no labels), 'val' (50) or 'test' (151, whose labels are kept by the server);
+        split: 'train' (2416 at night, no labels), 'val' (50) or 'test' (151, whose labels only the server has);
             labelled=False for 'train' and 'test'.
         time: 'night'; 'train' has 'twilight' and 'day' as well.
         common: see ``UDADataset``.

@@ -94,11 +94,8 @@ def _iteration(path: Path) -> int:
 
 
 def latest_checkpoint(work_dir: Path) -> Path | None:
-    """The checkpoint that training in ``work_dir`` recorded as its last, None where there is none.
-
-    Raises:
-        FileNotFoundError: the folder names a checkpoint that is gone.
-    """
+    """The checkpoint that training in ``work_dir`` recorded as its last, None where there is none; FileNotFoundError if
+    the recorded one is gone."""
     record = Path(work_dir) / _LAST
     if not record.is_file():
         return None
@@ -130,10 +127,7 @@ def locked(work_dir: Path) -> Iterator[None]:
     """Inside, no other training runs in the folder, on this machine or on another that shares it.
 
     The lock is the kernel's: it ends with its process, so that a stale file is simply taken over. The file holds the
-    owner's name.
-
-    Raises:
-        ValueError: another training has the lock.
+    owner's name, which the ValueError of another training tells.
     """
     work_dir.mkdir(parents=True, exist_ok=True)
     with open(work_dir / _LOCK, 'a+') as file:
@@ -158,16 +152,8 @@ def locked(work_dir: Path) -> Iterator[None]:
 
 
 def check_unused(work_dir: Path, resume: bool, load_from: str | None) -> None:
-    """Whether a training may write its checkpoints into a folder.
-
-    Args:
-        work_dir (Path): the folder.
-        resume (bool): whether the training goes on from a checkpoint.
-        load_from (str | None): that checkpoint; None is the newest of the folder.
-
-    Raises:
-        ValueError: the folder holds checkpoints of a training that this one does not go on with.
-    """
+    """Raises ValueError if a folder holds checkpoints of a training that this one does not go on with; ``load_from`` is
+    the checkpoint to go on from, or None for the newest of the folder."""
     if not has_checkpoint(work_dir) or (resume and load_from is None):
         return
     if not resume:

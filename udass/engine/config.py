@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from udass.engine.config_files import read_config, register_all
-from udass.engine.renamed import check_option_name, check_renamed
+from udass.engine.renamed import check_option_name, check_renamed, mappings
 
 # Keys that a builder takes out before the component sees the rest.
 _BUILDER_KEYS = {'type', '_scope_', '_delete_', 'priority', 'convert_to_iter_based', 'constructor', 'paramwise_cfg'}
@@ -24,8 +24,6 @@ _FILLED_IN = {'self', 'runner', 'dataloader', 'params', 'optimizer'}
 _STREAM_KEYS = {'mixes', 'pipeline'}
 # What mmcv's builder of normalisation layers takes out.
 _NORM_KEYS = {'requires_grad'}
-# Components that hand an argument on to another library, which has types of its own.
-_FOREIGN = {'Albu': 'transforms'}
 # Keys of a config beside the runner's arguments that mmengine reads.
 _CONFIG_KEYS = {
     'runner_type',
@@ -61,8 +59,7 @@ def load_config(path: str | Path, options: Mapping | None = None) -> Config:
     """Reads a config file and applies options from the command line.
 
     Args:
-        path (str | Path): config file.
-        options (Mapping | None): dotted key -> value.
+        options: dotted key -> value.
 
     Raises:
         FileNotFoundError: there is no such file, or a file of its ``_base_``.
@@ -106,8 +103,7 @@ def prepare_config(config: Config) -> None:
 def plain_settings(node: Any) -> Any:  # noqa: ANN401  the kind of the result follows from the node
     """Settings without what mmengine cannot write as source text: NumPy's numbers and arrays, and paths.
 
-    Args:
-        node: a config's content; dicts and lists are changed in place.
+    Dicts and lists are changed in place.
     """
     if isinstance(node, dict):
         # The methods of mmengine's dict would build what a config only names.
@@ -140,14 +136,9 @@ def _set_num_classes(node: object, number: int) -> None:
 
 
 def apply_options(config: Config, options: Mapping) -> None:
-    """Applies options from the command line; the arguments of the components are left to `check_components`.
+    """Applies options (dotted key -> value) from the command line, in place; ValueError if nothing reads one of them.
 
-    Args:
-        config (Config): changed in place.
-        options (Mapping): dotted key -> value.
-
-    Raises:
-        ValueError: nothing reads an option.
+    The arguments of the components are left to `check_components`.
     """
     for option in options:
         check_option_name(option)
@@ -161,11 +152,8 @@ def apply_options(config: Config, options: Mapping) -> None:
 
 
 def check_components(config: Mapping) -> None:
-    """Looks for components that do not exist, and for arguments that one cannot take.
-
-    Raises:
-        ValueError: naming the config key, the component, what it takes, and the likeliest spelling.
-    """
+    """Raises ValueError, with the config key and the likeliest spelling, for components that do not exist and for
+    arguments that one cannot take."""
     for path, node in _components(config):
         components = component_classes(node['type'])
         if not components:
@@ -226,11 +214,8 @@ def _registries() -> list[Registry]:
 
 
 def all_arguments(component: Callable) -> tuple[set[str], bool]:
-    """Argument names of a class with those that its ``**kwargs`` hand to the base classes.
-
-    Returns:
-        tuple[set[str], bool]: the names, and whether any other name is taken as well.
-    """
+    """Argument names of a class, with those that its ``**kwargs`` hand to the base classes, and whether any other name
+    is taken as well."""
     if not inspect.isclass(component):
         return _own_arguments(component)
     names: set[str] = set()
@@ -253,19 +238,8 @@ def _own_arguments(component: Callable) -> tuple[set[str], bool]:
     return names, any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
 
 
-def _components(node: object, path: str = '') -> Iterator[tuple[str, Mapping]]:
-    """Every dict with a ``type`` below ``node``, with its dotted path, but for those that another library builds."""
-    if isinstance(node, Mapping):
-        foreign = None
-        if 'type' in node:
-            yield path, node
-            foreign = _FOREIGN.get(node['type']) if isinstance(node['type'], str) else None
-        for key, value in node.items():
-            if key != foreign:
-                yield from _components(value, f'{path}.{key}'.lstrip('.'))
-    elif isinstance(node, Sequence) and not isinstance(node, str):
-        for number, value in enumerate(node):
-            yield from _components(value, f'{path}.{number}')
+def _components(config: Mapping) -> Iterator[tuple[str, Mapping]]:
+    return ((path, node) for path, node in mappings(config) if 'type' in node)
 
 
 def _extra_keys(path: str, node: Mapping) -> set[str]:
@@ -333,5 +307,5 @@ def _unknown_key(path: str, key: str, valid: set[str], verb: str, present: Colle
     close = difflib.get_close_matches(key, valid, n=1)
     hint = f' Did you mean {close[0]}?' if close else ''
     hidden = (_BUILDER_KEYS | _FILLED_IN) - set(present)
-    shown = ', '.join(sorted(valid - hidden)) or 'no keys'
-    return f'{path}.{key}'.lstrip('.') + f' does not exist: {verb} {shown}.{hint}'
+    listed = ', '.join(sorted(valid - hidden)) or 'no keys'
+    return f'{path}.{key}'.lstrip('.') + f' does not exist: {verb} {listed}.{hint}'

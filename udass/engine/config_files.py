@@ -3,7 +3,7 @@
 import importlib
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import mmengine.registry
@@ -16,7 +16,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS, MODELS, TASK_UTILS
 from torch import nn
 
-from udass.engine.renamed import check_renamed, with_new_names
+from udass.engine.renamed import check_renamed, mappings, with_new_names
 from udass.io.settings import parse_keys
 
 _DATA_SUFFIXES = ('.yaml', '.yml', '.json')
@@ -85,8 +85,8 @@ def read_config(path: str | Path) -> Config:
 
     Raises:
         FileNotFoundError: a file of its ``_base_`` does not exist.
-        ValueError: the file cannot be read, or it is a data file that names code. A ``.py`` file is a program: whatever
-            it raises is said together with its name.
+        ValueError: the file cannot be read, or it is a data file that names code. A ``.py`` file is a program: its
+            errors are raised together with its name.
     """
     register_all()
     is_data = Path(path).suffix in _DATA_SUFFIXES
@@ -160,17 +160,9 @@ def entries(registry: Registry) -> dict[str, type]:
 
 
 def refuse_code(settings: object, names: Collection[str], path: str) -> None:
-    """Makes sure that building what data says runs no code but that of registered components.
-
-    Args:
-        settings: content of a config.
-        names: of the components that it may have.
-        path: of the settings in the config, for the message.
-
-    Raises:
-        ValueError: a component is not registered (mmengine would import what it is called), or runs its arguments.
-    """
-    for where, node in _mappings(settings, path):
+    """Raises ValueError if building these settings would run code: if a component is none of ``names`` (mmengine would
+    import a module of that name), or runs its arguments."""
+    for where, node in mappings(settings, path):
         for key in _NAME_KEYS:
             name = node.get(key)
             if key in node and (not isinstance(name, str) or name not in names or name in _RUN_ARGUMENTS):
@@ -182,19 +174,6 @@ def refuse_code(settings: object, names: Collection[str], path: str) -> None:
         imported += [key for key in _IMPORT_KEYS if node.get(key) not in (None, 'mmseg', 'mmengine')]
         for key in imported:
             raise ValueError(f'{where}.{key}'.lstrip('.') + f' is {node[key]!r}, a name that would have to be imported')
-
-
-def _mappings(node: object, path: str) -> Iterator[tuple[str, Mapping]]:
-    """Every dict below ``node``, with its dotted path."""
-    if isinstance(node, Mapping):
-        yield path, node
-        for key, value in node.items():
-            # albumentations finds these itself, by their names in its own module.
-            if not (node.get('type') == 'Albu' and key == 'transforms'):
-                yield from _mappings(value, f'{path}.{key}'.lstrip('.'))
-    elif isinstance(node, Sequence | set) and not isinstance(node, str):
-        for number, value in enumerate(node):
-            yield from _mappings(value, f'{path}.{number}'.lstrip('.'))
 
 
 def _check_data_file(path: Path) -> None:
@@ -233,11 +212,6 @@ def _check_imports(config: Config) -> None:
 def stored_config(checkpoint: Mapping, path: str | Path, keys: tuple[str, ...]) -> Config:
     """The named keys of the config in a checkpoint's ``meta``; a key that it does not have is left out.
 
-    Args:
-        checkpoint: content of the file.
-        path: of the file, for messages.
-        keys: top-level keys of the config.
-
     Raises:
         ValueError: there is no config, or one of the keys is not made of constants.
     """
@@ -258,10 +232,6 @@ def inference_config(checkpoint: Mapping, path: str | Path) -> Config:
 
     The network consists of registered modules and is given no file. Settings of start weights, which would come from
     files that the config chooses, are left out: the checkpoint fills the network.
-
-    Args:
-        checkpoint: content of the file.
-        path: of the file, for messages.
 
     Raises:
         ValueError: there is no config, it is not made of constants, it has a component that is not registered or is no
@@ -298,14 +268,8 @@ def first_dataset(dataset: Mapping) -> Mapping:
 
 
 def dataset_settings(settings: Mapping) -> dict:
-    """A stored data set's config that is safe to build, to read its images and labels.
-
-    Args:
-        settings: of one data set with its test pipeline. Flow is not read.
-
-    Raises:
-        ValueError: it is no plain data set, or its pipeline does more than reading and resizing.
-    """
+    """The stored config of one data set, safe to build, to read its images and labels without flow; ValueError if it is
+    no plain data set, or its pipeline does more than reading and resizing."""
     kinds = {
         name for name, kind in entries(DATASETS).items() if isinstance(kind, type) and issubclass(kind, BaseSegDataset)
     }
@@ -327,18 +291,15 @@ def open_test_dataset(config: Mapping) -> BaseSegDataset:
     """
     loader = config.get('test_dataloader')
     if not isinstance(loader, Mapping) or not isinstance(loader.get('dataset'), Mapping):
-        raise ValueError('the config that was kept has no test_dataloader that can be read without running it')
+        raise ValueError('the stored config has no test_dataloader that can be read without running it')
     register_all()
     init_default_scope('mmseg')
     return DATASETS.build(dataset_settings(loader['dataset']))
 
 
 def _checked_model(model: dict) -> dict:
-    """The network of a model's config without start weights, and which branch is tested.
-
-    Raises:
-        ValueError: it has a component that is not registered or is no module, or names a file.
-    """
+    """The network of a model's config without start weights, and which branch is tested; ValueError if it has a
+    component that is not registered or is no module, or names a file."""
     if 'student' in model:
         model = {'student': model['student'], 'eval_branch': model.get('eval_branch', 'student')}
     model = _without_start_weights(model)
@@ -369,11 +330,7 @@ def _without_start_weights(node: object) -> object:
 
 
 def _refuse_files(node: object, name: str) -> None:
-    """Makes sure that no setting of a network names a file or an address.
-
-    Raises:
-        ValueError: one does.
-    """
+    """Raises ValueError if a setting of a network names a file or an address."""
     if isinstance(node, Mapping):
         for key, value in node.items():
             _refuse_files(value, f'{name}.{key}')

@@ -50,10 +50,9 @@ class DomainLoader:
     batch. ``len`` is the number of iterations of the training, because the streams themselves have no length.
 
     Args:
-        loaders (dict[str, DataLoader]): domain -> loader with an endless sampler that has ``skip(num_samples)``. The
-            first one is the domain whose metainfo counts (``source``).
-        length (int): iterations of the training run.
-        starts (dict[str, int] | None): domain -> first iteration whose batch has it; 0 for those that are not named.
+        loaders: domain -> loader with an endless sampler that has ``skip(num_samples)``; the first one is the source.
+        length: iterations of the training.
+        starts: domain -> first iteration whose batch has it; 0 for those that are not named.
     """
 
     def __init__(self, loaders: dict[str, DataLoader], length: int, starts: dict[str, int] | None = None) -> None:
@@ -99,12 +98,7 @@ class DomainLoader:
 def domain_configs(
     dataloader: Mapping, domains: Sequence[str], source_sampling: dict | None = None, long_tail: dict | None = None
 ) -> dict[str, dict]:
-    """Dataloader config per stream, with the dataset wrapped and the sampler set.
-
-    Args:
-        dataloader (Mapping): domain -> dataloader config with a plain dataset and no sampler.
-        domains, source_sampling, long_tail: see :class:`UDATrainLoop`.
-    """
+    """Dataloader config per stream, with the dataset wrapped and the sampler set; arguments as of `UDATrainLoop`."""
     if not isinstance(dataloader, Mapping):
         raise TypeError(f'train_dataloader must be a dict of one dataloader config per domain, got {dataloader!r}')
     missing = [domain for domain in domains if domain not in dataloader]
@@ -166,11 +160,7 @@ def check_same_classes(loaders: dict[str, DataLoader]) -> None:
 
 
 def check_class_count(model: nn.Module, dataset: object) -> None:
-    """Compares every segmentation head of the model with the dataset's number of classes.
-
-    Raises:
-        ValueError: a head has another number of classes.
-    """
+    """Raises ValueError if a segmentation head of the model has another number of classes than the dataset."""
     classes = getattr(dataset, 'metainfo', {}).get('classes')
     if classes is None:
         return
@@ -187,14 +177,10 @@ def check_class_count(model: nn.Module, dataset: object) -> None:
 
 
 def start_worker(init_fn: Callable[[int], None] | None, worker_id: int) -> None:
-    """Worker start of a dataloader: leaves the decision about an interrupt to the training process.
+    """Worker start of a dataloader, before its own ``init_fn``: leaves interrupts to the training process.
 
     A terminal sends Ctrl-C to the workers as well, and a cluster its signals. A worker that died of one would raise an
     error in the training process. One that ignores it, or leaves with status 0, does not.
-
-    Args:
-        init_fn (Callable | None): what the worker does besides (seeding).
-        worker_id (int): its number, from torch.
     """
     disable_malloc_trim()
     ignore_signals()
@@ -229,11 +215,11 @@ def explain_loader_error(error: Exception) -> Exception:
     """An error that says what a loader lacked and which setting to change; other errors as they are."""
     texts = [f'{type(one).__name__}: {one}' for one in chain_of(error)]
     for pattern, meaning in _FAILURES:
-        said = [text for text in texts if re.search(pattern, text)]
-        if said:
+        matching = [text for text in texts if re.search(pattern, text)]
+        if matching:
             explained = ChildProcessError(
                 f'{meaning}. Workers are set in train_dataloader.<domain>.num_workers and val_dataloader.num_workers. '
-                f'Torch says: {said[0].strip()}'
+                f'Torch says: {matching[0].strip()}'
             )
             explained.__cause__ = error
             return explained

@@ -26,12 +26,9 @@ def start_processes(launcher: str, backend: str | None = None, timeout: float = 
     """Joins this process to the others of the run; mmengine's own start needs a GPU.
 
     Args:
-        launcher (str): ``pytorch`` (torchrun) or ``slurm`` (srun).
-        backend (str | None): None takes NCCL where there is a GPU and gloo where there is none.
-        timeout (float): seconds after which a process that waits for another gives up.
-
-    Raises:
-        ValueError: an unknown launcher, a backend that the device does not have, or the launcher did not start this.
+        launcher: ``pytorch`` (torchrun) or ``slurm`` (srun); ValueError if it did not start this process.
+        backend: None takes NCCL where there is a GPU and gloo where there is none.
+        timeout: seconds after which a process that waits for another gives up.
     """
     if launcher == 'slurm':
         use_slurm_environment(os.environ)
@@ -100,12 +97,10 @@ def processes_ended() -> Iterator[None]:
 
 
 class HostExchange:
-    """Exchanges values on the host, without waiting for the device. All processes make every call.
-
-    To be made by all processes at once, after they were started; with one process it exchanges nothing.
+    """Exchanges values on the host, without waiting for the device. All processes build it, and make every call.
 
     Args:
-        timeout (float): seconds after which a process that waits for another gives up.
+        timeout: seconds after which a process that waits for another gives up.
     """
 
     def __init__(self, timeout: float = 1800) -> None:
@@ -135,11 +130,7 @@ class HostExchange:
 
 
 def check_same(exchange: HostExchange, values: Mapping[str, object]) -> None:
-    """Compares named values among all processes of a run.
-
-    Raises:
-        ValueError: on every process, naming what differs, and the values of the main process and of the first other.
-    """
+    """Compares named values among all processes; ValueError on each of them, with both values, if some differ."""
     first, *others = exchange.gather(dict(values))
     wrong = [
         f'{name} is {first.get(name, "not set")} in process 0 and {other.get(name, "not set")} in process {rank}'
@@ -156,11 +147,7 @@ def check_same(exchange: HostExchange, values: Mapping[str, object]) -> None:
 
 def rank_state(model: nn.Module) -> dict:
     """Extra states and running statistics of batch norm of this process, under their keys of the state dict and on the
-    host; empty for a single process, whose state dict has it all.
-
-    Args:
-        model (nn.Module): without a wrapper.
-    """
+    host; empty for a single process, whose state dict has it all. The model is without a wrapper."""
     if world_size() == 1:
         return {}
     own = ('_extra_state', 'running_mean', 'running_var')
@@ -169,24 +156,15 @@ def rank_state(model: nn.Module) -> dict:
 
 
 def with_rank_state(state: Mapping, states: list[dict], rank: int, ranks: int) -> dict:
-    """The state dict of a checkpoint with what belongs to this process.
-
-    Args:
-        state (Mapping): of the checkpoint: the main process's, with the mean of the statistics.
-        states (list[dict]): ``rank_state`` of each process that wrote the checkpoint.
-        rank, ranks (int): this process and how many there are; with another number than before the state is as it is.
-    """
+    """The state dict of a checkpoint, with the ``rank_state`` of this process if there are as many as there were."""
     own = states[rank] if len(states) == ranks else {}
     return {**state, **{key: value for key, value in own.items() if key in state}}
 
 
 @contextmanager
 def sync_batch_norm_statistics(model: nn.Module) -> Iterator[None]:
-    """Inside, running statistics of batch norm are their mean over the processes; afterwards each has its own again.
-
-    Args:
-        model (nn.Module): without a wrapper. To be called by all processes.
-    """
+    """Inside, running statistics of batch norm are their mean over the processes, all of which call this; afterwards
+    each process has its own again."""
     statistics = running_statistics(model) if world_size() > 1 else []
     before = [value.clone() for value in statistics]
     average_over_ranks_(statistics)
@@ -205,9 +183,9 @@ class SeparateDataParallel(MMSeparateDistributedDataParallel):
     of processes.
 
     Args:
-        module (nn.Module): the model, on its device.
-        find_unused_parameters (bool): some passes leave trained parameters without gradient. It costs a walk through
-            the graph in every pass.
+        module: the model, on its device.
+        find_unused_parameters: some passes leave trained parameters without gradient. It costs a walk through the graph
+            in every pass.
     """
 
     def __init__(self, module: nn.Module, find_unused_parameters: bool = False) -> None:

@@ -57,7 +57,7 @@ class ScalarLogHook(_IntervalHook, RuntimeInfoHook):
     work dir has its metrics, as ``tools/test.py --json`` writes them, and whether the config tests in the same way.
 
     Args:
-        interval (int | None): iterations between two readings; None takes that of the LoggerHook.
+        interval: iterations between two readings; None takes that of the LoggerHook.
     """
 
     def __init__(self, interval: int | None = None) -> None:
@@ -149,9 +149,9 @@ class FiniteLossHook(_IntervalHook):
     sees them: they are no fault and do not count, unless no step was made at all for 50 iterations.
 
     Args:
-        max_skipped (int): iterations that may be left out in the whole training, each with a warning; one more saves a
+        max_skipped: iterations that may be left out in the whole training, each with a warning; one more saves a
             checkpoint and stops. 0 stops at the first.
-        interval (int | None): iterations between two readings; None takes that of the LoggerHook.
+        interval: iterations between two readings; None takes that of the LoggerHook.
 
     Raises:
         FloatingPointError: (out of the loop, after saving) more iterations than allowed were not finite, or the scale
@@ -329,7 +329,7 @@ class DamagedFileHook(Hook):
     of the checkpoint. In a distributed run each process counts its own.
 
     Args:
-        max_files (int): damaged files that are tolerated in the whole training; one more saves a checkpoint and stops.
+        max_files: damaged files that are tolerated in the whole training; one more saves a checkpoint and stops.
             0 stops at the first.
 
     Raises:

@@ -49,16 +49,16 @@ class UDATrainLoop(IterBasedTrainLoop):
     the death of one of its workers.
 
     Args:
-        runner (Runner): the runner.
-        dataloader (dict): domain -> dataloader config.
-        max_iters (int): iterations of the whole training.
-        val_begin (int): first iteration after which to validate.
-        val_interval (int): validate every so many iterations, and after the last one.
-        domains (Sequence[str]): domains to load; others in ``dataloader`` are left alone. The first is the labelled
+        runner: the runner.
+        dataloader: domain -> dataloader config.
+        max_iters: iterations of the whole training.
+        val_begin: first iteration after which to validate.
+        val_interval: validate every so many iterations, and after the last one.
+        domains: domains to load; others in ``dataloader`` are left alone. The first is the labelled
             source.
-        source_sampling (dict | None): config of a dataset wrapper that draws from the source, such as
+        source_sampling: config of a dataset wrapper that draws from the source, such as
             ``dict(type='RareClassDataset', temperature=0.01)``; None draws every image equally often.
-        long_tail (dict | None): config of a third stream, ``long_tail``, of source images that contain a rare class:
+        long_tail: config of a third stream, ``long_tail``, of source images that contain a rare class:
             ``draws`` (rare classes per iteration), ``mixes`` (mixed images per target image that get a paste), 2 each
             by default, ``pipeline`` (None takes the source's), and arguments of ``LongTailDataset``. Its batch holds
             draws x mixes x source batch images.

@@ -31,8 +31,8 @@ class ChildOptimWrapperConstructor:
     ``train_with_student`` are in the student's optimizer, too.
 
     Args:
-        optim_wrapper_cfg (dict): child -> config of its optimizer wrapper.
-        paramwise_cfg (None): belongs to each child; here it must be None.
+        optim_wrapper_cfg: child -> config of its optimizer wrapper.
+        paramwise_cfg: belongs to each child; here it must be None.
 
     Raises:
         ValueError: a name is no child of the model, its value no config, or a child with parameters to train has no
@@ -100,10 +100,10 @@ class MixedPrecisionOptimWrapper(OptimWrapper):
     every optimizer. The scale of the loss is saved and resumed with the optimizer.
 
     Args:
-        optimizer (torch.optim.Optimizer): what makes the step.
-        dtype (str): ``bf16`` (range of single precision, so that nothing needs scaling) or ``fp16``.
-        initial_scale (float): factor of the loss at the start, for fp16; it follows what the gradients allow.
-        clip_grad (dict | None): as in mmengine; the gradients are unscaled before.
+        optimizer: what makes the step.
+        dtype: ``bf16`` (range of single precision, so that nothing needs scaling) or ``fp16``.
+        initial_scale: factor of the loss at the start, for fp16; it follows what the gradients allow.
+        clip_grad: as in mmengine; the gradients are unscaled before.
 
     Raises:
         ValueError: an unknown type.
@@ -221,14 +221,8 @@ def with_mixed_precision(optim_wrapper: Mapping, dtype: str) -> dict:
 def compile_networks(model: nn.Module, options: Mapping) -> list[str]:
     """Compiles backbone, neck and decoders of every network of a model, in place; names in state dicts stay.
 
-    The training step around them is Python that decides, and is not compiled.
-
-    Args:
-        model (nn.Module): with or without DDP.
-        options (Mapping): keyword arguments of ``torch.compile``.
-
-    Returns:
-        list[str]: names of what was compiled.
+    The training step around them is Python that decides, and is not compiled. ``options`` are keyword arguments of
+    ``torch.compile``; the names of what was compiled are returned.
     """
     parts = ['backbone', 'neck']
     if not (isinstance(model, TrainingModel) and model.hooks_decoders):

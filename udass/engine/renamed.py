@@ -1,6 +1,6 @@
 """Names of earlier versions: refused in configs with the new name, translated in checkpoints."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 # Registered components.
@@ -39,29 +39,35 @@ def check_option_name(option: str) -> None:
 
 def check_renamed(config: Mapping) -> None:
     """Raises ValueError, naming the new name, if a config has the name of an earlier version."""
-    for path, value in _walk(config):
-        _refuse_key(path)
-        if path.split('.')[-1] == 'type' and isinstance(value, str) and value in RENAMED_TYPES:
-            raise ValueError(f'{path} is {value}, which is now called {RENAMED_TYPES[value]}')
+    for path, node in mappings(config):
+        for key, value in _items(node):
+            where = f'{path}.{key}'.lstrip('.')
+            _refuse_key(where)
+            if key == 'type' and isinstance(value, str) and value in RENAMED_TYPES:
+                raise ValueError(f'{where} is {value}, which is now called {RENAMED_TYPES[value]}')
+
+
+def mappings(node: object, path: str = '') -> Iterator[tuple[str, Mapping]]:
+    """Every dict of a config with its dotted path, but for those that albumentations finds by names of its own."""
+    if isinstance(node, Mapping):
+        yield path, node
+        foreign = 'transforms' if ('type', 'Albu') in _items(node) else None
+        for key, value in _items(node):
+            if key != foreign:
+                yield from mappings(value, f'{path}.{key}'.lstrip('.'))
+    elif isinstance(node, Sequence | Set) and not isinstance(node, str):
+        for number, value in enumerate(node):
+            yield from mappings(value, f'{path}.{number}'.lstrip('.'))
+
+
+def _items(node: Mapping) -> list[tuple]:
+    # The methods of mmengine's dict would build what a config only names.
+    return list(dict.items(node) if isinstance(node, dict) else node.items())
 
 
 def _refuse_key(path: str) -> None:
     if (new := new_key(path)) is not None:
         raise ValueError(f'{path} is now called {path.rpartition(".")[0]}.{new}: rename it')
-
-
-def _walk(node: object, path: str = '') -> Iterator[tuple[str, object]]:
-    if isinstance(node, Mapping):
-        # The methods of mmengine's dict would build what a config only names.
-        items = dict.items(node) if isinstance(node, dict) else node.items()
-    elif isinstance(node, Sequence) and not isinstance(node, str):
-        items = enumerate(node)
-    else:
-        return
-    for key, value in items:
-        where = f'{path}.{key}'.lstrip('.')
-        yield where, value
-        yield from _walk(value, where)
 
 
 def with_new_names(node: Any, path: str = '') -> Any:  # noqa: ANN401  the kind of the result follows from the node

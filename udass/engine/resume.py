@@ -29,16 +29,13 @@ _COUNTERS = {'last_step', '_global_step', '_last_value', 'best', 'num_bad_epochs
 def check_resumable(
     checkpoint: dict, filename: str, seed: int, config: str, classes: Sequence[str] | None
 ) -> dict[str, tuple[str, str]]:
-    """Looks at a checkpoint before anything of it is loaded.
+    """Checks a checkpoint before anything of it is loaded.
 
     Args:
-        checkpoint (dict): its content.
-        filename (str): its name, for the messages.
-        seed (int), config (str), classes (Sequence[str] | None): those of the run that is to continue it; the config as
-            mmengine writes it.
+        seed, config, classes: those of the run that is to continue it; the config as mmengine writes it.
 
     Returns:
-        dict[str, tuple[str, str]]: the settings that changed since, see `changed_settings`.
+        The settings that changed since, see `changed_settings`.
 
     Raises:
         ValueError: the file holds no training state, was trained with another seed or on other classes, or the config
@@ -71,9 +68,7 @@ def check_resumable(
 def changed_settings(before: str, now: str, path: str) -> dict[str, tuple[str, str]]:
     """Dotted key -> (old, new) for each setting that differs between two configs, as source text.
 
-    Args:
-        before, now (str): configs as mmengine writes them (``Config.pretty_text``). They are parsed, not executed.
-        path (str): of the checkpoint that has the first, for the message.
+    The configs are as mmengine writes them (``Config.pretty_text``), and are parsed, not executed.
     """
     old, new = settings_of(before, path), settings_of(now, 'this config')
     keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
@@ -99,11 +94,7 @@ def _flat(value: object, path: str) -> Iterator[tuple[str, str]]:
 
 
 def check_changes(changes: dict[str, tuple[str, str]], filename: str) -> None:
-    """Refuses to resume with settings that have no effect on a training that has begun.
-
-    Raises:
-        ValueError: naming each such setting with the old and the new value.
-    """
+    """Raises ValueError, with old and new values, for settings that have no effect on a training that has begun."""
     # A file that has only moved is the same.
     refused = [
         f'{key} was {old} and is now {new}, but {reason}'
@@ -124,13 +115,12 @@ def resume_optimizers(
     """Takes over moments and loss scales from a checkpoint, while rates, options and schedules are the config's.
 
     Args:
-        optim_wrapper (OptimWrapper | OptimWrapperDict): as built from the config.
-        schedulers (dict | list | None): as built from the config, one list per optimizer wrapper or one in all.
-        checkpoint (dict): with ``optimizer`` and ``param_schedulers``.
-        iteration (int): iterations that are done.
+        schedulers: one list per optimizer wrapper or one in all.
+        checkpoint: with ``optimizer`` and ``param_schedulers``.
+        iteration: iterations that are done.
 
     Returns:
-        bool: whether the schedules or the rates at their start changed, so that they were computed anew.
+        Whether the schedules or the rates at their start changed, so that they were computed anew.
 
     Raises:
         ValueError: the optimizer of the checkpoint has other parameters, or a schedule that follows the validations
@@ -207,29 +197,3 @@ def _replay(schedulers: list[_ParamScheduler], iteration: int) -> None:
             for scheduler in schedulers:
                 if not scheduler.by_epoch:
                     scheduler.step()
-
-
-def check_rates(
-    optim_wrapper: OptimWrapper | OptimWrapperDict, schedulers: dict | list | None, iteration: int, max_iters: int
-) -> str | None:
-    """Whether iterations that are left can change anything.
-
-    Returns:
-        str | None: a warning, if the schedule of the config has ended at rate 0.
-
-    Raises:
-        ValueError: the training is longer than ``max_iters`` already.
-    """
-    if iteration > max_iters:
-        raise ValueError(
-            f'the checkpoint has {iteration} iterations, train_cfg.max_iters is {max_iters}: there is nothing left to '
-            'train. Raise it, and `end` in param_scheduler with it'
-        )
-    end = max((scheduler.end for scheduler in all_schedulers(schedulers)), default=0)
-    rates = [group['lr'] for wrapper in _by_name(optim_wrapper).values() for group in wrapper.param_groups]
-    if iteration < max_iters and end <= iteration and not any(rates):
-        return (
-            f'Iterations {iteration + 1} to {max_iters} train at learning rate 0: the schedule ended at iteration '
-            f'{end}. A longer train_cfg.max_iters needs a larger `end` in param_scheduler, too'
-        )
-    return None

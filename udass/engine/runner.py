@@ -42,15 +42,14 @@ from udass.engine.optim import (
     with_mixed_precision,
 )
 from udass.engine.renamed import translate_checkpoint
-from udass.engine.resume import all_schedulers, check_rates, check_resumable, resume_optimizers, settings_of
+from udass.engine.resume import all_schedulers, check_resumable, resume_optimizers, settings_of
 from udass.io.checksums import add_checksum
 from udass.io.writing import atomic_path
 from udass.models.checkpoints import load_strictly, read_checkpoint, weights_of
 from udass.uda.networks import unwrap
 from udass.uda.training_model import TrainingModel
 
-# Seconds. Far more than a batch takes, far less than a night.
-_LOADER_TIMEOUT = 600
+_LOADER_TIMEOUT = 600  # Seconds: far more than a batch takes, far less than a night.
 
 
 @RUNNERS.register_module()
@@ -209,12 +208,8 @@ class UDARunner(Runner):
         return Runner.build_dataloader(dataloader, seed, diff_rank_seed)
 
     def train(self) -> nn.Module:
-        """Trains; returns the model.
-
-        Raises:
-            ValueError: another training runs in the work dir, it holds the checkpoints of one that is not resumed, or
-                the processes of this one have different configs.
-        """
+        """mmengine's; ValueError if another training runs in the work dir, or left checkpoints there that are not
+        resumed, or if the processes of this one have different configs."""
         if self.distributed:
             check_same(self.host_exchange, settings_of(self.cfg.pretty_text, 'this config'))
         with locked(Path(self.work_dir)) if is_main_process() else nullcontext():
@@ -235,7 +230,7 @@ class UDARunner(Runner):
             check_same(self.host_exchange, {f'whether {self._load_from} is there': Path(self._load_from).is_file()})
 
     def load_or_resume(self) -> None:
-        """Loads or resumes what ``load_from`` and ``resume`` ask for."""
+        """Loads or resumes what ``load_from`` and ``resume`` name."""
         if self._load_from is not None and not self._resume and not self._has_loaded:
             self.load_networks(self._load_from)
         super().load_or_resume()
@@ -249,10 +244,7 @@ class UDARunner(Runner):
         The checkpoint may be of another method: student, teacher and ImageNet network are each loaded completely from
         what the file has of them. A file of one bare segmentor (as ``tools/convert_checkpoint.py`` writes it) fills the
         student, and the teacher with it. What ``load_from.skip`` names, for instance the classifier for other
-        classes, keeps its start weights.
-
-        Raises:
-            FileNotFoundError, ValueError: no such file, not a checkpoint, or one of other networks.
+        classes, keeps its start weights. ValueError if the file does not fit.
         """
         model = self._plain_model
         if not isinstance(model, TrainingModel):
@@ -293,10 +285,8 @@ class UDARunner(Runner):
     ) -> dict:
         """Loads all that a checkpoint file holds for the model, counters and templates included; see `load_networks`.
 
-        Arguments and result as in mmengine, but strict by default and for local files only.
-
-        Raises:
-            FileNotFoundError, ValueError: no such file, not a checkpoint, or one of another model.
+        Arguments and result as in mmengine, but strict by default and for local files only; ValueError if the file does
+        not fit.
         """
         checkpoint = read_checkpoint(filename, map_location)
         translate_checkpoint(checkpoint)
@@ -354,8 +344,11 @@ class UDARunner(Runner):
                 'The learning rates or their schedules changed: those of the config hold from '
                 f'iteration {self.iter + 1} on'
             )
-        if message := check_rates(self.optim_wrapper, self.param_schedulers, self.iter, self.max_iters):
-            warn(message)
+        if self.iter > self.max_iters:
+            raise ValueError(
+                f'the checkpoint has {self.iter} iterations, train_cfg.max_iters is {self.max_iters}: there is nothing '
+                'left to train. Raise it, and `end` in param_scheduler with it'
+            )
         match_memory_layout(self.optim_wrapper)
         self._resume_ranks(checkpoint['meta'].get('random_states', []), filename)
 

@@ -31,7 +31,7 @@ class Rendering:
     Args:
         rgb: (H, W, 3) float32 in 0..255.
         label: (H, W) uint8 train ids.
-        number: (H, W) int32, which plane a pixel shows: 0 sky, 1 ground, 2 + k surface k of the scene.
+        number: (H, W) int32, the plane that a pixel belongs to: 0 sky, 1 ground, 2 + k surface k of the scene.
         homographies: (K + 2, 3, 3) from a point of that plane (which moves with it) to homogeneous pixels; the last
             coordinate is the depth in metres (for the sky only its sign counts).
     """
@@ -77,7 +77,7 @@ def render(scene: Scene, *, time: float, size: tuple[int, int]) -> Rendering:
 
 @dataclass(frozen=True)
 class _View:
-    """The picture in the making, painted in place.
+    """The image, painted in place.
 
     rgb (H * S, W * S, 3) uint8, label (H, W) uint8, number (H, W) int32.
     """
@@ -186,7 +186,7 @@ def _paint_surface(view: _View, surface: Surface, homography: np.ndarray, corner
 
 
 def _bounds(corners: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
-    """Pixel box (left, top, right, bottom) of the part in front of the camera and in the picture, or None."""
+    """Pixel box (left, top, right, bottom) of the part in front of the camera and in the image, or None."""
     points = [] if corners[2].min() < _NEAR else corners[:2].T / corners[2][:, None]
     for start, end in zip(corners.T, corners.T[[1, 2, 3, 0]], strict=True) if not len(points) else ():
         if start[2] >= _NEAR:
@@ -220,11 +220,11 @@ def _add_haze(rgb: np.ndarray, scene: Scene, number: np.ndarray, homographies: n
 def render_image(
     domain: Domain, generator: np.random.Generator, size: tuple[int, int] = (192, 384), *, sensor: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a street and take a picture of it.
+    """Draw a street and render one image of it.
 
     Args:
         domain: :data:`GAME` or :data:`CAMERA`.
-        generator: Source of all choices; equal states give equal pictures.
+        generator: Source of all choices; equal states give equal images.
         size: (height, width) in pixels.
         sensor: False leaves out blur, noise, vignette, colour cast and compression.
 
@@ -249,7 +249,7 @@ class StreetClip:
         frames: (T, H, W, 3) uint8 RGB.
         labels: (T, H, W) uint8 Cityscapes train ids.
         flows: (H, W, 2) float32 pixels (dx, dy) by (current, other) frame, from a frame to each of the two before it.
-        valid: By the same keys: (H, W) bool, whether the point of a pixel is in the other picture and not hidden there.
+        valid: By the same keys: (H, W) bool, whether the point of a pixel is visible in the other frame.
     """
 
     frames: np.ndarray
@@ -267,7 +267,7 @@ def render_clip(
     sensor: bool = True,
     moving: bool = True,
 ) -> StreetClip:
-    """Draw a street and film it.
+    """Draw a street and render a clip of it.
 
     Args:
         domain: :data:`GAME` or :data:`CAMERA`.
@@ -295,10 +295,10 @@ def render_clip(
 
 
 def exact_flow(current: Rendering, other: Rendering) -> tuple[np.ndarray, np.ndarray]:
-    """Motion of the point that each pixel of ``current`` shows, and whether ``other`` shows it too.
+    """Motion of the point at each pixel of ``current``, and whether it is visible in ``other``.
 
     Both must be views of one scene. Every pixel lies on a plane whose homographies to both views are known, so the
-    motion is exact; a point is shown in ``other`` if the pixel it falls into shows the same plane.
+    motion is exact; a point is visible in ``other`` if the pixel that it falls into belongs to the same plane.
 
     Returns:
         Flow (H, W, 2) float32 pixels, and validity (H, W) bool. The flow of points behind the other camera is 0.

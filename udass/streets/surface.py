@@ -36,7 +36,7 @@ class Canvas:
 
     Args:
         width, height: Extent in metres.
-        scale: Pixels per metre that is wished for (less if the canvas would get too large).
+        scale: Pixels per metre (fewer if the canvas would get too large).
         colour: Colour under the clear part; choose that of the object, because it bleeds into the rim.
     """
 

@@ -21,7 +21,7 @@ class Vehicle:
 
 
 def vehicle(brush: Brush, domain: Domain, *, kind: int, scale: float, away: bool) -> Vehicle:
-    """A vehicle of class ``kind``; ``away`` shows its rear, else its front."""
+    """A vehicle of class ``kind``; its rear if it drives ``away``, else its front."""
     draw, palette = brush.generator, domain.palette
     body = brush.pick(palette.vehicle if kind == CAR else palette.heavy)
     glass, tyre = brush.pick(palette.glass), brush.pick(palette.tyre)

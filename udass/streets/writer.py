@@ -10,6 +10,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from udass.io.writing import write_bytes, write_text
 from udass.streets.domain import DOMAINS
 from udass.streets.render import render_clip, render_image
 
-VERSION = 2  # of the pictures: raise it whenever a seed gives other bytes
+VERSION = 2  # of the images; raise it whenever a seed gives other bytes
 RECORD = 'streets.json'
 SPLITS = ('train', 'val')
 DEFAULT_COUNTS: Mapping[str, Mapping[str, int]] = {
@@ -33,10 +34,31 @@ CLIP_LENGTH = 4
 _KINDS = {'image': 0, 'clip': 1}
 
 Counts = Mapping[str, Mapping[str, int]]
-Job = tuple[
-    str, str, str, str, int, int, tuple[int, int], int
-]  # kind, root, domain, split, index, seed, size, clip length
 Progress = Callable[[Iterator[None], int], Iterator[None]]
+
+
+class Job(NamedTuple):
+    """One image or clip to draw."""
+
+    kind: str
+    root: Path
+    domain: str
+    split: str
+    index: int
+    seed: int
+    size: tuple[int, int]
+    clip_length: int
+
+    def paths(self) -> tuple[Path, Path]:
+        """First and last file to write: image and label of an image; folder and last file of a clip."""
+        if self.kind == 'image':
+            folder = self.root / self.domain / self.split
+            return folder / 'images' / f'{self.index:06d}.png', folder / 'labels' / f'{self.index:06d}.png'
+        folder = self.root / f'{self.domain}_clips' / self.split / f'{self.index:04d}'
+        return folder, folder / 'complete.txt'
+
+    def is_done(self) -> bool:
+        return all(path.exists() for path in self.paths())
 
 
 def scene_generator(*, seed: int, kind: str, domain: str, split: str, index: int) -> np.random.Generator:
@@ -81,25 +103,23 @@ def write_streets(
             f'Expected a seed >= 0, a size of at least 32 x 32 and clips of at least 2 frames, got seed {seed}, size '
             f'{tuple(size)}, clip length {clip_length}.'
         )
-    for wish in (counts, clip_counts):
-        _check_counts(wish)
-    stale = _claim(root, seed=seed, size=size, clip_length=clip_length, force=force)
+    settings = {'version': VERSION, 'seed': seed, 'size': list(size), 'clip_length': clip_length}
+    for numbers in (counts, clip_counts):
+        _check_counts(numbers)
+    stale = _claim(root, settings, force)
     jobs = [
-        (kind, str(root), domain, split, index, seed, tuple(size), clip_length)
-        for kind, wish in (('image', counts), ('clip', clip_counts))
-        for domain, splits in wish.items()
+        Job(kind, root, domain, split, index, seed, tuple(size), clip_length)
+        for kind, numbers in (('image', counts), ('clip', clip_counts))
+        for domain, splits in numbers.items()
         for split, number in splits.items()
         for index in range(number)
     ]
-    jobs = [job for job in jobs if stale or not _done(job)]
-    for _ in (progress or _silent)(_run(jobs, workers), len(jobs)):
+    jobs = [job for job in jobs if stale or not job.is_done()]
+    items = _run(jobs, workers)
+    for _ in items if progress is None else progress(items, len(jobs)):
         pass
-    _record(root, seed=seed, size=size, clip_length=clip_length, complete=True)
+    _record(root, settings, complete=True)
     return len(jobs)
-
-
-def _silent(items: Iterator[None], total: int) -> Iterator[None]:
-    return items
 
 
 def _check_counts(counts: Counts) -> None:
@@ -114,50 +134,35 @@ def _check_counts(counts: Counts) -> None:
                 )
 
 
-def _claim(root: Path, *, seed: int, size: tuple[int, int], clip_length: int, force: bool) -> bool:
-    """Check the record of an existing folder or start one. True if what is there must be replaced."""
-    path, wish = root / RECORD, {'version': VERSION, 'seed': seed, 'size': list(size), 'clip_length': clip_length}
+def _claim(root: Path, settings: dict, force: bool) -> bool:
+    """Check the record of an existing folder or start one. True if its content must be replaced."""
     stale = False
-    if path.exists():
+    if (root / RECORD).exists():
         try:
-            found = json.loads(path.read_text())
+            record = json.loads((root / RECORD).read_text())
         except json.JSONDecodeError as error:
+            message = f'{root / RECORD} is not readable ({error}); delete {root} and generate the streets again.'
+            raise ValueError(message) from error
+        found = {key: record.get(key) for key in settings}
+        if found != settings and not force:
             raise ValueError(
-                f'{path} is not readable ({error}); delete {root} and generate the streets again.'
-            ) from error
-        found = {key: found.get(key) for key in [*wish, 'replacing']}
-        stale = bool(found.pop('replacing'))
-        if found != wish:
-            if not force:
-                raise ValueError(
-                    f'{root} holds streets drawn with {found}, but {wish} was asked for. Choose another root, or '
-                    'replace them with force=True (--force).'
-                )
-            stale = True
-    root.mkdir(parents=True, exist_ok=True)
-    _record(root, seed=seed, size=size, clip_length=clip_length, complete=False, replacing=stale)
+                f'{root} holds streets drawn with {found}, but {settings} was requested. Choose another root, or '
+                'replace them with force=True (--force).'
+            )
+        stale = bool(record.get('replacing')) or found != settings
+    _record(root, settings, complete=False, replacing=stale)
     return stale
 
 
-def _record(
-    root: Path, *, seed: int, size: tuple[int, int], clip_length: int, complete: bool, replacing: bool = False
-) -> None:
-    found = {
+def _record(root: Path, settings: dict, complete: bool, replacing: bool = False) -> None:
+    counts = {
         f'{folder.parent.name}/{folder.name}': len(
             list((folder / 'images').glob('*.png')) if (folder / 'images').is_dir() else list(folder.iterdir())
         )
         for folder in sorted(root.glob('*/*'))
         if folder.is_dir()
     }
-    record = {
-        'version': VERSION,
-        'seed': seed,
-        'size': list(size),
-        'clip_length': clip_length,
-        'complete': complete,
-        'replacing': replacing,
-        'counts': found,
-    }
+    record = {**settings, 'complete': complete, 'replacing': replacing, 'counts': counts}
     write_text(root / RECORD, json.dumps(record, indent=2) + '\n')
 
 
@@ -176,33 +181,19 @@ def _run(jobs: list[Job], workers: int | None) -> Iterator[None]:
         yield from pool.imap_unordered(_write, jobs, chunksize=4)
 
 
-def _paths(job: Job) -> tuple[Path, Path]:
-    """Where a job writes: image and label of an image; folder and last file of a clip."""
-    kind, root, domain, split, index = job[:5]
-    if kind == 'image':
-        folder = Path(root) / domain / split
-        return folder / 'images' / f'{index:06d}.png', folder / 'labels' / f'{index:06d}.png'
-    folder = Path(root) / f'{domain}_clips' / split / f'{index:04d}'
-    return folder, folder / 'complete.txt'
-
-
-def _done(job: Job) -> bool:
-    return all(path.exists() for path in _paths(job))
-
-
 def _write(job: Job) -> None:
-    kind, _, domain, split, index, seed, size, clip_length = job
-    generator = scene_generator(seed=seed, kind=kind, domain=domain, split=split, index=index)
-    first, last = _paths(job)
-    if kind == 'image':
-        image, label = render_image(DOMAINS[domain], generator, size)
+    domain = DOMAINS[job.domain]
+    generator = scene_generator(seed=job.seed, kind=job.kind, domain=job.domain, split=job.split, index=job.index)
+    first, last = job.paths()
+    if job.kind == 'image':
+        image, label = render_image(domain, generator, job.size)
         _write_png(first, image[..., ::-1])
         _write_png(last, label)
         return
     # Imports PyTorch, which images do not need, in every process.
     from udass.flow.files import write_flow
 
-    clip = render_clip(DOMAINS[domain], generator, size, clip_length)
+    clip = render_clip(domain, generator, job.size, job.clip_length)
     for number, (frame, label) in enumerate(zip(clip.frames, clip.labels, strict=True)):
         _write_png(first / 'images' / f'{number:05d}.png', frame[..., ::-1])
         _write_png(first / 'labels' / f'{number:05d}.png', label)

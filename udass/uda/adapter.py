@@ -23,15 +23,14 @@ from udass.models.windows import Box
 from udass.uda.adaptation_losses import train_discriminator
 from udass.uda.checks import check_adapter, check_optimizers
 from udass.uda.clip import Clip, Pass, PassResult, stack_field
-from udass.uda.ema import evaluate_with_batch_statistics
 from udass.uda.mixing.long_tail import LongTail, group_long_tail
-from udass.uda.networks import build_network, load_networks, model_inputs, unwrap, without_decoder
+from udass.uda.networks import model_inputs, unwrap
 from udass.uda.pseudo_labels import pseudo_labelled, two_class_logits
-from udass.uda.training_model import TrainingModel
+from udass.uda.training_model import TeacherStudent
 
 
 @MODELS.register_module()
-class DomainAdapter(TrainingModel):
+class DomainAdapter(TeacherStudent):
     """A student that learns from source labels and, as its components say, from the unlabelled target.
 
     Children are named as in checkpoints: ``student.``, ``teacher.`` and ``imagenet.`` are mmseg segmentors (the last
@@ -58,9 +57,6 @@ class DomainAdapter(TrainingModel):
     joint_backward = False  # one backward of all passes, so that gradients flow between them
 
     # Children are of whatever classes the config names, or None: their calls are not checked.
-    student: Any
-    teacher: Any
-    imagenet: Any
     ema: Any
     pseudo_labels: Any
     mixing: Any
@@ -69,7 +65,6 @@ class DomainAdapter(TrainingModel):
     feature_distance: Any
     adaptation_loss: Any
     feature_mixing: Any
-    data_preprocessor: Any
 
     def __init__(
         self,
@@ -86,7 +81,7 @@ class DomainAdapter(TrainingModel):
         eval_branch: str = 'student',
         seed: int | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(student, teacher=ema is not None, imagenet=feature_distance is not None)
         uses_labels = mixing is not None or masking is not None or self.labels_across_time
         if ema is not None and (pseudo_labels is None or not uses_labels):
             raise ValueError('a teacher (ema) needs pseudo_labels, and mixing or masking to use them')
@@ -94,9 +89,6 @@ class DomainAdapter(TrainingModel):
             raise ValueError(
                 'pseudo_labels, mixing, photometric, masking and feature_mixing work on pseudo-labels: give ema too'
             )
-        self.student = build_network(student)
-        self.teacher = None if ema is None else build_network(student).requires_grad_(False)
-        self.imagenet = None if feature_distance is None else without_decoder(build_network(student))
         self.ema = build_component(ema)
         self.pseudo_labels = build_component(pseudo_labels)
         self.mixing = build_component(mixing)
@@ -105,7 +97,6 @@ class DomainAdapter(TrainingModel):
         self.feature_distance = build_component(feature_distance)
         self.adaptation_loss = build_component(adaptation_loss, num_classes=self.student.num_classes)
         self.feature_mixing = build_component(feature_mixing)
-        self.data_preprocessor = self.student.data_preprocessor
         self.teacher_batch_statistics = teacher_batch_statistics
         self.eval_branch = eval_branch
         self.seed = torch.initial_seed() if seed is None else seed
@@ -124,7 +115,6 @@ class DomainAdapter(TrainingModel):
             Scalars for the log, on the device.
         """
         optimizer, adaptation_optimizer = check_optimizers(self.adaptation_loss, optim_wrapper)
-
         log: dict[str, Tensor] = {}
 
         # 1. Source with its labels: frames (N, T, 3, H, W), labels and weights (N, T, H, W).
@@ -183,8 +173,7 @@ class DomainAdapter(TrainingModel):
         self, source: Clip, target: Clip, long_tail: LongTail | None, template: Clip | None = None
     ) -> Iterator[Pass]:
         """Mixed images in changed colours, see `Mixing`."""
-        more = {} if template is None else {'template': template}
-        mixed = self.mixing(source, target, self.student_classes, self.iteration, self.generator, long_tail, **more)
+        mixed = self.mixing(source, target, self.student_classes, self.iteration, self.generator, long_tail, template)
         # The passes share the decision, but the change of each image is drawn anew, as in the reference.
         decision = None if self.photometric is None else self.photometric.decide(self.generator)
         # Passes that mix decoder features must have the same detail crop.
@@ -316,11 +305,6 @@ class DomainAdapter(TrainingModel):
         return at_least_float32(self.teacher.encode_decode(frames, [meta] * len(frames), **(options or {})))
 
     @property
-    def student_classes(self) -> int:
-        """Number of classes of the student."""
-        return unwrap(self.student).num_classes
-
-    @property
     def needs_target(self) -> bool:
         return self.ema is not None or self.adaptation_loss is not None
 
@@ -356,19 +340,9 @@ class DomainAdapter(TrainingModel):
             if component is not None:
                 component.use_metainfo(metainfo)
 
-    def init_weights(self) -> None:
-        """Initialise the student; the teacher starts as its copy, the ImageNet network with its backbone."""
-        student = unwrap(self.student)
-        student.init_weights()
-        if self.teacher is not None:
-            self.teacher.load_state_dict(student.state_dict())
-        if self.imagenet is not None:
-            self.imagenet.backbone.load_state_dict(student.backbone.state_dict())
-
     def load_networks(self, weights: Mapping[str, Tensor], origin: str | Path, skip: Sequence[str] = ()) -> list[str]:
-        """Start from the networks of a checkpoint; a loaded teacher is not overwritten by the first update."""
-        networks = dict(student=unwrap(self.student), teacher=self.teacher, imagenet=self.imagenet)
-        loaded = load_networks(networks, weights, origin, skip)
+        """As of any model; a loaded teacher is not overwritten by the first update."""
+        loaded = super().load_networks(weights, origin, skip)
         if 'teacher' in loaded:
             self.ema.keep_teacher()
         return loaded
@@ -378,30 +352,6 @@ class DomainAdapter(TrainingModel):
         self.generator.manual_seed(seed_of_rank(self.seed, rank(), self.iteration))
         if self.mixing is not None:
             self.mixing.clear_templates()
-
-    def train(self, mode: bool = True) -> 'DomainAdapter':
-        """As usual, but nothing random is ever active in the teacher, and the ImageNet network always evaluates."""
-        super().train(mode)
-        if self.imagenet is not None:
-            self.imagenet.eval()
-        if self.teacher is not None:
-            self.teacher.eval()
-            if mode and self.teacher_batch_statistics:
-                evaluate_with_batch_statistics(self.teacher)
-        return self
-
-    def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor') -> list | Tensor:
-        """Logits (``tensor``) or predictions (``predict``) of the branch under evaluation for normalised images
-        (N, 3, H, W), or for frame 0 of clips (N, T, 3, H, W), whose flow is a field of the samples."""
-        if mode == 'loss':
-            raise ValueError(
-                "DomainAdapter trains with train_step; under DDP in a wrapper of type='SeparateDataParallel'"
-            )
-        branch = unwrap(self.teacher if self.eval_branch == 'teacher' else self.student)
-        options: dict[str, Any] = {}
-        if inputs.dim() == 5:
-            inputs, options = model_inputs(branch, inputs, stack_field(data_samples or [], 'flow'))
-        return branch(inputs, data_samples, mode=mode, **options)
 
     def get_extra_state(self) -> dict:
         return {'iteration': self.iteration, 'generator': self.generator.get_state()}

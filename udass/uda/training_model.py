@@ -1,13 +1,15 @@
-"""The base class of models that are trained: what the training loop, the runner and the hooks use of them."""
+"""Base classes of models that are trained: what loop, runner and hooks use of them, and their networks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from udass.uda.clip import Clip
-from udass.uda.networks import load_networks, unwrap
+from udass.uda.clip import Clip, stack_field
+from udass.uda.ema import evaluate_with_batch_statistics
+from udass.uda.networks import build_network, load_networks, model_inputs, unwrap, without_decoder
 
 
 class TrainingModel(BaseModel):
@@ -70,3 +72,67 @@ class TrainingModel(BaseModel):
             Names of the networks that the state dict has.
         """
         return load_networks(dict(student=unwrap(self.student), teacher=self.teacher), weights, origin, skip)
+
+
+class TeacherStudent(TrainingModel):
+    """The networks of a training, segmentors built from one config: the student, its teacher (an average of the
+    student), and the ImageNet network (the student's start without decoder).
+
+    Args:
+        student: config of a segmentor.
+        teacher, imagenet: whether there are such networks.
+    """
+
+    student: Any
+    teacher: Any
+    imagenet: Any
+    data_preprocessor: Any
+    teacher_batch_statistics = True  # the teacher's batch norm uses the statistics of the batch, not the running ones
+
+    def __init__(self, student: dict, teacher: bool, imagenet: bool) -> None:
+        super().__init__()
+        self.student = build_network(student)
+        self.teacher = build_network(student).requires_grad_(False) if teacher else None
+        self.imagenet = without_decoder(build_network(student)) if imagenet else None
+        self.data_preprocessor = self.student.data_preprocessor
+
+    @property
+    def student_classes(self) -> int:
+        """Number of classes of the student."""
+        return unwrap(self.student).num_classes
+
+    def init_weights(self) -> None:
+        """Initialise the student; the teacher starts as its copy, the ImageNet network with its backbone."""
+        student = unwrap(self.student)
+        student.init_weights()
+        if self.teacher is not None:
+            self.teacher.load_state_dict(student.state_dict())
+        if self.imagenet is not None:
+            self.imagenet.backbone.load_state_dict(student.backbone.state_dict())
+
+    def load_networks(self, weights: Mapping[str, Tensor], origin: str | Path, skip: Sequence[str] = ()) -> list[str]:
+        """Start from the networks of a checkpoint, the ImageNet network included; see `TrainingModel`."""
+        networks = dict(student=unwrap(self.student), teacher=self.teacher, imagenet=self.imagenet)
+        return load_networks(networks, weights, origin, skip)
+
+    def train(self, mode: bool = True) -> 'TeacherStudent':
+        """As usual, but nothing random is ever active in the teacher, and the ImageNet network always evaluates."""
+        super().train(mode)
+        if self.imagenet is not None:
+            self.imagenet.eval()
+        if self.teacher is not None:
+            self.teacher.eval()
+            if mode and self.teacher_batch_statistics:
+                evaluate_with_batch_statistics(self.teacher)
+        return self
+
+    def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor') -> list | Tensor:
+        """Logits (``tensor``) or predictions (``predict``) of the branch under evaluation for normalised images
+        (N, 3, H, W), or for frame 0 of clips (N, T, 3, H, W), whose flow is a field of the samples."""
+        if mode == 'loss':
+            raise ValueError("train with train_step; under DDP in a wrapper of type='SeparateDataParallel'")
+        branch = unwrap(self.teacher if self.eval_branch == 'teacher' else self.student)
+        options: dict[str, Any] = {}
+        if inputs.dim() == 5:
+            inputs, options = model_inputs(branch, inputs, stack_field(data_samples or [], 'flow'))
+        return branch(inputs, data_samples, mode=mode, **options)

@@ -47,12 +47,12 @@ class PanelHook(Hook):
             return
         model, meta = _unwrapped(runner), runner.train_dataloader.dataset.metainfo
         model.pass_hooks.remove(self._record)
-        picture = draw_training_panel(self._panels, meta['classes'], meta['palette'], self.max_images)
-        save_image(Path(runner.work_dir) / 'panels' / f'iter_{runner.iter + 1:06d}.png', picture)
+        panel = draw_training_panel(self._panels, meta['classes'], meta['palette'], self.max_images)
+        save_image(Path(runner.work_dir) / 'panels' / f'iter_{runner.iter + 1:06d}.png', panel)
         for backend in runner.visualizer._vis_backends.values():
             # The local one would write the same file once more.
             if not isinstance(backend, LocalVisBackend):
-                backend.add_image('panel', picture, step=runner.iter + 1)
+                backend.add_image('panel', panel, step=runner.iter + 1)
         self._panels = {}
 
     def _record(self, name: str, clip: object) -> None:
@@ -84,10 +84,10 @@ class PredictionImageHook(Hook):
             if 'gt_sem_seg' in sample:
                 columns['truth'] = [sample.gt_sem_seg.data[0].cpu().numpy()]
             image = read_image(sample.img_path)[..., ::-1].copy()
-            picture = draw_comparison([image], columns, meta['classes'], meta['palette'])
+            comparison = draw_comparison([image], columns, meta['classes'], meta['palette'])
             # With several processes the numbers would collide.
             name = f'{self._written * runner.world_size + runner.rank:05d}_{Path(sample.img_path).stem}.png'
-            save_image(self.folder / name, picture)
+            save_image(self.folder / name, comparison)
             self._written += 1
 
 

@@ -104,10 +104,10 @@ def image_uri(image: np.ndarray | Image.Image, width: int, kind: str = 'png') ->
         width: in pixels.
         kind: ``png`` keeps colours as they are and mixes none, as labels need it; ``jpeg`` is for photographs.
     """
-    picture = (image if isinstance(image, Image.Image) else Image.fromarray(np.ascontiguousarray(image))).convert('RGB')
-    if picture.width > width:
+    result = (image if isinstance(image, Image.Image) else Image.fromarray(np.ascontiguousarray(image))).convert('RGB')
+    if result.width > width:
         resampling = Image.Resampling.NEAREST if kind == 'png' else Image.Resampling.LANCZOS
-        picture = picture.resize((width, max(1, round(picture.height * width / picture.width))), resampling)
+        result = result.resize((width, max(1, round(result.height * width / result.width))), resampling)
     buffer = io.BytesIO()
-    picture.save(buffer, format=kind, quality=85, optimize=True)
+    result.save(buffer, format=kind, quality=85, optimize=True)
     return f'data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}'

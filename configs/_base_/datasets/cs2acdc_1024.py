@@ -7,7 +7,7 @@ source_pipeline = [
     dict(type='Resize', scale=(2048, 1024), keep_ratio=True),
     *_base_.crop_source,
 ]
-# All pixels of this target are trusted, which shows no bonnet (HRDA, MIC).
+# All pixels of this target are trusted, whose images have no bonnet (HRDA, MIC).
 target_pipeline = [dict(type='LoadImage'), resize, *_base_.crop_target]
 test_pipeline = [dict(type='LoadImage'), resize, *_base_.load_truth]
 target = dict(type='ACDC', data_root='data/acdc')

@@ -12,7 +12,7 @@ target_pipeline = [
     resize,
     dict(type='RareClassCrop', crop_size=_base_.crop_size),
     # After the crop: DAFormer trusts no pseudo-label in the upper 15 and the lower 120 rows of a crop, here too (its
-    # experiments.py, id 8). HRDA and MIC trust all pixels of this target, which shows no bonnet.
+    # experiments.py, id 8). HRDA and MIC trust all pixels of this target, whose images have no bonnet.
     dict(type='PseudoMargins'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackUDAInputs'),

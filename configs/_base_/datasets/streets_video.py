@@ -40,7 +40,7 @@ val_dataloader = dict(dataset=dict(**streets, domain='camera', split='val', pipe
 test_dataloader = val_dataloader
 val_evaluator = [
     dict(type='ClassIoUMetric'),
-    # The written flow files mark which pixels the frame before shows, too.
+    # The written flow files mark which pixels are visible in the frame before, too.
     dict(type='TemporalConsistency', flow=flow_cache),
 ]
 test_evaluator = val_evaluator

@@ -7,7 +7,7 @@ segmentor = dict(
     # Trained on 1024x1024 crops: the context is the whole crop at half size, the detail a quarter of it at full size.
     scales=(0.5, 1.0),
     crop_size=(512, 512),
-    # DAFormer's head scores at the finest stage of the MiT.
+    # DAFormer's head predicts at the finest stage of the MiT.
     output_stride=4,
     decode_head=dict(
         _delete_=True,

@@ -1,4 +1,4 @@
-# small_effnet_lite0.py on two frames: the scores of the frame before, warped by optical flow, help to segment a frame.
+# small_effnet_lite0.py on two frames: the logits of the frame before, warped by optical flow, help to segment a frame.
 _base_ = ['small_effnet_lite0.py']
 
 segmentor = dict(

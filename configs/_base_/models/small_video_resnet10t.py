@@ -1,4 +1,4 @@
-# small_resnet10t.py on two frames: the scores of the frame before, warped by optical flow, help to segment a frame.
+# small_resnet10t.py on two frames: the logits of the frame before, warped by optical flow, help to segment a frame.
 _base_ = ['small_resnet10t.py']
 
 segmentor = dict(

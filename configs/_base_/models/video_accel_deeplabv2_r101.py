@@ -1,4 +1,4 @@
-# ACCEL-DeepLabV2: the original DeepLabV2 on ResNet-101 at output stride 8, on two frames: the scores of frame t and
+# ACCEL-DeepLabV2: the original DeepLabV2 on ResNet-101 at output stride 8, on two frames: the logits of frame t and
 # those of t-1, warped by optical flow, joined by a 1x1 convolution (TPS, QuadMix on video, arXiv 2311.13254).
 # ImageNet weights: Caffe's with their statistics, under the names of AdaptSegNet and ADVENT; fetched once from the URL
 # below, which is from ADVENT's releases. (Detectron's files of the same network have the statistics folded into scale

@@ -1,4 +1,4 @@
-# DAFormer on two frames: the scores of frame t and those of t-1, warped by optical flow, joined by a 1x1 convolution
+# DAFormer on two frames: the logits of frame t and those of t-1, warped by optical flow, joined by a 1x1 convolution
 # (QuadMix on video, arXiv 2311.13254). Backbone, normalisation and ImageNet weights, and what to do offline: see
 # segformer_mitb5.py. The published video runs feed BGR minus its mean, undivided; the ImageNet weights of MiT were
 # trained on RGB over its standard deviation, so this is what they get here, as on images. A converted published

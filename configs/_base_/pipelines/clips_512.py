@@ -16,7 +16,7 @@ evaluation_flow = flow_cache
 load_source = [dict(type='LoadClip'), dict(type='LoadClipLabels')]
 # At the size that is trained with, before anything is cut off.
 load_flow = dict(type='LoadFlow', cache=flow_cache)
-# What QuadMix pastes: a window of a frame that shows the drawn class.
+# What QuadMix pastes: a window of a frame that holds the drawn class.
 crop_long_tail = [dict(type='ClipCrop', crop_size=(512, 1024)), dict(type='PackClip')]
 target_pipeline = [
     dict(type='LoadClip'),

@@ -2,7 +2,7 @@
 # warm-up ends.
 _base_ = ['adamw_40k_mit.py']
 
-# What joins the scores of two frames is a part of the decoder.
+# What joins the logits of two frames is a part of the decoder.
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(fusion=dict(lr_mult=10.0))))
 # mmengine reaches the last value at step end - 1: the full rate at iteration 1500, zero at 40,000.
 param_scheduler = [

@@ -4,7 +4,7 @@ optim_wrapper = dict(
     type='OptimWrapper',
     # VIPER's adaptation methods have another rate.
     optimizer=dict(type='SGD', lr=2.5e-4, momentum=0.9, weight_decay=5e-4),
-    # The classifiers and what joins their scores start from nothing, the backbone from pretrained weights.
+    # The classifiers and what joins their logits start from nothing, the backbone from pretrained weights.
     paramwise_cfg=dict(
         custom_keys=dict(
             # As published, the rate of the classifiers never decays (the published loop sets the first two of its three

@@ -1,5 +1,5 @@
-# AdvSeg (Tsai et al. 2018, arXiv 1802.10349) on the output space: a discriminator learns to tell the scores of the two
-# domains apart, the student to make those of the target look like the source's. Needs the optimizers of both:
+# AdvSeg (Tsai et al. 2018, arXiv 1802.10349) on the output space: a discriminator learns to tell the predictions of
+# the two domains apart, the student to make those of the target look like the source's. Needs the optimizers of both:
 # _base_/schedules/sgd_40k_adversarial.py.
 model = dict(
     type='DomainAdapter',

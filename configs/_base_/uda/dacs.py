@@ -1,7 +1,7 @@
 # DACS (Tranheden et al. 2021, arXiv 2007.08702): mean teacher and ClassMix across domains.
 model = dict(
     type='DomainAdapter',
-    # DACS alone keeps 0.99 of the old teacher; the later methods keep 0.999.
+    # DACS alone has a share of 0.99 of the old teacher; the later methods have 0.999.
     ema=dict(type='EMA', alpha=0.99),
     # The margins of the target (bonnet, border of the rectification) are DAFormer's idea; DACS trusts all pixels.
     pseudo_labels=dict(type='ConfidencePseudoLabels', threshold=0.968, use_margins=False),

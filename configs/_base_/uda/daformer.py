@@ -14,7 +14,7 @@ model = dict(
 )
 train_cfg = dict(
     type='UDATrainLoop',
-    # The colder, the more the rarest classes are drawn. A file shows more than 3000 pixels of the drawn class, a crop
+    # The colder, the more the rarest classes are drawn. A file has more than 3000 pixels of the drawn class, a crop
     # of 512 more than half of that: images are shrunk before they are cropped.
     source_sampling=dict(type='RareClassDataset', temperature=0.01, min_pixels=3000, crop_fraction=0.5),
 )

@@ -16,7 +16,7 @@ model = dict(
 )
 train_cfg = dict(
     type='UDATrainLoop',
-    # A file shows more than 3000 pixels of the drawn class, a crop of 1024 more than twice that: four times what a crop
-    # of 512 must show (daformer.py), as it is cut from images of twice that size.
+    # A file has more than 3000 pixels of the drawn class, a crop of 1024 more than twice that: four times what a crop
+    # of 512 must have (daformer.py), as it is cut from images of twice that size.
     source_sampling=dict(type='RareClassDataset', temperature=0.01, min_pixels=3000, crop_fraction=2),
 )

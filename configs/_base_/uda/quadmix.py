@@ -21,10 +21,10 @@ model = dict(
 )
 train_cfg = dict(
     type='UDATrainLoop',
-    # A file shows more than 3000 pixels of the drawn class, a crop of 1024 more than twice that (see mic.py).
+    # A file has more than 3000 pixels of the drawn class, a crop of 1024 more than twice that (see mic.py).
     source_sampling=dict(type='RareClassDataset', temperature=0.01, min_pixels=3000, crop_fraction=2),
     # Two rare classes per iteration, drawn without replacement, each pasted over both mixed images of every target
-    # image. Which classes, and how often each stands in the list, is a property of the source (rare_classes in its
+    # image. Which classes, and how often each is listed, is a property of the source (rare_classes in its
     # metainfo). Published benchmarks give these images a pipeline of their own, set in the experiment.
     long_tail=dict(type='LongTailDataset', draws=2, mixes=2),
 )

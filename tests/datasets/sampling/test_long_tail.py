@@ -76,7 +76,7 @@ def test_the_list_of_the_data_set_is_the_default(filled_scenes):
     assert {info['paste_class'] for info in get_data_info(dataset, 20)} == {2}
 
 
-def test_samples_show_the_class_and_say_which(filled_scenes):
+def test_samples_hold_the_class_and_name_it(filled_scenes):
     dataset = LongTailDataset(filled_scenes.config(transforms=CROP), classes=[TREE, LAMP], images_per_draw=2)
     loader = DataLoader(
         dataset, batch_size=4, sampler=SeededInfiniteSampler(dataset, seed=1), collate_fn=pseudo_collate

@@ -81,17 +81,17 @@ def test_only_classes_of_vanishing_probability(filled_scenes):
         RareClassDataset(filled_scenes.config(transforms=CROP), temperature=1e-4, min_pixels=16)
 
 
-def test_samples_show_the_drawn_class(filled_scenes):
+def test_samples_hold_the_drawn_class(filled_scenes):
     transforms = (dict(type='RareClassCrop', crop_size=(16, 24)), dict(type='RandomFlip', prob=0.5))
     dataset = RareClassDataset(
         filled_scenes.config(transforms=transforms), temperature=0.5, min_pixels=3, crop_fraction=0.5
     )
-    shown = []
+    found = []
     for draw in islice(SeededInfiniteSampler(dataset, seed=0), 60):
         sample = dataset[draw]['data_samples']
         assert sample.gt_sem_seg.data.shape == (1, 16, 24)
-        shown.append((sample.gt_sem_seg.data == sample.rare_class).sum().item() > 1.5)
-    assert np.mean(shown) > 0.95
+        found.append((sample.gt_sem_seg.data == sample.rare_class).sum().item() > 1.5)
+    assert np.mean(found) > 0.95
 
 
 def test_each_image_is_decoded_once_per_sample(filled_scenes, monkeypatch):

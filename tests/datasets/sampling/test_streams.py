@@ -197,14 +197,3 @@ def test_a_pipeline_that_returns_nothing_raises(filled_scenes):
     dataset = SeededDataset(filled_scenes.config(pipeline=[lambda results: None]))
     with pytest.raises(ValueError, match=r'pipeline of UDADataset returned nothing for .*04\.png'):
         dataset[SampleKey(4, 0, 1)]
-
-
-def test_what_is_not_a_dataset_is_refused():
-    with pytest.raises(TypeError, match='SeededDataset takes a data set, or a ConcatDataset .*, not a list'):
-        SeededDataset([1, 2])
-
-
-def test_it_forwards_length_and_metainfo(filled_scenes):
-    dataset = SeededDataset(filled_scenes.config())
-    assert len(dataset) == 12
-    assert dataset.metainfo['classes'] == ('ground', 'tree', 'lamp')

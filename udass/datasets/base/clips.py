@@ -24,14 +24,14 @@ class ClipDataset(UDADataset):
       0 to each other one and, with a past pair, from 2 to 3.
 
     Missing frames: the first frames of a sequence have no past. In training they are left out; with ``test_mode``,
-    where every labelled frame must be evaluated, the earliest frame there is stands for those before it (no motion). A
-    number that is missing further on is an error. See ``LABELS_OF_ALL_FRAMES`` for missing labels.
+    where every labelled frame must be evaluated, the earliest frame there is takes the place of those before it (no
+    motion). A number that is missing later is an error. See ``LABELS_OF_ALL_FRAMES`` for missing labels.
 
     Args:
         past: k >= 1, frames from t back to the past pair; None = clips of t and t - 1 only.
         step: difference of the numbers of consecutive frames. None = frames follow each other in the order of their
-            numbers, whatever the differences (a missing frame then goes unnoticed). 0 = stills: each frame stands for
-            those before it, so that single images can be trained on as clips without motion.
+            numbers, whatever the differences (a missing frame then goes unnoticed). 0 = stills: each frame takes
+            the place of those before it, so that single images can be trained on as clips without motion.
         common: see ``UDADataset``.
     """
 
@@ -116,7 +116,7 @@ class ClipDataset(UDADataset):
         return [name for name in super().label_names() if name not in self._places or self.clip_names(name) is not None]
 
     def clip_names(self, name: str) -> list[str] | None:
-        """Names of the T frames of the clip of frame t ``name``; None if it is left out for want of a past."""
+        """Names of the T frames of the clip of frame t ``name``; None if it is left out because it has no past."""
         clip = [name]
         for distance in self.distances[1:]:
             earlier = self.earlier(name, distance)

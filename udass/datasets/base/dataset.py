@@ -36,7 +36,7 @@ class UDADataset(BaseSegDataset):
     - ``submission``: what the benchmark's server takes, see ``SubmissionFiles``.
 
     A data set is a subclass that sets the attributes below. One with options of its own has an ``__init__`` that stores
-    them and passes on the rest; ``{split}`` in the name of a folder stands for the attribute ``split``.
+    them and passes on the rest; ``{split}`` in the name of a folder is replaced by the attribute ``split``.
 
     Args:
         data_root: folder of the data set.
@@ -48,8 +48,8 @@ class UDADataset(BaseSegDataset):
         label_channel: None for single-channel and palette labels; else the channel of a colour label file that holds
             the id, counted as in the file (0 = red).
         indices: use only the first n (int) or the given samples of the sorted list.
-        pipeline, metainfo, test_mode, lazy_init: as in mmseg; ``LoadAnnotations`` and ``PackSegInputs`` stand for
-            ``LoadLabels`` and ``PackUDAInputs``.
+        pipeline, metainfo, test_mode, lazy_init: as in mmseg; ``LoadAnnotations`` and ``PackSegInputs``
+            are replaced by ``LoadLabels`` and ``PackUDAInputs``.
     """
 
     IMAGE_FOLDER, LABEL_FOLDER = 'images', 'labels'
@@ -81,7 +81,7 @@ class UDADataset(BaseSegDataset):
     ) -> None:
         self.labelled = labelled
         self.label_channel = self.LABEL_CHANNEL if label_channel is None else label_channel
-        # Path as the suffix says it -> path as it is written, where the two differ in case; made when listed.
+        # Path with the suffix as given -> path as it is written, where the two differ in case; made when listed.
         self._spellings: dict[str, str] = {}
         images = self.IMAGE_FOLDER.format_map(vars(self)) if image_folder is None else image_folder
         labels = self.LABEL_FOLDER.format_map(vars(self)) if label_folder is None else label_folder
@@ -123,7 +123,7 @@ class UDADataset(BaseSegDataset):
         return True
 
     def sample_info(self, name: str) -> dict:
-        """Additional info of a sample, e.g. the weather; ``PackUDAInputs`` passes on what it knows."""
+        """Additional info of a sample, e.g. the weather; ``PackUDAInputs`` passes on the keys of its ``META_KEYS``."""
         return {}
 
     def explain_filter(self, names: Collection[str]) -> str:
@@ -218,12 +218,14 @@ class UDADataset(BaseSegDataset):
 
     def image_path(self, name: str) -> str:
         """Path of the image ``name``."""
-        path = os.path.join(self.image_folder, name + self.img_suffix)
-        return self._spellings.get(path, path)
+        return self._path(self.image_folder, name + self.img_suffix)
 
     def label_path(self, name: str) -> str:
         """Path of the label of the image ``name``."""
-        path = os.path.join(self.label_folder, name + self.seg_map_suffix)
+        return self._path(self.label_folder, name + self.seg_map_suffix)
+
+    def _path(self, folder: str, file: str) -> str:
+        path = os.path.join(folder, file)
         return self._spellings.get(path, path)
 
     def get_data_info(self, idx: int) -> dict:
@@ -284,7 +286,7 @@ def some(names: Sequence[str], number: int = 3) -> str:
 
 
 def _replace_transform(transform: dict | Callable) -> dict | Callable:
-    """The transform of this project for one of mmseg: ``LoadAnnotations`` knows no label table, and ``PackSegInputs``
+    """The transform of this project for one of mmseg: ``LoadAnnotations`` has no label table, and ``PackSegInputs``
     drops what the samplings and ``PseudoMargins`` add."""
     kind = transform.get('type') if isinstance(transform, Mapping) else None
     if kind == 'LoadAnnotations':

@@ -115,7 +115,7 @@ def warn_of_unseen(classes: Sequence[str], pixels: np.ndarray) -> str | None:
         return None
     return (
         f'no label has {", ".join(unseen)} ({len(unseen)} of {len(classes)} classes): nothing can be learnt of them, '
-        'and a test without them says nothing of them. If the files should have them, correct label_table (for '
+        'and a test without them does not measure them. If the files should have them, correct label_table (for '
         'example, 255 may be a class and not ignored pixels)'
     )
 

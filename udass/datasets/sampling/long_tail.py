@@ -20,7 +20,7 @@ class LongTailDataset(SeededDataset):
 
     ``images_per_draw`` consecutive samples share one drawn class, each with an image of its own: as many as one draw
     needs for all images and mixes of a batch. The ``draws`` of an iteration follow each other. They are drawn without
-    replacement from a list that holds each class as often as its weight says. Where there are more draws than entries,
+    replacement from a list that holds each class as often as its weight. Where there are more draws than entries,
     the list starts again.
 
     The sample carries ``paste_class`` (train id), and ``rare_class`` with ``rare_class_min_pixels`` for
@@ -69,7 +69,7 @@ class LongTailDataset(SeededDataset):
         check_metainfo(dict(metainfo, rare_classes=classes), name)
         self.draws, self.images_per_draw = draws, images_per_draw
         pixels = class_statistics(self.dataset, cache_folder).pixels
-        # Train id, files that hold it, and the pixels that they exceed; as often as the weight says.
+        # Train id, files that hold it, and the pixels that they exceed; as often as the weight.
         self._choices: list[tuple[int, np.ndarray, float]] = []
         for entry in classes:
             train_id = list(metainfo['classes']).index(entry['name'])

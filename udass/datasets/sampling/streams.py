@@ -3,7 +3,7 @@
 A sample is a pure function of (seed, stream name, rank, position in the stream). Two loaders with different stream
 names share nothing, however many workers they have; a resumed run continues at a position without decoding anything.
 
-One draw has three independent sources of randomness, kept apart by the numbers below:
+One draw has three independent sources of randomness, separated by the numbers below:
 the choices of a dataset wrapper (which class, which file), those shared by a group of consecutive draws, and the
 pipeline's (crop, flip, ...), which comes from the global generators that mmcv's transforms use.
 """

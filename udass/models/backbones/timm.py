@@ -23,17 +23,7 @@ from udass.models.checkpoints import load_strictly, local_file, read_weights
 
 
 class TimmNetwork(BaseModule):
-    """A network of timm as ``net``, whose weights come from a file or from timm's hub.
-
-    Args:
-        name: timm's name of the network.
-        checkpoint: local file or URL of weights; None = timm's own.
-        pretrained: without a checkpoint, fetch timm's weights from its hub (needs a network connection, once).
-        options: arguments of ``timm.create_model``.
-
-    Raises:
-        ValueError: timm has no such network.
-    """
+    """A network of timm as ``net``, whose weights come from a file or from timm's hub."""
 
     net: Any  # networks of timm have no common interface
 

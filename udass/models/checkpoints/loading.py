@@ -45,7 +45,9 @@ def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], origin: str 
             f'{origin} does not fit {type(module).__name__}: {problems}. Use a file of this config (variant, head, '
             'number of classes, method)'
         )
-    non_finite = [key for key, _ in module.named_parameters() if not weights[key].isfinite().all()]
+    # Parts that are wrapped in DDP have keys without its name in state dicts.
+    parameters = [key.replace('.module.', '.') for key, _ in module.named_parameters()]
+    non_finite = [key for key in parameters if not weights[key].isfinite().all()]
     if non_finite:
         count = f'{len(non_finite)} weights that are not finite'
         raise ValueError(f'{origin} holds {count}: {_first(non_finite)}. Use an older checkpoint')

@@ -52,7 +52,7 @@ class FlowGuidedHRDAEncoderDecoder(FlowGuidedEncoderDecoder, HRDAEncoderDecoder)
                 past = self.training_logits(previous, box)
             logits = logits._replace(fused=self.fusion(logits.fused, past.fused, flow, no_flow))
         extra_logits = None if extra_clip is None else self.clip_logits(*extra_clip)[0]['decode']
-        return self.outputs_of(logits, current, data_samples, box)._replace(extra_logits=extra_logits)
+        return self.outputs_of(logits, current, data_samples)._replace(extra_logits=extra_logits)
 
     def frame_logits(self, images: Tensor, auxiliary: bool) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Logits (N, C, H, W) of single frames (N, 3, H, W), the detail everywhere, under ``decode``; no features."""

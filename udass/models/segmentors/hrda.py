@@ -24,12 +24,13 @@ class TrainingLogits(NamedTuple):
 
     Attributes:
         fused: (N, C, H, W) at image size.
-        detail: (N, C, bh, bw) of the box's pixels inside the image.
+        detail: (N, C, bh, bw) of the pixels in ``box``, the part of the detail's box inside the image.
         context: backbone features of the context.
     """
 
     fused: Tensor
     detail: Tensor
+    box: Box
     context: list[Tensor]
 
 
@@ -138,7 +139,7 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
             ValueError: the box lies off the grid or outside the image, or labels and images differ in size.
         """
         box = self.training_box(inputs, data_samples, crop_box, generator)
-        return self.outputs_of(self.training_logits(inputs, box), inputs, data_samples, box)
+        return self.outputs_of(self.training_logits(inputs, box), inputs, data_samples)
 
     def training_box(
         self, images: Tensor, data_samples: list, crop_box: Sequence[int] | None, generator: torch.Generator | None
@@ -170,23 +171,16 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         detail = self.decode_head(self._features(box.cut(images), self.scales[1]))
         fused = self._fuse(context, context_logits, detail, box)
         # The padding ends here: logits are enlarged with it and cut to the image before they meet the labels.
-        inside = self._inside(box, inputs)
-        return TrainingLogits(
-            fused=self._enlarge(fused, images.shape[2:])[..., :height, :width],
-            detail=self._enlarge(detail, box.size)[..., : inside.size[0], : inside.size[1]],
-            context=context,
-        )
+        inside = Box(box.y1, min(box.y2, height), box.x1, min(box.x2, width))
+        fused = self._enlarge(fused, images.shape[2:])[..., :height, :width]
+        detail = self._enlarge(detail, box.size)[..., : inside.size[0], : inside.size[1]]
+        return TrainingLogits(fused, detail, inside, context)
 
-    def outputs_of(self, logits: TrainingLogits, images: Tensor, data_samples: list, box: Box) -> Outputs:
+    def outputs_of(self, logits: TrainingLogits, images: Tensor, data_samples: list) -> Outputs:
         """The losses of logits of images (N, 3, H, W), with the features at ``feature_scale``."""
         labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
-        losses = self.decode_head.pixel_loss(
-            fused=logits.fused,
-            detail=logits.detail,
-            box=self._inside(box, images),
-            labels=labels,
-            weights=stack_pixel_weights(data_samples),
-        )
+        weights = stack_pixel_weights(data_samples)
+        losses = self.decode_head.pixel_loss(logits.fused, logits.detail, logits.box, labels, weights)
         features = logits.context if self.feature_scale == self.scales[0] else self.extract_feat(images)
         return Outputs(add_prefix(losses, 'decode'), features, logits.fused)
 
@@ -197,13 +191,12 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         context_logits = self.decode_head(context)
         size = images.shape[2:]
         stride = tuple(side // 2 for side in self.crop_size) if self.overlapping_slide else self.crop_size
-        detail_logits = average_windows(
-            images,
-            window_boxes(size, self.crop_size, stride),
-            lambda windows: self.decode_head(self._features(windows, self.scales[1])),
-            stride=self.detail_cell,
-            max_batch=self.max_batch,
-        )
+        boxes = window_boxes(size, self.crop_size, stride)
+
+        def predict(windows: Tensor) -> Tensor:
+            return self.decode_head(self._features(windows, self.scales[1]))
+
+        detail_logits = average_windows(images, boxes, predict, self.detail_cell, self.max_batch)
         fused = self._fuse(context, context_logits, detail_logits, Box(0, size[0], 0, size[1]))
         return self._enlarge(fused, size)[..., : inputs.shape[2], : inputs.shape[3]]
 
@@ -223,24 +216,13 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
                 f'a detail of {box.size} pixels gave logits of {found} cells, expected {expected} at an output stride '
                 f'of {self.output_stride}: set output_stride to what the network has'
             )
-        return fuse_scales(
-            context_logits,
-            self.decode_head.attention(context),
-            detail_logits,
-            context_box=box.cells(self.context_cell),
-            detail_box=box.cells(self.detail_cell),
-            ratio=self.context_cell // self.detail_cell,
-            align_corners=self.align_corners,
-        )
+        attention = self.decode_head.attention(context)
+        boxes = box.cells(self.context_cell), box.cells(self.detail_cell)
+        ratio = self.context_cell // self.detail_cell
+        return fuse_scales(context_logits, attention, detail_logits, *boxes, ratio, self.align_corners)
 
     def _enlarge(self, logits: Tensor, size: Sequence[int]) -> Tensor:
         return resize(logits, size=size, mode='bilinear', align_corners=self.align_corners)
-
-    @staticmethod
-    def _inside(box: Box, images: Tensor) -> Box:
-        """The part of a box of the padded images that lies inside the images."""
-        height, width = images.shape[2:]
-        return Box(box.y1, min(box.y2, height), box.x1, min(box.x2, width))
 
 
 def cell_sizes(scales: Sequence[float], output_stride: int) -> tuple[int, int]:

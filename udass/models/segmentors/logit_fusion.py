@@ -15,11 +15,7 @@ from udass.flow.warping import resize_flow, warp
 
 
 class LogitFusion(nn.Conv2d):
-    """A 1x1 convolution without bias over current and warped previous logits; it starts as the current logits alone.
-
-    Args:
-        num_classes: C.
-    """
+    """A 1x1 convolution without bias over current and warped previous logits; it starts as the current logits alone."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__(2 * num_classes, num_classes, kernel_size=1, bias=False)

@@ -22,7 +22,7 @@ _WIDTH = 480
 
 @dataclass(frozen=True)
 class Example:
-    """A tested image: its name, why it was chosen, and (caption, data URI) of each of its pictures."""
+    """A tested image: its name, why it was chosen, and (caption, data URI) of each of its images."""
 
     name: str
     choice: Choice

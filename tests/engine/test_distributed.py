@@ -1,8 +1,21 @@
-"""How the processes of a run find each other."""
+"""How the processes of a run find each other, and the random state of one."""
 
+import io
+import random
+
+import numpy as np
 import pytest
+import torch
 
-from udass.engine.distributed import HostExchange, local_device, start_processes, use_slurm_environment
+from udass.engine.distributed import (
+    HostExchange,
+    get_random_state,
+    local_device,
+    preserved_random_state,
+    set_random_state,
+    start_processes,
+    use_slurm_environment,
+)
 
 
 def test_slurms_variables_become_torchs():
@@ -59,3 +72,28 @@ def test_one_process_exchanges_nothing():
     exchange = HostExchange()
     assert exchange.any(True) and not exchange.any(False)
     assert exchange.gather('a') == ['a']
+
+
+def draw():
+    return random.random(), random.gauss(0, 1), np.random.rand(), np.random.randn(), torch.rand(3).tolist()
+
+
+def test_states_come_back_from_a_file_that_is_read_weights_only():
+    random.gauss(0, 1)
+    np.random.randn()
+    file = io.BytesIO()
+    torch.save(get_random_state(), file)
+    expected = draw()
+    file.seek(0)
+    set_random_state(torch.load(file, weights_only=True))
+    assert draw() == expected
+
+
+def test_what_draws_in_between_leaves_no_trace():
+    state = get_random_state()
+    expected = draw()
+    set_random_state(state)
+    with preserved_random_state():
+        draw()
+        torch.manual_seed(5)
+    assert draw() == expected
