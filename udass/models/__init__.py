@@ -1,9 +1,18 @@
 """Networks: backbones, heads, segmentors, losses, and the files of their weights."""
 
-from udass.models.backbones import CaffeResNet, MiT, TimmBackbone, TimmViT
+from udass.models.backbones import CaffeResNet, DINOv2, MiT, TimmBackbone, TimmViT, ViTAdapter
 from udass.models.checkpoints import StrictPretrained
 from udass.models.data_preprocessor import CaffePreprocessor, PixelPreprocessor
-from udass.models.heads import ACCELHead, DAFormerHead, DLV2Head, HRDAHead, SegFormerMLPHead, WeightedSegformerHead
+from udass.models.heads import (
+    ACCELHead,
+    DAFormerHead,
+    DLV2Head,
+    HRDAHead,
+    PyramidHead,
+    SegFormerMLPHead,
+    UpscalingHead,
+    WeightedSegformerHead,
+)
 from udass.models.losses.valid_cross_entropy import ValidCrossEntropy
 from udass.models.segmentors import (
     FlowGuidedEncoderDecoder,
@@ -17,6 +26,7 @@ __all__ = [
     'CaffePreprocessor',
     'CaffeResNet',
     'DAFormerHead',
+    'DINOv2',
     'DLV2Head',
     'FlowGuidedEncoderDecoder',
     'FlowGuidedHRDAEncoderDecoder',
@@ -24,11 +34,14 @@ __all__ = [
     'HRDAHead',
     'MiT',
     'PixelPreprocessor',
+    'PyramidHead',
     'SegFormerMLPHead',
     'SlidingEncoderDecoder',
     'StrictPretrained',
     'TimmBackbone',
     'TimmViT',
+    'UpscalingHead',
     'ValidCrossEntropy',
+    'ViTAdapter',
     'WeightedSegformerHead',
 ]

@@ -1,5 +1,7 @@
 from udass.models.backbones.caffe_resnet import CaffeResNet
+from udass.models.backbones.dinov2 import DINOv2
 from udass.models.backbones.mit import MiT
 from udass.models.backbones.timm import TimmBackbone, TimmViT
+from udass.models.backbones.vit_adapter import ViTAdapter
 
-__all__ = ['CaffeResNet', 'MiT', 'TimmBackbone', 'TimmViT']
+__all__ = ['CaffeResNet', 'DINOv2', 'MiT', 'TimmBackbone', 'TimmViT', 'ViTAdapter']

@@ -5,7 +5,8 @@ Shapes: N images, H, W pixels; a stage's feature map is (N, C_i, H/r_i, W/r_i), 
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,12 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from udass.models.checkpoints import load_strictly, local_file, read_weights
 
 
-class _TimmNetwork(BaseModule):
+class TimmNetwork(BaseModule):
     """A network of timm as ``net``, whose weights come from a file or from timm's hub."""
 
     net: Any  # networks of timm have no common interface
@@ -62,7 +63,7 @@ class _TimmNetwork(BaseModule):
 
 
 @MODELS.register_module()
-class TimmBackbone(_TimmNetwork):
+class TimmBackbone(TimmNetwork):
     """The feature maps of a timm network (``features_only``).
 
     Args:
@@ -100,7 +101,7 @@ class TimmBackbone(_TimmNetwork):
 
 
 @MODELS.register_module()
-class TimmViT(_TimmNetwork):
+class TimmViT(TimmNetwork):
     """Token maps of several blocks of a plain ViT (DINOv2, DINOv3, ...), all (N, E, ceil(H/s), ceil(W/s)), E channels.
 
     A neck makes levels of them. Images are resized to whole patches, ceil(H/s) by ceil(W/s) of them, so that a token is
@@ -115,6 +116,8 @@ class TimmViT(_TimmNetwork):
             ``.safetensors``); the classifier is left out.
         pretrained: without a checkpoint, fetch timm's weights from its hub.
         drop_path_rate: probability of dropping a residual branch in training.
+        with_cp: recompute the activations of each block in the backward pass, to save memory.
+        mask_token: learn a token that takes the place of masked patches; see `forward`.
     """
 
     def __init__(
@@ -125,21 +128,31 @@ class TimmViT(_TimmNetwork):
         checkpoint: str | None = None,
         pretrained: bool = True,
         drop_path_rate: float = 0.0,
+        with_cp: bool = False,
+        mask_token: bool = False,
     ) -> None:
         options = dict(num_classes=0, global_pool='', dynamic_img_size=True, drop_path_rate=drop_path_rate)
         super().__init__(name, checkpoint, pretrained, options)
         self.out_indices, self.stride = list(out_indices), stride
         self.patch_size = self.net.patch_embed.patch_size
         self.channels = [self.net.embed_dim] * len(self.out_indices)
+        self.net.set_grad_checkpointing(with_cp)
+        self.mask_token = nn.Parameter(torch.zeros(1, self.net.embed_dim)) if mask_token else None
 
-    def forward(self, inputs: Tensor) -> list[Tensor]:
-        """Tokens of images (N, 3, H, W) after each of ``out_indices``."""
+    def forward(self, inputs: Tensor, token_mask: Tensor | None = None) -> list[Tensor]:
+        """Tokens of images (N, 3, H, W) after each of ``out_indices``.
+
+        Args:
+            inputs: images.
+            token_mask: (N, h, w) bool, patches that the mask token replaces, for the h x w patches of the network.
+        """
         size = [-(-side // self.stride) * patch for side, patch in zip(inputs.shape[2:], self.patch_size, strict=True)]
         if tuple(size) != tuple(inputs.shape[2:]):
             inputs = resize(inputs, size=size, mode='bilinear', align_corners=False)
-        return self.net.forward_intermediates(
-            inputs, indices=self.out_indices, norm=True, output_fmt='NCHW', intermediates_only=True
-        )
+        with masked_patches(self.net.patch_embed, token_mask, self.mask_token):
+            return self.net.forward_intermediates(
+                inputs, indices=self.out_indices, norm=True, output_fmt='NCHW', intermediates_only=True
+            )
 
     @torch.no_grad()
     def select(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -150,11 +163,46 @@ class TimmViT(_TimmNetwork):
         return {key: value for key, value in weights.items() if not key.startswith(('head.', 'fc_norm.'))}
 
 
+@contextmanager
+def masked_patches(patch_embed: nn.Module, mask: Tensor | None, mask_token: Tensor | None) -> Iterator[None]:
+    """While the context lasts, the embedding of each masked patch is the mask token.
+
+    Args:
+        patch_embed: returns patches (N, h, w, E) or (N, h * w, E).
+        mask: (N, h, w) bool; None masks nothing.
+        mask_token: (1, E).
+
+    Raises:
+        ValueError: there is a mask but no token.
+    """
+    if mask is None:
+        yield
+        return
+    if mask_token is None:
+        raise ValueError('tokens can only be masked by a backbone with a mask token: set mask_token=True')
+
+    def replace(module: nn.Module, inputs: tuple, patches: Tensor) -> Tensor:
+        return torch.where(mask.reshape(*patches.shape[:-1], 1), mask_token.to(patches.dtype), patches)
+
+    handle = patch_embed.register_forward_hook(replace)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 def fetch_weights(name: str) -> dict[str, Tensor]:
     """The state dict of timm's published weights."""
     try:
         return timm.create_model(name, pretrained=True, features_only=False).state_dict()
     except Exception as error:  # timm's hub raises errors of several libraries
+        if 'dinov3' in name:
+            raise ConnectionError(
+                f'the weights of {name} could not be fetched ({type(error).__name__}: {error}). They are under the '
+                'DINOv3 License of Meta and are given to those who accept it: do so at '
+                'https://huggingface.co/collections/timm or https://github.com/facebookresearch/dinov3, log in with '
+                '`huggingface-cli login`, or fetch the file and set `checkpoint` of the backbone to it'
+            ) from error
         raise ConnectionError(
             f"the weights of {name} could not be fetched from timm's hub ({type(error).__name__}: {error}). Without a "
             f'connection, fetch them elsewhere with `timm.create_model("{name}", pretrained=True).state_dict()`, save '

@@ -3,7 +3,7 @@
 Published files of one code base family are understood: SegFormer's ImageNet weights of MiT; checkpoints of DAFormer,
 HRDA, MIC and UDASS, whole (``model.``, ``ema_model.``, ``imnet_model.``) or reduced to one network (``backbone.``,
 ``decode_head.``); UDASS's video networks; DeepLabV2's ImageNet weights from Caffe as AdaptSegNet and ADVENT publish
-them (``Scale.``); and files of this project (``student.``, ``teacher.``).
+them (``Scale.``); VFM-UDA and VFM-UDA++ (``network.``); and files of this project (``student.``, ``teacher.``).
 """
 
 import re
@@ -20,19 +20,22 @@ from udass.models.checkpoints.key_maps import (
     mit_to_reference,
     segformer_head_to_mmseg,
     segmentor_to_video,
+    vfm_to_segmentor,
     video_to_segmentor,
 )
 
-SOURCES = ('mit', 'daformer', 'hrda', 'mic', 'udass', 'udass-video', 'udass-video-frame', 'auto')
+SOURCES = ('mit', 'daformer', 'hrda', 'mic', 'udass', 'udass-video', 'udass-video-frame', 'vfm', 'auto')
 # Prefixes of student and teacher in training checkpoints.
 _BRANCHES = {
     'training checkpoint': {'student': 'model.', 'teacher': 'ema_model.'},
+    'VFM-UDA training checkpoint': {'student': 'network.', 'teacher': 'network_ema.'},
     'training checkpoint of this project': {'student': 'student.', 'teacher': 'teacher.'},
 }
 # Layout of a file and the prefixes that show it, one of each group; the first that fits counts.
 _LAYOUTS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
     ('training checkpoint of this project', (('student.backbone.', 'teacher.backbone.'),)),
     ('training checkpoint', (('model.backbone.', 'ema_model.backbone.'),)),
+    ('VFM-UDA training checkpoint', (('network.encoder.', 'network_ema.encoder.'),)),
     ('segmentor', (('backbone.',), ('decode_head.',))),
     ('video transformer', (('model.patch_embed1.',), ('decoder.',))),
     ('video CNN', (('layer7.conv2d_list.',),)),
@@ -44,6 +47,7 @@ _LAYOUTS: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...] = (
 # Layouts that a source may have, where it is not a network of the DAFormer family.
 _EXPECTED = {
     'mit': ('MiT weights', 'MiT weights, mmseg names'),
+    'vfm': ('VFM-UDA training checkpoint',),
     'udass-video': tuple(VIDEO_LAYOUTS),
     'udass-video-frame': tuple(VIDEO_LAYOUTS),
 }
@@ -102,7 +106,7 @@ def find_layout(keys: Iterable[str]) -> str:
     begins = ', '.join(sorted({key.split('.')[0] for key in keys})[:10])
     raise ValueError(
         f'these are not weights of a known network; the keys begin with {begins}. Known are ImageNet weights of MiT '
-        'and ResNet, and checkpoints of DAFormer, HRDA, MIC, UDASS and this project'
+        'and ResNet, and checkpoints of DAFormer, HRDA, MIC, UDASS, VFM-UDA and this project'
     )
 
 
@@ -134,7 +138,10 @@ def convert(weights: Mapping[str, Tensor], source: str = 'auto', branch: str = '
             reason = 'fusion of the logits of two frames, which the image network lacks (--from udass-video keeps it)'
             weights, dropped = _drop(weights, lambda key: reason if key.endswith('sf_layer.weight') else None)
         weights = video_to_segmentor(weights, layout)
-    if layout.startswith(('MiT', 'ResNet', 'DeepLab')):
+    if layout == 'VFM-UDA training checkpoint':
+        weights.pop('token_masking.mask_token', None)  # the encoder's, a second time
+        weights = vfm_to_segmentor(weights)
+    elif layout.startswith(('MiT', 'ResNet', 'DeepLab')):
         weights, dropped = _backbone(weights)
     elif layout != 'training checkpoint of this project':
         weights, unused = _segmentor(weights, layout)
@@ -230,6 +237,9 @@ def _select_branch(weights: dict[str, Tensor], layout: str, branch: str) -> tupl
     reasons = {prefix: f'the {name}, not asked for (--branch {name})' for name, prefix in prefixes.items()}
     copy = 'frozen ImageNet copy of the feature distance, made again from the ImageNet weights'
     reasons |= {'imnet_model.': copy, 'imagenet.': copy}
+    reasons |= dict.fromkeys(
+        ('network_feature_extractor.', 'network_feature_head.'), 'part of the feature distillation'
+    )
     other = 'part of the training step (templates, random streams), not of a network'
     wanted = prefixes[branch]
 

@@ -34,6 +34,19 @@ _VIDEO_CNN = [
     *((f'{stage}.', f'backbone.{stage}.') for stage in ('conv1', 'bn1', 'layer1', 'layer2', 'layer3', 'layer4')),
 ]
 _VIDEO_TRANSFORMER = [('decoder.sf_layer.', 'fusion.'), ('decoder.', 'decode_head.'), ('model.', 'backbone.')]
+# Networks of VFM-UDA and VFM-UDA++; their layers are counted from 1.
+_VFM = (
+    *(
+        (f'upscale.{part}_conv{i}.', f'decode_head.{part}_convs.{i - 1}.')
+        for part in ('up', 'reduce', 'smooth')
+        for i in range(1, 5)
+    ),
+    *((f'upscale.norm{i}.', f'decode_head.norms.{i - 1}.') for i in range(1, 4)),
+    ('upscale.', 'decode_head.upscale.'),
+    ('out.', 'decode_head.conv_seg.'),
+    *((f'encoder.{part}', f'backbone.net.{part}') for part in ('blocks.', 'cls_', 'pos_', 'patch_embed.', 'norm.')),
+    ('encoder.', 'backbone.'),
+)
 VIDEO_LAYOUTS = {'video transformer': _VIDEO_TRANSFORMER, 'video CNN': _VIDEO_CNN}
 
 # Parts of a transformer block whose names differ.
@@ -107,6 +120,14 @@ def segmentor_to_video(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The inverse: a segmentor with a ``fusion.`` (its MiT already under the reference's names) as published."""
     pairs = _VIDEO_CNN if 'decode_head.aspp_modules.0.conv.weight' in weights else _VIDEO_TRANSFORMER
     return {_rename(key, _inverse(pairs)): value for key, value in weights.items()}
+
+
+def vfm_to_segmentor(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A published network of VFM-UDA or VFM-UDA++ (keys without ``network.``) as ``backbone.`` and ``decode_head.``.
+
+    Keys without a known place keep their name.
+    """
+    return {_rename(key, _VFM).replace('.dwconv.dwconv.', '.dwconv.'): value for key, value in weights.items()}
 
 
 def segformer_head_to_mmseg(head: Mapping[str, Tensor]) -> dict[str, Tensor]:

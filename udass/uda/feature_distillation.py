@@ -1,0 +1,75 @@
+"""Distil the features of a frozen foundation model into the student.
+
+Source: Englert and Dubbelman 2025, "VFM-UDA++" (arXiv 2503.10685; tue-mps/vfm-uda-plusplus).
+"""
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from timm.layers import LayerNorm2d
+from torch import Tensor, nn
+
+from udass.models.precision import at_least_float32
+
+
+@MODELS.register_module()
+class FeatureDistillation(BaseModule):
+    """Draws the coarsest features of the student, through a small head, to those of a frozen network.
+
+    Args:
+        frozen: config of the frozen network, a backbone whose last map is the target, such as a `TimmViT`.
+        in_channels: channels of the student's map.
+        out_channels: channels of the frozen network's map.
+        size: height and width of the image that the frozen network sees.
+        weight: factor of the loss.
+        smooth_l1_share: share of the smooth L1 distance; the rest is the cosine distance.
+    """
+
+    def __init__(
+        self,
+        frozen: dict,
+        in_channels: int,
+        out_channels: int,
+        size: tuple[int, int] = (406, 406),
+        weight: float = 0.1,
+        smooth_l1_share: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.size, self.weight, self.smooth_l1_share = tuple(size), weight, smooth_l1_share
+        self.frozen = MODELS.build(frozen).requires_grad_(False).eval()
+        self.head = nn.Sequential(
+            nn.Conv2d(in_channels, 4 * in_channels, 1),
+            LayerNorm2d(4 * in_channels),
+            nn.GELU(),
+            nn.Conv2d(4 * in_channels, out_channels, 1),
+        )
+
+    def train(self, mode: bool = True) -> 'FeatureDistillation':
+        """Set the mode of the head; the frozen network stays in evaluation mode."""
+        super().train(mode)
+        self.frozen.eval()
+        return self
+
+    @torch.no_grad()
+    def targets(self, images: Tensor) -> Tensor:
+        """Features (N, out_channels, h, w) of the frozen network for normalised images (N, 3, H, W)."""
+        return self.frozen(F.interpolate(images, size=self.size, mode='bilinear', align_corners=False))[-1]
+
+    def forward(self, features: Tensor, targets: Tensor) -> Tensor:
+        """The weighted loss.
+
+        Args:
+            features: (N, in_channels, h, w) of the student.
+            targets: of `targets`, (N, out_channels, H, W).
+        """
+        resized = F.interpolate(self.head(features), size=targets.shape[2:], mode='bilinear', align_corners=False)
+        return self.weight * feature_loss(resized, targets, self.smooth_l1_share)
+
+
+def feature_loss(features: Tensor, targets: Tensor, smooth_l1_share: float) -> Tensor:
+    """Mean over all places of a smooth L1 distance (mean over channels) and a cosine distance; both (N, D, h, w)."""
+    features, targets = at_least_float32(features), at_least_float32(targets)
+    absolute = F.smooth_l1_loss(features, targets)
+    angular = (1 - F.cosine_similarity(features, targets, dim=1)).mean()
+    return smooth_l1_share * absolute + (1 - smooth_l1_share) * angular
