@@ -7,9 +7,8 @@ STAMP := $(VENV)/.installed
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
 OPENCV := $(shell sed -n 's/^opencv-python==//p' requirements.txt)
 
-# One process more than cores, as some tests wait; one that is done takes over tests of another. PARALLEL= runs them one
-# by one.
-PARALLEL := -n $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)') --dist worksteal
+# One process per core; one that is done takes over tests of another. PARALLEL= runs them one by one.
+PARALLEL := -n auto --dist worksteal
 
 .PHONY: demo test test-fast data lint setup clean-venv
 .DEFAULT_GOAL := setup
