@@ -14,7 +14,7 @@ from udass.models.backbones.vit_adapter import ViTAdapter
 from udass.models.checkpoints import convert
 from udass.models.checkpoints.key_maps import vfm_to_segmentor
 from udass.models.heads.pyramid_head import PyramidHead
-from udass.uda.feature_distillation import FeatureDistillation
+from udass.models.losses.feature_distillation import FeatureDistillation
 
 CHANNELS = 384
 FROZEN = dict(
