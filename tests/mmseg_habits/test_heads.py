@@ -97,7 +97,7 @@ OTHER_LABELS = {
 # Heads that cannot be built here: without compiled operations, or a language model.
 NOT_BUILT = {'CCHead', 'PSAHead', 'PointHead', 'SideAdapterCLIPHead'}
 # The one reassembles tokens of a ViT, the other wants large maps; both take a step in test_base_models.py.
-ELSEWHERE = {'DPTHead', 'LRASPPHead'}
+ELSEWHERE = {'PyramidHead', 'UpscalingHead', 'DPTHead', 'LRASPPHead'}
 
 
 @pytest.fixture(autouse=True)
