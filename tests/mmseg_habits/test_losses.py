@@ -9,6 +9,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS, TASK_UTILS
 from torch import nn
 
+import udass.all_modules  # noqa: F401, the losses of the project are registered
 from udass.models.heads.checking import check_heads
 from udass.models.losses.pixel_weight import weigh_heads
 
