@@ -13,6 +13,7 @@ from udass.models.heads import (
     UpscalingHead,
     WeightedSegformerHead,
 )
+from udass.models.losses.feature_distillation import FeatureDistillation
 from udass.models.losses.valid_cross_entropy import ValidCrossEntropy
 from udass.models.segmentors import (
     FlowGuidedEncoderDecoder,
@@ -28,6 +29,7 @@ __all__ = [
     'DAFormerHead',
     'DINOv2',
     'DLV2Head',
+    'FeatureDistillation',
     'FlowGuidedEncoderDecoder',
     'FlowGuidedHRDAEncoderDecoder',
     'HRDAEncoderDecoder',
