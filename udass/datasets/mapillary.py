@@ -1,9 +1,9 @@
 """Mapillary Vistas (Neuhold et al., ICCV 2017), versions 1.2 and 2.0, as published: street scenes of the whole world.
 
 The tables are by class of Cityscapes. That of version 1.2 is the one of VFM-UDA++ (arXiv 2503.10685,
-``datasets/utils/mappings.py`` of tue-mps/vfm-uda-plusplus), which counts lane markings and manholes as road and kerbs as
-sidewalk, and ignores what Cityscapes has no class for. We know of no published table of version 2.0. Ours carries over
-that of version 1.2: a class that version 2.0 divides keeps its counterpart, and what is new there is ignored.
+``datasets/utils/mappings.py`` of tue-mps/vfm-uda-plusplus), which counts lane markings and manholes as road and curbs
+as sidewalk, and ignores what Cityscapes has no class for. We know of no published table of version 2.0. Ours carries
+over that of version 1.2: a class that version 2.0 divides keeps its counterpart, and what is new there is ignored.
 """
 
 from mmseg.registry import DATASETS
@@ -46,8 +46,8 @@ class Mapillary(UDADataset):
     IMAGE_SUFFIX = '.jpg'
     LABEL_TABLE = _label_table(_V1_2, 66)
     DOWNLOAD_HINT = (
-        'Unpack the archive of Mapillary Vistas of mapillary.com/dataset/vistas, and set data_root in the config to the '
-        "folder that holds training/ and validation/. Version 1.2 needs label_folder='validation/labels', or training."
+        'Unpack the archive of mapillary.com/dataset/vistas, and set data_root in the config to the folder that holds '
+        "training/ and validation/. The archive of version 1.2 alone needs label_folder='<split>/labels'."
     )
 
     def __init__(self, *, split: str, **common: object) -> None:
