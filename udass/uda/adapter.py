@@ -379,4 +379,4 @@ def build_component(config: dict | None, **default_args: object) -> Any:
 
 def mean_logs(logs: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """The mean of each scalar over several logs of the same scalars."""
-    return {key: sum(log[key] for log in logs) / len(logs) for key in logs[0]}
+    return {key: torch.stack([log[key] for log in logs]).mean() for key in logs[0]}
