@@ -29,10 +29,10 @@ $(STAMP): requirements.txt setup.py
 	@touch $@
 
 data: $(STAMP)
-	$(BIN)/python tools/make_streets.py --root data/streets
+	$(BIN)/udass streets --root data/streets
 
 demo: data
-	$(BIN)/python tools/demo.py
+	$(BIN)/udass demo
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .

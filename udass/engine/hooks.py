@@ -54,7 +54,7 @@ class ScalarLogHook(_IntervalHook, RuntimeInfoHook):
     the log gets their mean over the interval and over all processes. What was measured since the last line of the log
     is in the next one, also if its name does not occur any more (losses change their names where a method does
     something new), and so is what comes after the last full interval. After a validation, ``validation.json`` in the
-    work dir has its metrics, as ``tools/test.py --json`` writes them, and whether the config tests in the same way.
+    work dir has its metrics, as ``udass test --json`` writes them, and whether the config tests in the same way.
 
     Args:
         interval: iterations between two readings; None takes that of the LoggerHook.
