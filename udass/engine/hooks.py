@@ -362,7 +362,7 @@ class DamagedFileHook(Hook):
         if len(self.found) > max(before, self.max_files):
             runner.train_loop.failure = ValueError(
                 f'{len(self.found)} damaged files, {self.max_files} are allowed: '
-                f'{"; ".join(self.found[-_LISTED:])}. Repair them (tools/check_dataset.py finds all), or resume with a '
+                f'{"; ".join(self.found[-_LISTED:])}. Repair them (`udass check` finds all), or resume with a '
                 'higher default_hooks.damaged_files.max_files'
             )
 
