@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from udass.uda.clip import Clip, stack_field
 from udass.uda.ema import evaluate_with_batch_statistics
-from udass.uda.networks import build_network, load_networks, model_inputs, unwrap, without_decoder
+from udass.uda.networks import build_network, load_networks, model_inputs, share_frozen, unwrap, without_decoder
 
 
 class TrainingModel(BaseModel):
@@ -96,6 +96,9 @@ class TeacherStudent(TrainingModel):
         self.student = build_network(student)
         self.teacher = build_network(student).requires_grad_(False) if teacher else None
         self.imagenet = without_decoder(build_network(student)) if imagenet else None
+        for network in (self.teacher, self.imagenet):
+            if network is not None:
+                share_frozen(self.student, network)
         self.data_preprocessor = self.student.data_preprocessor
 
     @property
