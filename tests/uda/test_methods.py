@@ -74,11 +74,13 @@ def test_every_method_trains_the_student_with_its_passes(method):
     after = model.state_dict()
     # The state has no frozen network of a distillation.
     moved = {name for name in dict(model.named_parameters()).keys() & after if not after[name].equal(before[name])}
-    # A bias in front of a 1x1 convolution and batch norm changes nothing.
+    # A bias in front of batch norm changes nothing, and little depends on the queries of an adapter before its weights
+    # that start at 0 have left it.
+    idle = ('scale_attention.embed_layers', 'smooth_convs', '.interactions.')
     trained = {
         name
         for name, value in model.named_parameters()
-        if value.requires_grad and 'scale_attention.embed_layers' not in name
+        if value.requires_grad and not any(part in name for part in idle)
     }
     assert trained <= moved, 'parameters that no loss reaches'
     assert not any(name.startswith('imagenet.') for name in moved)
