@@ -275,7 +275,7 @@ class StrongAugmentation(PhotometricChange):
     Args:
         brightness, contrast, saturation, hue, jitter_probability, blur_probability: see `PhotometricChange`.
         sigmas: the blur's standard deviation in pixels is one of these.
-        grey_probability, per_image: see `PhotometricChange`.
+        grey_probability: see `PhotometricChange`.
     """
 
     def __init__(
@@ -288,7 +288,6 @@ class StrongAugmentation(PhotometricChange):
         blur_probability: float = 0.6,
         sigmas: Sequence[float] = (5, 7, 9),
         grey_probability: float = 0.2,
-        per_image: bool = False,
     ) -> None:
         if not sigmas or min(sigmas) <= 0:
             raise ValueError(f'sigmas are widths of the blur in pixels, larger than 0; got {tuple(sigmas)}')
@@ -302,7 +301,6 @@ class StrongAugmentation(PhotometricChange):
             blur_probability,
             (min(sigmas), max(sigmas)),
             grey_probability,
-            per_image,
         )
         self.sigmas = tuple(sigmas)
 
