@@ -144,16 +144,18 @@ class DomainAdapter(TeacherStudent):
             target = self.unlabelled_clip(data['target'])
 
         # 3. The passes of the method, one after the other: images, forward, losses, backward. Gradients add up.
-        results: dict[str, PassResult] = {}
+        # Each goes through the student in parts of the batch, most often one; each part has its own results.
+        results: list[dict[str, PassResult]] = [{} for _ in range(self.accumulative_counts)]
         for item in self.passes(source, target, long_tail):
-            if item.name in results:
+            if item.name in results[0]:
                 raise ValueError(f'two passes of one iteration are named {item.name}: the log would mix their losses')
             self.call_pass_hooks(item.name, item.clip)
-            results[item.name] = self.run_pass(item, optimizer, results)
-            log.update(results[item.name].log)
+            for part, earlier in zip(item.split(len(results)), results, strict=True):
+                earlier[item.name] = self.run_pass(part, optimizer, earlier)
+            log.update(mean_logs([part[item.name].log for part in results]))
 
         # 4. One step of the student.
-        loss: Any = sum(result.loss for result in results.values())  # scalar
+        loss: Any = sum(result.loss for part in results for result in part.values()) / len(results)  # scalar
         if self.joint_backward:
             optimizer.backward(loss)
         optimizer.step()
@@ -163,8 +165,10 @@ class DomainAdapter(TeacherStudent):
 
         # 5. One step of the discriminator, if there is one, on detached logits (N, C, H, W) of both domains.
         if adaptation_optimizer is not None:
-            both = (results['source'], results['target'])
-            source_logits, target_logits = (self.at_image_size(result.logits, result.labels) for result in both)
+            source_logits, target_logits = (
+                torch.cat([self.at_image_size(part[name].logits, part[name].labels) for part in results])
+                for name in ('source', 'target')
+            )
             losses = train_discriminator(
                 self.adaptation_loss, source_logits, target_logits, adaptation_optimizer, optimizer
             )
@@ -237,7 +241,7 @@ class DomainAdapter(TeacherStudent):
             # Only the cross-entropy is scaled.
             loss = loss + (item.scale - 1) * self.parse_losses(outputs.losses)[0]
         if not self.joint_backward:
-            optimizer.backward(loss)
+            optimizer.backward(loss / self.accumulative_counts)
             loss = loss.detach()
         log = {f'{item.name}.{key}': value.detach() for key, value in values.items() if key != 'loss'}
         if not self.keeps_logits or outputs.logits is None:
@@ -382,3 +386,8 @@ class DomainAdapter(TeacherStudent):
     def set_extra_state(self, state: dict) -> None:
         self.iteration = int(state['iteration'])
         self.generator.set_state(state['generator'].cpu())
+
+
+def mean_logs(logs: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of each scalar over several logs of the same scalars."""
+    return {key: torch.stack([log[key] for log in logs]).mean() for key in logs[0]}

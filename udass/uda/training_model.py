@@ -41,6 +41,8 @@ class TrainingModel(BaseModel):
     """Whether some pass leaves parameters of the student without gradient."""
     hooks_decoders = False
     """Whether the training step puts hooks into decoders, which compiled code does not call."""
+    accumulative_counts = 1
+    """Equal parts of the batch that go through the networks one after the other before one step; the loop sets it."""
     pass_hooks: list[Callable[[str, Clip], None]]
     """Called with the name and the clip of each pass of a step, and with ``target``, before the pass is made."""
 
@@ -159,8 +161,15 @@ class TeacherStudent(TrainingModel):
         """Teacher logits (N, C, H, W) of pixels (N, 3, H, W), or of frame 0 of clips (N, T, 3, H, W) with their flow in
         the options; an inference tensor, of which autograd may save only a clone."""
         meta = dict.fromkeys(('img_shape', 'ori_shape', 'pad_shape'), frames.shape[-2:])
-        frames = self.data_preprocessor.normalize(frames)
-        return at_least_float32(self.teacher.encode_decode(frames, [meta] * len(frames), **(options or {})))
+        options = options or {}
+        batched = (self.data_preprocessor.normalize(frames), *options.values())
+        logits = [
+            at_least_float32(
+                self.teacher.encode_decode(images, [meta] * len(images), **dict(zip(options, values, strict=True)))
+            )
+            for images, *values in zip(*(value.chunk(self.accumulative_counts) for value in batched), strict=True)
+        ]
+        return logits[0] if len(logits) == 1 else torch.cat(logits)
 
     def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor') -> list | Tensor:
         """Logits (``tensor``) or predictions (``predict``) of the branch under evaluation for normalised images
