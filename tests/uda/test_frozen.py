@@ -1,4 +1,4 @@
-"""Frozen backbones, and those with LoRA: one copy for all networks, in memory and in checkpoints, and what is trained."""
+"""Frozen backbones, and those with LoRA: one copy for all networks, in memory and in checkpoints."""
 
 import copy
 import sys
@@ -7,8 +7,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
+import udass.all_modules  # noqa: F401  registers the components
 from tests.cli.calls import call
 from tests.models.small import build as build_network
 from tests.uda.small import MIC, SEGMENTOR, TEACHER, build, domains
@@ -22,6 +24,11 @@ VIT = dict(type='DINOv2', name='test_vit', pretrained=False, multiple=16)
 HEAD = dict(type='UpscalingHead', in_channels=64, num_classes=4)
 LORA = dict(rank=2, alpha=3.0)
 METHOD = dict(TEACHER, mixing=dict(type='ClassMix'))
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmseg')
 
 
 def segmentor(**backbone):
@@ -85,7 +92,7 @@ def test_the_optimizer_has_only_what_is_trained(options):
     model, _ = build(METHOD, segmentor(**options))
     config = dict(optimizer=dict(type='AdamW', lr=1.0), paramwise_cfg=dict(lr_mult=0.1, decay_rate=0.5))
     wrapper = build_optim_wrapper(model, dict(config, constructor='LayerDecayConstructor'))
-    found = {id(value): group['lr'] for group in wrapper.param_groups for value in group['params']}
+    found = {id(value): group['lr'] for group in wrapper.optimizer.param_groups for value in group['params']}
     trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
     assert found.keys() == {id(value) for value in trained.values()}
     if 'lora' in options:
@@ -98,7 +105,7 @@ def test_a_checkpoint_has_one_copy(tmp_path):
     for frozen in (True, False):
         model, _ = build(METHOD, segmentor(frozen=frozen))
         # As from a GPU: each tensor is copied.
-        state = type(model.state_dict())((key, copy.copy(value)) for key, value in model.state_dict().items())
+        state = copy.copy(model.state_dict())
         for key, value in state.items():
             state[key] = value.clone() if isinstance(value, torch.Tensor) else value
         content = dict(state_dict=state, message_hub=dict(log_scalars={}, runtime_info={}, resumed_keys={}))
@@ -169,5 +176,5 @@ def test_merged_weights_compute_the_same(tmp_path):
 
 def test_without_peft_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, 'peft', None)
-    with pytest.raises(ImportError, match=r"lora of the backbone needs .* pip install 'peft>=0.21'"):
+    with pytest.raises(ImportError, match="lora of the backbone needs .* `pip install 'peft>=0.21'`"):
         build_network(dict(VIT, lora=LORA))

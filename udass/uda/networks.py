@@ -15,7 +15,7 @@ from udass.models.checkpoints import load_strictly
 from udass.models.losses.pixel_weight import weigh_heads
 from udass.models.segmentors import FlowGuidedEncoderDecoder
 
-# The networks of an adapter, and the prefixes of their keys in checkpoints.
+# The segmentors of an adapter, and the prefixes of their keys in checkpoints.
 NETWORKS = ('student', 'teacher', 'imagenet')
 
 
@@ -50,6 +50,11 @@ def share_frozen(student: nn.Module, network: nn.Module) -> None:
         for key, value in modules[name].named_parameters(recurse=False):
             if not value.requires_grad:
                 setattr(module, key, value)
+
+
+def build_component(config: Mapping | None, **default_args: object) -> Any:
+    """Build a component of an adapter from its config, None from None."""
+    return None if config is None else MODELS.build(config, default_args=default_args)
 
 
 def split_networks(weights: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:

@@ -135,8 +135,8 @@ class TimmViT(TimmNetwork):
         with_cp: recompute the activations of each block in the backward pass, to save memory.
         mask_token: learn a token that takes the place of masked patches; see `forward`.
         frozen: do not train the ViT. Its weights are one copy for the student, its teacher and the ImageNet network.
-        lora: arguments of `add_lora`, such as ``dict(rank=16, alpha=16)``: the ViT is frozen, and changes of low rank of
-            some of its layers are trained.
+        lora: arguments of `add_lora`, such as ``dict(rank=16, alpha=16)``: the ViT is frozen, and changes of low rank
+            of some of its layers are trained.
     """
 
     def __init__(
@@ -167,13 +167,18 @@ class TimmViT(TimmNetwork):
             inputs: images.
             token_mask: (N, h, w) bool, patches that the mask token replaces, for the h x w patches of the network.
         """
-        size = [-(-side // self.stride) * patch for side, patch in zip(inputs.shape[2:], self.patch_size, strict=True)]
+        grid = self.token_grid(inputs.shape[2:])
+        size = [tokens * patch for tokens, patch in zip(grid, self.patch_size, strict=True)]
         if tuple(size) != tuple(inputs.shape[2:]):
             inputs = resize(inputs, size=size, mode='bilinear', align_corners=False)
         with masked_patches(self.net.patch_embed, token_mask, self.mask_token):
             return self.net.forward_intermediates(
                 inputs, indices=self.out_indices, norm=True, output_fmt='NCHW', intermediates_only=True
             )
+
+    def token_grid(self, size: Sequence[int]) -> tuple[int, int]:
+        """Number of patches (h, w) of images of a size (H, W)."""
+        return -(-size[0] // self.stride), -(-size[1] // self.stride)
 
     @torch.no_grad()
     def select(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
