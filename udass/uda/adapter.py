@@ -133,9 +133,8 @@ class DomainAdapter(TeacherStudent):
         long_tail = self.long_tail(data['long_tail'], len(source)) if 'long_tail' in data else None
 
         # 2. The teacher follows the student and labels the target.
+        self.update_teacher(after_step=False)
         if self.ema is not None:
-            if not self.ema.after_step:
-                self.ema.update(self.teacher, unwrap(self.student))
             with optimizer.optim_context(self.teacher):  # in the precision of the student
                 target = self.pseudo_labelled_clip(data['target'])
             self.call_pass_hooks('target', target)
@@ -160,8 +159,7 @@ class DomainAdapter(TeacherStudent):
             optimizer.backward(loss)
         optimizer.step()
         optimizer.zero_grad()
-        if self.ema is not None and self.ema.after_step:
-            self.ema.update(self.teacher, unwrap(self.student))
+        self.update_teacher(after_step=True)
 
         # 5. One step of the discriminator, if there is one, on detached logits (N, C, H, W) of both domains.
         if adaptation_optimizer is not None:
@@ -176,6 +174,11 @@ class DomainAdapter(TeacherStudent):
 
         self.iteration += 1
         return {'loss': loss.detach(), **log}
+
+    def update_teacher(self, after_step: bool) -> None:
+        """Update the teacher, if that is due before or after the student's step."""
+        if self.ema is not None and self.ema.after_step == after_step:
+            self.ema.update(self.teacher, unwrap(self.student))
 
     def passes(self, source: Clip, target: Clip | None, long_tail: LongTail | None) -> Iterator[Pass]:
         """The recipe: source, mixed, masked, unlabelled, distilled passes. Each is made when the one before is done and
