@@ -136,6 +136,7 @@ class Pass:
         auxiliary: whether auxiliary heads of a flow-guided network learn from it.
         auxiliary_labels: labels of the auxiliary heads, (N, D, h, w), one map for each; None gives them the clip's.
         extra: a second clip for which a flow-guided network also computes logits, without a cross-entropy.
+        track_statistics: whether the student's running statistics of batch norm follow its images.
     """
 
     name: str
@@ -148,6 +149,7 @@ class Pass:
     auxiliary: bool = True
     auxiliary_labels: Tensor | None = None
     extra: Clip | None = None
+    track_statistics: bool = True
 
     def data_samples(self, weighted: bool = True) -> list[SegDataSample]:
         """mmseg data samples of frame 0 with ``gt_sem_seg`` and, if weighted, ``gt_pixel_weight``, both (1, H, W), and
