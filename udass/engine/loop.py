@@ -28,7 +28,8 @@ from udass.engine.distributed import (
     set_random_state,
     sync_batch_norm_statistics,
 )
-from udass.engine.interrupt import Interrupted, InterruptGuard, drop_broken_streams
+from udass.engine.interrupt import Interrupted, InterruptGuard
+from udass.io.streams import drop_broken_streams
 from udass.models.ranks import seed_of_rank
 from udass.uda.networks import unwrap
 from udass.uda.training_model import TrainingModel
@@ -82,7 +83,7 @@ class UDATrainLoop(IterBasedTrainLoop):
         if not hasattr(runner, 'host_exchange'):
             raise ValueError(
                 f'UDATrainLoop needs the runner of this project, not a {type(runner).__name__}: call '
-                'UDARunner.from_cfg(cfg).train(), after `from udass.engine import UDARunner`, or tools/train.py'
+                'UDARunner.from_cfg(cfg).train(), after `from udass.engine import UDARunner`, or udass train'
             )
         model = _training_model(runner, domains)
         for name, value in (('max_iters', max_iters), ('val_begin', val_begin), ('val_interval', val_interval)):

@@ -240,7 +240,7 @@ class UDARunner(Runner):
         """Starts from the networks of a checkpoint: the weights only, no counter, template, optimizer or random state.
 
         The checkpoint may be of another method: student, teacher and ImageNet network are each loaded completely from
-        what the file has of them. A file of one bare segmentor (as ``tools/convert_checkpoint.py`` writes it) fills the
+        what the file has of them. A file of one bare segmentor (as ``udass convert`` writes it) fills the
         student, and the teacher with it. What ``load_from.skip`` names, for instance the classifier for other
         classes, keeps its start weights. ValueError if the file does not fit.
         """

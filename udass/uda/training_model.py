@@ -40,7 +40,7 @@ class TrainingModel(BaseModel):
             raise ValueError(
                 f'mmseg.apis.init_model takes bare segmentors, and {cls.__name__} holds those of a '
                 'training: use udass.inference.Segmenter(CHECKPOINT), or give init_model the config that '
-                'udass.inference.config_for_mmseg makes and the file that tools/convert_checkpoint.py '
+                'udass.inference.config_for_mmseg makes and the file that udass convert '
                 'writes'
             )
         return super().__new__(cls)
