@@ -161,6 +161,8 @@ def compare_all(tests: Mapping[str, Mapping[int, ImageCounts]]) -> dict[tuple[st
     found = {}
     for (one, first), (other, second) in combinations(tests.items(), 2):
         shared = [seed for seed in first if seed in second]
-        if shared and first[shared[0]].is_of_the_same_test(second[shared[0]]):
+        if shared and all(
+            first[shared[0]].is_of_the_same_test(part[seed]) for part in (first, second) for seed in shared
+        ):
             found[other, one] = compare([first[seed] for seed in shared], [second[seed] for seed in shared])
     return found

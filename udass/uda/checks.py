@@ -30,7 +30,9 @@ def check_adapter(adapter: Any) -> None:
             'set ema.copy_buffers=True too'
         )
     if not adapter.masked_statistics and adapter.masking is None:
-        raise ValueError('masked_statistics=False is about the masked pass, which a method without masking does not make')
+        raise ValueError(
+            'masked_statistics=False is about the masked pass, which a method without masking does not make'
+        )
     _check_outputs(adapter, student)
     if adapter.feature_mixing is not None:
         fusion_layer(student)
