@@ -31,6 +31,8 @@ class TrainingModel(BaseModel):
     """Whether some pass leaves parameters of the student without gradient."""
     hooks_decoders = False
     """Whether the training step puts hooks into decoders, which compiled code does not call."""
+    accumulative_counts = 1
+    """Equal parts of the batch that go through the networks one after the other before one step; the loop sets it."""
     pass_hooks: list[Callable[[str, Clip], None]]
     """Called with the name and the clip of each pass of a step, and with ``target``, before the pass is made."""
 
