@@ -24,7 +24,7 @@ from udass.uda.checks import check_adapter, check_optimizers
 from udass.uda.clip import Clip, Pass, PassResult, stack_field
 from udass.uda.masking import TokenMasking
 from udass.uda.mixing.long_tail import LongTail, group_long_tail
-from udass.uda.networks import build_component, model_inputs, unwrap
+from udass.uda.networks import build_component, frozen_running_statistics, model_inputs, unwrap
 from udass.uda.pseudo_labels import pseudo_labelled, two_class_logits
 from udass.uda.training_model import TeacherStudent
 
@@ -52,6 +52,8 @@ class DomainAdapter(TeacherStudent):
         distillation: config of a `FeatureDistillation`, which makes a pass of the source and one of the target.
         teacher_batch_statistics: the teacher's batch norm uses the batch's statistics (the reference), not the running
             ones.
+        masked_statistics: the student's running statistics of batch norm, with which it validates and tests, also
+            follow the masked pass (the reference). False leaves them to the passes of whole images.
         eval_branch: the network that validates and tests, ``student`` (the reference) or ``teacher``.
         seed: of the step's own random stream (classes, colours, blocks, detail crops), whose state is saved; None takes
             torch's initial seed (the runner's). Each process has its own stream.
@@ -87,6 +89,7 @@ class DomainAdapter(TeacherStudent):
         feature_mixing: dict | None = None,
         distillation: dict | None = None,
         teacher_batch_statistics: bool = True,
+        masked_statistics: bool = True,
         eval_branch: str = 'student',
         seed: int | None = None,
     ) -> None:
@@ -109,6 +112,7 @@ class DomainAdapter(TeacherStudent):
         self.adaptation_loss = build_component(adaptation_loss, num_classes=self.student.num_classes)
         self.feature_mixing = build_component(feature_mixing)
         self.teacher_batch_statistics = teacher_batch_statistics
+        self.masked_statistics = masked_statistics
         self.eval_branch = eval_branch
         self.seed = torch.initial_seed() if seed is None else seed
         self.generator = torch.Generator().manual_seed(seed_of_rank(self.seed, rank()))
@@ -133,9 +137,8 @@ class DomainAdapter(TeacherStudent):
         long_tail = self.long_tail(data['long_tail'], len(source)) if 'long_tail' in data else None
 
         # 2. The teacher follows the student and labels the target.
+        self.update_teacher(after_step=False)
         if self.ema is not None:
-            if not self.ema.after_step:
-                self.ema.update(self.teacher, unwrap(self.student))
             with optimizer.optim_context(self.teacher):  # in the precision of the student
                 target = self.pseudo_labelled_clip(data['target'])
             self.call_pass_hooks('target', target)
@@ -160,8 +163,7 @@ class DomainAdapter(TeacherStudent):
             optimizer.backward(loss)
         optimizer.step()
         optimizer.zero_grad()
-        if self.ema is not None and self.ema.after_step:
-            self.ema.update(self.teacher, unwrap(self.student))
+        self.update_teacher(after_step=True)
 
         # 5. One step of the discriminator, if there is one, on detached logits (N, C, H, W) of both domains.
         if adaptation_optimizer is not None:
@@ -177,6 +179,11 @@ class DomainAdapter(TeacherStudent):
         self.iteration += 1
         return {'loss': loss.detach(), **log}
 
+    def update_teacher(self, after_step: bool) -> None:
+        """Update the teacher, if that is due before or after the student's step."""
+        if self.ema is not None and self.ema.after_step == after_step:
+            self.ema.update(self.teacher, unwrap(self.student))
+
     def passes(self, source: Clip, target: Clip | None, long_tail: LongTail | None) -> Iterator[Pass]:
         """The recipe: source, mixed, masked, unlabelled, distilled passes. Each is made when the one before is done and
         freed."""
@@ -190,7 +197,7 @@ class DomainAdapter(TeacherStudent):
         if self.mixing is not None:
             yield from self.mixed_passes(source, self.augment(target, self.target_augmentation), long_tail, target)
         if self.masking is not None:
-            yield self.masked_pass(source, target)
+            yield replace(self.masked_pass(source, target), track_statistics=self.masked_statistics)
         if self.adaptation_loss is not None:
             yield Pass('target', target, labelled=False)
         if self.distillation is not None:
@@ -232,6 +239,10 @@ class DomainAdapter(TeacherStudent):
 
     def run_pass(self, item: Pass, optimizer: OptimWrapper, earlier: Mapping[str, PassResult]) -> PassResult:
         """Forward and backward of one pass; ``earlier`` has the results of the iteration's earlier passes by name."""
+        if not item.track_statistics:
+            # Around the backward, too, which repeats the forward where activations are checkpointed.
+            with frozen_running_statistics(self.student):
+                return self.run_pass(replace(item, track_statistics=True), optimizer, earlier)
         frames = self.data_preprocessor.normalize(item.clip.frames)  # (N, T, 3, H, W)
         with optimizer.optim_context(self.student), self.mixed_features(item, earlier) as features:
             outputs = self.student_outputs(frames, item)  # logits (N, C, h, w)

@@ -150,6 +150,7 @@ class Pass:
         extra: a second clip for which a flow-guided network also computes logits, without a cross-entropy.
         token_mask: (N, h, w) bool, tokens of the student's ViT that its mask token replaces.
         distilled: frames (N, T, 3, H, W) whose frozen features the student learns, in place of the labels.
+        track_statistics: whether the student's running statistics of batch norm follow its images.
     """
 
     name: str
@@ -165,6 +166,7 @@ class Pass:
     extra: Clip | None = None
     token_mask: Tensor | None = None
     distilled: Tensor | None = None
+    track_statistics: bool = True
 
     def split(self, parts: int) -> list['Pass']:
         """The pass of each of several equal parts of the batch, one after the other."""

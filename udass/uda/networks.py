@@ -1,6 +1,7 @@
 """Build the networks of an adapter, load their weights from a checkpoint of any method, and call them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -133,3 +134,18 @@ def model_inputs(network: nn.Module, frames: Tensor, flow: Tensor | None) -> tup
     if flow is None or not isinstance(network, FlowGuidedEncoderDecoder):
         return frames[:, 0], {}
     return frames, {'flow': flow}
+
+
+@contextmanager
+def frozen_running_statistics(network: nn.Module) -> Iterator[None]:
+    """Within the context, batch norm in training mode uses the statistics of its batch without adding them to the
+    running ones, which evaluation uses."""
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._NormBase)]
+    tracking = [norm for norm in norms if norm.track_running_stats]
+    for norm in tracking:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in tracking:
+            norm.track_running_stats = True
