@@ -12,6 +12,9 @@ from mmseg.registry import MODELS
 
 import udass.all_modules  # noqa: F401  registers the components
 from tests.cli.calls import call
+from tests.distributed.small_run import PIXELS, small_config
+from tests.engine.toys import train, write_toy_data
+from tests.integration.test_training import assert_same_state, whole_state
 from tests.models.small import build as build_network
 from tests.uda.small import MIC, SEGMENTOR, TEACHER, build, domains
 from udass.cli import convert
@@ -22,7 +25,7 @@ from udass.uda.networks import load_networks
 
 VIT = dict(type='DINOv2', name='test_vit', pretrained=False, multiple=16)
 HEAD = dict(type='UpscalingHead', in_channels=64, num_classes=4)
-LORA = dict(rank=2, alpha=3.0)
+LORA = dict(rank=2, alpha=3)
 METHOD = dict(TEACHER, mixing=dict(type='ClassMix'))
 
 
@@ -117,6 +120,20 @@ def test_a_checkpoint_has_one_copy(tmp_path):
         load_strictly(model, loaded, 'file')
     frozen = sum(value.numel() for value in model.student.backbone.net.parameters())
     assert sizes[1] - sizes[0] == pytest.approx(4 * frozen, rel=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('options', [dict(frozen=True), dict(lora=LORA)], ids=['frozen', 'lora'])
+def test_a_training_resumes_to_the_bit(options, tmp_path):
+    data = write_toy_data(tmp_path / 'data', count=4, size=PIXELS)
+    config = small_config(data, tmp_path / 'whole', max_iters=4)
+    config.model.student = dict(segmentor(**options), decode_head=dict(HEAD, num_classes=3))
+    whole = train(config)
+    config.work_dir = str(tmp_path / 'resumed')
+    resumed = train(config, resume=True, load_from=str(tmp_path / 'whole' / 'iter_2.pth'))
+    assert_same_state(whole_state(resumed), whole_state(whole))
+    teacher = resumed.model.teacher.backbone.net.pos_embed
+    assert teacher is resumed.model.student.backbone.net.pos_embed
 
 
 def test_another_teacher_does_not_overwrite_the_frozen_weights():

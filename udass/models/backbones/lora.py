@@ -10,7 +10,7 @@ from torch import Tensor, nn
 _LAYER, _DOWN, _UP = '.base_layer.', '.lora_A.default.', '.lora_B.default.'
 
 
-def add_lora(net: nn.Module, rank: int, alpha: float, modules: Sequence[str] = ('attn.qkv', 'attn.proj')) -> None:
+def add_lora(net: nn.Module, rank: int, alpha: int, modules: Sequence[str] = ('attn.qkv', 'attn.proj')) -> None:
     """Freeze a network, and learn a change of low rank for some of its linear layers: W x + alpha / rank * B A x.
 
     B starts at zero, so that the network starts as it is.
@@ -44,7 +44,7 @@ def has_lora(weights: Mapping[str, Tensor]) -> bool:
     return any(_DOWN in key for key in weights)
 
 
-def merge_lora(weights: Mapping[str, Tensor], rank: int, alpha: float) -> dict[str, Tensor]:
+def merge_lora(weights: Mapping[str, Tensor], rank: int, alpha: int) -> dict[str, Tensor]:
     """Weights of the network without LoRA that computes the same, from those with LoRA; see `add_lora`."""
     merged = {plain: value for key, value in weights.items() if (plain := plain_key(key)) is not None}
     for key, down in weights.items():
