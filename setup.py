@@ -50,8 +50,6 @@ setup(
         ],
         # LoRA of a backbone.
         'lora': ['peft>=0.21'],
-        # LoRA of a backbone.
-        'lora': ['peft>=0.21'],
         'tensorboard': ['tensorboard>=2.10'],
     },
 )
