@@ -35,6 +35,13 @@ setup(
     ],
     extras_require={
         'dev': ['pytest>=8', 'pytest-xdist>=3', 'ruff>=0.6', 'mypy>=2'],
+        'docs': [
+            'mkdocs>=1.6',
+            'mkdocs-material>=9.8',
+            'mkdocstrings-python>=2',
+            'mkdocs-jupyter>=0.26',
+            'ipykernel>=7',
+        ],
         'tensorboard': ['tensorboard>=2.10'],
     },
 )

@@ -152,8 +152,8 @@ def apply_options(config: Config, options: Mapping) -> None:
 
 
 def check_components(config: Mapping) -> None:
-    """Raises ValueError, with the config key and the likeliest spelling, for components that do not exist, for arguments
-    that one cannot take, and for a list of loaders to test on."""
+    """Raises ValueError, with the config key and the likeliest spelling, for components that do not exist and for
+    arguments that one cannot take, and for a list of loaders to test on."""
     for name in ('val_dataloader', 'test_dataloader'):
         if isinstance(config.get(name), list | tuple):
             raise ValueError(
