@@ -8,14 +8,17 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 from tests.datasets.published import (
+    write_acdc,
     write_bdd100k,
     write_cityscapes,
+    write_dark_zurich,
     write_gta,
     write_mapillary,
+    write_synscapes,
     write_synthia,
     write_wilddash,
 )
-from udass.datasets import SeededInfiniteSampler
+from udass.datasets import SeededInfiniteSampler, isolated_randomness
 from udass.engine.config import load_config
 from udass.engine.data_loader import domain_configs
 
@@ -76,3 +79,34 @@ def test_the_test_sets_of_generalisation(tmp_path):
         sample['data_samples'].gt_sem_seg.data.shape[1:] == sample['data_samples'].ori_shape for sample in samples
     )
     assert config.val_dataloader.dataset.type == 'Cityscapes'
+
+
+def test_all_synthetic_to_all_real(tmp_path):
+    root = tmp_path / 'data'
+    write_synscapes(root / 'synscapes')
+    write_bdd100k(root / 'bdd100k', 'train', labelled=False)
+    write_mapillary(root / 'mapillary', split='training', size=(40, 80))
+    write_acdc(root / 'acdc', 'fog', 'train', labelled=False)
+    for time in ('night', 'day'):
+        write_dark_zurich(root / 'dark_zurich', 'train', labelled=False, time=time)
+    config = load_config(PROJECT / 'configs/_base_/datasets/synthetic2real_1024.py')
+    source, target = (DATASETS.build(config.train_dataloader[domain].dataset) for domain in ('source', 'target'))
+    assert [type(part).__name__ for part in source.datasets] == ['GTA', 'Synthia', 'Synscapes'] and len(source) == 3
+    assert [type(part).__name__ for part in target.datasets] == [
+        *('Cityscapes', 'BDD100K', 'Mapillary', 'ACDC', 'DarkZurich')
+    ]
+    assert len(target) == 6
+    for dataset in (source, target):
+        for index in range(len(dataset)):
+            with isolated_randomness(index):
+                sample = dataset[index]
+            assert sample['inputs'].shape == (3, 1024, 1024)
+            assert {'gt_sem_seg', 'valid_pseudo_mask'} & set(sample['data_samples'].keys()) == {
+                'gt_sem_seg' if dataset is source else 'valid_pseudo_mask'
+            }
+            short = min(sample['data_samples'].ori_shape) * sample['data_samples'].scale_factor[1]
+            wanted = 1440 if dataset is source and index == 0 else 1024
+            assert 0.89 * wanted < short < 1.11 * wanted
+    test = DATASETS.build(config.test_dataloader.dataset)
+    assert test.names == ['Cityscapes', 'WildDash2'] and len(test) == 2
+    assert min(test[1]['inputs'].shape[1:]) == 1024
