@@ -30,10 +30,10 @@ $(STAMP): requirements.txt setup.py
 	@touch $@
 
 data: $(STAMP)
-	$(BIN)/python tools/make_streets.py --root data/streets
+	$(BIN)/udass streets --root data/streets
 
 demo: data
-	$(BIN)/python tools/demo.py
+	$(BIN)/udass demo
 
 # A broken link is an error. The variable silences an advertisement of the theme.
 docs: $(STAMP)
