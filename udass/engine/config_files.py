@@ -45,6 +45,7 @@ _READING = {
     'LoadClipLabels',
     'Resize',
     'ClipResize',
+    'ResizeToCover',
     'PackUDAInputs',
     'PackSegInputs',
     'PackClip',
