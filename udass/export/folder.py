@@ -1,0 +1,173 @@
+"""Export a network to a folder: weights, graphs, settings and model card, compared with the network itself."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from udass.export.card import model_card
+from udass.export.graphs import run_onnx, run_pt2, trace, write_onnx, write_pt2
+from udass.export.network import CARD, TrainedNetwork, load
+from udass.inference import Segmenter
+from udass.inference.loading import EXPORTED_CONFIG, EXPORTED_WEIGHTS
+from udass.io.writing import temporary_path, write_text
+
+FORMATS = ('safetensors', 'onnx', 'pt2')
+# Largest difference of logits between a graph and the network.
+TOLERANCE = 1e-3
+_GRAPHS = {'onnx': (write_onnx, run_onnx), 'pt2': (write_pt2, run_pt2)}
+
+
+def export(
+    config_or_checkpoint: str | Path,
+    checkpoint: str | Path | None = None,
+    *,
+    out: str | Path,
+    formats: Sequence[str] = ('safetensors',),
+    size: tuple[int, int] | None = None,
+    dynamic: bool = False,
+    ids: bool = False,
+    check: bool = False,
+    branch: str | None = None,
+    options: dict | None = None,
+) -> dict:
+    """Write a trained network into a new folder, whole or not at all.
+
+    Args:
+        config_or_checkpoint, checkpoint, branch, options: see `udass.inference.load_network`.
+        out: folder, new or empty.
+        formats: of `FORMATS`: ``model.safetensors``, which `load` reads; ``model.onnx``; ``model.pt2``.
+        size: height and width of the images that graphs take; None is the window that the network is tested with, or
+            else the size that the test pipeline resizes to.
+        dynamic: graphs take images of other sizes, too. They are compared with the network at three sizes.
+        ids: graphs give class ids instead of logits.
+        check: compare what was written with the network.
+
+    Returns:
+        The content of ``config.json``; ``files`` in it tells of each file what it takes, gives and, if it was compared,
+        how far it is from the network.
+
+    Raises:
+        FileExistsError: the folder is not empty.
+        ValueError: the network cannot be exported so, or a file does not give what the network gives.
+    """
+    folder = Path(out)
+    if folder.is_dir() and any(folder.iterdir()) or folder.is_file():
+        raise FileExistsError(f'{folder} exists already: name a new folder (out, --out)')
+    # At their own size, images of a graph's size reach the network unchanged.
+    segment = Segmenter(config_or_checkpoint, checkpoint, branch=branch, device='cpu', native=True, options=options)
+    network = TrainedNetwork(segment)
+    if dynamic and network.config['window']:
+        height, width = network.config['window']
+        raise ValueError(
+            f'the network is tested in windows of {height}x{width} pixels: a graph takes one window, or an image of one '
+            'size with the windows inside (without dynamic, --dynamic)'
+        )
+    graphs = [name for name in formats if name in _GRAPHS]
+    checked = check or dynamic
+    if size is None and (graphs or checked):
+        size = graph_size(network.config)
+    pictures = [picture(one) for one in check_sizes(size, dynamic)] if checked else []
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_path(folder.parent)
+    temporary.mkdir()
+    files: dict[str, dict] = {}
+    try:
+        if 'safetensors' in formats:
+            network.save_pretrained(temporary)
+            loaded = load(temporary, device='cpu') if pictures else network
+            files[EXPORTED_WEIGHTS] = parity(loaded, segment, pictures)
+        program = trace(network, size, dynamic=dynamic, ids=ids) if graphs else None
+        for name in graphs:
+            write, run = _GRAPHS[name]
+            file = temporary / f'model.{name}'
+            told = {'size': list(size), 'dynamic': dynamic, 'output': 'ids' if ids else 'logits', **write(program, file)}
+            found = parity(run(file), segment, pictures) if pictures else {}
+            files[file.name] = {**told, **found}
+        for file, told in files.items():
+            refuse_differences(file, told)
+        config = {**network.config, 'files': files}
+        write_text(temporary / EXPORTED_CONFIG, json.dumps(config, indent=1) + '\n')
+        write_text(temporary / CARD, model_card(segment, config, folder.name))
+        os.replace(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return config
+
+
+def graph_size(config: dict) -> tuple[int, int]:
+    """Height and width of the images that a graph takes by default.
+
+    Raises:
+        ValueError: the network takes images of any size, so that there is no default.
+    """
+    scales = [step['scale'] for step in config['resize'] if step.get('scale')]
+    if config['window']:
+        return tuple(config['window'])
+    if not scales:
+        raise ValueError('the network is tested with images at their own size: say for which size (size, --size HxW)')
+    width, height = scales[-1]
+    return height, width
+
+
+def check_sizes(size: tuple[int, int], dynamic: bool) -> list[tuple[int, int]]:
+    """The sizes at which files are compared with the network: for dynamic ones also a larger one, and a smaller one
+    that is no multiple of any stride."""
+    height, width = size
+    return [size, (height + 32, width + 96), (height - height // 4 + 1, width - 3)] if dynamic else [size]
+
+
+def picture(size: tuple[int, int]) -> np.ndarray:
+    """A picture (H, W, 3) uint8 of coloured areas and fine noise, always the same."""
+    generator = torch.Generator().manual_seed(0)
+    areas = F.interpolate(torch.rand(1, 3, 6, 8, generator=generator), size=size, mode='bicubic')[0]
+    pixels = 230 * areas + 25 * torch.rand(3, *size, generator=generator)
+    return pixels.clamp(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+
+
+@torch.no_grad()
+def parity(run: Callable[[Tensor], Tensor], segment: Segmenter, pictures: Sequence[np.ndarray]) -> dict:
+    """How far the results of ``run`` for pictures (H, W, 3) are from those of the network: largest difference of logits
+    and of probabilities (of logits only), and share of pixels with the same class; of the worst picture.
+
+    Raises:
+        ValueError: ``run`` cannot be run, or gives results of another size.
+    """
+    worst: dict[str, float] = {}
+    for pixels in pictures:
+        images = torch.from_numpy(pixels).permute(2, 0, 1)[None].float()
+        logits = torch.from_numpy(segment.logits(pixels))
+        try:
+            found = run(images)[0]
+        except Exception as error:  # of ONNX Runtime or of torch
+            reason = str(error).strip().splitlines()[0][:300]
+            raise ValueError(f'the exported graph fails for images of {pixels.shape[:2]} pixels: {reason}') from error
+        if found.shape[-2:] != logits.shape[-2:]:
+            raise ValueError(f'images of {pixels.shape[:2]} pixels gave results of {tuple(found.shape)}')
+        labels = found if found.dim() == 2 else found.argmax(dim=0)
+        told = {'equal_labels': (labels == logits.argmax(dim=0)).float().mean().item()}
+        if found.dim() == 3:
+            told['logit_difference'] = (found - logits).abs().max().item()
+            told['probability_difference'] = (found.softmax(dim=0) - logits.softmax(dim=0)).abs().max().item()
+        for key, value in told.items():
+            worst[key] = (min if key == 'equal_labels' else max)(value, worst.get(key, value))
+    return worst
+
+
+def refuse_differences(file: str, told: dict) -> None:
+    """Raises ValueError if a file does not give what the network gives."""
+    if told.get('logit_difference', 0.0) <= TOLERANCE and told.get('equal_labels', 1.0) >= 0.999:
+        return
+    advice = 'it keeps something of the size that it was made for: export it for one size (without --dynamic)'
+    raise ValueError(
+        f'{file} was not written, as it does not give what the network gives: logits differ by up to '
+        f'{told.get("logit_difference", float("nan")):.3g} (at most {TOLERANCE:g}), labels are equal in '
+        f'{100 * told["equal_labels"]:.2f} % of the pixels'
+        + (f'; {advice}' if told.get('dynamic') else '; export it as safetensors')
+    )
