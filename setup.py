@@ -34,6 +34,7 @@ setup(
         'pillow>=13',
         'prettytable>=3.18',
         'safetensors>=0.8',
+        'huggingface_hub>=2.4',
         'tqdm>=4.70',
         'jinja2>=3.1',
         'matplotlib>=3.11',
@@ -47,6 +48,7 @@ setup(
             'mkdocs-jupyter>=0.26',
             'ipykernel>=7',
         ],
+        'export': ['onnx>=1.23', 'onnxscript>=0.7', 'onnxruntime>=1.32'],
         'tensorboard': ['tensorboard>=2.10'],
     },
 )

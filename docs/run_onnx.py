@@ -57,7 +57,9 @@ def segment(folder, image):
             part = np.s_[y : y + window[0], x : x + window[1]]
             total[:, *part] += session.run(None, {'images': inputs[None, :, *part]})[0][0]
             count[part] += 1
-    return resize(total / count, pixels.shape[1:], config['align_corners']).argmax(0).astype(np.uint8), config['palette']
+    return resize(total / count, pixels.shape[1:], config['align_corners']).argmax(0).astype(np.uint8), config[
+        'palette'
+    ]
 
 
 if __name__ == '__main__':

@@ -50,13 +50,13 @@ def model_card(segment: Segmenter, config: Mapping, name: str) -> str:
         'exported with': f'UDASS {udass.__version__}, torch {torch.__version__}',
     }
     parts = [
-        f'{_HEADER}\n# {name}\n\nA network that segments images into {len(segment.classes)} classes, trained with UDASS.',
+        f'{_HEADER}\n# {name}\n\nA network for the semantic segmentation of images into {len(segment.classes)} classes.',
         _table(('', ''), facts.items()),
         f'## Use\n\n{_USE}',
         f'## Scores\n\n{_score_text(scores)}',
         f'## Files\n\n{_file_text(config["files"])}',
-        '## Licence\n\nThe licences of the training data and of the start weights decide how these weights may be used. '
-        'State them here before you publish the network.\n',
+        '## Licence\n\nThe licences of the training data and of the start weights decide how these weights may be '
+        'used. State them here before you publish the network.\n',
     ]
     return '\n\n'.join(part.rstrip('\n') for part in parts) + '\n'
 

@@ -3,13 +3,15 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.export import ExportedProgram
 
 from udass.export.card import model_card
 from udass.export.graphs import run_onnx, run_pt2, trace, write_onnx, write_pt2
@@ -57,48 +59,72 @@ def export(
         FileExistsError: the folder is not empty.
         ValueError: the network cannot be exported so, or a file does not give what the network gives.
     """
-    folder = Path(out)
-    if folder.is_dir() and any(folder.iterdir()) or folder.is_file():
-        raise FileExistsError(f'{folder} exists already: name a new folder (out, --out)')
     # At their own size, images of a graph's size reach the network unchanged.
     segment = Segmenter(config_or_checkpoint, checkpoint, branch=branch, device='cpu', native=True, options=options)
-    network = TrainedNetwork(segment)
+    network, graphs = TrainedNetwork(segment), [name for name in formats if name in _GRAPHS]
     if dynamic and network.config['window']:
-        height, width = network.config['window']
         raise ValueError(
-            f'the network is tested in windows of {height}x{width} pixels: a graph takes one window, or an image of one '
-            'size with the windows inside (without dynamic, --dynamic)'
+            'the network is tested in windows of {}x{} pixels: a graph takes one window, or an image of one size with '
+            'the windows inside (without dynamic, --dynamic)'.format(*network.config['window'])
         )
-    graphs = [name for name in formats if name in _GRAPHS]
-    checked = check or dynamic
-    if size is None and (graphs or checked):
+    if size is None and (graphs or check):
         size = graph_size(network.config)
-    pictures = [picture(one) for one in check_sizes(size, dynamic)] if checked else []
+    pictures = [picture(one) for one in check_sizes(size, dynamic)] if check or dynamic and graphs else []
+    with new_folder(Path(out)) as folder:
+        files: dict[str, dict] = {}
+        if 'safetensors' in formats:
+            network.save_pretrained(folder)
+            files[EXPORTED_WEIGHTS] = parity(load(folder, device='cpu'), segment, pictures)
+        if graphs:
+            about = {'size': list(size), 'dynamic': dynamic, 'output': 'ids' if ids else 'logits'}
+            program = trace(network, size, dynamic=dynamic, ids=ids)
+            files |= write_graphs(program, folder, graphs, about, segment, pictures)
+        config = {**network.config, 'files': files}
+        write_text(folder / EXPORTED_CONFIG, json.dumps(config, indent=1) + '\n')
+        write_text(folder / CARD, model_card(segment, config, Path(out).name))
+    return config
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder; it becomes ``folder`` when the block ends without an error, or else is removed.
+
+    Raises:
+        FileExistsError: ``folder`` is there and not empty.
+    """
+    if folder.is_file() or folder.is_dir() and any(folder.iterdir()):
+        raise FileExistsError(f'{folder} exists already: name a new folder (out, --out)')
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_path(folder.parent)
     temporary.mkdir()
-    files: dict[str, dict] = {}
     try:
-        if 'safetensors' in formats:
-            network.save_pretrained(temporary)
-            loaded = load(temporary, device='cpu') if pictures else network
-            files[EXPORTED_WEIGHTS] = parity(loaded, segment, pictures)
-        program = trace(network, size, dynamic=dynamic, ids=ids) if graphs else None
-        for name in graphs:
-            write, run = _GRAPHS[name]
-            file = temporary / f'model.{name}'
-            told = {'size': list(size), 'dynamic': dynamic, 'output': 'ids' if ids else 'logits', **write(program, file)}
-            found = parity(run(file), segment, pictures) if pictures else {}
-            files[file.name] = {**told, **found}
-        for file, told in files.items():
-            refuse_differences(file, told)
-        config = {**network.config, 'files': files}
-        write_text(temporary / EXPORTED_CONFIG, json.dumps(config, indent=1) + '\n')
-        write_text(temporary / CARD, model_card(segment, config, folder.name))
+        yield temporary
         os.replace(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return config
+
+
+def write_graphs(
+    program: ExportedProgram,
+    folder: Path,
+    formats: Sequence[str],
+    about: Mapping,
+    segment: Segmenter,
+    pictures: Sequence[np.ndarray],
+) -> dict[str, dict]:
+    """Write a program in each format; what ``config.json`` tells of each file: ``about``, and what was found.
+
+    Raises:
+        ValueError: a file does not give what the network gives.
+    """
+    files = {}
+    for name in formats:
+        write, run = _GRAPHS[name]
+        file = folder / f'model.{name}'
+        told = {**about, **write(program, file)}
+        files[file.name] = {**told, **(parity(run(file), segment, pictures) if pictures else {})}
+        refuse_differences(file.name, files[file.name])
+    return files
 
 
 def graph_size(config: dict) -> tuple[int, int]:
