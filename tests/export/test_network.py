@@ -209,7 +209,7 @@ def test_what_cannot_be_written_down_is_refused(tmp_path):
     (tmp_path / 'out').mkdir()
     (tmp_path / 'out' / 'mine.txt').touch()
     with pytest.raises(FileExistsError, match='out exists already: name a new folder'):
-        export(tmp_path / 'b.pth', out=tmp_path / 'out')
+        export(save(convolutional(), tmp_path / 'c.pth'), out=tmp_path / 'out')
 
 
 def test_moving_the_module_moves_what_prepares_images(checkpoint):

@@ -50,7 +50,7 @@ def model_card(segment: Segmenter, config: Mapping, name: str) -> str:
         'exported with': f'UDASS {udass.__version__}, torch {torch.__version__}',
     }
     parts = [
-        f'{_HEADER}\n# {name}\n\nA network for the semantic segmentation of images into {len(segment.classes)} classes.',
+        f'{_HEADER}\n# {name}\n\nA network for semantic segmentation into {len(segment.classes)} classes.',
         _table(('', ''), facts.items()),
         f'## Use\n\n{_USE}',
         f'## Scores\n\n{_score_text(scores)}',

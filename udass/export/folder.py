@@ -74,7 +74,7 @@ def export(
         files: dict[str, dict] = {}
         if 'safetensors' in formats:
             network.save_pretrained(folder)
-            files[EXPORTED_WEIGHTS] = parity(load(folder, device='cpu'), segment, pictures)
+            files[EXPORTED_WEIGHTS] = parity(EXPORTED_WEIGHTS, load(folder, device='cpu'), segment, pictures)
         if graphs:
             about = {'size': list(size), 'dynamic': dynamic, 'output': 'ids' if ids else 'logits'}
             program = trace(network, size, dynamic=dynamic, ids=ids)
@@ -122,8 +122,7 @@ def write_graphs(
         write, run = _GRAPHS[name]
         file = folder / f'model.{name}'
         told = {**about, **write(program, file)}
-        files[file.name] = {**told, **(parity(run(file), segment, pictures) if pictures else {})}
-        refuse_differences(file.name, files[file.name])
+        files[file.name] = {**told, **(parity(file.name, run(file), segment, pictures) if pictures else {})}
     return files
 
 
@@ -158,42 +157,46 @@ def picture(size: tuple[int, int]) -> np.ndarray:
 
 
 @torch.no_grad()
-def parity(run: Callable[[Tensor], Tensor], segment: Segmenter, pictures: Sequence[np.ndarray]) -> dict:
-    """How far the results of ``run`` for pictures (H, W, 3) are from those of the network: largest difference of logits
+def parity(
+    file: str, run: Callable[[Tensor], Tensor], segment: Segmenter, pictures: Sequence[np.ndarray]
+) -> dict[str, float]:
+    """How far the results of a file for pictures (H, W, 3) are from those of the network: largest difference of logits
     and of probabilities (of logits only), and share of pixels with the same class; of the worst picture.
 
     Raises:
-        ValueError: ``run`` cannot be run, or gives results of another size.
+        ValueError: the file cannot be run with a picture, or its results are not those of the network.
     """
-    worst: dict[str, float] = {}
+    advice = 'export it for one size (without --dynamic)' if len(pictures) > 1 else 'export it as safetensors'
+    found: list[dict[str, float]] = []
     for pixels in pictures:
-        images = torch.from_numpy(pixels).permute(2, 0, 1)[None].float()
-        logits = torch.from_numpy(segment.logits(pixels))
+        images, size = torch.from_numpy(pixels).permute(2, 0, 1)[None].float(), '{}x{}'.format(*pixels.shape[:2])
+        expected = torch.from_numpy(segment.logits(pixels))
         try:
-            found = run(images)[0]
+            result = run(images)[0]
         except Exception as error:  # of ONNX Runtime or of torch
             reason = str(error).strip().splitlines()[0][:300]
-            raise ValueError(f'the exported graph fails for images of {pixels.shape[:2]} pixels: {reason}') from error
-        if found.shape[-2:] != logits.shape[-2:]:
-            raise ValueError(f'images of {pixels.shape[:2]} pixels gave results of {tuple(found.shape)}')
-        labels = found if found.dim() == 2 else found.argmax(dim=0)
-        told = {'equal_labels': (labels == logits.argmax(dim=0)).float().mean().item()}
-        if found.dim() == 3:
-            told['logit_difference'] = (found - logits).abs().max().item()
-            told['probability_difference'] = (found.softmax(dim=0) - logits.softmax(dim=0)).abs().max().item()
-        for key, value in told.items():
-            worst[key] = (min if key == 'equal_labels' else max)(value, worst.get(key, value))
-    return worst
+            raise ValueError(f'{file} fails for images of {size} pixels, {advice}: {reason}') from error
+        told = compare(result, expected)
+        if not (told.get('logit_difference', 0.0) <= TOLERANCE and told['equal_labels'] >= 0.999):
+            difference = f'logits differ by up to {told.get("logit_difference", 0.0):.3g} (at most {TOLERANCE:g}), '
+            raise ValueError(
+                f'{file} does not give what the network gives for images of {size} pixels: '
+                f'{difference if result.dim() == 3 else ""}labels are equal in {100 * told["equal_labels"]:.2f} % of '
+                f'the pixels. It may keep something of the size that it was made for; {advice}'
+            )
+        found.append(told)
+    worst = {key: max(told[key] for told in found) for key in (found[0] if found else ())}
+    return worst | ({'equal_labels': min(told['equal_labels'] for told in found)} if found else {})
 
 
-def refuse_differences(file: str, told: dict) -> None:
-    """Raises ValueError if a file does not give what the network gives."""
-    if told.get('logit_difference', 0.0) <= TOLERANCE and told.get('equal_labels', 1.0) >= 0.999:
-        return
-    advice = 'it keeps something of the size that it was made for: export it for one size (without --dynamic)'
-    raise ValueError(
-        f'{file} was not written, as it does not give what the network gives: logits differ by up to '
-        f'{told.get("logit_difference", float("nan")):.3g} (at most {TOLERANCE:g}), labels are equal in '
-        f'{100 * told["equal_labels"]:.2f} % of the pixels'
-        + (f'; {advice}' if told.get('dynamic') else '; export it as safetensors')
-    )
+def compare(result: Tensor, expected: Tensor) -> dict[str, float]:
+    """Closeness of logits (C, H, W) or class ids (H, W) to logits (C, H, W); of another size they share no label."""
+    if result.shape[-2:] != expected.shape[-2:]:
+        return {'equal_labels': 0.0}
+    if result.dim() == 2:
+        return {'equal_labels': (result == expected.argmax(dim=0)).float().mean().item()}
+    return {
+        'equal_labels': (result.argmax(dim=0) == expected.argmax(dim=0)).float().mean().item(),
+        'logit_difference': (result - expected).abs().max().item(),
+        'probability_difference': (result.softmax(dim=0) - expected.softmax(dim=0)).abs().max().item(),
+    }
