@@ -50,6 +50,8 @@ setup(
             'ipykernel>=7',
         ],
         'export': ['onnx>=1.23', 'onnxscript>=0.7', 'onnxruntime>=1.32'],
+        # LoRA of a backbone.
+        'lora': ['peft>=0.21'],
         'tensorboard': ['tensorboard>=2.10'],
     },
 )

@@ -9,13 +9,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import timm
 import torch
+from mmengine.config import Config
+from mmseg.registry import MODELS
 from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
 import udass
-from tests.export.small import CLASSES, PALETTE, PIXELS, convolutional, save
+from tests.export.small import CLASSES, PALETTE, PIXELS, convolutional, save, vit
 from udass.export import TrainedNetwork, export, load
 from udass.export import network as network_module
 from udass.export.folder import picture
@@ -197,6 +200,38 @@ def test_a_folder_runs_no_code_and_is_complete(folder, change, message, tmp_path
     (tmp_path / 'config.json').write_text(json.dumps(config | change))
     with pytest.raises(ValueError, match=message):
         load(tmp_path)
+
+
+def test_changes_of_low_rank_are_merged(monkeypatch, tmp_path):
+    """The network that leaves has plain layers; its logits are those of the trained one."""
+    create = timm.create_model
+    monkeypatch.setattr(timm, 'create_model', lambda name, **options: create(name, depth=2, **options))
+    config = vit(
+        dict(
+            type='TimmViT',
+            name='vit_small_patch16_dinov3.lvd1689m',
+            out_indices=(1,),
+            pretrained=False,
+            lora=dict(rank=2, alpha=6, modules=['attn.proj']),
+        )
+    )
+    trained = Config(dict(model=config)).model
+    checkpoint = save(config, tmp_path / 'a.pth')
+    content = torch.load(checkpoint)
+    for key, value in content['state_dict'].items():
+        if 'lora_B' in key:
+            torch.nn.init.normal_(value)
+    torch.save(content, checkpoint)
+    network = MODELS.build(trained).eval()
+    network.load_state_dict(content['state_dict'])
+    export(checkpoint, out=tmp_path / 'out')
+    loaded, images = load(tmp_path / 'out', device='cpu'), torch.from_numpy(picture((64, 64))).permute(2, 0, 1)[None]
+    assert 'lora' not in loaded.config['network']['backbone'] and not any('lora' in key for key in loaded.state_dict())
+    with torch.no_grad():
+        expected = network.encode_decode(
+            (images - network.data_preprocessor.mean) / network.data_preprocessor.std, [{}]
+        )
+        torch.testing.assert_close(loaded(images), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_what_cannot_be_written_down_is_refused(tmp_path):

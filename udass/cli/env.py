@@ -30,6 +30,7 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     'PIL': ('13', 'pillow'),
     'prettytable': ('3.18', 'prettytable'),
     'safetensors': ('0.8', 'safetensors'),
+    'scipy': ('1.17', 'scipy'),
     'huggingface_hub': ('2.4', 'huggingface_hub'),
     'tqdm': ('4.70', 'tqdm'),
     'jinja2': ('3.1', 'jinja2'),

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from udass.engine.config import apply_options, check_components, load_config
 from udass.engine.config_files import checked_config, first_dataset, inference_config
 from udass.engine.data_loader import check_class_count
+from udass.models.backbones.lora import has_lora, merge_lora
 from udass.models.checkpoints import convert, load_strictly, read_checkpoint, weights_of
 from udass.uda.networks import split_networks
 
@@ -86,6 +87,8 @@ def load_network(
     device = find_device(device)
     init_default_scope(config.get('default_scope', 'mmseg'))
     settings = model.get('student', model)
+    # Merged into the weights, so that the network is a plain one.
+    lora = settings.backbone.pop('lora', None) if 'backbone' in settings else None
     try:
         # Without start weights: these are replaced anyway.
         network = MODELS.build(dict(settings))
@@ -95,7 +98,7 @@ def load_network(
         raise ValueError(f'{config_or_checkpoint}: {type(network).__name__} is no segmentor of MMSegmentation')
     classes, palette = _classes(config, content, path, is_stored=checkpoint is None)
     check_class_count(network, SimpleNamespace(metainfo={'classes': classes}))
-    load_strictly(network, _weights(content, path, branch, network), f'{branch} of {path}')
+    load_strictly(network, _weights(content, path, branch, network, lora), f'{branch} of {path}')
     tested = config.get('test_dataloader') or config.get('val_dataloader')
     pipeline = () if tested is None else tuple(first_dataset(tested['dataset']).get('pipeline', ()))
     return LoadedNetwork(network.eval().to(device), classes, palette, pipeline, branch, str(path), settings)
@@ -172,13 +175,18 @@ def _read_exported(folder: Path) -> tuple[Path, Config, dict]:
     return path, checked_config(config, folder / EXPORTED_CONFIG), {'state_dict': weights, 'meta': {}}
 
 
-def _weights(content: Mapping, path: str | Path, branch: str, network: nn.Module) -> dict[str, Tensor]:
+def _weights(
+    content: Mapping, path: str | Path, branch: str, network: nn.Module, lora: Mapping | None
+) -> dict[str, Tensor]:
+    """Weights of a network without LoRA; ``lora`` are the settings of that of the trained one."""
     weights = weights_of(content, path)
     if any(key.startswith(_PUBLISHED) for key in weights):
         return convert(weights, branch=branch).weights
     found = split_networks(weights)
     if branch not in found:
         raise ValueError(f'{path} has no {branch}: it has {" and ".join(found)}')
+    if lora is not None and has_lora(found[branch]):
+        return merge_lora(found[branch], lora['rank'], lora['alpha'])
     if found[branch].keys() <= network.state_dict().keys():
         return found[branch]
     try:
