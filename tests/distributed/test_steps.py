@@ -106,4 +106,5 @@ def test_without_the_reduction_the_ranks_agree_on_something_else(results, name, 
 
 def test_only_networks_that_leave_parameters_out_are_searched_for_them():
     searched = {name for name in CASES if build_case(name).leaves_parameters_out}
-    assert searched == {'flow_guided', 'hrda_clips', 'tps', 'quadmix_video', 'quadmix_video_cnn'}
+    on_clips = {'flow_guided', 'hrda_clips', 'tps', 'quadmix_video', 'quadmix_video_vit', 'quadmix_video_cnn'}
+    assert searched == {*on_clips, 'vfmuda', 'vfmudapp', 'quadmix_vfmudapp'}

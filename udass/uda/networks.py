@@ -16,7 +16,7 @@ from udass.models.checkpoints import load_strictly
 from udass.models.losses.pixel_weight import weigh_heads
 from udass.models.segmentors import FlowGuidedEncoderDecoder
 
-# The networks of an adapter, and the prefixes of their keys in checkpoints.
+# The segmentors of an adapter, and the prefixes of their keys in checkpoints.
 NETWORKS = ('student', 'teacher', 'imagenet')
 
 
@@ -42,6 +42,11 @@ def build_network(config: Mapping) -> BaseSegmentor:
         ) from error
     weigh_heads(network)
     return network
+
+
+def build_component(config: Mapping | None, **default_args: object) -> Any:
+    """Build a component of an adapter from its config, None from None."""
+    return None if config is None else MODELS.build(config, default_args=default_args)
 
 
 def split_networks(weights: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
