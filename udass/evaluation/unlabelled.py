@@ -16,7 +16,8 @@ from torch import Tensor
 
 # Rows of the matrix of similarities that are in memory at once.
 _ROWS = 1024
-SCORES = ('entropy', 'InfoMax', 'SND')
+# Names of the scores.
+UNLABELLED = ('entropy', 'InfoMax', 'SND')
 
 
 @METRICS.register_module()
@@ -35,7 +36,8 @@ class UnlabelledMetric(BaseMetric):
 
     Args:
         pixels_per_image: how many pixels are drawn from an image, the same ones in every evaluation.
-        max_snd_pixels: how many of all drawn pixels, evenly chosen, SND compares with each other; the time is quadratic.
+        max_snd_pixels: how many of all drawn pixels, evenly chosen, SND compares with each other; its time grows with
+            their square.
         temperature: of the softmax over similarities in SND.
         collect_device, prefix: see ``ClassIoUMetric``.
     """
@@ -84,7 +86,7 @@ class UnlabelledMetric(BaseMetric):
         density = soft_neighbourhood_density(probabilities[::step], self.temperature)
         mean_entropy = float(entropy(probabilities).mean())
         information = float(entropy(probabilities.mean(0, keepdim=True))) - mean_entropy
-        scores = dict(zip(SCORES, (mean_entropy, information, density), strict=True))
+        scores = dict(zip(UNLABELLED, (mean_entropy, information, density), strict=True))
         text = ', '.join(f'{name} {value:.4f}' for name, value in scores.items())
         MMLogger.get_current_instance().info(f'without labels, on {len(probabilities)} pixels: {text}')
         return {name: round(value, 4) for name, value in scores.items()}
@@ -113,16 +115,25 @@ def soft_neighbourhood_density(probabilities: Tensor, temperature: float = 0.05)
 
 
 def ensemble_agreement(predictions: Sequence[np.ndarray], classes: int) -> list[float]:
-    """Share of the pixels, in percent, where each of several runs predicts what most runs predict.
+    """Share of the pixels, in percent, where each of several runs predicts what most of them predict.
 
     The ensemble of all candidates stands for the labels, as in EnsV (Hu et al. 2023, Simplifying and Stabilizing Model
     Selection in Unsupervised Domain Adaptation). There it is the mean of their probabilities; files of predictions hold
     classes, so that here they vote. Of classes with as many votes the first one wins.
 
     Args:
-        predictions: class ids (H, W) of each run on one image.
+        predictions: class ids of each run, of one shape.
         classes: C.
     """
-    stacked = np.stack(predictions)
+    stacked = np.stack([prediction.ravel() for prediction in predictions])
     votes = np.stack([(stacked == number).sum(0) for number in range(classes)])
-    return (100 * (stacked == votes.argmax(0)).mean(axis=(1, 2))).tolist()
+    return (100 * (stacked == votes.argmax(0)).mean(axis=1)).tolist()
+
+
+def rank_correlation(scores: Sequence[float], miou: Sequence[float]) -> float:
+    """Spearman's rank correlation of a score with the mIoU over runs, in [-1, 1]; NaN where one of them is constant."""
+    from scipy.stats import spearmanr
+
+    if min(len(set(scores)), len(set(miou))) < 2:
+        return float('nan')
+    return float(spearmanr(scores, miou).statistic)

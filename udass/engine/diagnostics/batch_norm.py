@@ -25,8 +25,8 @@ class BatchNormStatisticsHook(Hook):
 
     They replace those that the training tracked, and the training goes on from them. The losses stay as they are,
     because batch norm uses the statistics of the batch in training; a teacher that copies the student's statistics
-    (``ema.copy_buffers``) gets the new ones. Sources: Li et al. 2016, arXiv 1603.04779 (statistics of the target), and Wu
-    and Johnson 2021, arXiv 2105.07576 (the mean over batches at fixed weights).
+    (``ema.copy_buffers``) gets the new ones. Sources: Li et al. 2016, arXiv 1603.04779 (statistics of the target), and
+    Wu and Johnson 2021, arXiv 2105.07576 (the mean over batches at fixed weights).
 
     Args:
         num_batches: batches of the target's dataloader, as it trains, whose means and variances are averaged; the same
@@ -52,8 +52,8 @@ class BatchNormStatisticsHook(Hook):
         config = self.config or runner.cfg.train_dataloader.get('target')
         if config is None or not isinstance(model, TeacherStudent) or not running_statistics(_tested(model)):
             raise ValueError(
-                'BatchNormStatisticsHook needs a network with running statistics of batch norm, and a dataloader of the '
-                'target: leave the hook out, or add train_dataloader.target'
+                'BatchNormStatisticsHook needs a network with running statistics of batch norm, and a dataloader of '
+                'the target: leave the hook out, or add train_dataloader.target'
             )
         # A stream of its own, so that the images do not depend on how far the training is.
         config = domain_configs({'statistics': {**config, 'persistent_workers': False}}, ['statistics'])['statistics']
@@ -82,8 +82,8 @@ def _tested(model: TeacherStudent) -> nn.Module:
 
 @contextmanager
 def estimated_statistics(network: nn.Module) -> Iterator[None]:
-    """Inside, batch norm collects the mean over all forwards of the means and variances of their batches, and nothing
-    else of the network trains; afterwards these are its running statistics. The network is left in evaluation mode."""
+    """Inside, batch norm averages the means and variances of the batches of all forwards, while the rest of the network
+    is in evaluation mode; afterwards they are the running statistics. The network is left in evaluation mode."""
     network.eval()
     norms = [norm for norm in network.modules() if isinstance(norm, nn.modules.batchnorm._NormBase)]
     norms = [norm for norm in norms if norm.running_mean is not None]

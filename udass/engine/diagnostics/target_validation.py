@@ -64,8 +64,8 @@ class TargetValidationHook(Hook):
         found = self.evaluator.evaluate(len(self.dataloader.dataset))
         if known := found.keys() & metrics.keys():
             raise ValueError(
-                f'TargetValidationHook has metrics of the same name as the validation: {", ".join(sorted(known))}. Give '
-                'them a prefix'
+                'TargetValidationHook has metrics of the same name as the validation: '
+                f'{", ".join(sorted(known))}. Give them a prefix'
             )
         metrics.update(found)
 
@@ -76,8 +76,8 @@ def target_images(config: Mapping) -> dict:
     pipeline = validation['dataset'].get('pipeline') if validation is not None else None
     if target is None or pipeline is None:
         raise ValueError(
-            'TargetValidationHook takes the images of train_dataloader.target and the pipeline of val_dataloader.dataset, '
-            'and the config does not have both: give the hook a dataloader'
+            'TargetValidationHook takes the images of train_dataloader.target and the pipeline of '
+            'val_dataloader.dataset, and the config does not have both: give the hook a dataloader'
         )
     unlabelled = [transform for transform in pipeline if transform['type'] not in _LOAD_LABELS]
     dataset = {**target['dataset'], 'pipeline': unlabelled, 'test_mode': True}
