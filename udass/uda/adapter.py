@@ -21,7 +21,7 @@ from udass.models.segmentors import FlowGuidedEncoderDecoder, HRDAEncoderDecoder
 from udass.models.windows import Box
 from udass.uda.adaptation_losses import train_discriminator
 from udass.uda.checks import check_adapter, check_optimizers
-from udass.uda.clip import Clip, Pass, PassResult, stack_field
+from udass.uda.clip import Clip, Pass, PassResult, mean_logs, stack_field
 from udass.uda.masking import TokenMasking
 from udass.uda.mixing.long_tail import LongTail, group_long_tail
 from udass.uda.networks import build_component, frozen_running_statistics, model_inputs, unwrap
@@ -397,8 +397,3 @@ class DomainAdapter(TeacherStudent):
     def set_extra_state(self, state: dict) -> None:
         self.iteration = int(state['iteration'])
         self.generator.set_state(state['generator'].cpu())
-
-
-def mean_logs(logs: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The mean of each scalar over several logs of the same scalars."""
-    return {key: torch.stack([log[key] for log in logs]).mean() for key in logs[0]}

@@ -3,7 +3,7 @@
 Shapes: N batch, T frames (index 0 is the frame to segment, an image is a clip of one frame), H, W pixels.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
@@ -211,6 +211,11 @@ class PassResult(NamedTuple):
     logits: Tensor | None = None
     labels: Tensor | None = None
     features: Sequence[Tensor] = ()
+
+
+def mean_logs(logs: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of each scalar over several logs of the same scalars."""
+    return {key: torch.stack([log[key] for log in logs]).mean() for key in logs[0]}
 
 
 def stack_field(samples: Sequence[SegDataSample], name: str) -> Tensor | None:
