@@ -24,7 +24,11 @@ COMMANDS = [command for page in PAGES for command in read_commands(page)]
 # Words in capitals stand for something of the reader's.
 PLACEHOLDER = re.compile(r'[A-Z][A-Z_]+(\.\w+)?')
 # Configs that a page has the reader write.
-WRITTEN = {'docs/add_a_method.md': {'configs/streets_cutmix.py'}, 'docs/use_a_network.md': {'configs/my_images.py'}}
+WRITTEN = {
+    'docs/add_a_method.md': {'configs/streets_cutmix.py'},
+    'docs/use_a_network.md': {'configs/my_images.py'},
+    'docs/adapt.md': {'work_dirs/drive/adapted.py'},
+}
 # Take options that a page names in its text, for one of these.
 TYPICAL = ['gta2cs_quadmix', 'streets_quadmix', 'gta2cs_quadmix_dinov2', 'cs2acdc_quadmix']
 
