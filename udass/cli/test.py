@@ -2,19 +2,18 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
-from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
 from mmseg.registry import DATASETS, RUNNERS
-from tqdm import tqdm
 
 from udass.cli import UsageError, explained_type_errors
+from udass.cli.progress import ProgressHook
 from udass.engine.config import config_name, load_config
 from udass.engine.distributed import processes_ended
 from udass.evaluation import use_for_submission
@@ -66,7 +65,8 @@ def test(
         settings.custom_hooks = [{'type': 'PredictionImageHook', 'folder': str(out)}]
     with processes_ended(), explained_type_errors(settings.to_dict()):
         runner = RUNNERS.build(settings)
-        runner.register_hook(ProgressBar())
+        if is_main_process():
+            runner.register_hook(ProgressHook(sys.stderr))
         scores = {name: float(value) for name, value in runner.test().items()}
         if not is_main_process():
             return {}
@@ -147,20 +147,6 @@ def image_folders(node: Mapping, scope: str) -> list[str]:
     dataset = DATASETS.build({**node, 'pipeline': [], 'lazy_init': True})
     folder = getattr(dataset, 'data_prefix', {}).get('img_path')
     return [] if folder is None else [os.path.abspath(folder)]
-
-
-class ProgressBar(Hook):
-    """Shows how far the test is."""
-
-    def before_test(self, runner: Runner) -> None:
-        total = len(runner.test_dataloader)
-        self.bar = tqdm(total=total, desc='test', unit='batch', disable=not is_main_process())
-
-    def after_test_iter(self, runner: Runner, *batch: object, **outputs: object) -> None:
-        self.bar.update()
-
-    def after_test(self, runner: Runner) -> None:
-        self.bar.close()
 
 
 def run(args: argparse.Namespace) -> None:
