@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 from mmseg.registry import DATASETS, RUNNERS
 
 from udass.cli import UsageError, explained_type_errors
@@ -18,6 +19,7 @@ from udass.engine.config import config_name, load_config
 from udass.engine.distributed import processes_ended
 from udass.evaluation import use_for_submission
 from udass.evaluation.iou import extra_scores, find_metric, write_scores
+from udass.inference.tta import MeanOfViews, add_views
 
 
 def test(
@@ -28,6 +30,7 @@ def test(
     branch: str | None = None,
     work_dir: str | Path | None = None,
     launcher: str = 'none',
+    tta: Sequence[float] | None = None,
     out: str | Path | None = None,
     predictions: str | Path | None = None,
     json: str | Path | None = None,
@@ -42,6 +45,7 @@ def test(
         options: settings that replace those of the config: dotted key -> value.
         branch: ``'student'`` or ``'teacher'``; None is as in the config.
         work_dir, launcher: see `udass.train`; the default work dir is ``work_dirs/<name of the config>/test``.
+        tta: average over each image and its mirror image, at these sizes relative to that of the config.
         out: folder for an image per test image, which shows image, prediction and truth.
         predictions: folder for the predicted class ids of every image, as PNG.
         json: file for the result; the confusion matrix and the scores of every image go to ``*.details.json``.
@@ -61,10 +65,14 @@ def test(
         use_for_submission(settings, str(submission), submission_split)
     else:
         write_predictions(settings, None if predictions is None else str(predictions))
+    if tta is not None:
+        settings.test_dataloader.dataset = add_views(settings.test_dataloader.dataset, list(tta) or [1.0])
     if out is not None:
         settings.custom_hooks = [{'type': 'PredictionImageHook', 'folder': str(out)}]
     with processes_ended(), explained_type_errors(settings.to_dict()):
         runner = RUNNERS.build(settings)
+        if tta is not None:
+            average_views(runner)
         if is_main_process():
             runner.register_hook(ProgressHook(sys.stderr))
         scores = {name: float(value) for name, value in runner.test().items()}
@@ -79,6 +87,14 @@ def test(
         images = len(runner.test_dataloader.dataset)
         write_scores(Path(json), runner.test_evaluator.metrics, scores, **about, images=images)
     return printed_scores(runner.test_evaluator.metrics, scores)
+
+
+def average_views(runner: Runner) -> None:
+    """Let a runner whose data come in several views average the predictions for them."""
+    # The loop is built, and weights are loaded, for the model itself.
+    runner.test_loop  # noqa: B018
+    runner.load_or_resume()
+    runner.model = MeanOfViews(runner.model)
 
 
 def printed_scores(metrics: Sequence[BaseMetric], scores: Mapping[str, float]) -> dict:
@@ -158,6 +174,7 @@ def run(args: argparse.Namespace) -> None:
         branch=args.branch,
         work_dir=args.work_dir,
         launcher=args.launcher,
+        tta=args.tta,
         out=args.out,
         predictions=args.predictions,
         json=args.json,
