@@ -31,6 +31,7 @@ setup(
         # FFmpeg with an encoder of H.264, which the wheels of OpenCV lack.
         'av>=18.1',
         'numpy>=2.4',
+        'scipy>=1.17',
         'pillow>=13',
         'prettytable>=3.18',
         'safetensors>=0.8',

@@ -16,7 +16,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from tests.uda.small import FLOW_GUIDED, HRDA, METHODS, SEGMENTOR, batch, build, clips, unlabelled
+from tests.uda.small import FLOW_GUIDED, HRDA, METHODS, SEGMENTOR, batch, build, clips, trained, unlabelled
 from udass.engine.distributed import SeparateDataParallel
 from udass.engine.optim import checkpoint_without_reentry
 from udass.models.segmentors import FlowGuidedHRDAEncoderDecoder, HRDAEncoderDecoder
@@ -26,6 +26,8 @@ from udass.uda.photometric import PhotometricChange, PhotometricDraw, StrongAugm
 
 RANKS = 2
 STEPS = 3
+# Without the only loss of the image methods whose average over the batch is none over the samples.
+UNCOUPLED = dict(feature_distance=None)
 
 
 def _changed(segmentor, **changes):
@@ -91,9 +93,16 @@ def _first_classes(present, number, generator):
     return present & (present.cumsum(dim=1) <= number[:, None])
 
 
-def _checkerboard(masking, batch, size, generator):
-    rows, columns = (torch.arange(side // masking.block_size) for side in size)
-    return ((rows[:, None] + columns) % 2).float().expand(batch, 1, -1, -1)
+def _checkerboard(rows, columns):
+    return (torch.arange(rows)[:, None] + torch.arange(columns)) % 2
+
+
+def _blocks(masking, batch, size, generator):
+    return _checkerboard(*(side // masking.block_size for side in size)).float().expand(batch, 1, -1, -1)
+
+
+def _tokens(masking, batch, grid, generator):
+    return _checkerboard(*grid).bool().expand(batch, -1, -1)
 
 
 @contextmanager
@@ -106,7 +115,8 @@ def fixed_choices():
     with (
         mock.patch('udass.uda.mixing.classmix.choose_classes', _first_classes),
         mock.patch('udass.uda.mixing.quadmix.choose_classes', _first_classes),
-        mock.patch('udass.uda.masking.BlockMasking.draw', _checkerboard),
+        mock.patch('udass.uda.masking.BlockMasking.draw', _blocks),
+        mock.patch('udass.uda.masking.TokenMasking.draw', _tokens),
         mock.patch.object(HRDAEncoderDecoder, 'draw_crop_box', lambda *args: Box(16, 48, 16, 48)),
         mock.patch.object(PhotometricChange, 'draw', draw),
         mock.patch.object(StrongAugmentation, 'draw', draw),
@@ -117,6 +127,9 @@ def fixed_choices():
 def deterministic(segmentor: dict) -> dict:
     """The segmentor without dropout and drop-path."""
     segmentor = copy.deepcopy(segmentor)
+    if 'drop_rate' not in segmentor['backbone']:
+        # Foundation models and their decoders have none.
+        return segmentor
     segmentor['backbone'].update(drop_rate=0.0, drop_path_rate=0.0)
     head = segmentor['decode_head']
     for each in (head['head'], head['scale_attention']) if 'head' in head else (head,):
@@ -152,7 +165,7 @@ def build_case(name: str, **components: dict):
             if network is not model.student:
                 network.requires_grad_(False)
             prepare(network)
-            if model.masking is not None:
+            if model.masking is not None and hasattr(network.backbone, 'layers'):
                 move_first_bias(network)
     if model.imagenet is not None:
         move_anchors(model.imagenet)
@@ -203,9 +216,7 @@ def optimizers(model):
         if model.adaptation_loss is not None
         else ['student']
     )
-    wrappers = {
-        name: RecordingOptimWrapper(torch.optim.SGD(getattr(model, name).parameters(), lr=0.1)) for name in names
-    }
+    wrappers = {name: RecordingOptimWrapper(torch.optim.SGD(trained(model, name), lr=0.1)) for name in names}
     return OptimWrapperDict(**wrappers) if len(wrappers) > 1 else wrappers['student'], wrappers
 
 
@@ -233,6 +244,12 @@ def several(model):
     return SeparateDataParallel(model, find_unused_parameters=model.leaves_parameters_out)
 
 
+def accumulating(model):
+    """The adapter, whose batch goes through the networks in two parts."""
+    model.accumulative_counts = 2
+    return model
+
+
 def join(rank: int, folder: str) -> None:
     """Makes this process one of ``RANKS``."""
     torch.set_num_threads(1)
@@ -256,6 +273,9 @@ def rank_steps(rank: int, folder: str) -> None:
 
     for name in CASES:
         torch.save(run_case(name, several, data), Path(folder) / f'{name}_{rank}.pth')
+    for name in ('dacs', 'quadmix_features'):
+        result = run_case(name, lambda model: several(accumulating(model)), data, **UNCOUPLED)
+        torch.save(result, Path(folder) / f'{name}_accumulated_{rank}.pth')
     torch.save(run_case('dacs', unsynchronised, data), Path(folder) / f'broken_{rank}.pth')
     alone = dict(pseudo_labels=dict(type='ConfidencePseudoLabels', over_ranks=False))
     torch.save(run_case('dacs', several, data, **alone), Path(folder) / f'local_share_{rank}.pth')

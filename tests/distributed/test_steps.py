@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.distributed.processes import fork
-from tests.distributed.steps import CASES, RANKS, build_case, rank_steps, run_case
+from tests.distributed.steps import CASES, RANKS, UNCOUPLED, accumulating, build_case, rank_steps, run_case
 
 # mmseg adds 1.2e-7 to the number of pixels over which a loss is averaged. For the halves of a batch that is 7e-12 more
 # than for the whole of it, which three steps at a high learning rate enlarge.
@@ -56,6 +56,31 @@ def test_two_ranks_equal_each_other_and_one_process_on_the_joined_batch(results,
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('name', ['dacs', 'quadmix_features'])
+def test_two_ranks_that_accumulate_equal_one_process_on_the_joined_batch(results, name):
+    first, second = results(f'{name}_accumulated')
+    assert_same(first, second)
+    assert_close(first, run_case(name, **UNCOUPLED))
+
+
+# The others average over what differs between samples: pixels with a label, pixels of a class.
+@pytest.mark.parametrize(
+    'name',
+    [
+        pytest.param(name, marks=[] if name in ('dacs', 'advseg') else pytest.mark.slow)
+        for name in CASES
+        if name not in ('valid_cross_entropy', 'quadmix_video', 'quadmix_video_cnn')
+    ],
+)
+def test_a_batch_in_two_parts_equals_the_whole_one(name):
+    components = UNCOUPLED if 'feature_distance' in CASES[name][0] else {}
+    whole, parts = run_case(name, **components), run_case(name, accumulating, **components)
+    assert_close(parts, whole)
+    for found, expected in zip(parts['logs'], whole['logs'], strict=True):
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.slow
 def test_the_comparison_notices_gradients_that_are_not_reduced(results):
     first, second = results('broken')
     with pytest.raises(AssertionError):
@@ -81,4 +106,5 @@ def test_without_the_reduction_the_ranks_agree_on_something_else(results, name, 
 
 def test_only_networks_that_leave_parameters_out_are_searched_for_them():
     searched = {name for name in CASES if build_case(name).leaves_parameters_out}
-    assert searched == {'flow_guided', 'hrda_clips', 'tps', 'quadmix_video', 'quadmix_video_cnn'}
+    on_clips = {'flow_guided', 'hrda_clips', 'tps', 'quadmix_video', 'quadmix_video_vit', 'quadmix_video_cnn'}
+    assert searched == {*on_clips, 'vfmuda', 'vfmudapp', 'quadmix_vfmudapp'}

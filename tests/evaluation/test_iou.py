@@ -149,6 +149,10 @@ def test_the_confusion_matrix_and_the_scores_of_every_image_are_kept():
             {'image': None, 'mIoU': 0.0, 'IoU': [None, 0.0, None]},
         ],
     }
+    assert metric.counts.confusion.tolist() == [
+        [[2, 1, 1], [0, 2, 0], [0, 0, 0]],
+        [[0, 0, 0], [1, 0, 0], [0, 0, 0]],
+    ]
 
 
 def test_an_image_without_labels_has_no_score():

@@ -71,8 +71,8 @@ def test(parser: Parser) -> None:
     add('--work-dir', help='folder for logs (default: work_dirs/<name of the config>/test)')
     add_settings(parser)
     add_launcher(parser)
-    text = 'write the result to this file as well, and the confusion matrix and the scores of every image to '
-    add('--json', metavar='FILE.json', help=text + 'FILE.details.json')
+    text = 'write the result to this file as well, the confusion matrix and the scores of every image to '
+    add('--json', metavar='FILE.json', help=text + 'FILE.details.json, and its pixel counts to FILE.counts.npz')
     add('--predictions', metavar='DIR', help='write the predicted class ids of every image as PNG')
 
 
@@ -127,7 +127,7 @@ def seeds(parser: Parser) -> None:
     add('configs', nargs='+', metavar='CONFIG', help='config files, or names of published configs')
     add('--seeds', nargs='+', type=int, default=[0, 1, 2], help='seeds (default: 0 1 2)')
     text = 'folder for everything (default: %(default)s); results in <config>/seed_<n>/result.json, summary.json, '
-    add('--out', default='work_dirs/seeds', metavar='DIR', help=text + 'summary.md')
+    add('--out', default='work_dirs/seeds', metavar='DIR', help=text + 'differences.json, summary.md')
     add_strings(parser, 'every config')
 
 

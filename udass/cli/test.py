@@ -48,7 +48,8 @@ def test(
         tta: average over each image and its mirror image, at these sizes relative to that of the config.
         out: folder for an image per test image, which shows image, prediction and truth.
         predictions: folder for the predicted class ids of every image, as PNG.
-        json: file for the result; the confusion matrix and the scores of every image go to ``*.details.json``.
+        json: file for the result; the confusion matrix and the scores of every image go to ``*.details.json``, its
+            pixel counts to ``*.counts.npz``.
         submission: zip file for the benchmark server to write, without scores, and ``submission_split`` its images.
 
     Returns:

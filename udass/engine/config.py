@@ -254,6 +254,9 @@ def _extra_keys(path: str, node: Mapping) -> set[str]:
     if path == 'model' and 'student' in node:
         # Read by `prepare_config`.
         return {'num_classes'}
+    if path == 'optim_wrapper':
+        # Read by the loop, whatever the wrapper.
+        return {'accumulative_counts'}
     return _NORM_KEYS if path.endswith('norm_cfg') else set()
 
 
@@ -289,7 +292,7 @@ def _valid_keys(node: Mapping, path: str) -> set[str] | None:
         return None
     if path == 'optim_wrapper' and 'optimizer' not in node:
         # One optimizer wrapper per part of the model.
-        return set(node)
+        return set(node) | _extra_keys(path, node)
     keys = set(node) | _extra_keys(path, node)
     if path == 'randomness':
         return keys | set(inspect.signature(Runner.set_randomness).parameters) - {'self'}

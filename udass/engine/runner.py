@@ -147,10 +147,11 @@ class UDARunner(Runner):
         super().set_randomness(seed, diff_rank_seed, deterministic)
 
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper | OptimWrapperDict:
-        """mmengine's, in the precision that ``amp`` of the config says."""
+        """mmengine's, in the precision that ``amp`` says; gradients are accumulated by the training step."""
         if isinstance(optim_wrapper, OptimWrapper):
             return optim_wrapper
         check_wrappers(optim_wrapper)
+        optim_wrapper = {key: value for key, value in optim_wrapper.items() if key != 'accumulative_counts'}
         if self.cfg.get('amp') is not None:
             optim_wrapper = with_mixed_precision(optim_wrapper, self.cfg.amp)
         # Options per parameter go by its name, which is not to depend on the number of processes.

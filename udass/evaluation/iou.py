@@ -16,6 +16,7 @@ from prettytable import PrettyTable
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from udass.evaluation.counts import ImageCounts
 from udass.io.writing import write_image, write_text
 
 
@@ -94,15 +95,15 @@ def confusion_matrix(predicted: Tensor, truth: Tensor, num_classes: int) -> Tens
 
 
 def class_iou(confusion: Tensor) -> Tensor:
-    """IoU per class of a confusion matrix (C, C): (C,) float64, NaN for classes that the truth does not contain.
+    """IoU per class of confusion matrices (..., C, C): (..., C) float64, NaN for classes that the truth lacks.
 
     mmseg counts a class that the truth lacks as 0 as soon as one pixel is predicted as it. These pixels already count
     against the classes that they belong to.
     """
     # Double precision: single loses counts above 2**24 pixels, 8 Cityscapes images.
     confusion = confusion.double()
-    right, labelled = confusion.diagonal(), confusion.sum(1)
-    return (right / (confusion.sum(0) + labelled - right)).where(labelled > 0, torch.nan)
+    right, labelled = confusion.diagonal(dim1=-2, dim2=-1), confusion.sum(-1)
+    return (right / (confusion.sum(-2) + labelled - right)).where(labelled > 0, torch.nan)
 
 
 def iou_table(confusion: Tensor, classes: Sequence[str]) -> IoUTable:
@@ -129,7 +130,8 @@ class ClassIoUMetric(BaseMetric):
     After an evaluation ``table`` holds the full result (on the main process) and ``details``, ready for JSON:
     ``classes``; ``confusion`` (C, C), pixels by true class (rows) and predicted class; ``images``, a list of ``image``
     (path), ``mIoU`` and ``IoU`` by class in percent, None for classes that the truth of the image does not contain, and
-    ``prediction``, the file that was written for it (below ``output_dir``), if any.
+    ``prediction``, the file that was written for it (below ``output_dir``), if any. ``counts`` has the confusion
+    matrix of every image.
 
     ``protocols`` in the metainfo of the data set are additional means to report, each under its name: a list of class
     names, e.g. ``mIoU16=['road', ...]``, or ``dict(condition='fog', classes=[...])``: only the images whose metainfo
@@ -163,6 +165,7 @@ class ClassIoUMetric(BaseMetric):
         self._images: dict[str, str] = {}
         self.table: IoUTable | None = None
         self.details: dict | None = None
+        self.counts: ImageCounts | None = None
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         for sample in data_samples:
@@ -207,7 +210,8 @@ class ClassIoUMetric(BaseMetric):
             # Other processes have written files, too.
             if result['prediction'] is not None:
                 self._check_unique(result['prediction'], result['image'])
-        confusion = torch.stack([result['confusion'] for result in results]).sum(0)
+        by_image = torch.stack([result['confusion'] for result in results])
+        confusion = by_image.sum(0)
         table = iou_table(confusion, self.dataset_meta['classes'])
         protocols = protocol_means(self.dataset_meta.get('protocols', {}), table, results)
         self.table = replace(table, protocols=protocols)
@@ -216,6 +220,7 @@ class ClassIoUMetric(BaseMetric):
             'confusion': confusion.tolist(),
             'images': [_image_metrics(result) for result in results],
         }
+        self.counts = ImageCounts([str(result['image']) for result in results], table.classes, by_image.numpy())
         MMLogger.get_current_instance().info(f'\n{self.table.to_text()}')
         means = dict(mIoU=table.mean_iou, mAcc=table.mean_recall, aAcc=table.pixel_accuracy, **protocols)
         return {name: _rounded(value) for name, value in means.items()}
@@ -293,7 +298,7 @@ def extra_scores(values: Mapping[str, float], table: IoUTable | None) -> dict[st
 
 def write_scores(path: Path, metrics: Sequence[BaseMetric], values: Mapping[str, float], **about: object) -> None:
     """Write the results of an evaluation as JSON and, of ``ClassIoUMetric``, the confusion matrix and the metrics of
-    every image to ``<path>.details.json``.
+    every image to ``<path>.details.json``, its pixel counts to ``<path>.counts.npz`` (`ImageCounts`).
 
     Args:
         path (Path): ``*.json``.
@@ -308,6 +313,7 @@ def write_scores(path: Path, metrics: Sequence[BaseMetric], values: Mapping[str,
     if metric is not None:
         # On one line: a matrix and a row per image.
         write_text(path.with_suffix('.details.json'), json.dumps(metric.details) + '\n')
+        metric.counts.write(path.with_suffix('.counts.npz'))
 
 
 def _percent(share: float) -> str:

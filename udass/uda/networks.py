@@ -1,6 +1,7 @@
 """Build the networks of an adapter, load their weights from a checkpoint of any method, and call them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from udass.models.checkpoints import load_strictly
 from udass.models.losses.pixel_weight import weigh_heads
 from udass.models.segmentors import FlowGuidedEncoderDecoder
 
-# The networks of an adapter, and the prefixes of their keys in checkpoints.
+# The segmentors of an adapter, and the prefixes of their keys in checkpoints.
 NETWORKS = ('student', 'teacher', 'imagenet')
 
 
@@ -41,6 +42,11 @@ def build_network(config: Mapping) -> BaseSegmentor:
         ) from error
     weigh_heads(network)
     return network
+
+
+def build_component(config: Mapping | None, **default_args: object) -> Any:
+    """Build a component of an adapter from its config, None from None."""
+    return None if config is None else MODELS.build(config, default_args=default_args)
 
 
 def split_networks(weights: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
@@ -115,3 +121,18 @@ def model_inputs(network: nn.Module, frames: Tensor, flow: Tensor | None) -> tup
     if flow is None or not isinstance(network, FlowGuidedEncoderDecoder):
         return frames[:, 0], {}
     return frames, {'flow': flow}
+
+
+@contextmanager
+def frozen_running_statistics(network: nn.Module) -> Iterator[None]:
+    """Within the context, batch norm in training mode uses the statistics of its batch without adding them to the
+    running ones, which evaluation uses."""
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._NormBase)]
+    tracking = [norm for norm in norms if norm.track_running_stats]
+    for norm in tracking:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in tracking:
+            norm.track_running_stats = True

@@ -78,8 +78,11 @@ def test_names_are_text_and_not_markup(page, two_runs):
 
 def test_the_numbers_are_in_it(page):
     words = text_of(page)
-    assert '37.5 60.0 70.0 1 2' in words, 'the mean of 50 and 25 in the row of the summary'
+    # Of each method the mean of 50 and 25, and the mIoU of the worst of four images: (9/16 + 3/11) / 2.
+    assert '37.5 60.0 70.0 41.8 1 2' in words
     assert 'Most frequent: car as road (30 %), road as car (10 %), car as tree (10 %)' in words
+    # The two bad images, one of each method, are drawn equally often on the average.
+    assert re.search(r'plain_ baseline \+0\.0 \[-([\d.]+), \+\1\] \+0\.0 \[.*?\] 1 undecided', words)
     assert 'model.ema.alpha - 0.99' in words
     gains, losses = words.split('Largest gains')[1].split('Largest losses')
     assert re.findall(r'(street_\d)\.png: ([+-][\d.]+)', gains) == [('street_0', '+20.0'), ('street_1', '+5.0')]
@@ -93,7 +96,10 @@ def test_the_numbers_are_in_it(page):
 def test_a_run_without_tests_says_what_is_missing(tmp_path):
     write_log(tmp_path / 'run', losses({1: 2.0, 2: 1.0}))
     words = text_of(render_report(read_methods([tmp_path / 'run']), open_test_dataset))
-    assert 'scores of a test; confusion matrix and scores by image; predictions, for the examples' in words
+    assert (
+        'scores of a test; confusion matrix and scores by image; pixel counts by image, for intervals; predictions,'
+        in words
+    )
     assert f'udass test CONFIG {tmp_path}/run/CHECKPOINT.pth' in words
     assert 'There is no test yet' in words and 'No run has panels' in words
 

@@ -16,9 +16,11 @@ from udass.cli import write_json
 from udass.engine.checkpoint import has_checkpoint, latest_checkpoint
 from udass.engine.config import load_config
 from udass.engine.interrupt import SIGNALS
+from udass.evaluation.counts import ImageCounts
+from udass.io.writing import write_bytes
 
 RESULT = 'result.json'
-_PROGRESS = 'progress.json'
+_PROGRESS, _COUNTS = 'progress.json', 'test.counts.npz'
 
 
 class ExperimentFailed(RuntimeError):
@@ -83,6 +85,7 @@ def _take_validation(config: str, folder: Path, checkpoint: str) -> bool:
     try:
         validation = json.loads((folder / 'validation.json').read_text())
         details = json.loads((folder / 'validation.details.json').read_text())
+        counts = (folder / 'validation.counts.npz').read_bytes()
     except (OSError, ValueError):
         # Not there, or cut off.
         return False
@@ -91,6 +94,7 @@ def _take_validation(config: str, folder: Path, checkpoint: str) -> bool:
         return False
     write_json(folder / 'test.json', {'config': config, 'checkpoint': checkpoint, **validation})
     write_json(folder / 'test.details.json', details)
+    write_bytes(folder / _COUNTS, counts)
     return True
 
 
@@ -141,6 +145,12 @@ def read_result(folder: Path) -> dict | None:
     """Result of a finished run, None where there is none."""
     path = folder / RESULT
     return json.loads(path.read_text()) if path.is_file() else None
+
+
+def read_counts(folder: Path) -> ImageCounts | None:
+    """Pixel counts of the test of a finished run by image, None where the test did not keep them."""
+    path = folder / _COUNTS
+    return ImageCounts.read(path) if path.is_file() else None
 
 
 def read_validations(folder: Path) -> list[list[float]]:

@@ -146,13 +146,18 @@ class TimmViT(TimmNetwork):
             inputs: images.
             token_mask: (N, h, w) bool, patches that the mask token replaces, for the h x w patches of the network.
         """
-        size = [-(-side // self.stride) * patch for side, patch in zip(inputs.shape[2:], self.patch_size, strict=True)]
+        grid = self.token_grid(inputs.shape[2:])
+        size = [tokens * patch for tokens, patch in zip(grid, self.patch_size, strict=True)]
         if tuple(size) != tuple(inputs.shape[2:]):
             inputs = resize(inputs, size=size, mode='bilinear', align_corners=False)
         with masked_patches(self.net.patch_embed, token_mask, self.mask_token):
             return self.net.forward_intermediates(
                 inputs, indices=self.out_indices, norm=True, output_fmt='NCHW', intermediates_only=True
             )
+
+    def token_grid(self, size: Sequence[int]) -> tuple[int, int]:
+        """Number of patches (h, w) of images of a size (H, W)."""
+        return -(-size[0] // self.stride), -(-size[1] // self.stride)
 
     @torch.no_grad()
     def select(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:

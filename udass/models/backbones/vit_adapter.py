@@ -54,6 +54,7 @@ class ViTAdapter(DINOv2):
         with_cp: bool = False,
     ) -> None:
         super().__init__(name, checkpoint, pretrained, with_cp=with_cp)
+        self.multiple = math.lcm(32, self.patch_size)
         depth, channels = len(self.net.blocks), self.net.embed_dim
         if depth % 4:
             raise ValueError(f'ViTAdapter takes a ViT with 4, 8, 12, ... blocks; {name} has {depth}')
@@ -80,7 +81,7 @@ class ViTAdapter(DINOv2):
 
     def forward(self, inputs: Tensor, token_mask: Tensor | None = None) -> list[Tensor]:
         """Feature maps of images (N, 3, h, w), finest first; see `DINOv2.forward` for the mask."""
-        images = self.resize(inputs, multiple=math.lcm(32, self.patch_size))
+        images = self.resize(inputs)
         class_token, tokens, grid = self.embed(images, token_mask)
         sizes = [tuple(side // stride for side in images.shape[2:]) for stride in _STRIDES]
         finest, *levels = self.spm(images)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from udass.evaluation.counts import ImageCounts
+from udass.evaluation.paired import Comparison, compare_all
 from udass.visualization.report.reading import Method, Run
 
 
@@ -90,6 +92,16 @@ def image_miou(run: Run) -> dict[str, float]:
     """mIoU in percent by image path, over the classes in the ground truth of the image."""
     images = run.details.get('images', [])
     return {item['image']: item['mIoU'] for item in images if None not in (item['image'], item['mIoU'])}
+
+
+def comparisons_of(methods: Sequence[Method]) -> dict[tuple[str, str], Comparison]:
+    """(method, earlier method) -> what the first gains over the second, where the tests kept their pixel counts."""
+    return compare_all({method.name: counts_by_seed(method) for method in methods})
+
+
+def counts_by_seed(method: Method) -> dict[int, ImageCounts]:
+    """Pixel counts by seed of the runs whose tests kept them; a run that names no seed counts as seed 0."""
+    return {run.result.get('seed', 0): run.counts for run in method.runs if run.counts is not None}
 
 
 @dataclass(frozen=True)
