@@ -62,14 +62,7 @@ def test(
         given = ' and '.join(f'--{name}' for name, value in (('json', json), ('predictions', predictions)) if value)
         raise UsageError(f'--submission writes no scores and only its own files: leave {given} out')
     settings = build_config(config, checkpoint, options, branch, work_dir, launcher)
-    if submission is not None:
-        use_for_submission(settings, str(submission), submission_split)
-    else:
-        write_predictions(settings, None if predictions is None else str(predictions))
-    if tta is not None:
-        settings.test_dataloader.dataset = add_views(settings.test_dataloader.dataset, list(tta) or [1.0])
-    if out is not None:
-        settings.custom_hooks = [{'type': 'PredictionImageHook', 'folder': str(out)}]
+    choose_outputs(settings, tta, out, predictions, submission, submission_split)
     with processes_ended(), explained_type_errors(settings.to_dict()):
         runner = RUNNERS.build(settings)
         if tta is not None:
@@ -88,6 +81,25 @@ def test(
         images = len(runner.test_dataloader.dataset)
         write_scores(Path(json), runner.test_evaluator.metrics, scores, **about, images=images)
     return printed_scores(runner.test_evaluator.metrics, scores)
+
+
+def choose_outputs(
+    settings: Config,
+    tta: Sequence[float] | None,
+    out: str | Path | None,
+    predictions: str | Path | None,
+    submission: str | Path | None,
+    submission_split: str,
+) -> None:
+    """Put what is shown to the network and what is written into the config of a test; see `test`."""
+    if submission is not None:
+        use_for_submission(settings, str(submission), submission_split)
+    else:
+        write_predictions(settings, None if predictions is None else str(predictions))
+    if tta is not None:
+        settings.test_dataloader.dataset = add_views(settings.test_dataloader.dataset, list(tta) or [1.0])
+    if out is not None:
+        settings.custom_hooks = [{'type': 'PredictionImageHook', 'folder': str(out)}]
 
 
 def average_views(runner: Runner) -> None:
