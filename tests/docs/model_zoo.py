@@ -14,13 +14,14 @@ from pathlib import Path
 
 import torch
 import yaml
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from torch.utils.flop_counter import FlopCounterMode
 
 from udass.cli.configs import numbers
-from udass.engine.config import load_config
+from udass.engine.config import prepare_config
+from udass.engine.config_files import read_config
 from udass.io.published import CONFIGS, read_index
 
 DOCS = Path(__file__).parents[2] / 'docs'
@@ -70,17 +71,21 @@ size of the test, the windows of HRDA included, optical flow not. `python -m tes
 
 def index() -> dict[str, dict]:
     """What is known of each config, by name."""
-    present = {entry['digest']: entry for entry in read_index().values()} if INDEX.is_file() else {}
-    names = [path.stem for path in sorted(CONFIGS.glob('*.py')) if not path.stem.startswith('benchmark_')]
-    return {name: entry(name, present) for name in names}
+    known = {entry['digest']: entry for entry in read_index().values()} if INDEX.is_file() else {}
+    entries = {}
+    for name in [path.stem for path in sorted(CONFIGS.glob('*.py')) if not path.stem.startswith('benchmark_')]:
+        entries[name] = entry(name, known)
+        known[entries[name]['digest']] = entries[name]
+    return entries
 
 
-def entry(name: str, present: Mapping[str, Mapping]) -> dict:
-    """What is known of a config; ``present`` are entries with costs by the digest of their network."""
-    config = load_config(name)
+def entry(name: str, known: Mapping[str, Mapping]) -> dict:
+    """What is known of a config; ``known`` are entries with costs by the digest of their network."""
+    config = read_config(name)
+    prepare_config(config)
     size = test_size(config)
     digest = hashlib.sha256(json.dumps([config.model.student.to_dict(), size], default=str).encode()).hexdigest()[:16]
-    known = present.get(digest) or dict(zip(('parameters', 'flops'), costs(config), strict=True))
+    cost = known.get(digest) or dict(zip(('parameters', 'flops'), costs(config), strict=True))
     benchmark, method = name_parts(name)
     return {
         'benchmark': BENCHMARKS[benchmark][0],
@@ -88,8 +93,8 @@ def entry(name: str, present: Mapping[str, Mapping]) -> dict:
         'network': network(config.model.student),
         'published': published().get(name),
         'ours': ours().get(name),
-        'parameters': known['parameters'],
-        'flops': known['flops'],
+        'parameters': cost['parameters'],
+        'flops': cost['flops'],
         'size': list(size),
         'digest': digest,
     }
@@ -128,7 +133,11 @@ def test_size(config: Config) -> tuple[int, int]:
 def costs(config: Config) -> tuple[int, int]:
     """Parameters of the network that is tested, and floating-point operations for one frame."""
     init_default_scope('mmseg')
-    net = MODELS.build(config.model.student).to('meta').eval()
+    student = config.model.student.copy()
+    if 'test_cfg' in student:
+        # All windows at once: nothing is computed, and fewer operations are counted.
+        student.test_cfg = ConfigDict(student.test_cfg, max_batch=None)
+    net = MODELS.build(student).to('meta').eval()
     frame = torch.empty(1, 3, *test_size(config), device='meta')
     shape = dict.fromkeys(('img_shape', 'ori_shape', 'pad_shape'), frame.shape[-2:])
     with FlopCounterMode(display=False) as counter, torch.no_grad():
