@@ -116,6 +116,12 @@ COMMANDS = {
         'streets --root data/streets --clips',
         arguments.streets,
     ),
+    'configs': Command(
+        'udass.cli.configs',
+        'List the published configs with their networks and scores, or copy one to edit.',
+        'configs quadmix cityscapes',
+        arguments.configs,
+    ),
     'benchmark': Command(
         'udass.benchmark.command',
         'Measure time and memory of a training step, of mixing, of the loaders or of inference.',
