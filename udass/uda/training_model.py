@@ -108,7 +108,8 @@ class TeacherStudent(TrainingModel):
         self.student = build_network(student)
         self.teacher = build_network(student).requires_grad_(False) if teacher else None
         self.imagenet = without_decoder(build_network(student)) if imagenet else None
-        self.distillation = build_component(distillation)
+        channels = getattr(self.student.backbone, 'channels', None)
+        self.distillation = build_component(distillation, **({} if channels is None else {'in_channels': channels[-1]}))
         self.data_preprocessor = self.student.data_preprocessor
 
     @property
