@@ -48,6 +48,8 @@ setup(
             'mkdocs-jupyter>=0.26',
             'ipykernel>=7',
         ],
+        # LoRA of a backbone.
+        'lora': ['peft>=0.21'],
         'tensorboard': ['tensorboard>=2.10'],
     },
 )

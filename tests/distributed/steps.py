@@ -16,7 +16,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from tests.uda.small import FLOW_GUIDED, HRDA, METHODS, SEGMENTOR, batch, build, clips, trained, unlabelled
+from tests.uda.small import FLOW_GUIDED, HRDA, METHODS, SEGMENTOR, VIT, batch, build, clips, trained, unlabelled
 from udass.engine.distributed import SeparateDataParallel
 from udass.engine.optim import checkpoint_without_reentry
 from udass.models.segmentors import FlowGuidedHRDAEncoderDecoder, HRDAEncoderDecoder
@@ -47,6 +47,8 @@ CASES = {
     'hrda_clips': (METHODS['hrda'][0], _changed(HRDA, type='FlowGuidedHRDAEncoderDecoder')),
     # The ranks have different numbers of labelled pixels.
     'valid_cross_entropy': (METHODS['dacs'][0], _VALID),
+    # Student and teacher have the same frozen parameters.
+    'frozen': (METHODS['vfmuda'][0], _changed(VIT, backbone=dict(frozen=True))),
     # The backbone is entered twice per pass, and recomputed twice.
     'checkpointing': (METHODS['hrda'][0], _changed(HRDA, backbone=dict(with_cp=True))),
 }

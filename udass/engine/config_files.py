@@ -44,6 +44,7 @@ _READING = {
     'LoadClipLabels',
     'Resize',
     'ClipResize',
+    'ResizeToCover',
     'PackUDAInputs',
     'PackSegInputs',
     'PackClip',

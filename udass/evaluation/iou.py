@@ -170,6 +170,11 @@ class ClassIoUMetric(BaseMetric):
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         for sample in data_samples:
             # A clip is evaluated on frame 0, the one that is segmented.
+            if 'gt_sem_seg' not in sample:
+                raise ValueError(
+                    f'{sample.get("img_path")} has no label to compare with: test on a labelled data set '
+                    '(test_dataloader.dataset), or segment images with udass infer'
+                )
             truth = sample['gt_sem_seg']['data'][0]
             predicted = prediction_at(sample, truth.shape)[0]
             truth = truth.to(predicted)

@@ -39,10 +39,13 @@ class EMA(nn.Module):
 
     @torch.no_grad()
     def update(self, teacher: nn.Module, student: nn.Module) -> None:
-        """One update; both modules have the same parameters in the same order (the student without DDP)."""
+        """One update; both modules have the same parameters in the same order (the student without DDP). Frozen ones,
+        which they share, are left alone."""
         finished = self.steps + self.after_step
         decay = min(1 - 1 / (finished + 1), self.alpha)
-        torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), 1 - decay)
+        pairs = zip(teacher.parameters(), student.parameters(), strict=True)
+        moved = [(mine, theirs) for mine, theirs in pairs if mine is not theirs]
+        torch._foreach_lerp_([mine for mine, _ in moved], [theirs for _, theirs in moved], 1 - decay)
         if self.copy_buffers:
             for mine, theirs in zip(teacher.buffers(), student.buffers(), strict=True):
                 mine.copy_(theirs)

@@ -44,6 +44,15 @@ def build_network(config: Mapping) -> BaseSegmentor:
     return network
 
 
+def share_frozen(student: nn.Module, network: nn.Module) -> None:
+    """Give a network of the student's config the student's frozen parameters themselves: one copy in memory."""
+    modules = dict(student.named_modules())
+    for name, module in network.named_modules():
+        for key, value in modules[name].named_parameters(recurse=False):
+            if not value.requires_grad:
+                setattr(module, key, value)
+
+
 def build_component(config: Mapping | None, **default_args: object) -> Any:
     """Build a component of an adapter from its config, None from None."""
     return None if config is None else MODELS.build(config, default_args=default_args)
@@ -90,11 +99,15 @@ def load_networks(
             f'load_from.skip names {", ".join(unknown)}, which the student does not have; it has for '
             f'example {", ".join(list(student)[-4:])}'
         )
+    shared: list[nn.Parameter] = []
     for name, network in networks.items():
         own = found.get(name, found['student'] if name == 'teacher' else None)
         if network is not None and own is not None:
-            start = {key: value for key, value in network.state_dict().items() if _belongs(key, skip)}
-            taken = {key: value for key, value in own.items() if not _belongs(key, skip)}
+            # What it shares with the student is loaded already.
+            ready = [*skip, *(key for key, value in network.named_parameters() if any(value is one for one in shared))]
+            start = {key: value for key, value in network.state_dict().items() if _belongs(key, ready)}
+            taken = {key: value for key, value in own.items() if not _belongs(key, ready)}
+            shared += network.parameters()
             load_strictly(network, {**taken, **start}, f'{name} of {origin}')
     return [name for name, network in networks.items() if network is not None and name in found]
 

@@ -17,6 +17,7 @@ from udass.uda.networks import (
     build_network,
     load_networks,
     model_inputs,
+    share_frozen,
     unwrap,
     without_decoder,
 )
@@ -108,6 +109,9 @@ class TeacherStudent(TrainingModel):
         self.student = build_network(student)
         self.teacher = build_network(student).requires_grad_(False) if teacher else None
         self.imagenet = without_decoder(build_network(student)) if imagenet else None
+        for network in (self.teacher, self.imagenet):
+            if network is not None:
+                share_frozen(self.student, network)
         channels = getattr(self.student.backbone, 'channels', None)
         self.distillation = build_component(distillation, **({} if channels is None else {'in_channels': channels[-1]}))
         self.data_preprocessor = self.student.data_preprocessor

@@ -28,7 +28,7 @@ class ExperimentFailed(RuntimeError):
 
 
 def run_experiment(
-    config: str, seed: int, folder: Path, options: Sequence[str] = (), predictions: bool = False
+    config: str, seed: int, folder: Path, options: Sequence[str] = (), predictions: bool = False, test: bool = True
 ) -> dict:
     """Train a config with a seed and test the last iterate, unless that was done before.
 
@@ -41,6 +41,7 @@ def run_experiment(
         folder: for checkpoints, logs and results of this run; a run that was interrupted goes on there.
         options: KEY=VALUE settings that replace those of the config.
         predictions: also write the predicted class ids of the test images to ``folder/predictions``.
+        test: False where there are no labels to test on; the result then has no scores.
 
     Returns:
         dict: content of ``folder/result.json``: scores in percent, ``train_seconds`` (wall time of the training
@@ -60,7 +61,7 @@ def run_experiment(
     if not progress['trained']:
         _train(config, seed, folder, chosen, progress)
     checkpoint = str(latest_checkpoint(folder))
-    if predictions or not _take_validation(config, folder, checkpoint):
+    if test and (predictions or not _take_validation(config, folder, checkpoint)):
         files = ['--work-dir', str(folder / 'test'), '--json', str(folder / 'test.json')]
         files += ['--predictions', str(folder / 'predictions')] if predictions else []
         run_tool('test', [config, checkpoint, *files, *chosen])
@@ -68,7 +69,7 @@ def run_experiment(
         'config': config,
         'seed': seed,
         'options': list(options),
-        **json.loads((folder / 'test.json').read_text()),
+        **(json.loads((folder / 'test.json').read_text()) if test else {'checkpoint': checkpoint}),
         'train_seconds': round(progress['train_seconds'], 2),
         'train_sessions': progress['train_sessions'],
         'validations': read_validations(folder),
