@@ -44,11 +44,7 @@ def write_cityscapes(
 
 def write_gta(root: Path, name: str = '00001', ids=(7, 8, 26, 34), size=(192, 106), label_size=None) -> None:
     write_png(root / f'images/{name}.png', picture(*size))
-    label = Image.fromarray(id_columns(ids, *(label_size or size))).convert('P')
-    # Colours whose grey values are not the ids: only the indices count.
-    label.putpalette([value for index in range(256) for value in (255 - index, index // 2, 77)])
-    (root / 'labels').mkdir(parents=True, exist_ok=True)
-    label.save(root / f'labels/{name}.png')
+    write_palette(root / f'labels/{name}.png', id_columns(ids, *(label_size or size)))
 
 
 def write_synthia(root: Path, name: str = '0000000', ids=(3, 4, 21, 22), size=(64, 38)) -> None:
@@ -113,6 +109,50 @@ def write_synthia_seq(
         label[..., 2] = id_columns(ids, *size)  # red, see write_synthia
         label[..., 1] = 1000
         write_png(root / f'{sequence}/label/{number:06d}.png', label)
+
+
+def write_bdd100k(root: Path, split: str = 'val', ids=(0, 13, 18, 255), size=(96, 54), labelled: bool = True) -> None:
+    write_png(root / f'images/10k/{split}/7d06fefd-f7be05a6.jpg', picture(*size))
+    if labelled:
+        write_png(root / f'labels/sem_seg/masks/{split}/7d06fefd-f7be05a6.png', id_columns(ids, *size))
+        # What is published beside them.
+        write_png(root / f'labels/sem_seg/colormaps/{split}/7d06fefd-f7be05a6.png', picture(*size))
+
+
+def write_palette(path: Path, ids: np.ndarray) -> None:
+    """Write a palette file whose colours are not the ids."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    label = Image.fromarray(ids).convert('P')
+    label.putpalette([value for index in range(256) for value in (255 - index, index // 2, 77)])
+    label.save(path)
+
+
+def write_mapillary(
+    root: Path, version: str = 'v1.2', split: str = 'validation', ids=(13, 55, 52, 65), size=(80, 60)
+) -> None:
+    """Version '' is the archive of version 1.2 alone."""
+    write_png(root / split / 'images/0daE8mWQlKFbgOqQJjyZ3A.jpg', picture(*size))
+    write_palette(root / split / version / 'labels/0daE8mWQlKFbgOqQJjyZ3A.png', id_columns(ids, *size))
+
+
+def write_wilddash(root: Path, name: str = 'ar0000_100000', ids=(7, 26, 33, 35), size=(96, 54)) -> None:
+    write_png(root / f'images/{name}.jpg', picture(*size))
+    write_png(root / f'labels/{name}.png', id_columns(ids, *size))
+
+
+def write_synscapes(root: Path, name: str = '1', ids=(7, 26, 33, 3), size=(72, 36)) -> None:
+    write_png(root / f'img/rgb/{name}.png', picture(*size))
+    # 1440x720 and 2048x1024 in the original.
+    write_png(root / f'img/rgb-2k/{name}.png', picture(*(side * 64 // 45 for side in size)))
+    write_png(root / f'img/class/{name}.png', id_columns(ids, *size))
+
+
+def write_urbansyn(root: Path, number: str = '0001', ids=(0, 13, 18, 19), size=(64, 32)) -> None:
+    write_png(root / f'rgb/rgb_{number}.png', picture(*size))
+    label = np.full((size[1], size[0], 4), 255, np.uint8)
+    label[..., :3] = id_columns(ids, *size)[..., None]
+    write_png(root / f'ss/ss_{number}.png', label)
+    write_png(root / f'ss_color/ss_color_{number}.png', picture(*size))
 
 
 def write_acdc(

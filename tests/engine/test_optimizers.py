@@ -8,6 +8,7 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from torch import nn
 
+from tests.engine.toys import build_runner, toy_config, write_toy_data
 from udass.engine.optim import match_memory_layout
 
 SGD = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.5))
@@ -69,6 +70,15 @@ def test_a_discriminator_may_be_trained_by_the_students_optimizer_too():
 def test_paramwise_options_belong_to_a_child():
     with pytest.raises(ValueError, match=r'optim_wrapper.student.paramwise_cfg'):
         build(student=SGD, adaptation_loss=ADAM, paramwise_cfg=dict(bias_lr_mult=2.0))
+
+
+def test_rates_follow_the_batch_of_all_processes(tmp_path):
+    data = write_toy_data(tmp_path / 'data')
+    scaled = dict(enable=True, base_batch_size=1, rule='sqrt')
+    runner = build_runner(toy_config(data, tmp_path / 'run', max_iters=1), auto_scale_lr=scaled)
+    runner.train()
+    # A batch of two. The schedule starts from the scaled rate.
+    assert runner.optim_wrapper.param_groups[0]['initial_lr'] == pytest.approx(0.01 * 2**0.5)
 
 
 @pytest.mark.parametrize('fused', [True, False])

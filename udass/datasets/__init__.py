@@ -5,21 +5,26 @@ from udass.datasets.acdc import ACDC
 from udass.datasets.base import ClipDataset, UDADataset
 from udass.datasets.base.checking import Report, check_dataset
 from udass.datasets.base.folders import FrameFolder, ImageFolder, VideoFile
-from udass.datasets.bdd import BDDVid
+from udass.datasets.bdd import BDD100K, BDDVid
 from udass.datasets.camvid import CamVidDataset, CamVidVideo
 from udass.datasets.cityscapes import Cityscapes, CityscapesSeq
 from udass.datasets.dark_zurich import DarkZurich
 from udass.datasets.gta import GTA, Viper
+from udass.datasets.mapillary import Mapillary, MapillaryV2
 from udass.datasets.sampling.counting import ClassStatistics
 from udass.datasets.sampling.long_tail import LongTailDataset
 from udass.datasets.sampling.rare_class import RareClassDataset, class_probabilities
 from udass.datasets.sampling.statistics import class_statistics
 from udass.datasets.sampling.streams import SampleKey, SeededDataset, SeededInfiniteSampler, isolated_randomness
 from udass.datasets.streets import StreetsCamVidDataset, StreetsClips, StreetsDataset
+from udass.datasets.synscapes import Synscapes
 from udass.datasets.synthia import Synthia, SynthiaSeq
+from udass.datasets.urbansyn import UrbanSyn
+from udass.datasets.wilddash import WildDash2
 
 __all__ = [
     'ACDC',
+    'BDD100K',
     'BDDVid',
     'CamVidDataset',
     'CamVidVideo',
@@ -32,6 +37,8 @@ __all__ = [
     'GTA',
     'ImageFolder',
     'LongTailDataset',
+    'Mapillary',
+    'MapillaryV2',
     'RareClassDataset',
     'Report',
     'SampleKey',
@@ -40,11 +47,14 @@ __all__ = [
     'StreetsCamVidDataset',
     'StreetsClips',
     'StreetsDataset',
+    'Synscapes',
     'Synthia',
     'SynthiaSeq',
     'UDADataset',
+    'UrbanSyn',
     'VideoFile',
     'Viper',
+    'WildDash2',
     'check_dataset',
     'class_probabilities',
     'class_statistics',

@@ -1,13 +1,36 @@
-"""BDDVid (Kareer et al. 2024, arXiv 2402.00868): clips of BDD100K's video around the images that BDD10K labels."""
+"""BDD100K (Yu et al., CVPR 2020): the labelled images as published, and BDDVid (Kareer et al. 2024, arXiv 2402.00868),
+clips of its video around these images."""
 
 from collections.abc import Collection
 
 from mmseg.registry import DATASETS
 
-from udass.datasets.base import ClipDataset
-from udass.datasets.base.classes import video_benchmark
+from udass.datasets.base import ClipDataset, UDADataset, classes
 
 LABELLED_FRAME = 307
+
+
+@DATASETS.register_module()
+class BDD100K(UDADataset):
+    """The 10,000 images of BDD100K with semantic labels: ``<data_root>/images/10k/<split>/*.jpg`` (1280x720) with the
+    train ids of ``labels/sem_seg/masks/<split>/*.png``. mmseg has the name ``BDD100KDataset``.
+
+    Args:
+        split: 'train' (7000), 'val' (1000) or 'test' (2000, whose labels only the server has: labelled=False).
+        common: see ``UDADataset``.
+    """
+
+    METAINFO = classes.metainfo()
+    IMAGE_FOLDER, LABEL_FOLDER = 'images/10k/{split}', 'labels/sem_seg/masks/{split}'
+    IMAGE_SUFFIX = '.jpg'
+    DOWNLOAD_HINT = (
+        'Unpack bdd100k_images_10k.zip and bdd100k_sem_seg_labels_trainval.zip of bdd-data.berkeley.edu, and set '
+        'data_root in the config to the folder bdd100k/, which holds images/ and labels/.'
+    )
+
+    def __init__(self, *, split: str, **common: object) -> None:
+        self.split = split
+        super().__init__(**common)
 
 
 @DATASETS.register_module()
@@ -42,7 +65,7 @@ class BDDVid(ClipDataset):
 
     def __init__(self, *, split: str, benchmark: str, metainfo: dict | None = None, **common: object) -> None:
         self.split = split
-        chosen = video_benchmark(benchmark, 'BDDVid')
+        chosen = classes.video_benchmark(benchmark, 'BDDVid')
         metainfo = {**chosen.metainfo(), **(metainfo or {})}
         super().__init__(step=2, label_table=chosen.from_train_ids(), metainfo=metainfo, **common)
 

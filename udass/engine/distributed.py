@@ -96,6 +96,17 @@ def processes_ended() -> Iterator[None]:
             dist.destroy_process_group()
 
 
+def check_sync_bn(kind: str | None) -> None:
+    """Raises ValueError if ``sync_bn`` of a config cannot be done."""
+    if kind not in (None, 'torch'):
+        raise ValueError(f"sync_bn is 'torch' or None (mmcv's needs its compiled operations); got {kind!r}")
+    if kind is not None and not torch.cuda.is_available():
+        raise ValueError(
+            "sync_bn='torch' works on GPUs only, and there is none: leave sync_bn out. Each process then normalises "
+            'with the statistics of its own batch'
+        )
+
+
 class HostExchange:
     """Exchanges values on the host, without waiting for the device. All processes build it, and make every call.
 

@@ -1,16 +1,19 @@
 """Optimizers, schedules and precision: how networks are computed and updated. Weights stay in float32."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from mmengine.device import get_device
-from mmengine.optim import OptimWrapper, OptimWrapperDict, PolyLR, build_optim_wrapper
+from mmengine.logging import print_log
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper, OptimWrapperDict, PolyLR, build_optim_wrapper
 from mmseg.models import BaseSegmentor
 from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, PARAM_SCHEDULERS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from udass.models.backbones import DINOv2, TimmViT
 from udass.uda.checks import check_accumulation
 from udass.uda.networks import unwrap
 from udass.uda.training_model import TrainingModel
@@ -73,6 +76,65 @@ class ChildOptimWrapperConstructor:
                 )
             wrappers['student'].optimizer.add_param_group({'params': list(adaptation_loss.parameters())})
         return OptimWrapperDict(**wrappers)
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class LayerDecayConstructor(DefaultOptimWrapperConstructor):
+    """mmengine's constructor, with learning rates that fall from each block of a ViT to the one below it::
+
+        optim_wrapper = dict(
+            constructor='LayerDecayConstructor', optimizer=dict(...), paramwise_cfg=dict(lr_mult=0.1, decay_rate=0.9))
+
+    The rate of the last of D blocks is ``lr_mult`` times that of the optimizer, and so is that of the final norm. A
+    block has ``decay_rate`` times the rate of the block after it. What comes before the blocks (patch embedding, class
+    token, positions, mask token) has the rate of a block before the first, ``lr_mult * decay_rate ** D``. Parameters
+    outside of the ViTs, an adapter around one included, are left alone. The factors multiply those of other options
+    (``custom_keys``, ``norm_decay_mult``, ...).
+
+    mmseg's ``LearningRateDecayOptimizerConstructor`` only knows ConvNeXt, BEiT and MAE, and exempts vectors from decay.
+
+    Source: VFM-UDA++ (Englert and Dubbelman 2025, arXiv 2503.10685), ``configure_optimizers`` of the published code.
+
+    Raises:
+        ValueError: ``lr_mult`` or ``decay_rate`` is missing or no positive factor, or the model has no `TimmViT`,
+            `DINOv2` or `ViTAdapter`.
+    """
+
+    def add_params(
+        self, params: list[dict], module: nn.Module, prefix: str = '', is_dcn_module: int | float | None = None
+    ) -> None:
+        """As mmengine's, which calls it for each child of the model, too."""
+        super().add_params(params, module, prefix, is_dcn_module)
+        if prefix:
+            return
+        lr_mult, decay_rate = (self.paramwise_cfg.get(name) for name in ('lr_mult', 'decay_rate'))
+        if not (
+            isinstance(lr_mult, float | int) and isinstance(decay_rate, float | int) and min(lr_mult, decay_rate) > 0
+        ):
+            raise ValueError(
+                'LayerDecayConstructor: paramwise_cfg must have the factors lr_mult (of the last block) and decay_rate '
+                f'(from each block to the one before it), both larger than 0; got {lr_mult!r} and {decay_rate!r}'
+            )
+        backbones = [child for child in module.modules() if isinstance(child, TimmViT | DINOv2)]
+        if not backbones:
+            raise ValueError(
+                f'LayerDecayConstructor: {type(module).__name__} has no TimmViT, DINOv2 or ViTAdapter. For other '
+                'backbones set paramwise_cfg.custom_keys and leave optim_wrapper.constructor out'
+            )
+        factors = {value: lr_mult * decay_rate**below for one in backbones for value, below in _distances(one)}
+        for group in params:
+            group['lr'] = group.get('lr', self.base_lr) * factors.get(group['params'][0], 1)
+
+
+def _distances(backbone: TimmViT | DINOv2) -> Iterator[tuple[nn.Parameter, int]]:
+    """Each parameter of a ViT, and how many blocks it lies below the last one."""
+    depth = len(backbone.net.blocks)
+    for name, parameter in backbone.named_parameters():
+        block = re.match(r'net\.blocks\.(\d+)\.', name)
+        if block is not None:
+            yield parameter, depth - 1 - int(block[1])
+        elif name.startswith(('net.', 'mask_token')):
+            yield parameter, 0 if name.startswith('net.norm.') else depth
 
 
 @PARAM_SCHEDULERS.register_module()
@@ -157,6 +219,34 @@ class MixedPrecisionOptimWrapper(OptimWrapper):
 def wrappers_by_name(optim_wrapper: OptimWrapper | OptimWrapperDict) -> dict[str, OptimWrapper]:
     """The optimizer wrapper of each trained part of the model; a single one is the student's."""
     return dict(optim_wrapper.items()) if isinstance(optim_wrapper, OptimWrapperDict) else {'student': optim_wrapper}
+
+
+def scale_learning_rates(optim_wrapper: OptimWrapper | OptimWrapperDict, total_batch: int, options: Mapping) -> None:
+    """Adapts the learning rates of a config to the batch that one step learns from.
+
+    Args:
+        optim_wrapper: before its schedules are built.
+        total_batch: source images per step, over all processes.
+        options: ``auto_scale_lr`` of a config: ``base_batch_size``, for which its rates are meant, and ``rule``: with
+            ``linear`` (the default, mmengine's) rates are multiplied by total_batch / base_batch_size, with ``sqrt`` by
+            the square root of it.
+
+    Raises:
+        ValueError: ``base_batch_size`` is missing, or the rule is another one.
+    """
+    base, rule = options.get('base_batch_size'), options.get('rule', 'linear')
+    if not isinstance(base, int) or base < 1 or rule not in ('linear', 'sqrt'):
+        raise ValueError(
+            'auto_scale_lr takes base_batch_size, a number of images, and rule, which is linear or sqrt; got '
+            f'{dict(options)}'
+        )
+    factor = (total_batch / base) ** (0.5 if rule == 'sqrt' else 1)
+    for wrapper in wrappers_by_name(optim_wrapper).values():
+        for group in wrapper.param_groups:
+            group['lr'] *= factor
+    print_log(
+        f'Learning rates are those for a batch of {base}, times {factor:.6g} for {total_batch} ({rule})', 'current'
+    )
 
 
 @torch.no_grad()

@@ -26,6 +26,7 @@ from udass.engine.distributed import (
     HostExchange,
     SeparateDataParallel,
     check_same,
+    check_sync_bn,
     get_random_state,
     rank_state,
     start_processes,
@@ -38,6 +39,7 @@ from udass.engine.optim import (
     checkpoint_without_reentry,
     compile_networks,
     match_memory_layout,
+    scale_learning_rates,
     use_channels_last,
     with_mixed_precision,
 )
@@ -94,7 +96,7 @@ class UDARunner(Runner):
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Moves the model to its device, in the memory layout of the config, and wraps it for several processes."""
-        self._check_sync_bn()
+        check_sync_bn(self.cfg.get('sync_bn'))
         model = model.to(get_device())
         checkpoint_without_reentry(model)
         if self.cfg.get('channels_last', False):
@@ -117,16 +119,6 @@ class UDARunner(Runner):
             for value in model.state_dict().values():
                 if isinstance(value, Tensor):
                     broadcast(value)
-
-    def _check_sync_bn(self) -> None:
-        kind = self.cfg.get('sync_bn')
-        if kind not in (None, 'torch'):
-            raise ValueError(f"sync_bn is 'torch' or None (mmcv's needs its compiled operations); got {kind!r}")
-        if kind is not None and not torch.cuda.is_available():
-            raise ValueError(
-                "sync_bn='torch' works on GPUs only, and there is none: leave sync_bn out. Each process then "
-                'normalises with the statistics of its own batch'
-            )
 
     @property
     def _plain_model(self) -> nn.Module:
@@ -164,6 +156,12 @@ class UDARunner(Runner):
         # mmengine warns of each parameter that is not trained: every one of the teacher's.
         with file_only(self.logger, logging.ERROR), plain:
             return super().build_optim_wrapper(optim_wrapper)
+
+    def scale_lr(self, optim_wrapper: OptimWrapper | OptimWrapperDict, auto_scale_lr: dict | None = None) -> None:
+        """Like mmengine's, for the source batches of all processes; see `scale_learning_rates`."""
+        if (auto_scale_lr or {}).get('enable', False):
+            total = self.world_size * next(iter(self.train_dataloader.loaders.values())).batch_size
+            scale_learning_rates(optim_wrapper, total, auto_scale_lr)
 
     def build_param_scheduler(self, scheduler: dict | list) -> dict | list:
         """mmengine's; warns if the learning rate ends otherwise than the training.
@@ -362,9 +360,10 @@ class UDARunner(Runner):
             self._plain_model.start_ranks()
         self.logger.warning(
             f'{filename} was written by {before} processes, this run has {now}. Networks, optimizers, schedules and '
-            f'counters go on. What changes: an iteration learns from {now}/{before} as many images at the same '
-            f'learning rate; the data streams continue where {now} processes would be after {self.iter} iterations; '
-            f'random states and templates start anew, so that the result is not bit for bit that of {before} processes'
+            f'counters go on. What changes: an iteration learns from {now}/{before} as many images, at the same '
+            'learning rate unless auto_scale_lr is on; the data streams continue where '
+            f'{now} processes would be after {self.iter} iterations; random states and templates start anew, so that '
+            f'the result is not bit for bit that of {before} processes'
         )
 
     def save_checkpoint(
