@@ -14,7 +14,13 @@ from mmseg.structures import SegDataSample
 from udass.benchmark.synthetic import random_batch, random_clip, random_images
 from udass.cli.experiments.preview import Preview
 from udass.engine.data_loader import disable_malloc_trim
-from udass.engine.optim import checkpoint_without_reentry, compile_networks, use_channels_last, with_mixed_precision
+from udass.engine.optim import (
+    checkpoint_without_reentry,
+    compile_networks,
+    merge_groups,
+    use_channels_last,
+    with_mixed_precision,
+)
 from udass.models.segmentors import FlowGuidedEncoderDecoder
 from udass.uda import DomainAdapter
 from udass.uda.mixing.classes import class_mask
@@ -46,9 +52,8 @@ def training_step(config: Config, batch: int, size: Size, device: torch.device) 
     checkpoint_without_reentry(model)
     _apply_switches(model, settings)
     wrapper = settings.optim_wrapper.to_dict()
-    optimizer = build_optim_wrapper(
-        model, with_mixed_precision(wrapper, settings.amp) if settings.get('amp') else wrapper
-    )
+    wrapper = with_mixed_precision(wrapper, settings.amp) if settings.get('amp') else wrapper
+    optimizer = merge_groups(build_optim_wrapper(model, wrapper), model)
     model.iteration = max(getattr(part, 'start_iter', 0) for part in (model.mixing, model.feature_mixing))
     draws = (settings.train_cfg.get('long_tail') or {}).get('draws', 2 * ('long_tail' in settings.train_cfg))
     data = itertools.cycle([random_batch(model, batch, size, seed, draws) for seed in range(2)])

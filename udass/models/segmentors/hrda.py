@@ -31,7 +31,7 @@ class TrainingLogits(NamedTuple):
     fused: Tensor
     detail: Tensor
     box: Box
-    context: Sequence[Tensor]
+    context: list[Tensor]
 
 
 @MODELS.register_module()
@@ -205,7 +205,7 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
     def _features(self, images: Tensor, scale: float) -> list[Tensor]:
         return super().extract_feat(self._scaled(images, scale))
 
-    def _both_features(self, images: Tensor, windows: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    def _both_features(self, images: Tensor, windows: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Features of images (N, 3, H, W) as context and of windows (M, 3, h, w) as detail.
 
         If both have one size after scaling, they go through the encoder as one batch, which takes half the kernel
@@ -217,7 +217,7 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
             return super().extract_feat(context), super().extract_feat(detail)
         features = super().extract_feat(torch.cat([context, detail]))
         first, second = zip(*(stage.split([len(context), len(detail)]) for stage in features), strict=True)
-        return first, second
+        return list(first), list(second)
 
     def _scaled(self, images: Tensor, scale: float) -> Tensor:
         if scale == 1:
@@ -225,7 +225,7 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         size = [round(side * scale) for side in images.shape[2:]]
         return resize(images, size=size, mode='bilinear', align_corners=self.align_corners)
 
-    def _fuse(self, context: Sequence[Tensor], context_logits: Tensor, detail_logits: Tensor, box: Box) -> Tensor:
+    def _fuse(self, context: list[Tensor], context_logits: Tensor, detail_logits: Tensor, box: Box) -> Tensor:
         found, expected = tuple(detail_logits.shape[2:]), box.cells(self.detail_cell).size
         if found != expected:
             raise ValueError(
