@@ -326,10 +326,6 @@ def with_mixed_precision(optim_wrapper: Mapping, dtype: str) -> dict:
         )
     result = {**optim_wrapper, 'type': 'MixedPrecisionOptimWrapper', 'dtype': dtype}
     check_accumulation(result.pop('accumulative_counts', 1))
-    if dtype == 'fp16' and result['optimizer'].get('fused'):
-        # A fused step unscales the gradients by itself, after `FiniteLossHook` has looked at them: what overflowed and
-        # is only to lower the scale would count as a fault.
-        result['optimizer'] = {**result['optimizer'], 'fused': False}
     return result
 
 
