@@ -1,4 +1,5 @@
 # make demo    everything from set-up to two trained networks, their scores and a picture
+# make docs    the documentation as a site, in site/
 # make test    everything that can be checked (what continuous integration runs); make test-fast: its quick part
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +11,7 @@ OPENCV := $(shell sed -n 's/^opencv-python==//p' requirements.txt)
 # One process per core; one that is done takes over tests of another. PARALLEL= runs them one by one.
 PARALLEL := -n auto --dist worksteal
 
-.PHONY: demo test test-fast data lint setup clean-venv
+.PHONY: demo test test-fast data docs lint setup clean-venv
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -29,10 +30,14 @@ $(STAMP): requirements.txt setup.py
 	@touch $@
 
 data: $(STAMP)
-	$(BIN)/python tools/make_streets.py --root data/streets
+	$(BIN)/udass streets --root data/streets
 
 demo: data
-	$(BIN)/python tools/demo.py
+	$(BIN)/udass demo
+
+# A broken link is an error. The variable silences an advertisement of the theme.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 lint: $(STAMP)
 	$(BIN)/python -m ruff check .

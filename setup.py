@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, find_packages, setup
+
+# The published configs are modules of a package of their own, which lies beside this one in a checkout.
+CONFIGS = ['udass.configs', *(f'udass.configs.{name}' for name in find_namespace_packages('configs'))]
 
 setup(
     name='udass',
@@ -11,7 +14,9 @@ setup(
     long_description=Path(__file__).with_name('README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
-    packages=find_packages(include=['udass', 'udass.*']),
+    packages=[*find_packages(include=['udass', 'udass.*']), *CONFIGS],
+    package_dir={'udass.configs': 'configs'},
+    entry_points={'console_scripts': ['udass = udass.cli.main:main']},
     package_data={'udass': ['py.typed'], 'udass.visualization': ['templates/*']},
     python_requires='>=3.11',
     install_requires=[
@@ -35,6 +40,13 @@ setup(
     ],
     extras_require={
         'dev': ['pytest>=8', 'pytest-xdist>=3', 'ruff>=0.6', 'mypy>=2'],
+        'docs': [
+            'mkdocs>=1.6',
+            'mkdocs-material>=9.8',
+            'mkdocstrings-python>=2',
+            'mkdocs-jupyter>=0.26',
+            'ipykernel>=7',
+        ],
         'tensorboard': ['tensorboard>=2.10'],
     },
 )

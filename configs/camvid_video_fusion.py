@@ -1,5 +1,5 @@
 # The network of camvid_day2dusk_*.py on CamVid's video, with the logits of the frame before, warped by optical flow. A
-# trained image network gets its fusion from `tools/convert_checkpoint.py IN OUT --add-fusion 0.5`, see
+# trained image network gets its fusion from `udass convert IN OUT --add-fusion 0.5`, see
 # docs/checkpoints.md. --cfg-options model.student.type=SlidingEncoderDecoder tests the image network on the same video.
 _base_ = [
     '_base_/small_runtime.py',

@@ -1,4 +1,4 @@
-# The built-in clips (python tools/make_streets.py --clips), segmented with the help of the frame before.
+# The built-in clips (python udass streets --clips), segmented with the help of the frame before.
 _base_ = [
     '_base_/small_runtime.py',
     '_base_/datasets/streets_video.py',

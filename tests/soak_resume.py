@@ -29,7 +29,7 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 from tqdm import tqdm
 
-from udass.cli import command, write_json
+from udass.cli import errors_as_messages, write_json
 from udass.engine.checkpoint import damage_of
 from udass.engine.config import load_config
 from udass.io.writing import TEMPORARY
@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     add('--iterations', type=int, default=60, help='length of the training (default: 60)')
     add('--interval', type=int, default=2, help='iterations between two checkpoints (default: 2)')
     add('--workers', type=int, default=1, help='processes per data stream (default: 1)')
-    add('--data-root', default='data/streets', metavar='DIR', help='folder of tools/make_streets.py')
+    add('--data-root', default='data/streets', metavar='DIR', help='folder of udass streets')
     add('--work-dir', default='work_dirs/soak_resume', metavar='DIR', help='folder; it is emptied')
     add('--seed', type=int, default=0, help='seed of the training and of the moments (default: 0)')
     add('--json', metavar='FILE', help='write the result there')
@@ -352,4 +352,5 @@ def run(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    command(parser, run)()
+    with errors_as_messages():
+        run(parser().parse_args())

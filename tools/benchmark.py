@@ -1,6 +1,8 @@
-"""Measure time and memory: python tools/benchmark.py step configs/benchmark_quadmix_mitb0.py"""
+"""``python tools/benchmark.py`` is ``udass benchmark``."""
 
-from udass.benchmark import command
+import sys
+
+from udass.cli.main import main
 
 if __name__ == '__main__':
-    command.main()
+    main(['benchmark', *sys.argv[1:]])

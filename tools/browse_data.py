@@ -1,6 +1,8 @@
-"""Show the training samples of a config: python tools/browse_data.py configs/streets_quadmix.py --out samples.png"""
+"""``python tools/browse_data.py`` is ``udass browse``."""
 
-from udass.cli import browse
+import sys
+
+from udass.cli.main import main
 
 if __name__ == '__main__':
-    browse.main()
+    main(['browse', *sys.argv[1:]])

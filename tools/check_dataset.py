@@ -1,6 +1,8 @@
-"""Check the files of data sets: python tools/check_dataset.py configs/gta2cs_quadmix.py"""
+"""``python tools/check_dataset.py`` is ``udass check``."""
 
-from udass.cli import check
+import sys
+
+from udass.cli.main import main
 
 if __name__ == '__main__':
-    check.main()
+    main(['check', *sys.argv[1:]])

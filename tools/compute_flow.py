@@ -1,6 +1,8 @@
-"""Compute optical flow before training: python tools/compute_flow.py CONFIG --workers 8"""
+"""``python tools/compute_flow.py`` is ``udass flow``."""
 
-from udass.cli import flow
+import sys
+
+from udass.cli.main import main
 
 if __name__ == '__main__':
-    flow.main()
+    main(['flow', *sys.argv[1:]])

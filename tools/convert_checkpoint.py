@@ -1,6 +1,8 @@
-"""Convert weights between code bases: python tools/convert_checkpoint.py IN OUT --from mit"""
+"""``python tools/convert_checkpoint.py`` is ``udass convert``."""
 
-from udass.cli import convert
+import sys
+
+from udass.cli.main import main
 
 if __name__ == '__main__':
-    convert.main()
+    main(['convert', *sys.argv[1:]])

@@ -1,6 +1,8 @@
-"""Compare source-only and QuadMix on the built-in streets: python tools/demo.py --out work_dirs/demo"""
+"""``python tools/demo.py`` is ``udass demo``."""
 
-from udass.cli import demo
+import sys
+
+from udass.cli.main import main
 
 if __name__ == '__main__':
-    demo.main()
+    main(['demo', *sys.argv[1:]])

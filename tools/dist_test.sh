@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests a checkpoint with several processes: the scores are those of one.
 #
-#     tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [options of tools/test.py]
+#     tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [options of udass test]
 #
 # Several machines: see tools/dist_train.sh.
 set -euo pipefail
@@ -9,4 +9,4 @@ if [ $# -lt 3 ]; then
     sed -n 's/^# \{0,1\}//; 2,6p' "$0" >&2
     exit 2
 fi
-UDASS_TOOL=test.py exec "$(dirname "$0")/dist_train.sh" "$1" "$3" "$2" "${@:4}"
+UDASS_COMMAND=test exec "$(dirname "$0")/dist_train.sh" "$1" "$3" "$2" "${@:4}"

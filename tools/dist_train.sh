@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains on the GPUs of one machine, or on its CPU where there is none.
 #
-#     tools/dist_train.sh CONFIG PROCESSES [options of tools/train.py]
+#     tools/dist_train.sh CONFIG PROCESSES [options of udass train]
 #
 # Several machines: the same command on each, with NNODES, NODE_RANK (0 to NNODES - 1) and MASTER_ADDR (that of machine
 # 0, with a free MASTER_PORT) in the environment. PYTHON chooses the interpreter.
@@ -22,4 +22,4 @@ fi
 # Seconds to save a checkpoint after an interrupt. A torchrun without the option for it would refuse to start.
 export TORCH_ELASTIC_SHUTDOWN_TIMEOUT="${TORCH_ELASTIC_SHUTDOWN_TIMEOUT:-120}"
 exec "${PYTHON:-python}" -m torch.distributed.run "${meeting[@]}" --nproc-per-node "$2" \
-    "$tools/${UDASS_TOOL:-train.py}" "$1" "${@:3}" --launcher pytorch
+    -m udass "${UDASS_COMMAND:-train}" "$1" "${@:3}" --launcher pytorch

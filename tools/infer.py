@@ -1,6 +1,8 @@
-"""Segment images and video: python tools/infer.py CHECKPOINT INPUT... --out DIR"""
+"""``python tools/infer.py`` is ``udass infer``."""
 
-from udass.cli import infer
+import sys
+
+from udass.cli.main import main
 
 if __name__ == '__main__':
-    infer.main()
+    main(['infer', *sys.argv[1:]])

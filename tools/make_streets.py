@@ -1,6 +1,8 @@
-"""Write the built-in street scenes: python tools/make_streets.py --root data/streets --clips"""
+"""``python tools/make_streets.py`` is ``udass streets``."""
 
-from udass.cli import streets
+import sys
+
+from udass.cli.main import main
 
 if __name__ == '__main__':
-    streets.main()
+    main(['streets', *sys.argv[1:]])

@@ -1,6 +1,8 @@
-"""Measure optical flow on labelled clips: python tools/measure_flow.py configs/camvid_video_fusion.py"""
+"""``python tools/measure_flow.py`` is ``udass flow --measure``."""
 
-from udass.cli import flow
+import sys
+
+from udass.cli.main import main
 
 if __name__ == '__main__':
-    flow.measure_main()
+    main(['flow', '--measure', *sys.argv[1:]])

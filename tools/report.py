@@ -1,6 +1,8 @@
-"""Write an HTML page of runs: python tools/report.py work_dirs/streets_quadmix --out report.html"""
+"""``python tools/report.py`` is ``udass report``."""
 
-from udass.cli import report
+import sys
+
+from udass.cli.main import main
 
 if __name__ == '__main__':
-    report.main()
+    main(['report', *sys.argv[1:]])

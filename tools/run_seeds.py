@@ -1,6 +1,8 @@
-"""Train and test configs with several seeds: python tools/run_seeds.py configs/streets_quadmix.py --seeds 0 1 2"""
+"""``python tools/run_seeds.py`` is ``udass seeds``."""
 
-from udass.cli import seeds
+import sys
+
+from udass.cli.main import main
 
 if __name__ == '__main__':
-    seeds.main()
+    main(['seeds', *sys.argv[1:]])

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains on a SLURM cluster, one task per GPU.
 #
-#     GPUS=8 GPUS_PER_NODE=4 tools/slurm_train.sh PARTITION JOB_NAME CONFIG [options of tools/train.py]
+#     GPUS=8 GPUS_PER_NODE=4 tools/slurm_train.sh PARTITION JOB_NAME CONFIG [options of udass train]
 #
 # CPUS_PER_TASK (default 5) and SRUN_ARGS (more options of srun) may be set, too. A job that is preempted or runs out of
 # time gets SIGTERM and saves: give it time for that with SRUN_ARGS="--signal=TERM@120", and start the same command with
@@ -20,4 +20,4 @@ export MASTER_PORT=${MASTER_PORT:-$((20000 + RANDOM % 20000))}
 # shellcheck disable=SC2086  # SRUN_ARGS is a list of options
 exec srun --partition "$1" --job-name "$2" --gres "gpu:$per_node" --ntasks "$gpus" --ntasks-per-node "$per_node" \
     --cpus-per-task "${CPUS_PER_TASK:-5}" --kill-on-bad-exit 1 ${SRUN_ARGS:-} \
-    "${PYTHON:-python}" -u "$tools/train.py" "$3" "${@:4}" --launcher slurm
+    "${PYTHON:-python}" -u -m udass train "$3" "${@:4}" --launcher slurm

@@ -1,6 +1,8 @@
-"""Test a checkpoint: python tools/test.py configs/streets_quadmix.py CHECKPOINT"""
+"""``python tools/test.py`` is ``udass test``."""
 
-from udass.cli import test
+import sys
+
+from udass.cli.main import main
 
 if __name__ == '__main__':
-    test.main()
+    main(['test', *sys.argv[1:]])

@@ -1,6 +1,8 @@
-"""Train what a config describes: python tools/train.py configs/streets_quadmix.py"""
+"""``python tools/train.py`` is ``udass train``."""
 
-from udass.cli import train
+import sys
+
+from udass.cli.main import main
 
 if __name__ == '__main__':
-    train.main()
+    main(['train', *sys.argv[1:]])

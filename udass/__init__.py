@@ -1,9 +1,24 @@
 """UDASS: unsupervised domain-adaptive semantic segmentation of images and video, as a plug-in of MMSegmentation."""
 
+import importlib
 import warnings
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from udass.cli.test import test
+    from udass.cli.train import train
 
 # Of no use at every start: no compiled operator of mmcv is needed, and the average over all pixels is intended.
 warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
 warnings.filterwarnings('ignore', message='Default ``avg_non_ignore`` is False')
 
 __version__ = '0.1.0'
+__all__ = ['test', 'train']
+# Imported when they are used: torch and mmseg take seconds.
+_FUNCTIONS = {'test': 'udass.cli.test', 'train': 'udass.cli.train'}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _FUNCTIONS:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(importlib.import_module(_FUNCTIONS[name]), name)

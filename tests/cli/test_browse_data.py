@@ -3,7 +3,8 @@ import pytest
 
 from tests.cli.calls import call
 from tests.cli.test_preview import config_of, streets  # noqa: F401
-from udass.cli import UsageError, browse
+from udass.cli import UsageError
+from udass.cli.data import browse
 from udass.visualization.pages import PAGE_WIDTH
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.cli.calls import call
 from tests.datasets.published import write_cityscapes, write_gta
-from udass.cli import check
+from udass.cli.data import check
 
 PART = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets' / 'gta2cs_512.py'
 

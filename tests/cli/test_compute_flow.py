@@ -16,7 +16,7 @@ from mmseg.registry import DATASETS, MODELS
 
 from tests.cli.calls import call
 from udass.cli import UsageError
-from udass.cli import flow as flow_command
+from udass.cli.data import flow as flow_command
 from udass.flow import numbered_pairs, write_flow
 
 PROJECT = Path(__file__).parents[2]
@@ -136,7 +136,7 @@ def test_ctrl_c_and_again(tmp_path):
     """As a program: stopped in the middle it leaves whole files only, and the same command ends the work."""
     write_frames(tmp_path / 'frames', 120, size=(200, 300))
     arguments = ('--frames', str(tmp_path / 'frames'), '--cache', str(tmp_path / 'flow'), '--workers', '1')
-    command = [sys.executable, str(PROJECT / 'tools' / 'compute_flow.py'), *arguments]
+    command = [sys.executable, '-m', 'udass', 'flow', *arguments]
     # A job in the background inherits that Ctrl-C is ignored; a program in a terminal does not.
     process = subprocess.Popen(
         command,

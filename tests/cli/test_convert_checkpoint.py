@@ -11,6 +11,7 @@ from mmseg.registry import MODELS
 from tests.cli.calls import call
 from tests.models.small import daformer_head, plain
 from udass.cli import convert as convert_command
+from udass.cli.main import main
 from udass.models.checkpoints import add_fusion, load_strictly, read_checkpoint, to_reference
 
 CONFIG = dict(
@@ -134,6 +135,6 @@ class Malicious:
 def test_the_command_refuses_code_in_one_message(tmp_path):
     torch.save({'state_dict': {}, 'meta': Malicious(str(tmp_path / 'executed'))}, tmp_path / 'bad.pth')
     with pytest.raises(SystemExit) as stop:
-        convert_command.main([str(tmp_path / 'bad.pth'), str(tmp_path / 'out.pth')])
+        main(['convert', str(tmp_path / 'bad.pth'), str(tmp_path / 'out.pth')])
     assert 'weights_only=True' in stop.value.code and 'nothing of this one was executed' in stop.value.code
     assert not (tmp_path / 'executed').exists() and not (tmp_path / 'out.pth').exists()

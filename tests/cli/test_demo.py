@@ -1,7 +1,8 @@
 import cv2
 import numpy as np
 
-from udass.cli import demo
+from tests.cli.calls import parse
+from udass.cli.experiments import demo
 
 
 def test_the_report_names_both_scores_and_the_gain(tmp_path):
@@ -44,8 +45,8 @@ def test_the_picture_shows_evenly_spaced_images_with_both_predictions(tmp_path, 
         def pipeline(self, info):
             return {'data_samples': Sample}
 
-    monkeypatch.setattr(demo, 'test_dataset', lambda config: Dataset())
-    path = demo.draw_panel(demo.parser().parse_args(['--out', str(tmp_path / 'out'), '--images', '3']))
+    monkeypatch.setattr(demo, 'test_dataset', lambda root: Dataset())
+    path = demo.draw_panel(parse('demo', '--out', tmp_path / 'out', '--images', 3))
     assert Dataset.taken == [0, 4, 8]
     picture = cv2.imread(str(path))[..., ::-1]
     # image, source-only, QuadMix, truth: tiles of 320x160 in 3 rows, and swatches in the legend.

@@ -182,7 +182,7 @@ def test_ctrl_c_in_the_middle_of_a_real_training_saves_and_resumes(tmp_path):
     config = toy_config(write_toy_data(tmp_path / 'data'), tmp_path / 'unused', max_iters=4000, num_workers=1)
     config.train_cfg.val_begin, config.log_level = 10000, 'INFO'
     config.dump(tmp_path / 'toy.py')
-    command = [sys.executable, str(project / 'tools' / 'train.py'), str(tmp_path / 'toy.py'), '--work-dir']
+    command = [sys.executable, '-m', 'udass', 'train', str(tmp_path / 'toy.py'), '--work-dir']
     command += [str(tmp_path / 'run'), '--cfg-options', 'default_hooks.checkpoint.interval=100000']
     environment = {**os.environ, 'PYTHONPATH': str(project)}
     # In a session of its own, so that the signal reaches the loader workers as from a terminal, but not this test.
@@ -193,7 +193,7 @@ def test_ctrl_c_in_the_middle_of_a_real_training_saves_and_resumes(tmp_path):
             break
     output = process.stdout.read()
     assert process.wait() == 130
-    assert f'Resume with: python tools/train.py {tmp_path / "toy.py"}' in output
+    assert f'Resume with: udass train {tmp_path / "toy.py"}' in output
     assert output.rstrip().endswith('--resume')
     saved = Path((tmp_path / 'run' / 'last_checkpoint').read_text())
     reached = int(saved.stem.removeprefix('iter_'))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from udass.cli import streets
+from udass.cli.main import main
 
 
 def test_counts_name_the_images_of_each_domain_and_split(tmp_path, capsys):
@@ -19,7 +19,7 @@ def test_counts_name_the_images_of_each_domain_and_split(tmp_path, capsys):
         'game/val=1',
         'camera/val=3',
     ]
-    streets.main(arguments)
+    main(['streets', *arguments])
     assert '6 drawn' in capsys.readouterr().out
     found = {
         folder: len(list((tmp_path / folder / 'images').iterdir()))
@@ -32,5 +32,5 @@ def test_counts_name_the_images_of_each_domain_and_split(tmp_path, capsys):
 @pytest.mark.parametrize('count', ['game=600', 'game/train', 'game/train=-1', 'game/train=many'])
 def test_a_count_of_another_form_is_named(count, capsys):
     with pytest.raises(SystemExit):
-        streets.main(['--counts', count])
+        main(['streets', '--counts', count])
     assert f"'{count}' is not of the form DOMAIN/SPLIT=N, for example game/train=600" in capsys.readouterr().err

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from udass.cli import flow as flow_command
+from tests.cli.calls import call
+from udass.cli.data import flow as flow_command
 from udass.streets.writer import write_streets
 
 STREETS = str(Path(__file__).parents[2] / 'configs' / 'streets_video_oracle.py')
@@ -22,7 +23,7 @@ def root(tmp_path_factory):
 
 def measured(tmp_path, *options):
     arguments = [STREETS, '--json', str(tmp_path / 'a.json'), *options]
-    flow_command.run_measure(flow_command.measure_parser().parse_args(arguments))
+    call(flow_command, '--measure', *arguments)
     return json.loads((tmp_path / 'a.json').read_text())
 
 

@@ -3,8 +3,7 @@ import json
 import pytest
 
 from tests.cli.calls import call
-from udass.cli import seeds
-from udass.cli.experiments import experiment
+from udass.cli.experiments import seeds
 
 
 def result(seed, score, validations=((10, 1.0),), seconds=60.0):
@@ -53,7 +52,7 @@ def test_every_config_runs_with_every_seed_and_an_interrupt_leaves_the_summary(t
         (folder / 'result.json').write_text(json.dumps(result(seed, 30.0 + seed)))
         return result(seed, 30.0 + seed)
 
-    monkeypatch.setattr(experiment, 'run_experiment', fake_run)
+    monkeypatch.setattr(seeds, 'run_experiment', fake_run)
     arguments = ('x/a.py', 'b.py', '--seeds', '0', '1', '--out', tmp_path, '--cfg-options', 'x=1')
     with pytest.raises(SystemExit) as stop:
         call(seeds, *arguments)

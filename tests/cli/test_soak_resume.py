@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from tests import soak_resume
-from tests.cli.calls import call
 from udass.io.writing import temporary_path
 from udass.streets.writer import write_streets
 
@@ -45,13 +44,14 @@ def test_what_a_kill_left_is_looked_at(tmp_path):
 
 def test_arguments_out_of_range_are_refused():
     with pytest.raises(ValueError, match='--kills must be at least 1'):
-        call(soak_resume, '--kills', '0')
+        soak_resume.run(soak_resume.parser().parse_args(['--kills', '0']))
 
 
 @pytest.mark.slow
 def test_kills_of_the_training_and_of_a_worker_leave_no_trace(streets, tmp_path, capsys):
-    options = ('--kills', 4, '--iterations', 9, '--interval', 1, '--data-root', streets)
-    call(soak_resume, *options, '--work-dir', tmp_path / 'run', '--json', tmp_path / 'soak.json')
+    options = ['--kills', '4', '--iterations', '9', '--interval', '1', '--data-root', str(streets)]
+    options += ['--work-dir', str(tmp_path / 'run'), '--json', str(tmp_path / 'soak.json')]
+    soak_resume.run(soak_resume.parser().parse_args(options))
     result = json.loads((tmp_path / 'soak.json').read_text())
     assert result['equal'] and not result['unreadable'] and result['tensors'] > 100
     assert [kill['aim'] for kill in result['kills']] == ['iteration', 'start', 'writing', 'worker']

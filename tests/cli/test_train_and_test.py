@@ -10,11 +10,12 @@ from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmseg.registry import METRICS, RUNNERS
 
-from tests.cli.calls import call
+from tests.cli.calls import call, parse
 from tests.engine.toys import toy_config, train, write_toy_data
 from udass.cli import UsageError
 from udass.cli import test as test_tool
 from udass.cli import train as train_tool
+from udass.cli.main import main
 from udass.engine.config import load_config
 
 PROJECT = Path(__file__).parents[2]
@@ -31,7 +32,11 @@ def toy(tmp_path_factory):
 
 
 def train_config(*arguments):
-    return train_tool.build_config(train_tool.parser().parse_args([str(argument) for argument in arguments]))
+    args = parse('train', *arguments)
+    options = dict(work_dir=args.work_dir, options=args.cfg_options, seed=args.seed, amp=args.amp)
+    resume = args.resume == 'latest' or args.resume or False
+    launched = dict(deterministic=args.deterministic, launcher=args.launcher)
+    return train_tool.build_config(args.config, resume=resume, **options, **launched)
 
 
 def test_the_command_line_of_training_changes_the_config(toy, monkeypatch):
@@ -84,27 +89,11 @@ def test_the_work_dir_is_named_after_the_config(tmp_path, toy):
     ],
 )
 def test_the_command_to_resume_is_complete(given, kept):
-    assert train_tool.parser().parse_args(given).config == 'c.py'
-    assert train_tool.resume_command(given) == f'python tools/train.py {kept} --resume'
+    assert parse('train', *given).config == 'c.py'
+    assert train_tool.command_to_resume(given) == f'udass train {kept} --resume'
 
 
-def test_the_command_to_resume_starts_as_many_processes():
-    arguments = ['c.py', '--seed', '1', '--launcher', 'pytorch']
-    assert train_tool.resume_command(arguments, 4) == 'tools/dist_train.sh c.py 4 --seed 1 --resume'
-    assert (
-        train_tool.resume_command(['c.py', '--launcher', 'slurm'], 4)
-        == 'the same tools/slurm_train.sh command and --resume'
-    )
-    # On several machines the script is given the processes of one, and where the others are.
-    assert train_tool.resume_command(arguments, 8, 8) == 'tools/dist_train.sh c.py 8 --seed 1 --resume'
-    assert train_tool.resume_command(arguments, 16, 8) == 'the same command on each machine with --resume'
-
-
-@pytest.mark.parametrize(
-    'local, said',
-    [('4', 'tools/dist_train.sh {config} 4 --resume'), ('2', 'the same command on each machine with --resume')],
-)
-def test_an_interrupted_training_says_how_to_go_on(local, said, toy, monkeypatch):
+def test_an_interrupted_training_says_how_to_go_on(toy, monkeypatch):
     logged = []
 
     def interrupted():
@@ -112,16 +101,15 @@ def test_an_interrupted_training_says_how_to_go_on(local, said, toy, monkeypatch
 
     runner = SimpleNamespace(
         train=interrupted,
-        world_size=4,
         logger=SimpleNamespace(info=logged.append),
         host_exchange=SimpleNamespace(wait=lambda: None),
     )
-    arguments = [str(toy / 'toy.py'), '--launcher', 'pytorch']
     monkeypatch.setattr(RUNNERS, 'build', lambda config: runner)
-    monkeypatch.setenv('LOCAL_WORLD_SIZE', local)
-    with pytest.raises(SystemExit):
-        train_tool.main(arguments)
-    assert logged == [f'Resume with: {said.format(config=toy / "toy.py")}']
+    for arguments in ([], ['--launcher', 'pytorch']):
+        with pytest.raises(SystemExit):
+            main(['train', str(toy / 'toy.py'), *arguments])
+    command = f'udass train {toy / "toy.py"} --resume'
+    assert logged == [f'Resume with: {command}', 'Resume with: the same command with --resume, on each machine']
 
 
 def test_the_test_tool_prints_the_table_and_writes_json_and_images(toy, tmp_path, capsys):
@@ -143,8 +131,8 @@ def test_the_test_tool_prints_the_table_and_writes_json_and_images(toy, tmp_path
 
 def test_predictions_are_named_by_their_place_below_the_folder_of_images(toy, tmp_path):
     images = Path(load_config(toy / 'toy.py').test_dataloader.dataset.data_root) / 'images'
-    arguments = [str(toy / 'toy.py'), 'any.pth', '--predictions', 'ids']
-    config = test_tool.build_config(test_tool.parser().parse_args(arguments))
+    config = test_tool.build_config(toy / 'toy.py', 'any.pth')
+    test_tool.write_predictions(config, 'ids')
     assert config.test_evaluator == dict(type='ClassIoUMetric', output_dir='ids', image_root=str(images))
     # Of data sets that are joined, below what they have in common.
     first, second = (
@@ -204,16 +192,16 @@ def test_the_branch_is_chosen_in_the_model(toy):
 
 
 @pytest.mark.parametrize(
-    'tool, arguments, message',
+    'command, arguments, message',
     [
-        (train_tool, ['--cfg-options', 'train_cfg.max_iter=3'], 'error: option train_cfg.max_iter does not exist'),
-        (train_tool, ['--resume', 'no.pth'], 'error: checkpoint no.pth does not exist'),
-        (test_tool, ['no.pth'], 'error: checkpoint no.pth does not exist'),
+        ('train', ['--cfg-options', 'train_cfg.max_iter=3'], 'error: option train_cfg.max_iter does not exist'),
+        ('train', ['--resume', 'no.pth'], 'error: checkpoint no.pth does not exist'),
+        ('test', ['no.pth'], 'error: checkpoint no.pth does not exist'),
     ],
 )
-def test_errors_are_one_message(toy, tmp_path, tool, arguments, message):
+def test_errors_are_one_message(toy, tmp_path, command, arguments, message):
     with pytest.raises(SystemExit) as stop:
-        tool.main([str(toy / 'toy.py'), *arguments, '--work-dir', str(tmp_path)])
+        main([command, str(toy / 'toy.py'), *arguments, '--work-dir', str(tmp_path)])
     assert message in stop.value.code and 'Traceback' not in stop.value.code
 
 

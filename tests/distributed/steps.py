@@ -26,6 +26,8 @@ from udass.uda.photometric import PhotometricChange, PhotometricDraw, StrongAugm
 
 RANKS = 2
 STEPS = 3
+# Without the only loss of the image methods whose average over the batch is none over the samples.
+UNCOUPLED = dict(feature_distance=None)
 
 
 def _changed(segmentor, **changes):
@@ -233,6 +235,12 @@ def several(model):
     return SeparateDataParallel(model, find_unused_parameters=model.leaves_parameters_out)
 
 
+def accumulating(model):
+    """The adapter, whose batch goes through the networks in two parts."""
+    model.accumulative_counts = 2
+    return model
+
+
 def join(rank: int, folder: str) -> None:
     """Makes this process one of ``RANKS``."""
     torch.set_num_threads(1)
@@ -256,6 +264,9 @@ def rank_steps(rank: int, folder: str) -> None:
 
     for name in CASES:
         torch.save(run_case(name, several, data), Path(folder) / f'{name}_{rank}.pth')
+    for name in ('dacs', 'quadmix_features'):
+        result = run_case(name, lambda model: several(accumulating(model)), data, **UNCOUPLED)
+        torch.save(result, Path(folder) / f'{name}_accumulated_{rank}.pth')
     torch.save(run_case('dacs', unsynchronised, data), Path(folder) / f'broken_{rank}.pth')
     alone = dict(pseudo_labels=dict(type='ConfidencePseudoLabels', over_ranks=False))
     torch.save(run_case('dacs', several, data, **alone), Path(folder) / f'local_share_{rank}.pth')

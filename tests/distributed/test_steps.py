@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.distributed.processes import fork
-from tests.distributed.steps import CASES, RANKS, build_case, rank_steps, run_case
+from tests.distributed.steps import CASES, RANKS, UNCOUPLED, accumulating, build_case, rank_steps, run_case
 
 # mmseg adds 1.2e-7 to the number of pixels over which a loss is averaged. For the halves of a batch that is 7e-12 more
 # than for the whole of it, which three steps at a high learning rate enlarge.
@@ -53,6 +53,31 @@ def test_two_ranks_equal_each_other_and_one_process_on_the_joined_batch(results,
         for key, value in expected.items():
             mean = sum(part['logs'][step][key] for part in (first, second)) / RANKS
             assert mean == pytest.approx(value, rel=1e-9, abs=1e-9), (step, key)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['dacs', 'quadmix_features'])
+def test_two_ranks_that_accumulate_equal_one_process_on_the_joined_batch(results, name):
+    first, second = results(f'{name}_accumulated')
+    assert_same(first, second)
+    assert_close(first, run_case(name, **UNCOUPLED))
+
+
+# The others average over what differs between samples: pixels with a label, pixels of a class.
+@pytest.mark.parametrize(
+    'name',
+    [
+        pytest.param(name, marks=[] if name in ('dacs', 'advseg') else pytest.mark.slow)
+        for name in CASES
+        if name not in ('valid_cross_entropy', 'quadmix_video', 'quadmix_video_cnn')
+    ],
+)
+def test_a_batch_in_two_parts_equals_the_whole_one(name):
+    components = UNCOUPLED if 'feature_distance' in CASES[name][0] else {}
+    whole, parts = run_case(name, **components), run_case(name, accumulating, **components)
+    assert_close(parts, whole)
+    for found, expected in zip(parts['logs'], whole['logs'], strict=True):
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 @pytest.mark.slow

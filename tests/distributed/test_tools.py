@@ -14,8 +14,7 @@ from tests.distributed.processes import run_command
 from tests.distributed.small_run import PIXELS, small_config
 from tests.engine.toys import write_toy_data
 from tests.integration.test_training import assert_same_state
-from udass.cli import test as test_command
-from udass.cli import train
+from udass.cli.main import main
 from udass.models.checkpoints import read_checkpoint
 
 PROJECT = Path(__file__).parents[2]
@@ -37,9 +36,9 @@ def call(*command, status=0, **variables):
     return done.stdout + done.stderr
 
 
-def run_two(main, *arguments, folder, status=0):
+def run_two(command, *arguments, folder, status=0):
     """Output of two processes of a command."""
-    codes, said = run_command(main, *arguments, log=folder / 'log')
+    codes, said = run_command(main, command, *arguments, log=folder / 'log')
     assert any(codes) == bool(status), f'{codes} {said[-5000:]}'
     return said
 
@@ -50,7 +49,7 @@ def small(tmp_path_factory):
     folder = tmp_path_factory.mktemp('small')
     # An odd number: one of the processes tests a picture twice.
     small_config(write_toy_data(folder / 'data', count=7, size=PIXELS), folder / 'whole').dump(folder / 'small.py')
-    run_two(train.main, folder / 'small.py', folder=folder)
+    run_two('train', folder / 'small.py', folder=folder)
     return folder
 
 
@@ -72,8 +71,7 @@ def test_processes_get_time_to_save_from_any_version_of_torchrun(given, seconds,
         monkeypatch.setenv('TORCH_ELASTIC_SHUTDOWN_TIMEOUT', given)
     said = call('tools/dist_train.sh', 'c.py', 2, '--seed', '1', PYTHON=echoing(tmp_path))
     torchrun = [seconds, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2']
-    tool = str(PROJECT / 'tools' / 'train.py')
-    assert said.split() == [*torchrun, tool, 'c.py', '--seed', '1', '--launcher', 'pytorch']
+    assert said.split() == [*torchrun, '-m', 'udass', 'train', 'c.py', '--seed', '1', '--launcher', 'pytorch']
 
 
 def echoing(folder):
@@ -86,8 +84,8 @@ def echoing(folder):
 
 def test_the_script_for_tests_starts_as_many_processes_of_the_tool(tmp_path):
     said = call('tools/dist_test.sh', 'c.py', 'a.pth', 2, '--json', 'b.json', PYTHON=echoing(tmp_path))
-    tool = str(PROJECT / 'tools' / 'test.py')
-    assert said.split()[-8:] == ['2', tool, 'c.py', 'a.pth', '--json', 'b.json', '--launcher', 'pytorch']
+    command = ['-m', 'udass', 'test', 'c.py', 'a.pth', '--json', 'b.json', '--launcher', 'pytorch']
+    assert said.split()[-10:] == ['2', *command]
 
 
 @pytest.mark.slow
@@ -101,8 +99,8 @@ def test_an_ended_and_resumed_run_of_two_equals_the_uninterrupted_one(small, end
     if end == 'BreakLoader':
         assert 'a file that cannot be read' in log and 'Stopped after iteration 4 of 6, saved as' in log
     if end == 'Terminate':
-        assert f'Resume with: tools/dist_train.sh {small / "Terminate.py"} 2 --resume' in log
-    log = run_two(train.main, small / 'small.py', '--work-dir', small / end, '--resume', folder=small / end)
+        assert 'Resume with: the same command with --resume, on each machine' in log
+    log = run_two('train', small / 'small.py', '--work-dir', small / end, '--resume', folder=small / end)
     assert f'Continuing the data streams after iteration {saved}' in log
     first, second = (read_checkpoint(small / run / 'iter_6.pth') for run in ('whole', end))
     if saved % 2:
@@ -124,7 +122,7 @@ def test_checkpoints_of_one_and_two_processes_are_interchangeable(small, tmp_pat
     config = small_config(data, single, max_iters=8)
     config.dump(tmp_path / 'small.py')
     two = read_checkpoint(small / 'whole' / 'iter_6.pth')
-    train.main([str(tmp_path / 'small.py'), '--resume', str(small / 'whole' / 'iter_6.pth')])
+    main(['train', str(tmp_path / 'small.py'), '--resume', str(small / 'whole' / 'iter_6.pth')])
     log = capfd.readouterr().out
     assert 'was written by 2 processes, this run has 1' in log and '1/2 as many images' in log
     one = read_checkpoint(single / 'iter_8.pth')
@@ -134,7 +132,7 @@ def test_checkpoints_of_one_and_two_processes_are_interchangeable(small, tmp_pat
     assert one['meta']['rank_states'] == [{}] and one['state_dict']['ema._extra_state']['steps'] == 8
     options = ['--cfg-options', 'train_cfg.max_iters=10', 'param_scheduler.0.end=10']
     resume = ['--work-dir', double, '--resume', single / 'iter_8.pth']
-    log = run_two(train.main, tmp_path / 'small.py', *resume, *options, folder=tmp_path)
+    log = run_two('train', tmp_path / 'small.py', *resume, *options, folder=tmp_path)
     assert 'was written by 1 processes, this run has 2' in log
     assert read_checkpoint(double / 'iter_10.pth')['state_dict']['_extra_state']['iteration'] == 10
 
@@ -144,14 +142,14 @@ def test_processes_with_other_settings_or_data_are_refused(small, tmp_path):
     config = small_config(small / 'data', tmp_path / 'run')
     config.train_dataloader.target.dataset.type = 'OneLess'
     config.dump(tmp_path / 'data.py')
-    log = run_two(train.main, tmp_path / 'data.py', folder=tmp_path, status=1)
+    log = run_two('train', tmp_path / 'data.py', folder=tmp_path, status=1)
     assert 'the data of target is 7 samples' in log and 'in process 0 and 6 samples' in log
     text = (small / 'small.py').read_text()
     (tmp_path / 'rate.py').write_text(
         f"import os\n{text}\nwork_dir = '{tmp_path}/rate'\n"
         "optim_wrapper['optimizer']['lr'] = 0.01 * (1 + int(os.environ['RANK']))\n"
     )
-    log = run_two(train.main, tmp_path / 'rate.py', folder=tmp_path, status=1)
+    log = run_two('train', tmp_path / 'rate.py', folder=tmp_path, status=1)
     assert 'optim_wrapper.optimizer.lr is 0.01 in process 0 and 0.02 in process 1' in log
     assert not list(tmp_path.glob('*/*.pth'))
 
@@ -165,7 +163,7 @@ def test_all_processes_resume_what_the_main_one_finds(small, tmp_path):
         "train_cfg['max_iters'] = param_scheduler[0]['end'] = 8\n"
     )
     shutil.copytree(small / 'whole', tmp_path / 'run0')
-    log = run_two(train.main, tmp_path / 'apart.py', '--resume', folder=tmp_path)
+    log = run_two('train', tmp_path / 'apart.py', '--resume', folder=tmp_path)
     assert f'Loaded {tmp_path / "run0" / "iter_6.pth"}' in log
     assert read_checkpoint(tmp_path / 'run0' / 'iter_8.pth')['state_dict']['_extra_state']['iteration'] == 8
     assert not list((tmp_path / 'run1').glob('*.pth'))
@@ -176,7 +174,7 @@ def test_all_processes_resume_what_the_main_one_finds(small, tmp_path):
 def test_two_processes_test_like_one(small, tmp_path, batch_size):
     arguments = (small / 'small.py', small / 'whole' / 'iter_6.pth')
     options = ('--work-dir', tmp_path, '--cfg-options', f'test_dataloader.batch_size={batch_size}')
-    test_command.main([*map(str, (*arguments, *options)), '--json', str(tmp_path / 'one.json')])
-    run_two(test_command.main, *arguments, *options, '--json', tmp_path / 'two.json', folder=tmp_path)
+    main(['test', *map(str, (*arguments, *options)), '--json', str(tmp_path / 'one.json')])
+    run_two('test', *arguments, *options, '--json', tmp_path / 'two.json', folder=tmp_path)
     one, two = (json.loads((tmp_path / f'{name}.json').read_text()) for name in ('one', 'two'))
     assert one['images'] == 7 and one == two

@@ -8,14 +8,17 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from mmengine.config import Config
 
 from tests.docs.commands import PAGES, PROJECT, Command, expand, read_commands, split
-from udass.cli import report, seeds
+from udass.cli import report
+from udass.cli.experiments import seeds
+from udass.cli.main import COMMANDS as KNOWN
+from udass.cli.main import build_parser
 from udass.engine.config import check_components, load_config
+from udass.io.published import find_config
 
 COMMANDS = [command for page in PAGES for command in read_commands(page)]
 # Words in capitals stand for something of the reader's.
@@ -26,8 +29,8 @@ WRITTEN = {'docs/add_a_method.md': {'configs/streets_cutmix.py'}, 'docs/use_a_ne
 TYPICAL = ['gta2cs_quadmix', 'streets_quadmix', 'gta2cs_quadmix_dinov2', 'cs2acdc_quadmix']
 
 
-def tool_commands():
-    return [command for command in COMMANDS if command.words[0] == 'python' and command.words[1] != '-m']
+def own_commands():
+    return [command for command in COMMANDS if command.words[0] == 'udass']
 
 
 def names(commands):
@@ -35,30 +38,26 @@ def names(commands):
 
 
 def config_files(args):
-    """Values of what a tool calls its configs."""
+    """Values of what a command calls its configs."""
     found = [getattr(args, name, None) for name in ('config', 'check')]
     return [value for value in (*found, *getattr(args, 'configs', ())) if isinstance(value, str)]
 
 
 def as_mapping(options):
-    """Options of a parser with DictAction, or the words that run_seeds and demo hand on."""
+    """Options of a parser with DictAction, or the words that seeds and demo hand on."""
     return options if isinstance(options, dict) else dict(word.split('=', 1) for word in options)
 
 
-@pytest.mark.parametrize('command', tool_commands(), ids=names(tool_commands()))
-def test_the_tool_takes_the_command(command):
-    script, arguments = command.words[1], list(command.words[2:])
-    assert (PROJECT / script).is_file() and script.startswith('tools/'), f'{command}: there is no {script}'
-    tool = importlib.import_module(script.removesuffix('.py').replace('/', '.'))
-    module = next(value for value in vars(tool).values() if isinstance(value, ModuleType))
-    parser = module.measure_parser() if script.endswith('measure_flow.py') else module.parser()
-    args = parser.parse_args(arguments)
+@pytest.mark.parametrize('command', own_commands(), ids=names(own_commands()))
+def test_udass_takes_the_command(command, monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    args = build_parser()[0].parse_args(command.words[1:])
     written = WRITTEN.get(command.page, set())
     for config in config_files(args):
         if not PLACEHOLDER.fullmatch(config) and config not in written:
-            assert (PROJECT / config).is_file(), f'{command}: there is no {config}'
+            assert find_config(config).is_file()
             if getattr(args, 'cfg_options', None):
-                load_config(PROJECT / config, as_mapping(args.cfg_options))
+                load_config(config, as_mapping(args.cfg_options))
 
 
 def test_every_command_is_of_a_known_kind():
@@ -75,8 +74,11 @@ def test_every_command_is_of_a_known_kind():
             for config in (word for word in rest if word.startswith('configs/')):
                 assert (PROJECT / config).is_file(), f'{command}: there is no {config}'
         else:
-            assert program in ('python', 'source', 'pip'), f'{command}: how is {program} to be checked?'
-    assert len(tool_commands()) > 40
+            assert program in ('udass', 'python', 'source', 'pip', 'torchrun'), (
+                f'{command}: how is {program} to be checked?'
+            )
+    assert len(own_commands()) > 40
+    assert {command.words[1] for command in own_commands()} <= KNOWN.keys()
 
 
 @pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
@@ -151,9 +153,9 @@ def results(tmp_path, monkeypatch):
 
 
 def test_the_page_of_the_raw_results_is_made(results):
-    command = Command('docs/reproduce.md', ('python', 'tools/report.py', 'docs/results', '--out', 'results.html'))
+    command = Command('docs/reproduce.md', ('udass', 'report', 'docs/results', '--out', 'results.html'))
     assert command in COMMANDS
-    report.run(report.parser().parse_args(list(command.words[2:])))
+    report.run(build_parser()[0].parse_args(command.words[1:]))
     page = Path('results.html').read_text()
     assert '10.1 ± 0.9' in page and '44.3 ± 1.0' in page
 
@@ -164,7 +166,7 @@ def test_the_command_of_the_raw_results_makes_their_summary(results):
     command = next(command for command in COMMANDS if command.page == 'docs/results/README.md')
     before = (results / 'summary.md').read_text(), json.loads((results / 'summary.json').read_text())
     (results / 'summary.md').unlink()
-    seeds.run(seeds.parser().parse_args(list(command.words[2:])))
+    seeds.run(build_parser()[0].parse_args(command.words[1:]))
     assert ((results / 'summary.md').read_text(), json.loads((results / 'summary.json').read_text())) == before
 
 

@@ -18,23 +18,23 @@ SLOW = """
 import sys, time
 from pathlib import Path
 from tests.engine.toys import ToyAdapter
-from udass.cli import train
+from udass.cli.main import main
 from udass.engine.runner import Runner
 step, save = ToyAdapter.train_step, Runner.save_checkpoint
 
 def slow_step(self, data, optim_wrapper):
     log = step(self, data, optim_wrapper)
-    Path(sys.argv[3], 'stepping').touch()
+    Path(sys.argv[4], 'stepping').touch()
     time.sleep(0.2)
     return log
 
 def slow_save(self, *args, **options):
-    Path(sys.argv[3], 'saving').touch()
+    Path(sys.argv[4], 'saving').touch()
     time.sleep(2)
     save(self, *args, **options)
 
 ToyAdapter.train_step, Runner.save_checkpoint = slow_step, slow_save
-train.main()
+main()
 """
 
 
@@ -47,7 +47,7 @@ def training(toy_root, tmp_path):
     config.log_level = 'INFO'
     config.dump(tmp_path / 'toy.py')
     train = subprocess.Popen(
-        [sys.executable, '-c', SLOW, str(tmp_path / 'toy.py'), '--work-dir', str(tmp_path)],
+        [sys.executable, '-c', SLOW, 'train', str(tmp_path / 'toy.py'), '--work-dir', str(tmp_path)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=PROJECT,

@@ -49,6 +49,31 @@ def test_long_tail_batches_hold_draws_times_mixes_times_source_batch_images():
     assert configs['long_tail']['sampler']['stream'] == 'long_tail'
 
 
+def test_accumulated_batches_are_read_as_one():
+    configs = domain_configs({'source': LOADER, 'target': LOADER}, ('source', 'target'), long_tail={}, batches=3)
+    assert {domain: config['batch_size'] for domain, config in configs.items()} == dict(
+        source=3 * 2, target=3 * 2, long_tail=2 * 2 * 3 * 2
+    )
+    # So many images share a rare class: those of the mixes of the whole batch.
+    assert configs['long_tail']['dataset']['images_per_draw'] == 2 * 3 * 2
+
+
+def test_an_iteration_is_all_batches_of_a_step(toy_root, tmp_path):
+    config = toy_config(toy_root, tmp_path / 'run', max_iters=2)
+    config.optim_wrapper.accumulative_counts = 2
+    runner = train(config)
+    assert runner.iter == 2 and runner.model.accumulative_counts == 2
+    assert [len(seen['target']) for seen in runner.model.seen] == [4, 4]
+    joined = train(
+        toy_config(toy_root, tmp_path / 'joined', max_iters=2),
+        **{f'train_dataloader.{domain}.batch_size': 4 for domain in ('source', 'target')},
+    )
+    assert joined.model.seen == runner.model.seen
+    config.optim_wrapper.accumulative_counts = 0
+    with pytest.raises(ValueError, match='accumulative_counts is a number of batches, 1 or more; got 0'):
+        build_runner(config, work_dir=str(tmp_path / 'none')).train()
+
+
 def test_long_tail_images_may_have_a_pipeline_of_their_own():
     configs = domain_configs({'source': LOADER}, ('source',), long_tail={'pipeline': [{'type': 'LoadImage'}]})
     assert configs['long_tail']['dataset']['dataset'] == {'type': 'ToyDataset', 'pipeline': [{'type': 'LoadImage'}]}

@@ -72,7 +72,7 @@ def test_raft_goes_to_the_device_it_is_given(raft_file, monkeypatch):
     assert RAFTFlow('small', str(raft_file)).device == torch.device('cpu')
     on_gpu = RAFTFlow('small', str(raft_file), device='cuda:1')
     monkeypatch.setattr('udass.flow.estimators.get_worker_info', lambda: object())
-    with pytest.raises(ValueError, match='cannot use the GPU inside a loader worker: .* tools/compute_flow.py'):
+    with pytest.raises(ValueError, match='cannot use the GPU inside a loader worker: .* udass flow'):
         on_gpu(texture((40, 40)), texture((40, 40)))
 
 

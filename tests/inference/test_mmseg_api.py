@@ -7,15 +7,14 @@ from mmengine.config import Config
 from mmseg.apis import MMSegInferencer, inference_model, init_model
 
 from tests.inference.conftest import CONFIGS
-from udass.cli import convert
+from udass.cli.main import main
 from udass.inference import Segmenter, config_for_mmseg
 
 
 @pytest.fixture
-def student(image_run, tmp_path, monkeypatch):
-    """The bare student of a run, as the tool writes it."""
-    monkeypatch.setattr('sys.argv', ['convert_checkpoint.py', str(image_run[1]), str(tmp_path / 'student.pth')])
-    convert.main()
+def student(image_run, tmp_path):
+    """The bare student of a run, as the command writes it."""
+    main(['convert', str(image_run[1]), str(tmp_path / 'student.pth')])
     return tmp_path / 'student.pth'
 
 

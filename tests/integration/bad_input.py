@@ -12,6 +12,7 @@ from mmengine.runner.checkpoint import load_checkpoint
 from mmseg.registry import DATASETS, MODELS
 from torch import nn
 
+from tests.cli.calls import call
 from tests.datasets.conftest import SceneFolder
 from tests.engine.toys import build_runner, toy_config, train
 from udass.cli import train as train_tool
@@ -100,8 +101,8 @@ def built(kind, **arguments):
 
 
 def train_with(*arguments):
-    """tools/train.py, up to the training."""
-    return lambda at: train_tool.run(train_tool.parser().parse_args([str(argument) for argument in arguments]))
+    """udass train, up to the training."""
+    return lambda at: call(train_tool, *arguments)
 
 
 def cut(path, keep=0.5):

@@ -71,7 +71,7 @@ def place(tmp_path, toy_run, monkeypatch):
 
 CASES = {
     # The config and its options.
-    'config: missing': (train_with('none.py'), ['none.py', 'does not exist', 'configs/']),
+    'config: missing': (train_with('none.py'), ['none.py', 'does not exist', 'udass configs']),
     'config: no Python': (
         lambda at: load_config(at.file('a.py', 'model = dict(\n')),
         ['a.py', 'line 1', 'never closed'],

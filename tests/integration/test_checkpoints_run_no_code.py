@@ -14,6 +14,7 @@ from mmengine.runner.checkpoint import load_checkpoint
 from mmseg.registry import MODELS
 from torch import nn
 
+from tests.cli.calls import call
 from tests.engine.toys import build_runner, toy_config
 from tests.integration.bad_input import CONFIGS, Harmful, touch
 from udass.cli import convert, infer
@@ -126,10 +127,10 @@ def test_the_tool_refuses_a_hidden_command(image_run, streets, tmp_path, mark):
     path = with_stored(image_run[1], tmp_path / 'a.pth', STORED['a second loss'], mark)
     pictures = str(streets / 'camera' / 'val' / 'images')
     with pytest.raises(ValueError, match=r'a\.pth: model\.student\.decode_head\.loss_decode\.1\.type is .os.system.: '):
-        infer.run(infer.parser().parse_args([str(path), pictures, '--out', str(tmp_path / 'out')]))
+        call(infer, path, pictures, '--out', tmp_path / 'out')
     # The config that the user gives is the one that counts.
     for model in (['--config', str(image_run[0]), str(path)], [str(image_run[0]), str(path)]):
-        infer.run(infer.parser().parse_args([*model, pictures, '--out', str(tmp_path / 'out')]))
+        call(infer, *model, pictures, '--out', tmp_path / 'out')
     assert len(list((tmp_path / 'out' / 'ids').glob('*.png'))) == 3
 
 
@@ -180,9 +181,9 @@ def test_harmful_checkpoints_are_refused_by_every_tool(image_run, tmp_path, mark
     with refused:
         Segmenter(config, path)
     with refused:
-        test_tool.run(test_tool.parser().parse_args([config, path, '--work-dir', str(tmp_path / 'test')]))
+        call(test_tool, config, path, '--work-dir', tmp_path / 'test')
     with refused:
-        convert.run(convert.parser().parse_args([path, str(tmp_path / 'out.pth')]))
+        call(convert, path, tmp_path / 'out.pth')
     for options in (dict(resume=True, load_from=path), dict(load_from=path)):
         with refused:
             build_runner(toy_config(toy_run[0], tmp_path / 'run', max_iters=2), **options).train()

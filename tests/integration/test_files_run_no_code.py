@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.fileio import load
 from mmseg.registry import DATASETS, MODELS
 
+from tests.cli.calls import call
 from tests.engine.toys import build_runner, toy_config
 from tests.integration.bad_input import CONFIGS, Harmful, Place, touch
 from tests.visualization.report.runs import write_log
@@ -67,9 +68,9 @@ def test_a_data_file_runs_no_code(name, image_run, tmp_path, mark):
     with refused:
         Segmenter(path, checkpoint)
     with refused:
-        test_tool.run(test_tool.parser().parse_args([str(path), checkpoint]))
+        call(test_tool, path, checkpoint)
     with refused:
-        train_tool.run(train_tool.parser().parse_args([str(path)]))
+        call(train_tool, path)
     with refused:
         convert.check(str(path), {})
 
@@ -108,7 +109,7 @@ def test_the_config_in_the_folder_of_a_run_is_not_run(tmp_path, mark):
             f'work_dir = __import__("os").system("touch {mark}")\n'
         ),
     )
-    report.run(report.parser().parse_args([str(tmp_path / 'run'), '--out', str(tmp_path / 'a.html')]))
+    call(report, tmp_path / 'run', '--out', tmp_path / 'a.html')
     page = (tmp_path / 'a.html').read_text()
     assert 'model.size' in page
     assert parse_settings('a = open(3)\nb = dict(c=1)', 'a.py') == {'a': 'open(3)', 'b': {'c': 1}}
@@ -151,7 +152,7 @@ def test_what_a_run_says_is_text_in_the_page(tmp_path):
     (tmp_path / 'run' / 'test.json').write_text(
         json.dumps(dict(config='<script>alert(2)</script>', mIoU=1.0, IoU={'<script>alert(3)</script>': 1.0}))
     )
-    report.run(report.parser().parse_args([str(tmp_path / 'run'), '--out', str(tmp_path / 'a.html')]))
+    call(report, tmp_path / 'run', '--out', tmp_path / 'a.html')
     page = (tmp_path / 'a.html').read_text()
     assert 'alert(1)' in page and 'alert(2)' in page and '<script>alert' not in page
 

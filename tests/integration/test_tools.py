@@ -8,6 +8,7 @@ import pytest
 from tests.cli.calls import call
 from udass.cli import convert, train
 from udass.cli import test as test_command
+from udass.cli.main import main
 from udass.streets import write_streets
 
 PROJECT = Path(__file__).parents[2]
@@ -94,7 +95,7 @@ def test_bad_input_ends_with_one_message(streets, tmp_path, option, message):
     key = option.split('=')[0]
     options = [given for given in settings(streets, 2) if given.split('=')[0] != key]
     with pytest.raises(SystemExit) as stop:
-        train.main([QUADMIX, '--work-dir', str(tmp_path), '--cfg-options', *options, option])
+        main(['train', QUADMIX, '--work-dir', str(tmp_path), '--cfg-options', *options, option])
     # Python prints a message and ends with status 1.
     assert message in stop.value.code and 'Traceback' not in stop.value.code
 

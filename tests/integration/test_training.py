@@ -40,9 +40,12 @@ def use_advseg(config):
 
 def make_config(name, streets, work_dir, max_iters=8):
     """A config of this project at the size of a test: two rounds through the images of a domain."""
-    config = Config.fromfile(CONFIGS / f'{name.replace("advseg", "source_only")}.py')
+    file = name.replace('advseg', 'source_only').removesuffix('_accumulated')
+    config = Config.fromfile(CONFIGS / f'{file}.py')
     if 'advseg' in name:
         use_advseg(config)
+    if name.endswith('_accumulated'):
+        config.optim_wrapper.accumulative_counts = 2
     small = dict(crop_size=(64, 96), data_root=str(streets))
     for loader in config.train_dataloader.values():
         loader.dataset.data_root = small['data_root']
@@ -115,7 +118,15 @@ def whole_state(runner):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    'name', ['streets_source_only', 'streets_advseg', 'streets_dacs', 'streets_quadmix', 'streets_video_quadmix']
+    'name',
+    [
+        'streets_source_only',
+        'streets_advseg',
+        'streets_dacs',
+        'streets_quadmix',
+        'streets_quadmix_accumulated',
+        'streets_video_quadmix',
+    ],
 )
 def test_one_seed_gives_the_same_losses_and_resume_gives_the_same_weights(name, streets, tmp_path):
     whole, losses = train(make_config(name, streets, tmp_path / 'whole'))

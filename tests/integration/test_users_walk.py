@@ -2,7 +2,6 @@
 
 import os
 import re
-import runpy
 import shlex
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from udass.cli.main import main
 from udass.streets import write_streets
 
 PROJECT = Path(__file__).parents[2]
@@ -20,9 +20,9 @@ TEXT = (PROJECT / 'docs' / 'use_a_network.md').read_text()
 CONFIG, API = re.findall(r'```python\n(.*?)```', TEXT, re.DOTALL)
 COMMANDS = [line for block in re.findall(r'```shell\n(.*?)```', TEXT, re.DOTALL) for line in block.splitlines()]
 # What is run as a user runs it, in a process of its own; the rest is run in this one, which is faster.
-OWN_PROCESS = ('train.py', 'infer.py')
+OWN_PROCESS = ('train', 'infer')
 # The last step.
-REPORT = 'python tools/report.py work_dirs/my_images --out work_dirs/my_images/report.html'
+REPORT = 'udass report work_dirs/my_images --out work_dirs/my_images/report.html'
 
 
 @pytest.fixture
@@ -39,13 +39,13 @@ def clone(tmp_path, monkeypatch):
     return folder
 
 
-def run(command, folder, monkeypatch, capfd):
+def run(command, folder, capfd):
     """Output of a command of the docs."""
-    python, *arguments = shlex.split(command)
-    assert python == 'python'
-    if Path(arguments[0]).name in OWN_PROCESS:
+    program, *arguments = shlex.split(command)
+    assert program == 'udass'
+    if arguments[0] in OWN_PROCESS:
         done = subprocess.run(
-            [sys.executable, *arguments],
+            [sys.executable, '-m', 'udass', *arguments],
             cwd=folder,
             capture_output=True,
             text=True,
@@ -54,14 +54,9 @@ def run(command, folder, monkeypatch, capfd):
         )
         assert done.returncode == 0, f'{command}\n{done.stdout[-1000:]}{done.stderr[-3000:]}'
         return done.stdout
-    module = arguments[:1] == ['-m']
-    monkeypatch.setattr(sys, 'argv', arguments[module:])
     capfd.readouterr()
     try:
-        if module:
-            runpy.run_module(arguments[1], run_name='__main__')
-        else:
-            runpy.run_path(arguments[0], run_name='__main__')
+        main(arguments)
     except SystemExit as stop:
         assert not stop.code, f'{command}: {stop.code}\n{capfd.readouterr().out[-2000:]}'
     return capfd.readouterr().out
@@ -72,13 +67,13 @@ def test_the_config_is_short():
 
 
 @pytest.mark.slow
-def test_own_pictures_from_one_config_to_results(clone, monkeypatch, capfd):
-    printed = {command: run(command, clone, monkeypatch, capfd) for command in [*COMMANDS, REPORT]}
+def test_own_pictures_from_one_config_to_results(clone, capfd):
+    printed = {command: run(command, clone, capfd) for command in [*COMMANDS, REPORT]}
 
     def said(tool, number=0):
         return [text for command, text in printed.items() if tool in command][number]
 
-    assert 'ImageFolder in data/my_images\n12 images: 384x192 (12)' in said('check_dataset')
+    assert 'ImageFolder in data/my_images\n12 images: 384x192 (12)' in said('udass check')
     assert 'no conflicts, nothing missing' in said('udass.env')
     work_dir = clone / 'work_dirs' / 'my_images'
     assert '<figure>' in (work_dir / 'samples.html').read_text()

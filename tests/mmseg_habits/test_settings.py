@@ -9,10 +9,11 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmseg.registry import MODELS, RUNNERS
 
+from tests.cli.calls import parse
 from tests.engine.toys import toy_config, write_toy_data
 from tests.uda.small import TEACHER, batch, unlabelled
 from udass.cli import errors_as_messages
-from udass.cli import train as train_tool
+from udass.cli.main import main
 from udass.engine.config import check_components, load_config, prepare_config
 from udass.engine.data_loader import check_class_count
 from udass.engine.optim import check_wrappers
@@ -204,9 +205,9 @@ def test_the_amp_wrapper_of_mmengine_without_a_gpu(monkeypatch):
 
 
 def test_amp_without_a_value_is_the_default():
-    assert train_tool.parser().parse_args(['a.py', '--amp']).amp == 'bf16'
-    assert train_tool.parser().parse_args(['a.py', '--amp', 'fp16']).amp == 'fp16'
-    assert train_tool.parser().parse_args(['a.py']).amp is None
+    assert parse('train', 'a.py', '--amp').amp == 'bf16'
+    assert parse('train', 'a.py', '--amp', 'fp16').amp == 'fp16'
+    assert parse('train', 'a.py').amp is None
 
 
 def test_a_missing_package_is_named(tmp_path):
@@ -232,10 +233,10 @@ def test_errors_of_any_kind_end_in_one_line_unless_asked_for(monkeypatch):
 def test_debug_shows_where_it_happened(tmp_path, monkeypatch):
     # Undone afterwards, whatever the command sets.
     monkeypatch.setenv('UDASS_DEBUG', '0')
-    message = message_of(lambda: train_tool.main([str(tmp_path / 'none.py')]))
+    message = message_of(lambda: main(['train', str(tmp_path / 'none.py')]))
     assert 'does not exist' in message and 'Traceback' not in message
     with pytest.raises(FileNotFoundError, match='does not exist'):
-        train_tool.main([str(tmp_path / 'none.py'), '--debug'])
+        main(['train', str(tmp_path / 'none.py'), '--debug'])
 
 
 # ---------------------------------------------------------------- the runner of mmengine

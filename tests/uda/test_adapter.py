@@ -228,10 +228,10 @@ def test_a_head_of_mmseg_gets_the_weights_and_one_that_would_ignore_them_is_refu
     MODELS.build(dict(type='DomainAdapter', student=plain))
 
 
-def test_gradient_accumulation_is_refused():
+def test_a_wrapper_that_accumulates_gradients_by_itself_is_refused():
     model, _ = build()
     optimizer = OptimWrapper(torch.optim.SGD(model.student.parameters(), lr=0.1), accumulative_counts=2)
-    with pytest.raises(ValueError, match='accumulative_counts of the optimizer wrapper must be 1'):
+    with pytest.raises(ValueError, match='cannot accumulate gradients by itself'):
         model.train_step(dict(source=batch(2)), optimizer)
 
 

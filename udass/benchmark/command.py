@@ -1,4 +1,4 @@
-"""The command ``tools/benchmark.py``."""
+"""The command ``udass benchmark``."""
 
 import argparse
 import os
@@ -7,44 +7,20 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from udass.cli import add_settings, command, new_parser, write_json
+import torch
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+from prettytable import PrettyTable
 
-
-def parser() -> argparse.ArgumentParser:
-    """Of the command line."""
-    example = 'benchmark.py step configs/benchmark_daformer_mitb0.py configs/benchmark_quadmix_mitb0.py --size 256'
-    sentence = 'Measure time, memory and kernel launches of a training step, of mixing, of the loaders or of inference.'
-    result = new_parser(sentence, example)
-    add = result.add_argument
-    add('what', choices=('step', 'mix', 'loader', 'infer'), help='what to measure; only the loader reads data')
-    add('configs', nargs='+', metavar='CONFIG', help='config files; the others are compared with the first')
-    add_settings(result, whose='every config')
-    add(
-        '--size',
-        type=int,
-        nargs='+',
-        default=[256],
-        metavar='PIXELS',
-        help='side, or H and W, of images (default: 256)',
-    )
-    add('--batch', type=int, default=2, metavar='N', help='samples per domain (default: 2)')
-    add('--device', help='cpu, cuda or cuda:N (default: the GPU if there is one)')
-    add('--threads', type=int, metavar='N', help='threads of torch on the CPU (default: its own choice)')
-    add('--seconds', type=float, default=10, help='time for each config (default: 10)')
-    add('--profile', action='store_true', help='show the operators that take most time')
-    add('--json', metavar='FILE', help='write the result to this file as well')
-    return result
+from udass.benchmark import cases
+from udass.benchmark.measure import count_launches, measure_memory, measure_time, profile_table
+from udass.cli import write_json
+from udass.engine.config import load_config
+from udass.inference.loading import find_device
 
 
 def run(args: argparse.Namespace) -> dict:
     """Measure each config, print a table, return the result."""
-    import torch
-    from mmengine.logging import MMLogger
-    from mmengine.registry import init_default_scope
-
-    from udass.engine.config import load_config
-    from udass.inference.loading import find_device
-
     device = find_device(args.device)
     if len(args.size) > 2 or min(*args.size, args.batch, args.threads or 1) < 1 or args.seconds <= 0:
         raise ValueError('--size is one or two numbers; sizes, --batch, --threads and --seconds are positive')
@@ -69,9 +45,6 @@ def run(args: argparse.Namespace) -> dict:
 
 def measure(args: argparse.Namespace, config: Mapping, device: object, folder: Path) -> dict:
     """Time, peak memory and kernel launches of what is to be measured, for one config."""
-    from udass.benchmark import cases
-    from udass.benchmark.measure import count_launches, measure_memory, measure_time, profile_table
-
     size = (args.size[0], args.size[-1])
     if args.what == 'loader':
         batch = config.train_dataloader.source.batch_size
@@ -99,8 +72,6 @@ def measure(args: argparse.Namespace, config: Mapping, device: object, folder: P
 
 def to_text(result: Mapping) -> str:
     """The result as a table."""
-    from prettytable import PrettyTable
-
     head = [result['what'], 'ms (quartiles)', 'ratio', 'samples per second', 'peak MiB', 'launches']
     table = PrettyTable(head, align='r')
     table.align[head[0]] = 'l'
@@ -112,6 +83,3 @@ def to_text(result: Mapping) -> str:
         ratio, speed = f'{row["ratio"]:.2f}', f'{row["samples_per_second"]:.2f}'
         table.add_row([row['config'], times, ratio, speed, memory, launches])
     return table.get_string()
-
-
-main = command(parser, run)

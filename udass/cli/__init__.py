@@ -1,85 +1,23 @@
-"""The commands of this project, a module each, and what they share: options, error messages, the end on a signal.
+"""The commands of this project, a module each, and what they share: error messages, the end on a signal."""
 
-Each module has ``parser()``, ``run(args)`` and ``main(arguments)``; tools/*.py call the latter. ``--help`` is quick:
-what takes seconds to import is imported in functions.
-"""
-
-import argparse
-import io
 import json
 import os
 import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from udass.io.streams import drop_broken_streams
+
 _USER_ERRORS = (ValueError, TypeError, KeyError, OSError, NotImplementedError, FloatingPointError)
 
 
-class UsageError(Exception):
+class UsageError(ValueError):
     """Arguments that do not go together: ends a command with its usage and status 2."""
-
-
-def new_parser(description: str, example: str, **options: object) -> argparse.ArgumentParser:
-    """A parser with ``--debug``; ``example`` is a command line below ``tools/``."""
-    parser = argparse.ArgumentParser(description=description, epilog=f'example: python tools/{example}', **options)
-    parser.add_argument('--debug', action='store_true', help='show tracebacks of errors')
-    return parser
-
-
-def add_settings(parser: argparse.ArgumentParser, name: str = '--cfg-options', whose: str = 'the config') -> None:
-    """An option for settings ``KEY=VALUE`` that replace those of a config."""
-    text = f'settings that replace those of {whose}'
-    parser.add_argument(name, nargs='+', action=_Settings, metavar='KEY=VALUE', help=text)
-
-
-class _Settings(argparse.Action):
-    """mmengine's DictAction, which is imported when it is used."""
-
-    def __call__(self, parser: object, namespace: object, values: object, option_string: str | None = None) -> None:
-        from mmengine.config import DictAction
-
-        DictAction(self.option_strings, self.dest)(parser, namespace, values, option_string)
-
-
-def add_strings(parser: argparse.ArgumentParser, whose: str) -> None:
-    """The same option for commands that hand the settings on as they are."""
-    text = f'settings that replace those of {whose}'
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help=text)
-
-
-def add_launcher(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm'), default='none', help='how processes start')
-
-
-def command(
-    parser: Callable[[], argparse.ArgumentParser], run: Callable[[argparse.Namespace], object]
-) -> Callable[[Sequence[str] | None], None]:
-    """The ``main`` of a command, which takes the arguments of the command line by default.
-
-    Args:
-        run: gets the parsed arguments, and in ``arguments`` those that were given.
-    """
-
-    def main(arguments: Sequence[str] | None = None) -> None:
-        given, own = list(sys.argv[1:] if arguments is None else arguments), parser()
-        args = own.parse_args(given, argparse.Namespace(arguments=given))
-        if args.debug:
-            os.environ['UDASS_DEBUG'] = '1'
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            # Names of files need not be UTF-8; stderr is forgiving by itself.
-            sys.stdout.reconfigure(errors='backslashreplace')
-        try:
-            with errors_as_messages():
-                run(args)
-        except UsageError as error:
-            own.error(str(error))
-
-    return main
 
 
 @contextmanager
@@ -104,8 +42,6 @@ def errors_as_messages() -> Iterator[None]:
         kind = '' if isinstance(error, _USER_ERRORS) else f'{type(error).__name__}: '
         sys.exit(f'error: {kind}{short_message(error)}\n(--debug or UDASS_DEBUG=1 shows where it happened)')
     finally:
-        from udass.engine.interrupt import drop_broken_streams
-
         drop_broken_streams()
 
 

@@ -7,47 +7,28 @@ import argparse
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from udass.cli import command, new_parser
+import torch
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-# Those of udass.models.checkpoints, which takes seconds to import.
-_SOURCES = ('mit', 'daformer', 'hrda', 'mic', 'udass', 'udass-video', 'udass-video-frame', 'auto')
-
-
-def parser() -> argparse.ArgumentParser:
-    """Of the command line."""
-    example = 'convert_checkpoint.py mic.pth out.pth --from mic --check configs/_base_/models/hrda_daformer_mitb5.py'
-    result = new_parser('Convert weights between code bases: published, ours, mmseg.', example)
-    add = result.add_argument
-    add('input', type=Path, metavar='IN', help='file of torch.save')
-    add('output', type=Path, metavar='OUT', help='file to write')
-    text = 'where IN comes from (default: auto, what its keys show; files of this project, too)'
-    add('--from', dest='source', choices=_SOURCES, default='auto', help=text)
-    text = 'network of a training checkpoint (default: student, which the papers evaluate)'
-    add('--branch', choices=('student', 'teacher'), default='student', help=text)
-    text = "names to write: this project's (default), those that fit plain MMSegmentation best, or the published ones"
-    add('--to', dest='target', choices=('udass', 'mmseg', 'reference'), default='udass', help=text)
-    text = (
-        'make an image network one of two frames, whose logits are (1 - SHARE) times those of the frame plus SHARE '
-        'times those of the frame before, warped by optical flow'
-    )
-    add('--add-fusion', type=float, metavar='SHARE', help=text)
-    add('--check', metavar='CONFIG', help='make sure that the network of this config takes the result')
-    return result
+from udass.engine.config_files import read_config
+from udass.io.checksums import add_checksum
+from udass.io.writing import atomic_path
+from udass.models.checkpoints import (
+    add_fusion,
+    convert,
+    load_strictly,
+    read_checkpoint,
+    to_mmseg,
+    to_reference,
+    weights_of,
+)
 
 
-def check(config_file: str, weights: Mapping[str, 'Tensor']) -> str:
+def check(config_file: str, weights: Mapping[str, Tensor]) -> str:
     """Load weights into the network of a config, or into its backbone if they are a backbone's; returns its name."""
-    from mmengine.registry import init_default_scope
-    from mmseg.registry import MODELS
-
-    from udass.engine.config_files import read_config
-    from udass.models.checkpoints import load_strictly
-
     config = read_config(config_file)
     init_default_scope('mmseg')
     network = MODELS.build(config.get('segmentor') or config.model.get('student') or config.model)
@@ -59,8 +40,6 @@ def check(config_file: str, weights: Mapping[str, 'Tensor']) -> str:
 
 def run(args: argparse.Namespace) -> None:
     """Convert a file."""
-    from udass.models.checkpoints import add_fusion, convert, read_checkpoint, to_mmseg, to_reference, weights_of
-
     if args.output.resolve() == args.input.resolve():
         raise ValueError(f'OUT is IN ({args.input}): name another file to write')
     if args.check is not None and args.target != 'udass':
@@ -82,13 +61,8 @@ def run(args: argparse.Namespace) -> None:
     print('\n'.join([*lines, f'wrote {len(weights)} tensors to {args.output}']))
 
 
-def save(path: Path, meta: dict, weights: Mapping[str, 'Tensor']) -> None:
+def save(path: Path, meta: dict, weights: Mapping[str, Tensor]) -> None:
     """Write a checkpoint whole or not at all, with a checksum."""
-    import torch
-
-    from udass.io.checksums import add_checksum
-    from udass.io.writing import atomic_path
-
     # Views would store the tensors they are cut from.
     content = {'meta': meta, 'state_dict': {key: value.clone() for key, value in weights.items()}}
     # To a file itself, torch.save turns the error of a full disk into one that does not say so.
@@ -97,6 +71,3 @@ def save(path: Path, meta: dict, weights: Mapping[str, 'Tensor']) -> None:
     with atomic_path(path, durable=True) as temporary:
         temporary.write_bytes(buffer.getbuffer())
         add_checksum(temporary)
-
-
-main = command(parser, run)

@@ -140,20 +140,11 @@ def report(findings: Findings, devices: Iterable[str], broken: Sequence[str]) ->
     return '\n'.join(lines if any(wrong.values()) else [*lines, '', 'no conflicts, nothing missing'])
 
 
-def parser() -> argparse.ArgumentParser:
-    """Of the command line."""
-    return argparse.ArgumentParser(
-        prog='python -m udass.env',
-        description='Show versions, devices, conflicting packages and what is missing.',
-        epilog='example: python -m udass.env',
-    )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the report; 1 if something is wrong, else 0."""
-    parser().parse_args(arguments)
+def run(args: argparse.Namespace) -> None:
+    """Print the report; ends with status 1 if something is wrong."""
     findings = examine()
     present = [module for module, (_, *names) in PACKAGES.items() if any(name in findings.versions for name in names)]
     broken = import_problems(present)
     sys.stdout.write(report(findings, device_lines(), broken) + '\n')
-    return int(bool(findings.conflicts or findings.missing or broken))
+    if findings.conflicts or findings.missing or broken:
+        sys.exit(1)

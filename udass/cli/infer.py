@@ -8,57 +8,20 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
+from tqdm import tqdm
 
-from udass.cli import UsageError, add_settings, command, new_parser, short_message
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
-
-    from udass.inference import Frame, Segmenter, Video
-    from udass.io.video_writer import VideoWriter
+from udass.cli import UsageError, short_message
+from udass.flow import DISFlow, RAFTFlow
+from udass.inference import Frame, Segmenter, Stream, Video, check_inputs, find_inputs
+from udass.io.video_writer import VideoWriter
+from udass.io.writing import write_image
+from udass.visualization import draw_legend, draw_overlay, overlay_labels, save_image
 
 # Of what could not be segmented, to be listed at the end.
 _MAX_PROBLEMS = 20
-
-
-def parser() -> argparse.ArgumentParser:
-    """Of the command line."""
-    usage = (
-        '%(prog)s [options] CHECKPOINT INPUT... --out DIR\n'
-        '       %(prog)s [options] CONFIG CHECKPOINT INPUT... --out DIR\n'
-        '       %(prog)s [options] --config CONFIG CHECKPOINT INPUT... --out DIR'
-    )
-    example = 'infer.py work_dirs/streets_quadmix/iter_450.pth images/ --out results'
-    result = new_parser('Segment images and video with a trained network.', example, usage=usage)
-    add = result.add_argument
-    text = (
-        'checkpoint of a training (it carries its config), or config and checkpoint; then inputs: images, folders, '
-        'patterns in quotes, video files, numbers of cameras, addresses of streams (rtsp://...)'
-    )
-    add('files', nargs='+', metavar='FILE', help=text)
-    add('--out', required=True, metavar='DIR', help='folder for the results')
-    text = (
-        'the same as CONFIG before CHECKPOINT: what builds the network in place of the config in the checkpoint, which '
-        'may name registered components only'
-    )
-    add('--config', metavar='CONFIG', help=text)
-    text = 'only for networks that use flow, where all names have a number'
-    text = f'folders hold numbered frames of videos (default: {text})'
-    add('--frames', action='store_true', default=None, help=text)
-    add('--fps', type=float, metavar='N', help='frames per second of numbered frames (default: 25)')
-    add('--overlays', action='store_true', help='write the overlay of every video frame as an image, too')
-    add('--branch', choices=('student', 'teacher'), help='network to use (default: as in the config)')
-    add('--device', help='e.g. cuda:0 or cpu (default: the GPU if there is one)')
-    text = 'images that go through the network at once (default: %(default)s)'
-    add('--batch-size', type=int, default=1, metavar='N', help=text)
-    add('--native', action='store_true', help='leave images at their own size instead of that of the test pipeline')
-    text = 'estimator of the flow, for networks that use it (default: %(default)s)'
-    add('--flow', choices=('dis', 'raft_small', 'raft_large'), default='dis', help=text)
-    add_settings(result)
-    return result
 
 
 def split_files(args: argparse.Namespace) -> tuple[list[str], list[str]]:
@@ -85,14 +48,11 @@ class Results:
         all_overlays: whether frames of videos get an overlay each, too.
     """
 
-    def __init__(self, folder: Path, segment: 'Segmenter', all_overlays: bool) -> None:
+    def __init__(self, folder: Path, segment: Segmenter, all_overlays: bool) -> None:
         self.folder, self.segment, self.all_overlays = folder, segment, all_overlays
 
     def write(self, name: str, image: np.ndarray, ids: np.ndarray, overlay: bool) -> None:
         """Write class ids (H, W) as a grey PNG and, if wanted, their colours over the image (H, W, 3) RGB."""
-        from udass.io.writing import write_image
-        from udass.visualization import draw_overlay, save_image
-
         write_image(self.folder / 'ids' / f'{name}.png', ids)
         if overlay:
             drawn = draw_overlay(image, ids, self.segment.classes, self.segment.palette)
@@ -100,23 +60,18 @@ class Results:
 
     def write_frame(self, name: str, image: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """Write the files of a frame of a video; returns the frame of the video with overlays."""
-        from udass.visualization import overlay_labels
-
         self.write(name, image, ids, self.all_overlays)
         return overlay_labels(image, ids, self.segment.palette)
 
-    def video(self, name: str, rate: float) -> 'VideoWriter':
+    def video(self, name: str, rate: float) -> VideoWriter:
         """A video, and beside it the legend that its frames have no room for."""
-        from udass.io.video_writer import VideoWriter
-        from udass.visualization import draw_legend, save_image
-
         save_image(self.folder / f'{name}.legend.png', draw_legend(self.segment.classes, self.segment.palette))
         return VideoWriter(self.folder / f'{name}.mp4', rate)
 
 
 def segment_frames(
-    segment: 'Segmenter', frames: Sequence['Frame'], size: int, problems: list[str]
-) -> Iterator[tuple['Frame', np.ndarray | None, np.ndarray | None]]:
+    segment: Segmenter, frames: Sequence[Frame], size: int, problems: list[str]
+) -> Iterator[tuple[Frame, np.ndarray | None, np.ndarray | None]]:
     """Frames with their images (H, W, 3) RGB and class ids (H, W), ``size`` of them at a time.
 
     A frame that cannot be read or segmented comes without both, and ``problems`` gets the reason. For the one after it
@@ -146,15 +101,13 @@ def segment_frames(
 
 
 def segment_group(
-    segment: 'Segmenter',
-    frames: Sequence['Frame'],
+    segment: Segmenter,
+    frames: Sequence[Frame],
     images: Mapping[str, np.ndarray],
     with_previous: bool,
     problems: list[str],
 ) -> dict[str, np.ndarray]:
     """Class ids by path of frames that go through the network together, one by one if that fails."""
-    import cv2
-
     inputs, previous = [images[frame.path] for frame in frames], None
     if with_previous:
         previous = [images.get(frame.previous, image) for frame, image in zip(frames, inputs, strict=True)]
@@ -175,7 +128,7 @@ def segment_group(
 
 
 def segment_files(
-    segment: 'Segmenter', video: 'Video', results: Results, size: int, bar: 'tqdm', problems: list[str]
+    segment: Segmenter, video: Video, results: Results, size: int, bar: tqdm, problems: list[str]
 ) -> None:
     """Single images, or the frames of a video file or folder.
 
@@ -202,10 +155,8 @@ def segment_files(
                 waiting -= 1
 
 
-def segment_stream(segment: 'Segmenter', video: 'Video', results: Results, bar: 'tqdm') -> None:
+def segment_stream(segment: Segmenter, video: Video, results: Results, bar: tqdm) -> None:
     """Until the stream ends, or Ctrl-C; both leave a whole video."""
-    from udass.inference import Stream
-
     with Stream(video.stream) as stream, results.video(video.name, stream.rate) as file:
         previous = None
         try:
@@ -221,11 +172,6 @@ def segment_stream(segment: 'Segmenter', video: 'Video', results: Results, bar: 
 def run(args: argparse.Namespace) -> None:
     """Segment all inputs; ends with status 1 if something could not be segmented."""
     model, inputs = split_files(args)
-    from tqdm import tqdm
-
-    from udass.flow import DISFlow, RAFTFlow
-    from udass.inference import Segmenter, check_inputs, find_inputs
-
     # Wrong names are reported before a large network is read, which says whether folders are videos.
     check_inputs(inputs, args.frames or False)
     flow = DISFlow() if args.flow == 'dis' else RAFTFlow(args.flow.removeprefix('raft_'))
@@ -256,6 +202,3 @@ def run(args: argparse.Namespace) -> None:
     if problems:
         more = [f'  ... and {len(problems) - _MAX_PROBLEMS} more'] * (len(problems) > _MAX_PROBLEMS)
         sys.exit('\n'.join(['error: not segmented:', *(f'  {problem}' for problem in problems[:_MAX_PROBLEMS]), *more]))
-
-
-main = command(parser, run)

@@ -58,7 +58,7 @@ class StreetsCamVidDataset(StreetsDataset):
     METAINFO = CamVidDataset.METAINFO
     LABEL_TABLE = {**dict.fromkeys((classes.CLASSES.index('motorcycle'), IGNORE_INDEX), IGNORE_INDEX), **_CAMVID_IDS}
     DOWNLOAD_HINT = (
-        'Generate the images with `python tools/make_streets.py --root data/streets_camvid --size 360 480 --counts '
+        'Generate the images with `udass streets --root data/streets_camvid --size 360 480 --counts '
         'game/train=600`, or set data_root in the config to the folder that holds them.'
     )
 
@@ -78,8 +78,7 @@ class StreetsClips(StreetsDataset, ClipDataset):
 
     IMAGE_FOLDER = LABEL_FOLDER = '{domain}_clips/{split}'
     DOWNLOAD_HINT = (
-        'Generate the clips with `python tools/make_streets.py --clips`, or set data_root in the config to the folder '
-        'that holds them.'
+        'Generate the clips with `udass streets --clips`, or set data_root in the config to the folder that holds them.'
     )
 
     def label_path(self, name: str) -> str:

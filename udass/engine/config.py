@@ -55,25 +55,30 @@ _FREE_FORM = {
 _LOADER_KEYS = {'dataset', 'sampler', 'batch_sampler', 'collate_fn', 'worker_init_fn', 'num_batch_per_epoch'}
 
 
-def load_config(path: str | Path, options: Mapping | None = None) -> Config:
-    """Reads a config file and applies options from the command line.
+def load_config(config: str | Path | Config, options: Mapping | None = None) -> Config:
+    """Reads a config and applies options from the command line.
 
     Args:
+        config: a file, the name of a published config, or a config that was read before, which is copied.
         options: dotted key -> value.
 
     Raises:
-        FileNotFoundError: there is no such file, or a file of its ``_base_``.
+        FileNotFoundError: there is no such config, or a file of its ``_base_``.
         ValueError: the file is no valid Python, or data that names code (see `read_config`), an option or a component
             does not exist, or a component is given an argument that it does not take.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'config {path} does not exist; the configs of this project are in configs/')
-    config = read_config(path)
+    config = config.copy() if isinstance(config, Config) else read_config(config)
     apply_options(config, options or {})
     prepare_config(config)
     # Variables that nothing reads may hold anything, the settings of MMSegmentation 0.x for instance.
     check_components({key: value for key, value in config.to_dict().items() if key in top_level_keys()})
     return config
+
+
+def config_name(config: str | Path | Config) -> str:
+    """The name of the work dir of a config: that of its file, or ``config`` for one that was not read from a file."""
+    file = config.filename if isinstance(config, Config) else config
+    return 'config' if file is None else Path(file).stem
 
 
 def prepare_config(config: Config) -> None:
@@ -249,6 +254,9 @@ def _extra_keys(path: str, node: Mapping) -> set[str]:
     if path == 'model' and 'student' in node:
         # Read by `prepare_config`.
         return {'num_classes'}
+    if path == 'optim_wrapper':
+        # Read by the loop, whatever the wrapper.
+        return {'accumulative_counts'}
     return _NORM_KEYS if path.endswith('norm_cfg') else set()
 
 
@@ -284,7 +292,7 @@ def _valid_keys(node: Mapping, path: str) -> set[str] | None:
         return None
     if path == 'optim_wrapper' and 'optimizer' not in node:
         # One optimizer wrapper per part of the model.
-        return set(node)
+        return set(node) | _extra_keys(path, node)
     keys = set(node) | _extra_keys(path, node)
     if path == 'randomness':
         return keys | set(inspect.signature(Runner.set_randomness).parameters) - {'self'}

@@ -17,11 +17,10 @@ from mmseg.registry import DATASETS, MODELS, TASK_UTILS
 from torch import nn
 
 from udass.engine.renamed import check_renamed, mappings, with_new_names
+from udass.io.published import CONFIGS, find_config
 from udass.io.settings import parse_keys
 
 _DATA_SUFFIXES = ('.yaml', '.yml', '.json')
-# Of this project: a data file may build on them.
-_CONFIGS = Path(__file__).parents[2] / 'configs'
 _BASE_VALUE = re.compile(r'\{\{\s*_base_\.([\w\.]+)\s*\}\}')
 # What mmengine looks up by name, in registries, and by import where there is no entry.
 _NAME_KEYS = ('type', 'runner_type', 'constructor')
@@ -83,16 +82,20 @@ class WriteOnlyPickleHandler(PickleHandler):
 def read_config(path: str | Path) -> Config:
     """A config as the file has it, before anything is checked.
 
+    Args:
+        path: a file, or the name of a published config.
+
     Raises:
-        FileNotFoundError: a file of its ``_base_`` does not exist.
+        FileNotFoundError: there is no such config, or a file of its ``_base_`` does not exist.
         ValueError: the file cannot be read, or it is a data file that names code. A ``.py`` file is a program: its
             errors are raised together with its name.
     """
     register_all()
-    is_data = Path(path).suffix in _DATA_SUFFIXES
+    path = find_config(path)
+    is_data = path.suffix in _DATA_SUFFIXES
     try:
         if is_data:
-            _check_data_file(Path(path))
+            _check_data_file(path)
         # Variables of mmengine in a data file could make one key of another.
         options = ('import_custom_modules', 'use_predefined_variables', 'use_environment_variables')
         config = Config.fromfile(path, **dict.fromkeys(options, not is_data))
@@ -193,10 +196,10 @@ def _check_data_file(path: Path) -> None:
         file = path.parent / base
         if file.suffix in _DATA_SUFFIXES and '::' not in base:
             _check_data_file(file)
-        elif '::' in base or not file.resolve().is_relative_to(_CONFIGS.resolve()):
+        elif '::' in base or not file.resolve().is_relative_to(CONFIGS.resolve()):
             raise ValueError(
                 f'{path} builds on {file}, which is a program. A {path.suffix} file is data: it may build '
-                f'on other data, and on the configs in {_CONFIGS}. If you trust that file, build on it in '
+                f'on other data, and on the configs in {CONFIGS}. If you trust that file, build on it in '
                 'a .py file'
             )
 
@@ -218,8 +221,7 @@ def stored_config(checkpoint: Mapping, path: str | Path, keys: tuple[str, ...]) 
     text = (checkpoint.get('meta') or {}).get('cfg')
     if not isinstance(text, str) or not text.strip():
         raise ValueError(
-            f'{path} carries no config (files of tools/convert_checkpoint.py and of other projects have '
-            f'none): {_GIVE_CONFIG}'
+            f'{path} carries no config (files of udass convert and of other projects have none): {_GIVE_CONFIG}'
         )
     try:
         return Config(with_new_names(parse_keys(text, path, keys)))

@@ -96,9 +96,16 @@ class DomainLoader:
 
 
 def domain_configs(
-    dataloader: Mapping, domains: Sequence[str], source_sampling: dict | None = None, long_tail: dict | None = None
+    dataloader: Mapping,
+    domains: Sequence[str],
+    source_sampling: dict | None = None,
+    long_tail: dict | None = None,
+    batches: int = 1,
 ) -> dict[str, dict]:
-    """Dataloader config per stream, with the dataset wrapped and the sampler set; arguments as of `UDATrainLoop`."""
+    """Dataloader config per stream, with the dataset wrapped and the sampler set, so many of its batches in one.
+
+    The other arguments are those of `UDATrainLoop`.
+    """
     if not isinstance(dataloader, Mapping):
         raise TypeError(f'train_dataloader must be a dict of one dataloader config per domain, got {dataloader!r}')
     missing = [domain for domain in domains if domain not in dataloader]
@@ -111,8 +118,11 @@ def domain_configs(
     if source_sampling is not None:
         wrappers[domains[0]] = source_sampling
     configs = {domain: _stream_config(dataloader[domain], domain, wrapper) for domain, wrapper in wrappers.items()}
+    for config in configs.values():
+        config['batch_size'] *= batches
     if long_tail is not None:
-        configs['long_tail'] = _long_tail_config(dataloader[domains[0]], long_tail)
+        source = {**dataloader[domains[0]], 'batch_size': configs[domains[0]]['batch_size']}
+        configs['long_tail'] = _long_tail_config(source, long_tail)
     return configs
 
 

@@ -54,7 +54,7 @@ class ScalarLogHook(_IntervalHook, RuntimeInfoHook):
     the log gets their mean over the interval and over all processes. What was measured since the last line of the log
     is in the next one, also if its name does not occur any more (losses change their names where a method does
     something new), and so is what comes after the last full interval. After a validation, ``validation.json`` in the
-    work dir has its metrics, as ``tools/test.py --json`` writes them, and whether the config tests in the same way.
+    work dir has its metrics, as ``udass test --json`` writes them, and whether the config tests in the same way.
 
     Args:
         interval: iterations between two readings; None takes that of the LoggerHook.
@@ -386,7 +386,7 @@ class DamagedFileHook(Hook):
         if len(self.found) > max(before, self.max_files):
             runner.train_loop.failure = ValueError(
                 f'{len(self.found)} damaged files, {self.max_files} are allowed: '
-                f'{"; ".join(self.found[-_LISTED:])}. Repair them (tools/check_dataset.py finds all), or resume with a '
+                f'{"; ".join(self.found[-_LISTED:])}. Repair them (`udass check` finds all), or resume with a '
                 'higher default_hooks.damaged_files.max_files'
             )
 

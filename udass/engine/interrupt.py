@@ -1,7 +1,6 @@
 """Signals during training: flags that are read between iterations instead of exceptions inside one."""
 
 import os
-import select
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -110,15 +109,3 @@ def ignore_signals() -> None:
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda signum, frame: os._exit(0))
-
-
-def drop_broken_streams() -> None:
-    """Redirects stdout and stderr to nowhere where they lead to a pipe or terminal that is gone.
-
-    Otherwise each line of the log is an error, and the last flush changes the exit status to 120.
-    """
-    for descriptor in (1, 2):
-        poll = select.poll()
-        poll.register(descriptor, 0)
-        if any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

@@ -28,7 +28,9 @@ from udass.engine.distributed import (
     set_random_state,
     sync_batch_norm_statistics,
 )
-from udass.engine.interrupt import Interrupted, InterruptGuard, drop_broken_streams
+from udass.engine.interrupt import Interrupted, InterruptGuard
+from udass.engine.optim import accumulative_counts
+from udass.io.streams import drop_broken_streams
 from udass.models.ranks import seed_of_rank
 from udass.uda.networks import unwrap
 from udass.uda.training_model import TrainingModel
@@ -42,6 +44,9 @@ class UDATrainLoop(IterBasedTrainLoop):
     and without a sampler: the loop makes the streams endless, repeatable, independent of each other and of the number
     of workers (``SeededInfiniteSampler``, ``SeededDataset``), and adds the samplings of a method. With a GPU, batches
     are in pinned memory unless a config says ``pin_memory=False``.
+
+    ``optim_wrapper.accumulative_counts=n`` makes one iteration of n batches of each dataloader, which go through the
+    networks one after the other. Everything that is counted in iterations keeps its meaning; mmengine would count n.
 
     An interrupt (Ctrl-C, SIGTERM, SIGHUP, SIGUSR1) ends the iteration, or at once the wait for data or the validation,
     saves a checkpoint and leaves with exit status 128 + signal. A hook that finds that the training must not go on sets
@@ -82,13 +87,14 @@ class UDATrainLoop(IterBasedTrainLoop):
         if not hasattr(runner, 'host_exchange'):
             raise ValueError(
                 f'UDATrainLoop needs the runner of this project, not a {type(runner).__name__}: call '
-                'UDARunner.from_cfg(cfg).train(), after `from udass.engine import UDARunner`, or tools/train.py'
+                'UDARunner.from_cfg(cfg).train(), after `from udass.engine import UDARunner`, or udass train'
             )
         model = _training_model(runner, domains)
         for name, value in (('max_iters', max_iters), ('val_begin', val_begin), ('val_interval', val_interval)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f'train_cfg.{name} is a number of iterations, at least 1; got {value!r}')
-        configs = domain_configs(dataloader, domains, source_sampling, long_tail)
+        model.accumulative_counts = accumulative_counts(runner.optim_wrapper)
+        configs = domain_configs(dataloader, domains, source_sampling, long_tail, model.accumulative_counts)
         loaders = {domain: build_loader(runner, config) for domain, config in configs.items()}
         check_same_classes(loaders)
         loader = DomainLoader(loaders, length=max_iters, starts={'long_tail': model.long_tail_start})

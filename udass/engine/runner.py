@@ -146,15 +146,15 @@ class UDARunner(Runner):
         super().set_randomness(seed, diff_rank_seed, deterministic)
 
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper | OptimWrapperDict:
-        """mmengine's, in the precision that ``amp`` of the config says."""
+        """mmengine's, in the precision that ``amp`` says; gradients are accumulated by the training step."""
         if isinstance(optim_wrapper, OptimWrapper):
             return optim_wrapper
         check_wrappers(optim_wrapper)
+        optim_wrapper = {key: value for key, value in optim_wrapper.items() if key != 'accumulative_counts'}
         if self.cfg.get('amp') is not None:
             optim_wrapper = with_mixed_precision(optim_wrapper, self.cfg.amp)
-        # Options per parameter go by its name, which is not to depend on the number of processes.
+        # Names of parameters are not to depend on the number of processes. mmengine warns of each of the teacher's.
         plain = self.model.plain() if isinstance(self.model, SeparateDataParallel) else nullcontext()
-        # mmengine warns of each parameter that is not trained: every one of the teacher's.
         with file_only(self.logger, logging.ERROR), plain:
             return merge_groups(super().build_optim_wrapper(optim_wrapper), self._plain_model)
 
@@ -241,7 +241,7 @@ class UDARunner(Runner):
         """Starts from the networks of a checkpoint: the weights only, no counter, template, optimizer or random state.
 
         The checkpoint may be of another method: student, teacher and ImageNet network are each loaded completely from
-        what the file has of them. A file of one bare segmentor (as ``tools/convert_checkpoint.py`` writes it) fills the
+        what the file has of them. A file of one bare segmentor (as ``udass convert`` writes it) fills the
         student, and the teacher with it. What ``load_from.skip`` names, for instance the classifier for other
         classes, keeps its start weights. ValueError if the file does not fit.
         """

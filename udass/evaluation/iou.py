@@ -142,7 +142,7 @@ class ClassIoUMetric(BaseMetric):
         collect_device (str), prefix (str | None): see mmengine's ``BaseMetric``. ``gpu`` stands for the connection of
             the processes, which may be one of CPUs, ``cpu`` for files in the working folder.
         image_root (str | None): folder of the images. A prediction is named by the path of its image below it; None
-            takes the name of the image alone. ``tools/test.py`` sets it.
+            takes the name of the image alone. ``udass test`` sets it.
     """
 
     # Without a prefix mmengine warns at every start.
@@ -197,7 +197,7 @@ class ClassIoUMetric(BaseMetric):
         if other != image:
             raise ValueError(
                 f'the predictions of {other} and {image} would both be named {name}: set image_root of '
-                'ClassIoUMetric to the folder that holds both images, as tools/test.py does'
+                'ClassIoUMetric to the folder that holds both images, as udass test does'
             )
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:

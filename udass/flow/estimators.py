@@ -150,7 +150,7 @@ class RAFTFlow:
         if self.device.type == 'cuda' and get_worker_info() is not None:
             raise ValueError(
                 'RAFTFlow cannot use the GPU inside a loader worker: compute the flow beforehand with '
-                'tools/compute_flow.py, set num_workers=0, or choose DISFlow'
+                'udass flow, set num_workers=0, or choose DISFlow'
             )
         build, published = _RAFT[self.variant]
         network = build(weights=None)

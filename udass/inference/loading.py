@@ -107,7 +107,7 @@ def find_device(device: str | torch.device | None) -> torch.device:
     count = torch.cuda.device_count()
     if found.type == 'cuda' and (found.index or 0) >= count:
         raise ValueError(
-            f'device {device} does not exist: torch sees {count} CUDA devices; use cpu, or see `python -m udass.env`'
+            f'device {device} does not exist: torch sees {count} CUDA devices; use cpu, or see `udass env`'
         )
     return found
 

@@ -12,7 +12,7 @@ def config_for_mmseg(config: Config) -> Config:
     """What ``init_model`` and ``MMSegInferencer`` of mmseg take: the student alone, and a test pipeline without labels
     under mmseg's names.
 
-    They load weights of a bare segmentor, which ``tools/convert_checkpoint.py CHECKPOINT OUT`` writes. `Segmenter`
+    They load weights of a bare segmentor, which ``udass convert CHECKPOINT OUT`` writes. `Segmenter`
     needs neither, and gives the same class ids.
 
     Args:

@@ -28,7 +28,7 @@ class Segmenter:
 
     Every image is brought to the size that the network was tested at (the resizes of the config's test pipeline), the
     logits are brought back to the size of the image, and windows slide where ``test_cfg`` of the network says so: an
-    image of the test set gets the ids that ``tools/test.py`` evaluates.
+    image of the test set gets the ids that ``udass test`` evaluates.
 
     Args:
         config_or_checkpoint, checkpoint, branch, device, options: see `load_network`.

@@ -132,16 +132,18 @@ class DomainAdapter(TeacherStudent):
             target = self.unlabelled_clip(data['target'])
 
         # 3. The passes of the method, one after the other: images, forward, losses, backward. Gradients add up.
-        results: dict[str, PassResult] = {}
+        # Each goes through the student in parts of the batch, most often one; each part has its own results.
+        results: list[dict[str, PassResult]] = [{} for _ in range(self.accumulative_counts)]
         for item in self.passes(source, target, long_tail):
-            if item.name in results:
+            if item.name in results[0]:
                 raise ValueError(f'two passes of one iteration are named {item.name}: the log would mix their losses')
             self.call_pass_hooks(item.name, item.clip)
-            results[item.name] = self.run_pass(item, optimizer, results)
-            log.update(results[item.name].log)
+            for part, earlier in zip(item.split(len(results)), results, strict=True):
+                earlier[item.name] = self.run_pass(part, optimizer, earlier)
+            log.update(mean_logs([part[item.name].log for part in results]))
 
         # 4. One step of the student.
-        loss: Any = sum(result.loss for result in results.values())  # scalar
+        loss: Any = sum(result.loss for part in results for result in part.values()) / len(results)  # scalar
         if self.joint_backward:
             optimizer.backward(loss)
         optimizer.step()
@@ -149,8 +151,10 @@ class DomainAdapter(TeacherStudent):
 
         # 5. One step of the discriminator, if there is one, on detached logits (N, C, H, W) of both domains.
         if adaptation_optimizer is not None:
-            both = (results['source'], results['target'])
-            source_logits, target_logits = (self.at_image_size(result.logits, result.labels) for result in both)
+            source_logits, target_logits = (
+                torch.cat([self.at_image_size(part[name].logits, part[name].labels) for part in results])
+                for name in ('source', 'target')
+            )
             losses = train_discriminator(
                 self.adaptation_loss, source_logits, target_logits, adaptation_optimizer, optimizer
             )
@@ -206,7 +210,7 @@ class DomainAdapter(TeacherStudent):
             # Only the cross-entropy is scaled.
             loss = loss + (item.scale - 1) * self.parse_losses(outputs.losses)[0]
         if not self.joint_backward:
-            optimizer.backward(loss)
+            optimizer.backward(loss / self.accumulative_counts)
             loss = loss.detach()
         log = {f'{item.name}.{key}': value.detach() for key, value in values.items() if key != 'loss'}
         if not self.keeps_logits:
@@ -301,8 +305,15 @@ class DomainAdapter(TeacherStudent):
         """Teacher logits (N, C, H, W) of pixels (N, 3, H, W), or of frame 0 of clips (N, T, 3, H, W) with their flow in
         the options; an inference tensor, of which autograd may save only a clone."""
         meta = dict.fromkeys(('img_shape', 'ori_shape', 'pad_shape'), frames.shape[-2:])
-        frames = self.data_preprocessor.normalize(frames)
-        return at_least_float32(self.teacher.encode_decode(frames, [meta] * len(frames), **(options or {})))
+        options = options or {}
+        batched = (self.data_preprocessor.normalize(frames), *options.values())
+        logits = [
+            at_least_float32(
+                self.teacher.encode_decode(images, [meta] * len(images), **dict(zip(options, values, strict=True)))
+            )
+            for images, *values in zip(*(value.chunk(self.accumulative_counts) for value in batched), strict=True)
+        ]
+        return logits[0] if len(logits) == 1 else torch.cat(logits)
 
     @property
     def needs_target(self) -> bool:
@@ -364,3 +375,8 @@ class DomainAdapter(TeacherStudent):
 def build_component(config: dict | None, **default_args: object) -> Any:
     """Build a component from its config, None from None."""
     return None if config is None else MODELS.build(config, default_args=default_args)
+
+
+def mean_logs(logs: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of each scalar over several logs of the same scalars."""
+    return {key: torch.stack([log[key] for log in logs]).mean() for key in logs[0]}

@@ -78,9 +78,10 @@ def check_optimizers(
 
 
 def check_accumulation(counts: int) -> None:
-    """Raises ValueError if an optimizer wrapper is to accumulate gradients over iterations."""
+    """Raises ValueError if an optimizer wrapper is to accumulate gradients by itself."""
     if counts != 1:
         raise ValueError(
-            'accumulative_counts of the optimizer wrapper must be 1: an iteration has several '
-            'backward passes and one step of its own'
+            'an optimizer wrapper cannot accumulate gradients by itself, because an iteration has several backward '
+            'passes and one step of its own: set optim_wrapper.accumulative_counts of the config, which holds for all '
+            'parts of the model'
         )

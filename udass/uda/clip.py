@@ -149,6 +149,18 @@ class Pass:
     auxiliary_labels: Tensor | None = None
     extra: Clip | None = None
 
+    def split(self, parts: int) -> list['Pass']:
+        """The pass of each of several equal parts of the batch, one after the other."""
+        if parts == 1:
+            return [self]
+        size = len(self.clip) // parts
+        if size * parts != len(self.clip):
+            raise ValueError(f'a batch of {len(self.clip)} cannot be split into {parts} equal parts')
+        batched = {field.name: getattr(self, field.name) for field in fields(self)}
+        batched = {name: value for name, value in batched.items() if isinstance(value, Clip | Tensor)}
+        slices = [slice(first, first + size) for first in range(0, len(self.clip), size)]
+        return [replace(self, **{name: value[part] for name, value in batched.items()}) for part in slices]
+
     def data_samples(self, weighted: bool = True) -> list[SegDataSample]:
         """mmseg data samples of frame 0 with ``gt_sem_seg`` and, if weighted, ``gt_pixel_weight``, both (1, H, W), and
         ``auxiliary_sem_seg`` (D, h, w) if there are auxiliary labels."""

@@ -31,6 +31,8 @@ class TrainingModel(BaseModel):
     """Whether some pass leaves parameters of the student without gradient."""
     hooks_decoders = False
     """Whether the training step puts hooks into decoders, which compiled code does not call."""
+    accumulative_counts = 1
+    """Equal parts of the batch that go through the networks one after the other before one step; the loop sets it."""
     pass_hooks: list[Callable[[str, Clip], None]]
     """Called with the name and the clip of each pass of a step, and with ``target``, before the pass is made."""
 
@@ -40,7 +42,7 @@ class TrainingModel(BaseModel):
             raise ValueError(
                 f'mmseg.apis.init_model takes bare segmentors, and {cls.__name__} holds those of a '
                 'training: use udass.inference.Segmenter(CHECKPOINT), or give init_model the config that '
-                'udass.inference.config_for_mmseg makes and the file that tools/convert_checkpoint.py '
+                'udass.inference.config_for_mmseg makes and the file that udass convert '
                 'writes'
             )
         return super().__new__(cls)

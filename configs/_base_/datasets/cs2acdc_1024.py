@@ -16,5 +16,5 @@ train_dataloader = dict(
     target=dict(dataset=dict(**target, split='train', pipeline=target_pipeline)),
 )
 val_dataloader = dict(dataset=dict(**target, split='val', pipeline=test_pipeline))
-# The published numbers are those of the test split, whose labels the server keeps: tools/test.py --submission.
+# The published numbers are those of the test split, whose labels the server keeps: udass test --submission.
 test_dataloader = val_dataloader

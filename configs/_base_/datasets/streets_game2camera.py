@@ -1,5 +1,5 @@
 # The built-in street scenes, from game (labelled) to camera (labels never read); tested on unseen camera images.
-# `make data` or tools/make_streets.py writes them.
+# `make data` or udass streets writes them.
 _base_ = ['../pipelines/small_loaders.py']
 # Two thirds of the written 384x192: what two CPU cores train in minutes. Testing is at the full size of the labels.
 # Images of other proportions, as of one's own target, keep theirs and cover this size, so that the crop fits.

@@ -1,5 +1,5 @@
 # Clips of the built-in street scenes, from game (labelled) to camera (labels never read), with exact flow; tested on
-# unseen camera clips. `python tools/make_streets.py --clips` writes them.
+# unseen camera clips. `udass streets --clips` writes them.
 _base_ = ['../pipelines/small_loaders.py']
 # Two thirds of the written 384x192: what two CPU cores train in minutes. Testing is at the full size of the labels.
 resize = dict(type='ResizeToCover', scale=(256, 128))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.calls import call
+from tests.cli.calls import call, parse
 from tests.visualization.report.runs import losses, write_log, write_two_runs
 from udass.cli import UsageError
 from udass.cli import report as report_tool
@@ -94,7 +94,7 @@ def test_a_run_without_tests_says_what_is_missing(tmp_path):
     write_log(tmp_path / 'run', losses({1: 2.0, 2: 1.0}))
     words = text_of(render_report(read_methods([tmp_path / 'run']), open_test_dataset))
     assert 'scores of a test; confusion matrix and scores by image; predictions, for the examples' in words
-    assert f'python tools/test.py CONFIG {tmp_path}/run/CHECKPOINT.pth' in words
+    assert f'udass test CONFIG {tmp_path}/run/CHECKPOINT.pth' in words
     assert 'There is no test yet' in words and 'No run has panels' in words
 
 
@@ -115,7 +115,7 @@ def test_one_run_shows_its_best_and_worst_images(two_runs):
 def test_the_tool_writes_the_page_and_refuses_what_is_no_run(two_runs, tmp_path, capsys):
     out = call(report_tool, two_runs[0], '--out', tmp_path / 'new' / 'a.html')
     assert out.read_text().startswith('<!DOCTYPE html>') and 'a.html: plain_baseline' in capsys.readouterr().out
-    assert report_tool.parser().parse_args(['x']).out is None
+    assert parse('report', 'x').out is None
     with pytest.raises(ValueError, match='holds no run'):
         call(report_tool, tmp_path / 'new')
     with pytest.raises(UsageError, match='must not be negative'):

@@ -58,7 +58,7 @@ def test_what_is_missing_comes_with_the_command(tmp_path):
         'training panels',
     ]
     assert missing['predictions'] == (
-        f"python tools/test.py '{folder}/a.py' '{folder}/iter_10.pth' --work-dir '{folder}/test' "
+        f"udass test '{folder}/a.py' '{folder}/iter_10.pth' --work-dir '{folder}/test' "
         f"--json '{folder}/test.json' --predictions '{folder}/predictions'"
     )
     write_test(folder, write_images(tmp_path / 'data', 1), [50.0])
@@ -95,7 +95,7 @@ def test_folders_that_are_no_runs_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match='nowhere is not a folder; give the work dir of a run'):
         read_methods([tmp_path / 'nowhere'])
     (tmp_path / 'empty' / 'below').mkdir(parents=True)
-    with pytest.raises(ValueError, match=r'empty holds no run: expected a log .*Give the work dir of tools/train.py'):
+    with pytest.raises(ValueError, match=r'empty holds no run: expected a log .*Give the work dir of udass train'):
         read_methods([tmp_path / 'empty'])
     write_log(tmp_path / 'run', losses({1: 2.0}))
     with pytest.raises(ValueError, match='run is given twice'):

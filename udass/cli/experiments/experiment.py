@@ -110,7 +110,7 @@ def _train(config: str, seed: int, folder: Path, chosen: list[str], progress: di
 
 def run_tool(name: str, arguments: Sequence[str]) -> None:
     """Run a command of this project in a process of its own; see `run_process`."""
-    run_process([sys.executable, '-m', f'udass.cli.{name}', *arguments])
+    run_process([sys.executable, '-m', 'udass', name, *arguments])
 
 
 def run_process(command: Sequence[str]) -> None:

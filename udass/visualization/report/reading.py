@@ -25,7 +25,7 @@ class Run:
         training: scalars of the log, by ``step``.
         validations: metrics of the validations in percent, by ``step``.
         config: the resolved config; empty if it was not kept.
-        result: metrics of its test in percent, as ``tools/test.py --json`` writes them; empty without a test.
+        result: metrics of its test in percent, as ``udass test --json`` writes them; empty without a test.
         details: confusion matrix and metrics by image of that test; empty if they were not kept.
         environment: machine and versions, from the log.
         panels: training panels, the oldest first.
@@ -64,7 +64,7 @@ class Run:
         checkpoint = [*checkpoints[-1:], self.folder / 'CHECKPOINT.pth'][0]
         outputs = {'--work-dir': 'test', '--json': 'test.json', '--predictions': 'predictions'}
         options = [word for option, name in outputs.items() for word in (option, str(self.folder / name))]
-        return shlex.join(['python', 'tools/test.py', self.config_file, str(checkpoint), *options])
+        return shlex.join(['udass', 'test', self.config_file, str(checkpoint), *options])
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def read_methods(folders: Sequence[str | Path]) -> list[Method]:
     """The methods in the given folders, each under a name of its own.
 
     Args:
-        folders: work dirs of ``tools/train.py``, or folders of ``tools/run_seeds.py`` or ``tools/demo.py``: that of
+        folders: work dirs of ``udass train``, or folders of ``udass seeds`` or ``udass demo``: that of
             one config (``seed_<n>`` below it are the seeds of one method), or that of all.
 
     Raises:
@@ -113,7 +113,7 @@ def _methods_of(folder: Path) -> list[tuple[Path, Method]]:
     if not children:
         raise ValueError(
             f'{folder} holds no run: expected a log (<time>/vis_data/scalars.json), result.json or test.json, or '
-            'folders of runs. Give the work dir of tools/train.py, or the --out folder of tools/run_seeds.py'
+            'folders of runs. Give the work dir of udass train, or the --out folder of udass seeds'
         )
     return [item for child in children for item in _methods_of(child)]
 

@@ -1,49 +1,56 @@
 """The demo: adapt a network from labelled game images to unlabelled camera images, and show what that gains.
 
-Trains on the source alone and with QuadMix, tests both on camera images that neither has seen, prints both mIoUs and
-draws a comparison. ``make demo`` sets everything up and runs this. What was trained before is not trained again.
+Draws the images, trains on the source alone and with QuadMix, tests both on camera images that neither has seen, prints
+both mIoUs and draws a comparison. What was drawn or trained before is kept.
 """
 
 import argparse
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
+from PIL import Image
 
-from udass.cli import add_strings, command, new_parser
+from udass.cli.data.streets import progress
+from udass.cli.experiments.experiment import ExperimentFailed, run_experiment
+from udass.datasets import UDADataset
+from udass.engine.config import load_config
+from udass.io.images import read_image
+from udass.streets import write_streets
+from udass.visualization import draw_comparison, save_image
 
-if TYPE_CHECKING:
-    from udass.datasets import UDADataset
+_METHODS = {'source-only': 'streets_source_only', 'QuadMix': 'streets_quadmix'}
+_LOADERS = ('train_dataloader.source', 'train_dataloader.target', 'val_dataloader', 'test_dataloader')
+# With --quick: enough to see that everything works, and too little to learn much.
+_QUICK_IMAGES = {'game': {'train': 40, 'val': 0}, 'camera': {'train': 40, 'val': 10}}
+_QUICK_ITERATIONS = 30
 
-_METHODS = {'source-only': 'streets_source_only.py', 'QuadMix': 'streets_quadmix.py'}
+
+def streets_of(args: argparse.Namespace) -> str:
+    """The folder of the images."""
+    return f'{args.out}/streets' if args.quick else 'data/streets'
 
 
-def parser() -> argparse.ArgumentParser:
-    """Of the command line."""
-    example = 'demo.py --out work_dirs/demo --images 8 (`make demo` sets everything up before)'
-    result = new_parser('Train source-only and QuadMix on the built-in streets and compare.', example)
-    add = result.add_argument
-    add('--configs', default='configs', metavar='DIR', help='folder of the configs')
-    add('--out', default='work_dirs/demo', metavar='DIR', help='folder for everything')
-    add('--seed', type=int, default=0, help='seed of every random stream')
-    add('--images', type=int, default=5, help='test images in the comparison, evenly spaced')
-    add_strings(result, 'both configs')
-    return result
+def options_of(method: str, args: argparse.Namespace) -> list[str]:
+    """The settings of a method that differ from its config."""
+    if not args.quick:
+        return list(args.cfg_options)
+    loaders = [name for name in _LOADERS if method == 'QuadMix' or name != 'train_dataloader.target']
+    options = [f'{name}.dataset.data_root={streets_of(args)}' for name in loaders]
+    lengths = [f'train_cfg.{name}={_QUICK_ITERATIONS}' for name in ('max_iters', 'val_interval')]
+    return [*options, *lengths, 'default_hooks.logger.interval=10', *args.cfg_options]
 
 
 def draw_panel(args: argparse.Namespace) -> Path:
     """Draw the comparison: image, prediction of each method, truth."""
-    from PIL import Image
-
-    from udass.io.images import read_image
-    from udass.visualization import draw_comparison, save_image
 
     def predicted(method: str, image: str) -> np.ndarray:
         return np.array(Image.open(Path(args.out) / method / 'predictions' / f'{Path(image).stem}.png'))
 
-    dataset = test_dataset(f'{args.configs}/{_METHODS["QuadMix"]}')
+    dataset = test_dataset(streets_of(args))
     chosen = np.linspace(0, len(dataset) - 1, min(args.images, len(dataset))).round().astype(int)
     infos = [dataset.get_data_info(int(index)) for index in chosen]
     columns = {name: [predicted(name, info['img_path']) for info in infos] for name in _METHODS}
@@ -54,14 +61,9 @@ def draw_panel(args: argparse.Namespace) -> Path:
     return path
 
 
-def test_dataset(config: str) -> 'UDADataset':
-    """The test data of a config."""
-    from mmengine.registry import init_default_scope
-    from mmseg.registry import DATASETS
-
-    from udass.engine.config import load_config
-
-    settings = load_config(config)
+def test_dataset(root: str) -> UDADataset:
+    """The test data of both methods."""
+    settings = load_config(_METHODS['QuadMix'], {'test_dataloader.dataset.data_root': root})
     init_default_scope(settings.default_scope)
     dataset = DATASETS.build(settings.test_dataloader.dataset)
     dataset.full_init()
@@ -88,20 +90,17 @@ def report(results: dict[str, dict], comparison: Path, seconds: float) -> str:
 
 def run(args: argparse.Namespace) -> None:
     """Train, test and compare."""
-    from udass.cli.experiments.experiment import ExperimentFailed, run_experiment
-
     start, results = time.monotonic(), {}
+    args.out = args.out or ('work_dirs/demo_quick' if args.quick else 'work_dirs/demo')
+    write_streets(streets_of(args), counts=_QUICK_IMAGES if args.quick else {}, progress=progress)
     try:
         for name, config in _METHODS.items():
             print(f'\n=== {name}: training and testing {config} ===', flush=True)
-            path, folder = f'{args.configs}/{config}', Path(args.out) / name
-            results[name] = run_experiment(path, args.seed, folder, args.cfg_options, predictions=True)
+            folder = Path(args.out) / name
+            results[name] = run_experiment(config, args.seed, folder, options_of(name, args), predictions=True)
     except KeyboardInterrupt:
         sys.stderr.write('\nInterrupted. The same command goes on from here.\n')
         sys.exit(130)
     except ExperimentFailed as error:
         sys.exit(f'error: {error}')
     print(report(results, draw_panel(args), time.monotonic() - start))
-
-
-main = command(parser, run)

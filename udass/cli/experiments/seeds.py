@@ -8,25 +8,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from udass.cli import add_strings, command, new_parser, write_json
+from udass.cli import write_json
+from udass.cli.experiments.experiment import ExperimentFailed, read_result, run_experiment
+from udass.io.writing import write_text
+from udass.visualization.report.metrics import Spread, spread
 
 _BEST = (
     '\n(*) Not comparable with the last iterate: the best of several validations of each run, chosen with the labels '
     'that it is measured on.\n'
 )
-
-
-def parser() -> argparse.ArgumentParser:
-    """Of the command line."""
-    example = 'run_seeds.py configs/streets_source_only.py configs/streets_quadmix.py'
-    result = new_parser('Train and test each config with each seed.', example)
-    add = result.add_argument
-    add('configs', nargs='+', metavar='CONFIG', help='config files')
-    add('--seeds', nargs='+', type=int, default=[0, 1, 2], help='seeds (default: 0 1 2)')
-    text = 'folder for everything (default: %(default)s); results in <config>/seed_<n>/result.json, summary.json, '
-    add('--out', default='work_dirs/seeds', metavar='DIR', help=text + 'summary.md')
-    add_strings(result, 'every config')
-    return result
 
 
 def run_folder(out: str, config: str, seed: int) -> Path:
@@ -45,8 +35,6 @@ def summarize(results: Mapping[str, Sequence[dict]]) -> list[dict]:
         ``train_seconds`` (mean), ``validations`` (of the run with the most) and, if every run validated more than
         once, ``best_mean`` and ``best_std`` of the highest validation score of each run.
     """
-    from udass.visualization.report.metrics import spread
-
     rows = []
     for name, runs in results.items():
         last = [run['mIoU'] for run in runs]
@@ -63,8 +51,6 @@ def summarize(results: Mapping[str, Sequence[dict]]) -> list[dict]:
 
 def to_markdown(rows: Sequence[dict]) -> str:
     """The summary as a table; the best of several validations has a column of its own with a mark."""
-    from udass.visualization.report.metrics import Spread
-
     with_best = any('best_mean' in row for row in rows)
     lines = [['config', 'mIoU, last iterate', 'per seed', 'minutes per run', 'best on validation (*)']]
     lines += [['---', '---:', '---', '---:', '---:']]
@@ -79,9 +65,6 @@ def to_markdown(rows: Sequence[dict]) -> str:
 
 def write_summary(args: argparse.Namespace) -> str | None:
     """Write summary.json and summary.md from the results so far; returns the Markdown, None before the first."""
-    from udass.cli.experiments.experiment import read_result
-    from udass.io.writing import write_text
-
     results: dict[str, list[dict]] = {}
     for config in args.configs:
         found = [read_result(run_folder(args.out, config, seed)) for seed in args.seeds]
@@ -107,8 +90,6 @@ def check_names(args: argparse.Namespace) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train and test what has no result yet."""
-    from udass.cli.experiments.experiment import ExperimentFailed, read_result, run_experiment
-
     check_names(args)
     for config in args.configs:
         for seed in args.seeds:
@@ -126,6 +107,3 @@ def run(args: argparse.Namespace) -> None:
             print(f'{Path(config).stem} seed {seed}: {scores}{before}', flush=True)
             write_summary(args)
     print(f'\n{write_summary(args)}\nwritten to {args.out}/summary.md and summary.json')
-
-
-main = command(parser, run)

@@ -8,13 +8,17 @@ import math
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from udass.cli import UsageError, add_settings, command, new_parser
-
-if TYPE_CHECKING:
-    from udass.cli.experiments.preview import Preview
-    from udass.visualization.pages import Section
+from udass.cli import UsageError
+from udass.cli.experiments.preview import Preview
+from udass.engine.config import load_config
+from udass.errors import printable
+from udass.io.writing import write_text
+from udass.visualization import save_image
+from udass.visualization.canvas import legend, scale_bar
+from udass.visualization.pages import PAGE_WIDTH, Section, draw_page, html_page
+from udass.visualization.panels import CONFIDENCE_LABEL
+from udass.visualization.samples import flow_legend, panel_tiles, sample_tiles
 
 _TITLES = {
     'source': ('Source', 'labelled; after the augmentation of the config, before normalisation'),
@@ -23,30 +27,8 @@ _TITLES = {
 }
 
 
-def parser() -> argparse.ArgumentParser:
-    """Of the command line."""
-    sentence = 'Show the training samples of a config: augmented images, clips with flow, mixed images.'
-    result = new_parser(sentence, 'browse_data.py configs/streets_quadmix.py --out samples.html --number 8')
-    add = result.add_argument
-    add('config', help='config file')
-    text = (
-        '*.png: one image, *.html: one page that opens from disk (default: work_dirs/<name of the config>/samples.png)'
-    )
-    add('--out', type=Path, metavar='FILE', help=text)
-    add('--number', type=int, default=4, metavar='N', help='samples of each domain (default: %(default)s)')
-    text = 'from which iteration on; a mixing that starts later is seen there (default: 0)'
-    add('--iteration', type=int, default=0, metavar='N', help=text)
-    add('--checkpoint', metavar='FILE', help='networks that make the pseudo-labels')
-    add('--no-passes', action='store_true', help='samples only: runs no network')
-    add_settings(result)
-    return result
-
-
-def collect(preview: 'Preview', args: argparse.Namespace) -> list['Section']:
+def collect(preview: Preview, args: argparse.Namespace) -> list[Section]:
     """The samples of every domain, then the inputs of the passes of each iteration."""
-    from udass.visualization.pages import Section
-    from udass.visualization.samples import panel_tiles, sample_tiles
-
     classes, palette = preview.metainfo['classes'], preview.metainfo['palette']
     random = '' if args.checkpoint else '; pseudo-labels of random weights (--checkpoint takes trained ones)'
     samples, passes = {}, []
@@ -73,9 +55,6 @@ def run(args: argparse.Namespace) -> None:
         raise UsageError(f'--out is a *.png or *.html file, got {args.out}')
     if args.number < 1 or args.iteration < 0:
         raise UsageError(f'--number is at least 1 and --iteration at least 0, got {args.number} and {args.iteration}')
-    from udass.cli.experiments.preview import Preview
-    from udass.engine.config import load_config
-
     config = load_config(args.config, args.cfg_options)
     with tempfile.TemporaryDirectory() as folder:
         preview = Preview(config, Path(folder), args.checkpoint, args.iteration, passes=not args.no_passes)
@@ -83,16 +62,8 @@ def run(args: argparse.Namespace) -> None:
     write_page(args, sections, preview.metainfo)
 
 
-def write_page(args: argparse.Namespace, sections: list['Section'], metainfo: Mapping) -> None:
+def write_page(args: argparse.Namespace, sections: list[Section], metainfo: Mapping) -> None:
     """Write the sections as an image or an HTML page."""
-    from udass.errors import printable
-    from udass.io.writing import write_text
-    from udass.visualization import save_image
-    from udass.visualization.canvas import legend, scale_bar
-    from udass.visualization.pages import PAGE_WIDTH, draw_page, html_page
-    from udass.visualization.panels import CONFIDENCE_LABEL
-    from udass.visualization.samples import flow_legend
-
     classes, palette = metainfo['classes'], metainfo['palette']
     if args.out.suffix.lower() == '.html':
         intro = (
@@ -109,6 +80,3 @@ def write_page(args: argparse.Namespace, sections: list['Section'], metainfo: Ma
     if 'flow' in captions:
         keys.append(flow_legend(PAGE_WIDTH))
     save_image(args.out, draw_page(sections, keys))
-
-
-main = command(parser, run)

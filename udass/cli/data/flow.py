@@ -1,13 +1,13 @@
 """Compute the optical flow that clips need before training, and measure its quality on labelled clips.
 
-`compute` fills caches. Loaders compute the flow that the cache lacks, so that this is not needed; but it is needed once
+Computing fills caches. Loaders compute the flow that the cache lacks, so that this is not needed; but it is needed once
 only. It can be stopped at any time (Ctrl-C) and goes on where it was. In a config it fills the caches of the data sets
 that have a method ``flow_pairs()``, which lists the paths (current frame, other frame) of all flows that they need. The
 cache is the attribute ``cache`` of a transform in their pipeline (``LoadFlow``), and the size of the flow that of the
 ``img`` which the transforms before it make of the first sample.
 
-`measure` tells whether frame t-1, warped by the flow of the test data, is what frame t shows, at the size of the frames
-and at that of the network's inputs, beside no motion at all.
+With ``--measure``, the command tells whether frame t-1, warped by the flow of the test data, is what frame t shows, at
+the size of the frames and at that of the network's inputs, beside no motion at all.
 
 docs/optical_flow.md describes estimators, files, cache and results.
 """
@@ -17,46 +17,38 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
-from udass.cli import UsageError, add_settings, command, new_parser, write_json
-from udass.cli.check import LOADERS, dataset_configs
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
+from prettytable import PrettyTable
+from torch import Tensor
+from tqdm import tqdm
 
-if TYPE_CHECKING:
-    from mmengine.config import Config
-    from torch import Tensor
-
-    from udass.datasets import ClipDataset
-    from udass.flow import FillReport, FlowCache, FlowRequest
+from udass.cli import UsageError, write_json
+from udass.cli.data.check import LOADERS, dataset_configs
+from udass.datasets import ClipDataset
+from udass.datasets.transforms.geometry import resize_flow_map
+from udass.engine.config import load_config
+from udass.evaluation.flow_quality import EndPointError, WarpAgreement
+from udass.flow import (
+    DISFlow,
+    FillReport,
+    FlowCache,
+    FlowRequest,
+    PrecomputedFlow,
+    RAFTFlow,
+    consistent,
+    fill,
+    numbered_pairs,
+)
 
 Size = tuple[int, int]
 
 
-def parser() -> argparse.ArgumentParser:
-    """Of the command that computes flow."""
-    sentence = 'Compute the optical flow that the clips of a config, or a folder of frames, need in training.'
-    result = new_parser(sentence, 'compute_flow.py CONFIG --workers 8')
-    add = result.add_argument
-    add('config', nargs='?', help='config file; it says where flow is stored and how it is estimated')
-    add_settings(result)
-    add('--workers', type=int, default=None, help='threads (default: one per core)')
-    add = result.add_argument_group('instead of a config').add_argument
-    add('--frames', metavar='FOLDER', help='numbered frames of one or more sequences')
-    add('--cache', metavar='FOLDER', default='data/flow', help='folder to fill (default: %(default)s)')
-    text = "paths in the cache count from here, as with a config's data_root (default: absolute)"
-    add('--root', metavar='FOLDER', help=text)
-    add('--size', type=int, nargs=2, metavar=('H', 'W'), help='pixels (default: those of the frames)')
-    text = 'flow to the frames so many before (default: 1)'
-    add('--steps', type=int, nargs='+', default=[1], metavar='K', help=text)
-    add('--estimator', choices=('dis', 'raft_small', 'raft_large'), default='dis', help='default: %(default)s')
-    add('--checkpoint', metavar='FILE', help="RAFT's weights (default: torchvision's, fetched once)")
-    return result
-
-
-def cache_of(dataset: object, where: str) -> tuple['FlowCache', Size] | None:
+def cache_of(dataset: object, where: str) -> tuple[FlowCache, Size] | None:
     """The cache of a data set and the (height, width) of its flow; None if it reads no flow of files."""
-    from udass.flow import FlowCache, PrecomputedFlow
-
     transforms = dataset.pipeline.transforms
     for place, transform in enumerate(transforms):
         cache = getattr(transform, 'cache', None)
@@ -74,12 +66,8 @@ def cache_of(dataset: object, where: str) -> tuple['FlowCache', Size] | None:
     return None
 
 
-def requests_of_config(args: argparse.Namespace) -> list['FlowRequest']:
+def requests_of_config(args: argparse.Namespace) -> list[FlowRequest]:
     """All flows that the data sets of a config need."""
-    from mmseg.registry import DATASETS
-
-    from udass.flow import FlowRequest
-
     config = _read_config(args).to_dict()
     requests = []
     for loader in LOADERS:
@@ -95,10 +83,8 @@ def requests_of_config(args: argparse.Namespace) -> list['FlowRequest']:
     return requests
 
 
-def requests_of_folder(args: argparse.Namespace) -> list['FlowRequest']:
+def requests_of_folder(args: argparse.Namespace) -> list[FlowRequest]:
     """All flows between the frames of a folder."""
-    from udass.flow import DISFlow, FlowCache, FlowRequest, RAFTFlow, numbered_pairs
-
     is_dis = args.estimator == 'dis'
     estimator = DISFlow() if is_dis else RAFTFlow(args.estimator.removeprefix('raft_'), args.checkpoint)
     cache = FlowCache(args.cache, estimator, root=args.root)
@@ -107,17 +93,19 @@ def requests_of_folder(args: argparse.Namespace) -> list['FlowRequest']:
     return [FlowRequest(cache, *pair, None if args.size is None else tuple(args.size)) for pair in pairs]
 
 
-def run(args: argparse.Namespace) -> 'FillReport':
-    """Compute what the caches lack; ends with status 1 if there were problems."""
+def run(args: argparse.Namespace) -> FillReport | None:
+    """Measure flow, or compute what the caches lack; ends with status 1 if there were problems."""
+    if args.measure:
+        if args.config is None:
+            raise UsageError('--measure needs a config, whose labelled test clips it takes')
+        run_measure(args)
+        return None
     if (args.config is None) == (args.frames is None):
         raise UsageError('give a config or --frames FOLDER (one of them)')
     if args.checkpoint is not None and args.estimator == 'dis':
         raise UsageError('--checkpoint is for --estimator raft_small or raft_large; DIS has no weights')
-    from tqdm import tqdm
 
-    from udass.flow import fill
-
-    def bar(jobs: Iterable, total: int) -> 'tqdm':
+    def bar(jobs: Iterable, total: int) -> tqdm:
         return tqdm(jobs, 'flow', total, unit='pair', disable=total == 0)
 
     requests = requests_of_config(args) if args.frames is None else requests_of_folder(args)
@@ -138,40 +126,18 @@ def run(args: argparse.Namespace) -> 'FillReport':
     return report
 
 
-def _read_config(args: argparse.Namespace) -> 'Config':
-    from mmengine.registry import init_default_scope
-
-    from udass.engine.config import load_config
-
+def _read_config(args: argparse.Namespace) -> Config:
     config = load_config(args.config, args.cfg_options)
     init_default_scope(config.get('default_scope', 'mmseg'))
     return config
 
 
-def measure_parser() -> argparse.ArgumentParser:
-    """Of the command that measures flow."""
-    sentence = 'Measure the optical flow of the labelled test clips of a config.'
-    result = new_parser(sentence, 'measure_flow.py configs/camvid_video_fusion.py')
-    add = result.add_argument
-    add('config', help='config file')
-    text = 'take the flow files of the config as the truth and measure DIS against them'
-    add('--exact', action='store_true', help=text)
-    add_settings(result)
-    add('--json', metavar='FILE', help='write the result to this file as well')
-    return result
-
-
-def labelled_clips(config: 'Config') -> tuple['ClipDataset', 'FlowCache', Size]:
+def labelled_clips(config: Config) -> tuple[ClipDataset, FlowCache, Size]:
     """The test clips with all frames and labels at full size, the cache of their flow, and the size of the inputs.
 
     Raises:
         ValueError: there are no labelled clips, or no flow is loaded.
     """
-    from mmseg.registry import DATASETS
-
-    from udass.datasets import ClipDataset
-    from udass.flow import FlowCache, PrecomputedFlow
-
     dataset = DATASETS.build(config.test_dataloader.dataset)
     if not isinstance(dataset, ClipDataset) or not dataset.labelled or not dataset.LABELS_OF_ALL_FRAMES:
         raise ValueError(
@@ -187,34 +153,21 @@ def labelled_clips(config: 'Config') -> tuple['ClipDataset', 'FlowCache', Size]:
     return clips, cache, tuple(dataset[0]['inputs'].shape[-2:])
 
 
-def flow_at(cache: 'FlowCache', current: str, other: str, size: Size, full: Size) -> 'Tensor':
+def flow_at(cache: FlowCache, current: str, other: str, size: Size, full: Size) -> Tensor:
     """Flow (2, H, W) computed at one size, at the full size (H, W)."""
-    import torch
-
-    from udass.datasets.transforms.geometry import resize_flow_map
-
     return torch.from_numpy(resize_flow_map(cache(current, other, size), full)).permute(2, 0, 1)
 
 
-def visible_in_both(cache: 'FlowCache', current: str, other: str, size: Size, full: Size) -> 'Tensor':
+def visible_in_both(cache: FlowCache, current: str, other: str, size: Size, full: Size) -> Tensor:
     """(H, W) bool: where the other frame shows the same, by the flow there and back or as the flow files say."""
-    import torch
-
-    from udass.flow import consistent
-
     if not cache.computes:
         return torch.from_numpy(cache.visible(current, other, full))
     there, back = flow_at(cache, current, other, size, full), flow_at(cache, other, current, size, full)
     return consistent(there[None], back[None])[0, 0]
 
 
-def measure(clips: 'ClipDataset', cache: 'FlowCache', sizes: list[Size], exact: 'FlowCache | None') -> dict:
+def measure(clips: ClipDataset, cache: FlowCache, sizes: list[Size], exact: FlowCache | None) -> dict:
     """Scores per size and kind of flow, see ``WarpAgreement`` and ``EndPointError``; a first frame has no pair."""
-    import torch
-    from tqdm import tqdm
-
-    from udass.evaluation.flow_quality import EndPointError, WarpAgreement
-
     names = ('zero', 'flow') if exact is None else ('zero', 'flow', 'exact')
     meters = {size: {name: WarpAgreement(clips.metainfo['classes']) for name in names} for size in sizes}
     errors = {size: EndPointError() for size in sizes}
@@ -246,9 +199,7 @@ def measure(clips: 'ClipDataset', cache: 'FlowCache', sizes: list[Size], exact: 
 
 
 def to_text(result: Mapping) -> str:
-    """The result of `measure` as a table."""
-    from prettytable import PrettyTable
-
+    """The result of measuring as a table."""
     table = PrettyTable(['flow at', 'warped by', 'pixels of t', 'share', 'equal labels', 'mIoU', 'grey levels'])
     table.align = 'r'
     lines = []
@@ -270,8 +221,6 @@ def to_text(result: Mapping) -> str:
 
 def run_measure(args: argparse.Namespace) -> None:
     """Measure the flow of the test clips of a config."""
-    from udass.flow import DISFlow, FlowCache
-
     clips, cache, size = labelled_clips(_read_config(args))
     if args.exact and cache.computes:
         raise ValueError(
@@ -285,7 +234,3 @@ def run_measure(args: argparse.Namespace) -> None:
     print(to_text(result))
     if args.json is not None:
         write_json(args.json, result)
-
-
-main = command(parser, run)
-measure_main = command(measure_parser, run_measure)

@@ -7,33 +7,22 @@ The counted classes are cached for rare-class sampling.
 import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
-from udass.cli import add_settings, command, new_parser
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
+from prettytable import PrettyTable
 
-if TYPE_CHECKING:
-    from udass.datasets import Report
+from udass.datasets import Report, UDADataset, check_dataset
+from udass.datasets.base.checking import check_pipeline
+from udass.engine.config import load_config
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 # What does not change which files a data set has.
 _NOT_FILES = ('pipeline', 'test_mode', 'metainfo', 'indices', 'lazy_init')
 
 
-def parser() -> argparse.ArgumentParser:
-    """Of the command line."""
-    example = 'check_dataset.py configs/gta2cs_quadmix.py'
-    result = new_parser('Read every file of the data sets of a config and report problems.', example)
-    result.add_argument('config', help='config file')
-    add_settings(result)
-    text = 'problems to list per data set (default: 20)'
-    result.add_argument('--max-problems', type=int, default=20, help=text)
-    return result
-
-
 def dataset_configs(node: object, path: str, wanted: Callable[[type], bool]) -> Iterator[tuple[str, Mapping]]:
     """The configs of the wanted data sets below ``node``, with their dotted path."""
-    from mmseg.registry import DATASETS
-
     if isinstance(node, Mapping):
         kind = DATASETS.get(node['type']) if isinstance(node.get('type'), str) else node.get('type')
         if isinstance(kind, type) and wanted(kind):
@@ -51,8 +40,6 @@ def different_datasets(config: Mapping) -> list[dict[str, Mapping]]:
 
     Those that differ in nothing but how their files are used are one.
     """
-    from udass.datasets import UDADataset
-
     found: dict[str, dict[str, Mapping]] = {}
     for loader in LOADERS:
         for path, node in dataset_configs(config.get(loader), loader, lambda kind: issubclass(kind, UDADataset)):
@@ -63,10 +50,8 @@ def different_datasets(config: Mapping) -> list[dict[str, Mapping]]:
     return list(found.values())
 
 
-def report_text(report: 'Report', problems: Sequence[str], classes: Sequence[str], max_problems: int) -> str:
+def report_text(report: Report, problems: Sequence[str], classes: Sequence[str], max_problems: int) -> str:
     """The report of one data set."""
-    from prettytable import PrettyTable
-
     sizes = ', '.join(f'{width}x{height} ({count})' for (width, height), count in report.sizes.most_common(5))
     more = f' and {len(report.sizes) - 5} other sizes' if len(report.sizes) > 5 else ''
     lines = [f'{report.images} images: {sizes or "none readable"}{more}']
@@ -85,12 +70,8 @@ def report_text(report: 'Report', problems: Sequence[str], classes: Sequence[str
     return '\n'.join(lines)
 
 
-def pipeline_problems(uses: Mapping[str, Mapping], report: 'Report') -> Iterator[str]:
+def pipeline_problems(uses: Mapping[str, Mapping], report: Report) -> Iterator[str]:
     """The errors of the different pipelines that use one data set."""
-    from mmseg.registry import DATASETS
-
-    from udass.datasets.base.checking import check_pipeline
-
     if not report.examples:
         return
     pipelines: dict[str, list[str]] = {}
@@ -106,12 +87,6 @@ def pipeline_problems(uses: Mapping[str, Mapping], report: 'Report') -> Iterator
 
 def run(args: argparse.Namespace) -> None:
     """Check all data sets of a config."""
-    from mmengine.registry import init_default_scope
-    from mmseg.registry import DATASETS
-
-    from udass.datasets import check_dataset
-    from udass.engine.config import load_config
-
     config = load_config(args.config, args.cfg_options)
     init_default_scope(config.get('default_scope', 'mmseg'))
     has_problems = False
@@ -124,6 +99,3 @@ def run(args: argparse.Namespace) -> None:
         print(report_text(report, problems, dataset.metainfo['classes'], args.max_problems), end='\n\n')
     if has_problems:
         sys.exit(1)
-
-
-main = command(parser, run)

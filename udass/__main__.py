@@ -1,0 +1,6 @@
+"""The command ``udass``, as ``python -m udass``."""
+
+from udass.cli.main import main
+
+if __name__ == '__main__':
+    main()

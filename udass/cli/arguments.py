@@ -1,0 +1,243 @@
+"""The arguments of the commands: a function each, which adds them to a parser. Nothing here imports torch."""
+
+import argparse
+import re
+from argparse import ArgumentParser as Parser
+from pathlib import Path
+
+ESTIMATORS = ('dis', 'raft_small', 'raft_large')
+# Those of udass.models.checkpoints, which takes seconds to import.
+WEIGHT_SOURCES = ('mit', 'daformer', 'hrda', 'mic', 'udass', 'udass-video', 'udass-video-frame', 'auto')
+
+
+class _Settings(argparse.Action):
+    """mmengine's DictAction, which is imported when it is used."""
+
+    def __call__(self, parser: object, namespace: object, values: object, option_string: str | None = None) -> None:
+        from mmengine.config import DictAction
+
+        DictAction(self.option_strings, self.dest)(parser, namespace, values, option_string)
+
+
+def add_config(parser: Parser) -> None:
+    parser.add_argument('config', help='config file, or the name of a published config (udass configs lists them)')
+
+
+def add_settings(parser: Parser, whose: str = 'the config') -> None:
+    """An option for settings ``KEY=VALUE`` that replace those of a config."""
+    text = f'settings that replace those of {whose}'
+    parser.add_argument('--cfg-options', nargs='+', action=_Settings, metavar='KEY=VALUE', help=text)
+
+
+def add_strings(parser: Parser, whose: str) -> None:
+    """The same option for commands that hand the settings on as they are."""
+    text = f'settings that replace those of {whose}'
+    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help=text)
+
+
+def add_launcher(parser: Parser) -> None:
+    parser.add_argument('--launcher', choices=('none', 'pytorch', 'slurm'), default='none', help='how processes start')
+
+
+def add_branch(parser: Parser, whose: str = 'network to test (default: as in the config)') -> None:
+    parser.add_argument('--branch', choices=('student', 'teacher'), help=whose)
+
+
+def train(parser: Parser) -> None:
+    add_config(parser)
+    add = parser.add_argument
+    add('--work-dir', help='folder for logs and checkpoints (default: work_dirs/<name of the config>)')
+    text = 'go on from a checkpoint; without a name from the latest one of the work dir, if any'
+    add('--resume', nargs='?', const='latest', metavar='CHECKPOINT', help=text)
+    add_settings(parser)
+    add_launcher(parser)
+    text = 'mixed precision, bf16 if no kind is given (without --amp: as in the config)'
+    add('--amp', nargs='?', const='bf16', choices=('bf16', 'fp16'), help=text)
+    add('--deterministic', action='store_true', help='deterministic algorithms on the GPU (slower)')
+    add('--seed', type=int, help='seed of every random stream (default: that of the config)')
+
+
+def test(parser: Parser) -> None:
+    add_config(parser)
+    add = parser.add_argument
+    add('checkpoint', help='checkpoint file')
+    text = 'write an image per test image: image, prediction, truth'
+    add('--out', '--show-dir', metavar='DIR', help=text)
+    add_branch(parser)
+    add('--submission', metavar='OUT.zip', help='write files for the benchmark server; no scores')
+    add('--submission-split', default='test', metavar='SPLIT', help='images to submit (default: test)')
+    add('--work-dir', help='folder for logs (default: work_dirs/<name of the config>/test)')
+    add_settings(parser)
+    add_launcher(parser)
+    text = 'write the result to this file as well, and the confusion matrix and the scores of every image to '
+    add('--json', metavar='FILE.json', help=text + 'FILE.details.json')
+    add('--predictions', metavar='DIR', help='write the predicted class ids of every image as PNG')
+
+
+def infer(parser: Parser) -> None:
+    parser.usage = (
+        '%(prog)s [options] CHECKPOINT INPUT... --out DIR\n'
+        '       %(prog)s [options] CONFIG CHECKPOINT INPUT... --out DIR\n'
+        '       %(prog)s [options] --config CONFIG CHECKPOINT INPUT... --out DIR'
+    )
+    add = parser.add_argument
+    text = (
+        'checkpoint of a training (it carries its config), or config and checkpoint; then inputs: images, folders, '
+        'patterns in quotes, video files, numbers of cameras, addresses of streams (rtsp://...)'
+    )
+    add('files', nargs='+', metavar='FILE', help=text)
+    add('--out', required=True, metavar='DIR', help='folder for the results')
+    text = (
+        'the same as CONFIG before CHECKPOINT: what builds the network in place of the config in the checkpoint, which '
+        'may name registered components only'
+    )
+    add('--config', metavar='CONFIG', help=text)
+    text = 'only for networks that use flow, where all names have a number'
+    text = f'folders hold numbered frames of videos (default: {text})'
+    add('--frames', action='store_true', default=None, help=text)
+    add('--fps', type=float, metavar='N', help='frames per second of numbered frames (default: 25)')
+    add('--overlays', action='store_true', help='write the overlay of every video frame as an image, too')
+    add_branch(parser, 'network to use (default: as in the config)')
+    add('--device', help='e.g. cuda:0 or cpu (default: the GPU if there is one)')
+    text = 'images that go through the network at once (default: %(default)s)'
+    add('--batch-size', type=int, default=1, metavar='N', help=text)
+    add('--native', action='store_true', help='leave images at their own size instead of that of the test pipeline')
+    text = 'estimator of the flow, for networks that use it (default: %(default)s)'
+    add('--flow', choices=ESTIMATORS, default='dis', help=text)
+    add_settings(parser)
+
+
+def report(parser: Parser) -> None:
+    add = parser.add_argument
+    text = (
+        'work dirs of udass train, or folders of udass seeds or udass demo, whose seeds become one method with mean '
+        'and deviation; gains and losses are those of the last one over the first'
+    )
+    add('folders', nargs='+', metavar='WORK_DIR', help=text)
+    text = 'page to write (default: report.html in the first WORK_DIR)'
+    add('--out', type=Path, metavar='FILE.html', help=text)
+    text = 'images to show that gain most, and as many that lose most (default: %(default)s)'
+    add('--examples', type=int, default=3, metavar='N', help=text)
+
+
+def seeds(parser: Parser) -> None:
+    add = parser.add_argument
+    add('configs', nargs='+', metavar='CONFIG', help='config files, or names of published configs')
+    add('--seeds', nargs='+', type=int, default=[0, 1, 2], help='seeds (default: 0 1 2)')
+    text = 'folder for everything (default: %(default)s); results in <config>/seed_<n>/result.json, summary.json, '
+    add('--out', default='work_dirs/seeds', metavar='DIR', help=text + 'summary.md')
+    add_strings(parser, 'every config')
+
+
+def flow(parser: Parser) -> None:
+    add = parser.add_argument
+    text = 'config file, or name of a published config; it says where flow is stored and how it is estimated'
+    add('config', nargs='?', help=text)
+    add_settings(parser)
+    add('--workers', type=int, default=None, help='threads (default: one per core)')
+    add = parser.add_argument_group('instead of a config').add_argument
+    add('--frames', metavar='FOLDER', help='numbered frames of one or more sequences')
+    add('--cache', metavar='FOLDER', default='data/flow', help='folder to fill (default: %(default)s)')
+    text = "paths in the cache count from here, as with a config's data_root (default: absolute)"
+    add('--root', metavar='FOLDER', help=text)
+    add('--size', type=int, nargs=2, metavar=('H', 'W'), help='pixels (default: those of the frames)')
+    text = 'flow to the frames so many before (default: 1)'
+    add('--steps', type=int, nargs='+', default=[1], metavar='K', help=text)
+    add('--estimator', choices=ESTIMATORS, default='dis', help='default: %(default)s')
+    add('--checkpoint', metavar='FILE', help="RAFT's weights (default: torchvision's, fetched once)")
+    add = parser.add_argument_group('to measure flow instead of computing it').add_argument
+    add('--measure', action='store_true', help='measure the flow of the labelled test clips of the config')
+    text = 'take the flow files of the config as the truth and measure DIS against them'
+    add('--exact', action='store_true', help=text)
+    add('--json', metavar='FILE', help='write the result to this file as well')
+
+
+def check(parser: Parser) -> None:
+    add_config(parser)
+    add_settings(parser)
+    text = 'problems to list per data set (default: 20)'
+    parser.add_argument('--max-problems', type=int, default=20, help=text)
+
+
+def browse(parser: Parser) -> None:
+    add_config(parser)
+    add = parser.add_argument
+    text = (
+        '*.png: one image, *.html: one page that opens from disk (default: work_dirs/<name of the config>/samples.png)'
+    )
+    add('--out', type=Path, metavar='FILE', help=text)
+    add('--number', type=int, default=4, metavar='N', help='samples of each domain (default: %(default)s)')
+    text = 'from which iteration on; a mixing that starts later is seen there (default: 0)'
+    add('--iteration', type=int, default=0, metavar='N', help=text)
+    add('--checkpoint', metavar='FILE', help='networks that make the pseudo-labels')
+    add('--no-passes', action='store_true', help='samples only: runs no network')
+    add_settings(parser)
+
+
+def convert(parser: Parser) -> None:
+    add = parser.add_argument
+    add('input', type=Path, metavar='IN', help='file of torch.save')
+    add('output', type=Path, metavar='OUT', help='file to write')
+    text = 'where IN comes from (default: auto, what its keys show; files of this project, too)'
+    add('--from', dest='source', choices=WEIGHT_SOURCES, default='auto', help=text)
+    text = 'network of a training checkpoint (default: student, which the papers evaluate)'
+    add('--branch', choices=('student', 'teacher'), default='student', help=text)
+    text = "names to write: this project's (default), those that fit plain MMSegmentation best, or the published ones"
+    add('--to', dest='target', choices=('udass', 'mmseg', 'reference'), default='udass', help=text)
+    text = (
+        'make an image network one of two frames, whose logits are (1 - SHARE) times those of the frame plus SHARE '
+        'times those of the frame before, warped by optical flow'
+    )
+    add('--add-fusion', type=float, metavar='SHARE', help=text)
+    add('--check', metavar='CONFIG', help='make sure that the network of this config takes the result')
+
+
+def demo(parser: Parser) -> None:
+    add = parser.add_argument
+    text = 'see that everything works: a few images and iterations, which teach the networks little'
+    add('--quick', action='store_true', help=text)
+    add('--out', metavar='DIR', help='folder for everything (default: work_dirs/demo, or work_dirs/demo_quick)')
+    add('--seed', type=int, default=0, help='seed of every random stream')
+    add('--images', type=int, default=5, help='test images in the comparison, evenly spaced')
+    add_strings(parser, 'both configs')
+
+
+def streets(parser: Parser) -> None:
+    add = parser.add_argument
+    add('--root', default='data/streets', help='folder to fill (default: %(default)s)')
+    add('--seed', type=int, default=0, help='seed of all images (default: %(default)s)')
+    add('--size', type=int, nargs=2, metavar=('H', 'W'), default=(192, 384), help='pixels (default: 192 384)')
+    counts = (
+        'images of each domain and split, for example game/train=600 (default: 300 to train on, 50 and 100 to test)'
+    )
+    add('--counts', nargs='+', type=image_count, default=(), metavar='DOMAIN/SPLIT=N', help=counts)
+    add('--clips', action='store_true', help='write clips with optical flow too')
+    add('--force', action='store_true', help='replace streets that were drawn with other arguments')
+    add('--workers', type=int, default=None, help='processes (default: one per core)')
+
+
+def image_count(text: str) -> tuple[str, str, int]:
+    """'game/train=600' as ('game', 'train', 600).
+
+    Raises:
+        argparse.ArgumentTypeError: the text has another form.
+    """
+    found = re.fullmatch(r'(\w+)/(\w+)=(\d+)', text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f'{text!r} is not of the form DOMAIN/SPLIT=N, for example game/train=600')
+    return found[1], found[2], int(found[3])
+
+
+def benchmark(parser: Parser) -> None:
+    add = parser.add_argument
+    add('what', choices=('step', 'mix', 'loader', 'infer'), help='what to measure; only the loader reads data')
+    add('configs', nargs='+', metavar='CONFIG', help='config files; the others are compared with the first')
+    add_settings(parser, whose='every config')
+    text = 'side, or H and W, of images (default: 256)'
+    add('--size', type=int, nargs='+', default=[256], metavar='PIXELS', help=text)
+    add('--batch', type=int, default=2, metavar='N', help='samples per domain (default: 2)')
+    add('--device', help='cpu, cuda or cuda:N (default: the GPU if there is one)')
+    add('--threads', type=int, metavar='N', help='threads of torch on the CPU (default: its own choice)')
+    add('--seconds', type=float, default=10, help='time for each config (default: 10)')
+    add('--profile', action='store_true', help='show the operators that take most time')
+    add('--json', metavar='FILE', help='write the result to this file as well')

@@ -1,0 +1,34 @@
+"""Write the built-in street scenes (images, and clips with exact optical flow) as data set folders.
+
+What is there already stays.
+"""
+
+import argparse
+from collections.abc import Iterable
+
+from tqdm import tqdm
+
+from udass.streets import DEFAULT_CLIP_COUNTS, write_streets
+
+
+def progress(items: Iterable, total: int) -> tqdm:
+    """A bar of the images and clips to draw; none where all are there."""
+    return tqdm(items, total=total, desc='streets', disable=total == 0)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Draw what is missing."""
+    counts: dict[str, dict[str, int]] = {}
+    for domain, split, number in args.counts:
+        counts.setdefault(domain, {})[split] = number
+    drawn = write_streets(
+        args.root,
+        seed=args.seed,
+        size=tuple(args.size),
+        counts=counts,
+        clip_counts=DEFAULT_CLIP_COUNTS if args.clips else None,
+        force=args.force,
+        workers=args.workers,
+        progress=progress,
+    )
+    print(f'{drawn} drawn, the rest was there: {args.root}' if drawn else f'nothing to draw, all there: {args.root}')
