@@ -280,7 +280,7 @@ def test_the_report_names_the_pass_and_batch_norm_is_put_back(monkeypatch):
     ) in runner.warnings[0]
 
 
-@pytest.mark.parametrize('method', ['dacs', 'advseg'])
+@pytest.mark.parametrize('method', ['dacs', 'advseg', 'quadmix_video'])
 def test_nothing_is_read_from_the_device_between_two_intervals(method):
     runner, iterate = adapter_in_a_run(method, interval=50)
     iterate()
