@@ -12,7 +12,7 @@ from torch import nn
 
 from tests.engine.test_loops import interrupt_at
 from tests.engine.toys import build_runner, same_weights, toy_config, train
-from tests.uda.small import METHODS, build, domains
+from tests.uda.small import METHODS, build, data_of, domains
 from tests.uda.test_no_waiting import WatchReads
 from udass.engine.checkpoint import latest_checkpoint
 from udass.engine.hooks import DamagedFileHook, FiniteLossHook, keep_non_finite_out, not_finite
@@ -244,7 +244,7 @@ def adapter_in_a_run(method='dacs', **arguments):
     hook.before_train(runner)
 
     def iterate():
-        data = domains(runner.iter)
+        data = data_of(runner.model, runner.iter)
         for domain, batch in data.items():
             for number, sample in enumerate(batch['data_samples']):
                 sample.set_metainfo(dict(img_path=f'{domain}/{number}.png'))

@@ -174,7 +174,7 @@ class FiniteLossHook(_IntervalHook):
         self._overflowed: dict[str, Tensor] = {}
         self._without_step: int | Tensor = 0
         self._statistics: list[Tensor] = []
-        self._backup: list[Tensor] = []
+        self._backup = torch.empty(0)
 
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
@@ -182,7 +182,6 @@ class FiniteLossHook(_IntervalHook):
             one.optimizer.register_step_pre_hook(lambda optimizer, *_, name=name: self._before_step(name, optimizer))
             one.optimizer.register_step_post_hook(lambda optimizer, *_, name=name: self._after_step(name, optimizer))
         self._statistics = running_statistics(runner.model)
-        self._backup = [value.clone() for value in self._statistics]
 
     def _before_step(self, name: str, optimizer: torch.optim.Optimizer) -> None:
         if getattr(optimizer, 'found_inf', None) is not None:
@@ -197,7 +196,7 @@ class FiniteLossHook(_IntervalHook):
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         self._non_finite, self._overflowed = {}, {}
         if self._statistics:
-            torch._foreach_copy_(self._backup, self._statistics)
+            self._backup = torch.cat(self._statistics)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
@@ -238,8 +237,10 @@ class FiniteLossHook(_IntervalHook):
 
     def _restore(self, spoiled: Tensor | None) -> None:
         """Takes the statistics of batch norm from before the iteration; without a flag those that are not finite."""
-        for value, before in zip(self._statistics, self._backup, strict=True):
-            torch.where(~torch.isfinite(value) if spoiled is None else spoiled, before, value, out=value)
+        if self._statistics:
+            values = torch.cat(self._statistics)
+            values = torch.where(~torch.isfinite(values) if spoiled is None else spoiled, self._backup, values)
+            torch._foreach_copy_(self._statistics, values.split([len(value) for value in self._statistics]))
 
     def _read(self, runner: Runner) -> None:
         """Reads all pending flags with one transfer from the device; reports what is new."""
