@@ -31,6 +31,7 @@ setup(
         # FFmpeg with an encoder of H.264, which the wheels of OpenCV lack.
         'av>=18.1',
         'numpy>=2.4',
+        'scipy>=1.17',
         'pillow>=13',
         'prettytable>=3.18',
         'safetensors>=0.8',
@@ -47,6 +48,8 @@ setup(
             'mkdocs-jupyter>=0.26',
             'ipykernel>=7',
         ],
+        # LoRA of a backbone.
+        'lora': ['peft>=0.21'],
         'tensorboard': ['tensorboard>=2.10'],
     },
 )

@@ -9,7 +9,7 @@ _base_ = [
 model = dict(
     student={{_base_.segmentor}},
     # The student sees the target in strongly changed colours, also in mixtures; for this source only.
-    strong_augmentation=dict(type='StrongAugmentation'),
+    target_augmentation=dict(type='StrongAugmentation'),
     # The source pass sees whole frames, shrunk to the target's size; their logits are enlarged to the labels.
     source_size=(512, 1024),
     # Decoder features of the two mixed passes mix, too, once they mean something.

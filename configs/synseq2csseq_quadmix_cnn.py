@@ -9,7 +9,7 @@ _base_ = [
 model = dict(
     student={{_base_.segmentor}},
     # The student sees the target in strongly changed colours, also in mixtures; for this source only.
-    strong_augmentation=dict(type='StrongAugmentation'),
+    target_augmentation=dict(type='StrongAugmentation'),
     # The target's class means over two motions: from t to t-1 and to t-k-1.
     centroid_alignment=dict(intervals=2),
 )

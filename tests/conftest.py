@@ -27,7 +27,7 @@ def shared_path(variable: str) -> Path:
 def _require(variable: str) -> Path:
     path = shared_path(variable)
     if not path.exists():
-        pytest.skip(f'{path} does not exist, and is not part of the repository: see README, and set {variable}')
+        pytest.skip(f'{path} does not exist, and is not part of the repository: see docs/small_benchmarks.md, and set {variable}')
     return path
 
 

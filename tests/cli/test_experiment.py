@@ -7,16 +7,19 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from udass.cli.experiments import experiment
 from udass.cli.experiments.experiment import (
     ExperimentFailed,
+    read_counts,
     read_result,
     read_validations,
     run_experiment,
     run_process,
 )
+from udass.evaluation.counts import ImageCounts
 
 
 @pytest.fixture(autouse=True)
@@ -74,11 +77,13 @@ def test_what_was_just_validated_is_not_tested_again(config, tmp_path):
     scores = {'iteration': 10, 'is_test': True, 'images': 8, 'branch': 'student', 'mIoU': 29.0, 'IoU': {'a': 29.0}}
     (folder / 'validation.json').write_text(json.dumps(scores))
     (folder / 'validation.details.json').write_text(json.dumps({'images': []}))
+    ImageCounts(['x.png'], ['a'], np.full((1, 1, 1), 7)).write(folder / 'validation.counts.npz')
     result = run_experiment(config, 3, folder)
     assert 'arguments' not in result and result['mIoU'] == 29.0 and result['IoU'] == {'a': 29.0}
     assert result['checkpoint'] == 'iter_10.pth' and result['images'] == 8 and 'is_test' not in result
     assert json.loads((folder / 'test.json').read_text())['config'] == config
     assert json.loads((folder / 'test.details.json').read_text()) == {'images': []}
+    assert read_counts(folder).confusion.tolist() == [[[7]]]
     # Predictions are made by a test only.
     assert run_experiment(config, 3, folder, predictions=True)['mIoU'] == 41.0
 

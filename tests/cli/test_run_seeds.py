@@ -1,9 +1,11 @@
 import json
 
+import numpy as np
 import pytest
 
 from tests.cli.calls import call
 from udass.cli.experiments import seeds
+from udass.evaluation.counts import ImageCounts
 
 
 def result(seed, score, validations=((10, 1.0),), seconds=60.0):
@@ -61,3 +63,24 @@ def test_every_config_runs_with_every_seed_and_an_interrupt_leaves_the_summary(t
     assert [row['seeds'] for row in json.loads((tmp_path / 'summary.json').read_text())] == [[0, 1], [0]]
     assert '| a | 30.50 ± 0.71 | 0: 30.00, 1: 31.00 |' in (tmp_path / 'summary.md').read_text()
     assert 'The same command goes on' in capsys.readouterr().err
+
+
+def test_differences_between_configs_and_the_worst_images_are_in_the_summary(tmp_path, monkeypatch):
+    def fake_run(config, seed, folder, options):
+        # Two images that are alike, of 10 pixels of each of two classes.
+        right = {'a': 5, 'b': 8}[config[0]] + seed
+        folder.mkdir(parents=True)
+        confusion = np.array(2 * [[[right, 10 - right], [0, 10]]])
+        ImageCounts(['0.png', '1.png'], ['road', 'sky'], confusion).write(folder / 'test.counts.npz')
+        (folder / 'result.json').write_text(json.dumps(result(seed, 5.0 * right + 1000 / (20 - right) / 2)))
+        return json.loads((folder / 'result.json').read_text())
+
+    monkeypatch.setattr(seeds, 'run_experiment', fake_run)
+    call(seeds, 'a.py', 'b.py', '--seeds', '0', '1', '--out', tmp_path)
+    (pair,) = json.loads((tmp_path / 'differences.json').read_text())
+    assert (pair['config'], pair['against'], pair['seeds']) == ('b', 'a', 2)
+    assert pair['IoU']['road'] == {'difference': 30.0, 'interval': [30.0, 30.0], 'verdict': 'better'}
+    text = (tmp_path / 'summary.md').read_text()
+    assert '| b | a | 2 | +' in text and text.rstrip().endswith('only where the interval excludes 0.')
+    rows = json.loads((tmp_path / 'summary.json').read_text())
+    assert rows[0]['worst_tenth'] == [pytest.approx(score, abs=1e-3) for score in rows[0]['mIoU']]

@@ -16,7 +16,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from tests.uda.small import FLOW_GUIDED, HRDA, METHODS, SEGMENTOR, batch, build, clips, unlabelled
+from tests.uda.small import FLOW_GUIDED, HRDA, METHODS, SEGMENTOR, VIT, batch, build, clips, trained, unlabelled
 from udass.engine.distributed import SeparateDataParallel
 from udass.engine.optim import checkpoint_without_reentry
 from udass.models.segmentors import FlowGuidedHRDAEncoderDecoder, HRDAEncoderDecoder
@@ -47,6 +47,8 @@ CASES = {
     'hrda_clips': (METHODS['hrda'][0], _changed(HRDA, type='FlowGuidedHRDAEncoderDecoder')),
     # The ranks have different numbers of labelled pixels.
     'valid_cross_entropy': (METHODS['dacs'][0], _VALID),
+    # Student and teacher have the same frozen parameters.
+    'frozen': (METHODS['vfmuda'][0], _changed(VIT, backbone=dict(frozen=True))),
     # The backbone is entered twice per pass, and recomputed twice.
     'checkpointing': (METHODS['hrda'][0], _changed(HRDA, backbone=dict(with_cp=True))),
 }
@@ -93,9 +95,16 @@ def _first_classes(present, number, generator):
     return present & (present.cumsum(dim=1) <= number[:, None])
 
 
-def _checkerboard(masking, batch, size, generator):
-    rows, columns = (torch.arange(side // masking.block_size) for side in size)
-    return ((rows[:, None] + columns) % 2).float().expand(batch, 1, -1, -1)
+def _checkerboard(rows, columns):
+    return (torch.arange(rows)[:, None] + torch.arange(columns)) % 2
+
+
+def _blocks(masking, batch, size, generator):
+    return _checkerboard(*(side // masking.block_size for side in size)).float().expand(batch, 1, -1, -1)
+
+
+def _tokens(masking, batch, grid, generator):
+    return _checkerboard(*grid).bool().expand(batch, -1, -1)
 
 
 @contextmanager
@@ -108,7 +117,8 @@ def fixed_choices():
     with (
         mock.patch('udass.uda.mixing.classmix.choose_classes', _first_classes),
         mock.patch('udass.uda.mixing.quadmix.choose_classes', _first_classes),
-        mock.patch('udass.uda.masking.BlockMasking.draw', _checkerboard),
+        mock.patch('udass.uda.masking.BlockMasking.draw', _blocks),
+        mock.patch('udass.uda.masking.TokenMasking.draw', _tokens),
         mock.patch.object(HRDAEncoderDecoder, 'draw_crop_box', lambda *args: Box(16, 48, 16, 48)),
         mock.patch.object(PhotometricChange, 'draw', draw),
         mock.patch.object(StrongAugmentation, 'draw', draw),
@@ -119,6 +129,9 @@ def fixed_choices():
 def deterministic(segmentor: dict) -> dict:
     """The segmentor without dropout and drop-path."""
     segmentor = copy.deepcopy(segmentor)
+    if 'drop_rate' not in segmentor['backbone']:
+        # Foundation models and their decoders have none.
+        return segmentor
     segmentor['backbone'].update(drop_rate=0.0, drop_path_rate=0.0)
     head = segmentor['decode_head']
     for each in (head['head'], head['scale_attention']) if 'head' in head else (head,):
@@ -154,7 +167,7 @@ def build_case(name: str, **components: dict):
             if network is not model.student:
                 network.requires_grad_(False)
             prepare(network)
-            if model.masking is not None:
+            if model.masking is not None and hasattr(network.backbone, 'layers'):
                 move_first_bias(network)
     if model.imagenet is not None:
         move_anchors(model.imagenet)
@@ -205,9 +218,7 @@ def optimizers(model):
         if model.adaptation_loss is not None
         else ['student']
     )
-    wrappers = {
-        name: RecordingOptimWrapper(torch.optim.SGD(getattr(model, name).parameters(), lr=0.1)) for name in names
-    }
+    wrappers = {name: RecordingOptimWrapper(torch.optim.SGD(trained(model, name), lr=0.1)) for name in names}
     return OptimWrapperDict(**wrappers) if len(wrappers) > 1 else wrappers['student'], wrappers
 
 

@@ -6,6 +6,7 @@ from mmengine.hooks import Hook
 
 from tests.engine.toys import build_runner, toy_config, train
 from udass.engine.hooks import ScalarLogHook
+from udass.evaluation.counts import ImageCounts
 
 
 @pytest.fixture
@@ -121,6 +122,8 @@ def test_the_scores_of_a_validation_are_those_of_a_test(toy_root, tmp_path):
     assert scores['mIoU'] == tested['mIoU'] and scores['pixel_accuracy'] == tested['aAcc']
     details = json.loads((tmp_path / 'validation.details.json').read_text())
     assert details == runner.test_evaluator.metrics[0].details
+    counts = ImageCounts.read(tmp_path / 'validation.counts.npz')
+    assert counts.confusion.sum(0).tolist() == details['confusion'] and len(counts.images) == 8
     train(toy_config(toy_root, tmp_path / 'other', max_iters=3), **{'test_dataloader.batch_size': 2})
     assert not json.loads((tmp_path / 'other' / 'validation.json').read_text())['is_test']
 

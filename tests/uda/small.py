@@ -7,6 +7,8 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from timm.models import register_model
+from timm.models.vision_transformer import VisionTransformer
 
 from udass.uda import VideoAdapter
 
@@ -46,16 +48,57 @@ HRDA = dict(
     decode_head=dict(type='HRDAHead', head=_HEAD, scale_attention=dict(_HEAD, fusion='conv')),
 )
 FLOW_GUIDED = dict(SEGMENTOR, type='FlowGuidedEncoderDecoder')
+
+
+@register_model
+def vit_4_blocks(pretrained=False, num_classes=0, global_pool='', **options):
+    """As many blocks as a ViTAdapter has groups, for timm."""
+    return VisionTransformer(64, 16, num_classes=0, global_pool='', embed_dim=64, depth=4, num_heads=2)
+
+
+# Foundation models under their decoders; all pixels of pseudo-labels count in the average, labelled ones of the source.
+_VALID = dict(type='ValidCrossEntropy', weighted_over_all=True)
+VIT = dict(
+    SEGMENTOR,
+    backbone=dict(type='DINOv2', name='test_vit', pretrained=False, multiple=16, mask_token=True),
+    decode_head=dict(type='UpscalingHead', in_channels=64, num_classes=4, loss_decode=_VALID),
+)
+VIT_ADAPTER = dict(
+    SEGMENTOR,
+    backbone=dict(type='ViTAdapter', name='vit_4_blocks', pretrained=False),
+    decode_head=dict(type='PyramidHead', in_channels=[64] * 4, num_classes=4, loss_decode=_VALID),
+)
 TEACHER = dict(ema=dict(type='EMA', alpha=0.9), pseudo_labels=dict(type='ConfidencePseudoLabels', threshold=0.3))
 DAFORMER = dict(**TEACHER, mixing=dict(type='ClassMix'), feature_distance=dict(type='FeatureDistance'))
 MIC = dict(**DAFORMER, masking=dict(type='BlockMasking', block_size=8))
 QUADMIX = dict(MIC, mixing=dict(type='QuadMix'))
+_CHANGE = dict(type='PhotometricChange', operations='torchvision', per_image=True)
+VFMUDA = dict(
+    ema=dict(type='EMA', alpha=0.9, after_step=True),
+    pseudo_labels=dict(type='ConfidencePseudoLabels', threshold=0.3, two_views=True),
+    mixing=dict(type='ClassMix'),
+    photometric=_CHANGE,
+    source_augmentation=dict(_CHANGE, brightness=0.5, grey_probability=0.3),
+    target_augmentation=dict(_CHANGE, brightness=0.4, blur_probability=0.0),
+    masking=dict(type='TokenMasking', ratio=0.7),
+)
+VFMUDAPP = dict(
+    VFMUDA,
+    masking=dict(type='BlockMasking', block_size=8, multiple=32),
+    distillation=dict(
+        type='FeatureDistillation',
+        frozen=dict(type='TimmViT', name='test_vit', out_indices=(5,), stride=16, pretrained=False),
+        in_channels=64,
+        out_channels=64,
+        size=(48, 48),
+    ),
+)
 TPS = dict(
     type='VideoAdapter',
     ema=dict(type='EMA', alpha=0.0),
     pseudo_labels=dict(type='CrossFramePseudoLabels', flip_probability=0.5),
     cross_frame=dict(type='CrossFramePass', rescale=(0.8, 1.2)),
-    strong_augmentation=dict(type='StrongAugmentation', grey_probability=0.5),
+    target_augmentation=dict(type='StrongAugmentation', grey_probability=0.5),
     match_histograms=True,
 )
 VIDEO = dict(
@@ -79,8 +122,15 @@ METHODS = {
     'mic_mixed': (dict(MIC, masking=dict(type='BlockMasking', block_size=8, mode='mixed')), HRDA),
     'quadmix': (dict(**QUADMIX, photometric=dict(type='PhotometricChange')), HRDA),
     'quadmix_features': (dict(**QUADMIX, feature_mixing=dict(type='FeatureMixing')), HRDA),
+    'vfmuda': (VFMUDA, VIT),
+    'vfmudapp': (VFMUDAPP, VIT_ADAPTER),
+    'quadmix_vfmudapp': (dict(VFMUDAPP, mixing=dict(type='QuadMix')), VIT_ADAPTER),
     'tps': (TPS, FLOW_GUIDED),
     'quadmix_video': (dict(VIDEO, feature_mixing=dict(type='FeatureMixing')), FLOW_GUIDED),
+    'quadmix_video_vit': (
+        dict(VIDEO, masking=VFMUDA['masking'], photometric=_CHANGE),
+        dict(VIT, type='FlowGuidedEncoderDecoder'),
+    ),
     'quadmix_video_cnn': (dict(VIDEO, centroid_alignment=dict(type='CentroidAlignment', intervals=2)), FLOW_GUIDED),
 }
 
@@ -143,6 +193,13 @@ def data_of(model, seed):
     return domains(seed) | tail
 
 
+def trained(model, name):
+    """Parameters of an optimizer; the head of a distillation is in that of the student."""
+    children = ('student', 'distillation') if name == 'student' else (name,)
+    children = [getattr(model, child) for child in children if getattr(model, child) is not None]
+    return [value for child in children for value in child.parameters() if value.requires_grad]
+
+
 def build(components, segmentor=SEGMENTOR, **more):
     """An adapter in training, with its optimizers (SGD)."""
     torch.manual_seed(0)
@@ -151,7 +208,7 @@ def build(components, segmentor=SEGMENTOR, **more):
     model.use_metainfo(dict(classes=CLASSES, thing_classes=['car', 'pole'], rare_classes=[dict(name='pole')]))
     model.train()
     wrappers = {
-        name: OptimWrapper(torch.optim.SGD(getattr(model, name).parameters(), lr=0.1))
+        name: OptimWrapper(torch.optim.SGD(trained(model, name), lr=0.1))
         for name in ('student', 'adaptation_loss')
         if any(key.startswith(f'{name}.') for key in model.state_dict())
     }

@@ -12,6 +12,7 @@ from mmseg.registry import MODELS
 from tests.uda import small
 from tests.uda.small import TEACHER
 from udass.models.losses.pixel_weight import PixelWeightMixin
+from udass.models.ranks import running_statistics
 
 HEAD = dict(
     type='WeightedSegformerHead',
@@ -114,6 +115,22 @@ def test_teacher_has_nothing_random_and_no_gradient():
     assert any(module.training for module in model.student.modules() if 'Drop' in type(module).__name__)
 
 
+def test_the_masked_pass_can_leave_the_running_statistics_alone():
+    def trained(**options):
+        torch.manual_seed(0)
+        model, optimizer = build(**TEACHER, mixing=dict(type='ClassMix'), **options)
+        model.train_step(dict(source=batch(2), target=unlabelled(2)), optimizer)
+        return [value.clone() for value in running_statistics(model.student)], list(model.student.parameters())
+
+    masking = dict(type='BlockMasking', block_size=8)
+    never, _ = trained()
+    followed, weights = trained(masking=masking)
+    kept, same_weights = trained(masking=masking, masked_statistics=False)
+    assert all(torch.equal(one, other) for one, other in zip(never, kept, strict=True))
+    assert not any(torch.equal(one, other) for one, other in zip(followed, kept, strict=True))
+    assert all(torch.equal(one, other) for one, other in zip(weights, same_weights, strict=True))
+
+
 @pytest.mark.parametrize('batch_statistics', [True, False])
 def test_teacher_batch_norm_mode_is_a_choice(batch_statistics):
     teacher = dict(TEACHER, ema=dict(type='EMA', alpha=0.9, copy_buffers=not batch_statistics))
@@ -193,6 +210,7 @@ def test_evaluation_branch():
             dict(**TEACHER, mixing=dict(type='ClassMix'), teacher_batch_statistics=False),
             'set ema.copy_buffers=True too',
         ),
+        (dict(masked_statistics=False), 'about the masked pass, which a method without masking does not make'),
     ],
 )
 def test_components_that_need_each_other(components, message):

@@ -182,12 +182,12 @@ def test_unknown_operation_is_refused(color):
     [
         (PhotometricChange, dict(brightness=-0.1), 'strengths in'),
         (PhotometricChange, dict(hue=0.6), r'in \[0, 0.5\]'),
-        (PhotometricChange, dict(jitter_probability=2), 'jitter_probability and blur_probability'),
+        (PhotometricChange, dict(jitter_probability=2), 'jitter_probability, blur_probability and grey_probability'),
         (PhotometricChange, dict(sigma=(0, 0)), '0 < low <= high'),
         (PhotometricChange, dict(operations='opencv'), "kornia or torchvision, got 'opencv'"),
         (StrongAugmentation, dict(sigmas=()), r'sigmas are .* got \(\)'),
         (StrongAugmentation, dict(sigmas=(5, 0)), r'larger than 0; got \(5, 0\)'),
-        (StrongAugmentation, dict(grey_probability=1.5), 'grey_probability is in'),
+        (StrongAugmentation, dict(grey_probability=1.5), 'grey_probability are in'),
     ],
 )
 def test_impossible_changes_are_refused(change, arguments, message):

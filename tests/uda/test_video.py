@@ -13,7 +13,6 @@ from udass.io.labels import IGNORE_INDEX
 from udass.models.segmentors.logit_fusion import resize_logits
 from udass.uda import CentroidAlignment, CrossFramePass, CrossFramePseudoLabels
 from udass.uda.clip import Clip, Pass
-from udass.uda.video import resize_frames
 
 RUNNING = dict(teacher_batch_statistics=False, ema=dict(type='EMA', alpha=0.9, copy_buffers=True))
 
@@ -194,7 +193,7 @@ def test_a_batch_of_three_clips_equals_three_of_one():
 
 def test_the_student_sees_both_frames_augmented_alike_and_the_template_as_it_is():
     model, optimizer = build(
-        dict(VIDEO, strong_augmentation=dict(type='StrongAugmentation', jitter_probability=1.0)), FLOW_GUIDED
+        dict(VIDEO, target_augmentation=dict(type='StrongAugmentation', jitter_probability=1.0)), FLOW_GUIDED
     )
     data = data_of(model, 0)
     for name in ('source', 'target'):
@@ -237,7 +236,7 @@ def test_rescaling_scales_size_and_motion():
     item = CrossFramePass(rescale=(0.5, 0.5))(cells(torch.zeros(1, 1, 16, 16, dtype=torch.long)), generator())
     assert item.clip.size == (32, 32) and item.clip.labels.shape == (1, 1, 16, 16)
     torch.testing.assert_close(item.clip.flow[:, 0], shift((32, 32), dx=2, dy=-1))
-    back = resize_frames(item.clip, (64, 96))
+    back = item.clip.resize_frames((64, 96), align_corners=True)
     torch.testing.assert_close(back.flow[:, 0], shift((64, 96), dx=6, dy=-2))
     whole = cells(torch.zeros(1, 1, 16, 16, dtype=torch.long))
     sizes = {CrossFramePass(rescale=(0.8, 1.2))(whole, generator(seed)).clip.size for seed in range(60)}
@@ -318,7 +317,7 @@ def test_the_second_interval_is_a_pair_of_plain_frames():
         dict(
             VIDEO,
             centroid_alignment=dict(type='CentroidAlignment', intervals=2),
-            strong_augmentation=dict(type='StrongAugmentation'),
+            target_augmentation=dict(type='StrongAugmentation'),
         ),
         FLOW_GUIDED,
     )

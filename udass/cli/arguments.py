@@ -5,6 +5,9 @@ import re
 from argparse import ArgumentParser as Parser
 from pathlib import Path
 
+# Those of udass.cli.adapt.plan.
+ADAPT_METHODS = ('dacs', 'daformer', 'mic', 'quadmix')
+ADAPT_NETWORKS = ('daformer_b5', 'segformer_b0', 'efficientnet_lite0', 'resnet10t')
 ESTIMATORS = ('dis', 'raft_small', 'raft_large')
 # Those of udass.models.checkpoints, which takes seconds to import.
 WEIGHT_SOURCES = ('mit', 'daformer', 'hrda', 'mic', 'udass', 'udass-video', 'udass-video-frame', 'auto')
@@ -69,8 +72,8 @@ def test(parser: Parser) -> None:
     add('--work-dir', help='folder for logs (default: work_dirs/<name of the config>/test)')
     add_settings(parser)
     add_launcher(parser)
-    text = 'write the result to this file as well, and the confusion matrix and the scores of every image to '
-    add('--json', metavar='FILE.json', help=text + 'FILE.details.json')
+    text = 'write the result to this file as well, the confusion matrix and the scores of every image to '
+    add('--json', metavar='FILE.json', help=text + 'FILE.details.json, and its pixel counts to FILE.counts.npz')
     add('--predictions', metavar='DIR', help='write the predicted class ids of every image as PNG')
 
 
@@ -120,12 +123,31 @@ def report(parser: Parser) -> None:
     add('--examples', type=int, default=3, metavar='N', help=text)
 
 
+def adapt(parser: Parser) -> None:
+    add = parser.add_argument
+    text = 'folder of images and labels: two folders in it (images/, labels/), or pairs side by side'
+    add('source', metavar='SOURCE', help=text)
+    add('target', metavar='TARGET', help='folder of images without labels, or a video file')
+    add('--out', metavar='DIR', help='folder for everything (default: work_dirs/adapt_<name of the target>)')
+    text = 'which colour of the labels is which class: a line "name r g b" each (default: labels are ids)'
+    add('--colors', metavar='FILE', help=text)
+    add('--test', metavar='FOLDER', help='labelled images of the target, to score the networks on')
+    add('--iterations', type=int, metavar='N', help='length of each training (default: that of the network)')
+    add('--method', choices=ADAPT_METHODS, default='quadmix', help='default: %(default)s')
+    text = 'default: the largest that fits the memory of the GPU, a small one without GPU'
+    add('--network', choices=ADAPT_NETWORKS, help=text)
+    add('--seed', type=int, default=0, help='seed of every random stream')
+    add('--only', choices=('source', 'adapted'), help='train on the source alone, or adapted, only (default: both)')
+    add('--yes', action='store_true', help='do not ask before the training starts')
+    add('--dry-run', action='store_true', help='print the plan, and write and train nothing')
+
+
 def seeds(parser: Parser) -> None:
     add = parser.add_argument
     add('configs', nargs='+', metavar='CONFIG', help='config files, or names of published configs')
     add('--seeds', nargs='+', type=int, default=[0, 1, 2], help='seeds (default: 0 1 2)')
     text = 'folder for everything (default: %(default)s); results in <config>/seed_<n>/result.json, summary.json, '
-    add('--out', default='work_dirs/seeds', metavar='DIR', help=text + 'summary.md')
+    add('--out', default='work_dirs/seeds', metavar='DIR', help=text + 'differences.json, summary.md')
     add_strings(parser, 'every config')
 
 

@@ -15,7 +15,9 @@ from torch import Tensor
 
 from udass.engine.config_files import read_config
 from udass.io.checksums import add_checksum
+from udass.io.settings import parse_keys
 from udass.io.writing import atomic_path
+from udass.models.backbones.lora import has_lora, merge_lora
 from udass.models.checkpoints import (
     add_fusion,
     convert,
@@ -38,14 +40,29 @@ def check(config_file: str, weights: Mapping[str, Tensor]) -> str:
     return f'{type(network).__name__} of {config_file}'
 
 
+def lora_settings(content: Mapping, path: Path) -> dict:
+    """Rank and alpha of the LoRA of the network whose training wrote a checkpoint, from the config in it."""
+    model = parse_keys((content.get('meta') or {}).get('cfg', ''), path, ['model']).get('model', {})
+    lora = model.get('student', {}).get('backbone', {}).get('lora')
+    if not lora:
+        raise ValueError(
+            f'{path} has weights of LoRA, but no config that says their alpha: convert the checkpoint of the training'
+        )
+    return {name: lora[name] for name in ('rank', 'alpha')}
+
+
 def run(args: argparse.Namespace) -> None:
     """Convert a file."""
     if args.output.resolve() == args.input.resolve():
         raise ValueError(f'OUT is IN ({args.input}): name another file to write')
     if args.check is not None and args.target != 'udass':
         raise ValueError(f'--check compares with a network of this project; the names of --to {args.target} do not fit')
-    conversion = convert(weights_of(read_checkpoint(args.input), args.input), source=args.source, branch=args.branch)
+    content = read_checkpoint(args.input)
+    conversion = convert(weights_of(content, args.input), source=args.source, branch=args.branch)
     lines, weights = conversion.summary(), conversion.weights
+    if has_lora(weights):
+        weights = merge_lora(weights, **lora_settings(content, args.input))
+        lines.append('merged the changes of low rank (LoRA) into the weights: set no lora in the config of the result')
     if args.add_fusion is not None:
         weights = add_fusion(weights, args.add_fusion)
         lines.append(f'added a fusion, share of the frame before {args.add_fusion:g}')

@@ -51,6 +51,12 @@ COMMANDS = {
         'infer work_dirs/streets_quadmix/iter_450.pth images/ --out results',
         arguments.infer,
     ),
+    'adapt': Command(
+        'udass.cli.adapt.command',
+        'Adapt a network from a folder of labelled images to a folder or video without labels, without a config.',
+        'adapt labelled_photos/ drive.mp4 --out work_dirs/drive',
+        arguments.adapt,
+    ),
     'report': Command(
         'udass.cli.report',
         'Write one HTML page of a run, or of several side by side.',

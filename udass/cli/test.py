@@ -45,7 +45,8 @@ def test(
         work_dir, launcher: see `udass.train`; the default work dir is ``work_dirs/<name of the config>/test``.
         out: folder for an image per test image, which shows image, prediction and truth.
         predictions: folder for the predicted class ids of every image, as PNG.
-        json: file for the result; the confusion matrix and the scores of every image go to ``*.details.json``.
+        json: file for the result; the confusion matrix and the scores of every image go to ``*.details.json``, its
+            pixel counts to ``*.counts.npz``.
         submission: zip file for the benchmark server to write, without scores, and ``submission_split`` its images.
 
     Returns:

@@ -55,8 +55,8 @@ class CamVidDataset(UDADataset):
     IMAGE_SUFFIX = '.jpg'
     LABEL_TABLE = {**{train_id: train_id for train_id in range(11)}, 11: IGNORE_INDEX}
     DOWNLOAD_HINT = (
-        'Fetch CamVid (480x360, 11 classes) as the README says, and set data_root in the config or the environment '
-        'variable UDASS_CAMVID to the folder that holds images/ and labels/.'
+        'Fetch CamVid (480x360, 11 classes) as docs/small_benchmarks.md says, and set data_root in the config or the '
+        'environment variable UDASS_CAMVID to the folder that holds images/ and labels/.'
     )
 
     def __init__(

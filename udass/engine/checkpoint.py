@@ -22,6 +22,7 @@ from mmseg.registry import HOOKS
 from udass.engine.hooks import non_finite_state, not_finite
 from udass.io.writing import TEMPORARY, atomic_path
 from udass.models.checkpoints import read_checkpoint
+from udass.uda.networks import unwrap
 
 _LAST, _LOCK, _LONGEST_PATH = 'last_checkpoint', '.lock', 4096
 # What torch.load reads with weights_only=True, besides containers.
@@ -233,6 +234,10 @@ class PlainContentHook(Hook):
         # mmengine keeps the names of entries that are gone, and warns about each when it resumes.
         present = hub['log_scalars'].keys() | hub['runtime_info'].keys()
         hub['resumed_keys'] = {key: value for key, value in hub['resumed_keys'].items() if key in present}
+        # A parameter that networks share is in the file once; copies from the device are several.
+        state, first = checkpoint['state_dict'], {}
+        for name, value in unwrap(runner.model).state_dict(keep_vars=True).items():
+            state[name] = state[first.setdefault(id(value), name)]
         checkpoint.update(to_plain(checkpoint))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

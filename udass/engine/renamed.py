@@ -15,6 +15,7 @@ RENAMED_TYPES = {
 RENAMED_KEYS = {
     'feature_mixing.own_share': 'mix_ratio',
     'model.alignment': 'adaptation_loss',
+    'model.strong_augmentation': 'target_augmentation',
     'optim_wrapper.alignment': 'adaptation_loss',
     'param_scheduler.alignment': 'adaptation_loss',
 }

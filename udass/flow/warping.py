@@ -78,9 +78,9 @@ def resize_flow(flow: Tensor, size: Sequence[int], ratio: tuple[float, float] | 
 
 
 def flip_flow(flow: Tensor) -> Tensor:
-    """The flow (N, 2, H, W) of the frames flipped left to right: flipped itself, and dx negated."""
-    _check(flow)
-    return flow.flip(-1) * flow.new_tensor([-1.0, 1.0]).view(1, 2, 1, 1)
+    """The flow (..., 2, H, W) of the frames flipped left to right: flipped itself, and dx negated."""
+    _check(flow.reshape(-1, *flow.shape[-3:]))
+    return flow.flip(-1) * flow.new_tensor([-1.0, 1.0]).view(2, 1, 1)
 
 
 def inside(flow: Tensor) -> Tensor:

@@ -2,7 +2,7 @@ from udass.uda.adaptation_losses import AdversarialAlignment, CentroidAlignment,
 from udass.uda.adapter import DomainAdapter
 from udass.uda.ema import EMA
 from udass.uda.feature_distance import FeatureDistance
-from udass.uda.masking import BlockMasking
+from udass.uda.masking import BlockMasking, TokenMasking
 from udass.uda.mixing import ClassMix, FeatureMixing, QuadMix, VideoQuadMix
 from udass.uda.photometric import PhotometricChange, StrongAugmentation
 from udass.uda.pseudo_labels import ConfidencePseudoLabels, CrossFramePseudoLabels
@@ -24,6 +24,7 @@ __all__ = [
     'PhotometricChange',
     'QuadMix',
     'StrongAugmentation',
+    'TokenMasking',
     'VideoAdapter',
     'VideoQuadMix',
 ]

@@ -15,16 +15,16 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from udass.io.labels import IGNORE_INDEX
-from udass.models.precision import at_least_float32
+from udass.flow.warping import flip_flow
 from udass.models.ranks import rank, seed_of_rank
 from udass.models.segmentors import FlowGuidedEncoderDecoder, HRDAEncoderDecoder, Outputs
 from udass.models.windows import Box
 from udass.uda.adaptation_losses import train_discriminator
 from udass.uda.checks import check_adapter, check_optimizers
-from udass.uda.clip import Clip, Pass, PassResult, stack_field
+from udass.uda.clip import Clip, Pass, PassResult, mean_logs, stack_field
+from udass.uda.masking import TokenMasking
 from udass.uda.mixing.long_tail import LongTail, group_long_tail
-from udass.uda.networks import model_inputs, unwrap
+from udass.uda.networks import build_component, frozen_running_statistics, model_inputs, unwrap
 from udass.uda.pseudo_labels import pseudo_labelled, two_class_logits
 from udass.uda.training_model import TeacherStudent
 
@@ -42,12 +42,18 @@ class DomainAdapter(TeacherStudent):
         pseudo_labels: config of the component that turns teacher logits into labels and weights; needed with ema.
         mixing: config of a `Mixing`, which makes mixed passes of source and target.
         photometric: config of the colour change of mixed and masked images.
-        masking: config of the block masking of the masked pass.
+        source_augmentation: config of the colour change of the source pass; mixed images have the source without it.
+        target_augmentation: config of a colour change of the target in mixed images and of both domains in the passes
+            of the distillation; the teacher, templates and the masked pass have the target without it.
+        masking: config of the masking of the masked pass.
         feature_distance: config of the loss on the distance to ImageNet features.
         adaptation_loss: config of a loss on unlabelled target images, built with the student's ``num_classes``.
         feature_mixing: config of the mixing of decoder features between mixed passes.
+        distillation: config of a `FeatureDistillation`, which makes a pass of the source and one of the target.
         teacher_batch_statistics: the teacher's batch norm uses the batch's statistics (the reference), not the running
             ones.
+        masked_statistics: the student's running statistics of batch norm, with which it validates and tests, also
+            follow the masked pass (the reference). False leaves them to the passes of whole images.
         eval_branch: the network that validates and tests, ``student`` (the reference) or ``teacher``.
         seed: of the step's own random stream (classes, colours, blocks, detail crops), whose state is saved; None takes
             torch's initial seed (the runner's). Each process has its own stream.
@@ -61,6 +67,8 @@ class DomainAdapter(TeacherStudent):
     pseudo_labels: Any
     mixing: Any
     photometric: Any
+    source_augmentation: Any
+    target_augmentation: Any
     masking: Any
     feature_distance: Any
     adaptation_loss: Any
@@ -73,15 +81,19 @@ class DomainAdapter(TeacherStudent):
         pseudo_labels: dict | None = None,
         mixing: dict | None = None,
         photometric: dict | None = None,
+        source_augmentation: dict | None = None,
+        target_augmentation: dict | None = None,
         masking: dict | None = None,
         feature_distance: dict | None = None,
         adaptation_loss: dict | None = None,
         feature_mixing: dict | None = None,
+        distillation: dict | None = None,
         teacher_batch_statistics: bool = True,
+        masked_statistics: bool = True,
         eval_branch: str = 'student',
         seed: int | None = None,
     ) -> None:
-        super().__init__(student, teacher=ema is not None, imagenet=feature_distance is not None)
+        super().__init__(student, ema is not None, feature_distance is not None, distillation)
         uses_labels = mixing is not None or masking is not None or self.labels_across_time
         if ema is not None and (pseudo_labels is None or not uses_labels):
             raise ValueError('a teacher (ema) needs pseudo_labels, and mixing or masking to use them')
@@ -93,11 +105,14 @@ class DomainAdapter(TeacherStudent):
         self.pseudo_labels = build_component(pseudo_labels)
         self.mixing = build_component(mixing)
         self.photometric = build_component(photometric)
+        self.source_augmentation = build_component(source_augmentation)
+        self.target_augmentation = build_component(target_augmentation)
         self.masking = build_component(masking)
         self.feature_distance = build_component(feature_distance)
         self.adaptation_loss = build_component(adaptation_loss, num_classes=self.student.num_classes)
         self.feature_mixing = build_component(feature_mixing)
         self.teacher_batch_statistics = teacher_batch_statistics
+        self.masked_statistics = masked_statistics
         self.eval_branch = eval_branch
         self.seed = torch.initial_seed() if seed is None else seed
         self.generator = torch.Generator().manual_seed(seed_of_rank(self.seed, rank()))
@@ -122,13 +137,13 @@ class DomainAdapter(TeacherStudent):
         long_tail = self.long_tail(data['long_tail'], len(source)) if 'long_tail' in data else None
 
         # 2. The teacher follows the student and labels the target.
+        self.update_teacher(after_step=False)
         if self.ema is not None:
-            self.ema.update(self.teacher, unwrap(self.student))
             with optimizer.optim_context(self.teacher):  # in the precision of the student
                 target = self.pseudo_labelled_clip(data['target'])
             self.call_pass_hooks('target', target)
             log['confidence'] = target.confidence[:, 0].mean()
-        elif self.adaptation_loss is not None:
+        elif self.needs_target:
             target = self.unlabelled_clip(data['target'])
 
         # 3. The passes of the method, one after the other: images, forward, losses, backward. Gradients add up.
@@ -148,6 +163,7 @@ class DomainAdapter(TeacherStudent):
             optimizer.backward(loss)
         optimizer.step()
         optimizer.zero_grad()
+        self.update_teacher(after_step=True)
 
         # 5. One step of the discriminator, if there is one, on detached logits (N, C, H, W) of both domains.
         if adaptation_optimizer is not None:
@@ -163,23 +179,44 @@ class DomainAdapter(TeacherStudent):
         self.iteration += 1
         return {'loss': loss.detach(), **log}
 
+    def update_teacher(self, after_step: bool) -> None:
+        """Update the teacher, if that is due before or after the student's step."""
+        if self.ema is not None and self.ema.after_step == after_step:
+            self.ema.update(self.teacher, unwrap(self.student))
+
     def passes(self, source: Clip, target: Clip | None, long_tail: LongTail | None) -> Iterator[Pass]:
-        """The recipe: source, mixed, masked, unlabelled pass. Each is made when the one before is done and freed."""
-        yield Pass('source', source, box=self.detail_box(source), feature_distance=self.feature_distance is not None)
+        """The recipe: source, mixed, masked, unlabelled, distilled passes. Each is made when the one before is done and
+        freed."""
+        yield Pass(
+            'source',
+            self.augment(source, self.source_augmentation),
+            box=self.detail_box(source),
+            weighted=False,
+            feature_distance=self.feature_distance is not None,
+        )
         if self.mixing is not None:
-            yield from self.mixed_passes(source, target, long_tail)
+            yield from self.mixed_passes(source, self.augment(target, self.target_augmentation), long_tail, target)
         if self.masking is not None:
-            yield self.masked_pass(source, target)
+            yield replace(self.masked_pass(source, target), track_statistics=self.masked_statistics)
         if self.adaptation_loss is not None:
             yield Pass('target', target, labelled=False)
+        if self.distillation is not None:
+            for name, clip in (('source', source), ('target', target)):
+                augmented = self.augment(clip, self.target_augmentation)
+                yield Pass(f'distilled_{name}', augmented, distilled=clip.frames)
 
-    def mixed_passes(
-        self, source: Clip, target: Clip, long_tail: LongTail | None, template: Clip | None = None
-    ) -> Iterator[Pass]:
+    def augment(self, clip: Clip, augmentation: Any) -> Clip:
+        """The clip with an augmentation of its colours, or as it is."""
+        if augmentation is None:
+            return clip
+        return replace(clip, frames=augmentation.apply(clip.frames, augmentation.draw(len(clip), self.generator)))
+
+    def mixed_passes(self, source: Clip, target: Clip, long_tail: LongTail | None, template: Clip) -> Iterator[Pass]:
         """Mixed images in changed colours, see `Mixing`."""
         mixed = self.mixing(source, target, self.student_classes, self.iteration, self.generator, long_tail, template)
         # The passes share the decision, but the change of each image is drawn anew, as in the reference.
-        decision = None if self.photometric is None else self.photometric.decide(self.generator)
+        share = self.photometric is not None and not self.photometric.per_image
+        decision = self.photometric.decide(self.generator) if share else None
         # Passes that mix decoder features must have the same detail crop.
         box = None if self.feature_mixing is None else self.detail_box(target)
         for item in mixed:
@@ -190,17 +227,22 @@ class DomainAdapter(TeacherStudent):
             yield replace(item, clip=clip, box=box or self.detail_box(clip))
 
     def masked_pass(self, source: Clip, target: Clip) -> Pass:
-        """Images with blocks masked out, against their labels (MIC); see `BlockMasking` for which."""
+        """Images with blocks or tokens masked out, against their labels (MIC); see `Masking` for which."""
         clip = self.masking.select(source, target)
-        frames = clip.frames
-        if self.photometric is not None and self.masking.mode == 'target':
-            frames = self.photometric.apply(frames, self.photometric.draw(len(clip), self.generator))
-        blocks = self.masking.draw(len(clip), clip.size, self.generator)
-        frames = self.masking.apply(frames, blocks, self.data_preprocessor.neutral)
-        return Pass('masked', replace(clip, frames=frames), box=self.detail_box(clip))
+        if self.masking.mode == 'target':
+            clip = self.augment(clip, self.photometric)
+        if isinstance(self.masking, TokenMasking):
+            grid = unwrap(self.student).backbone.token_grid(clip.size)
+            return Pass('masked', clip, token_mask=self.masking.draw(len(clip), grid, self.generator))
+        clip = self.masking.mask(clip, self.data_preprocessor.neutral, self.generator)
+        return Pass('masked', clip, box=self.detail_box(clip))
 
     def run_pass(self, item: Pass, optimizer: OptimWrapper, earlier: Mapping[str, PassResult]) -> PassResult:
         """Forward and backward of one pass; ``earlier`` has the results of the iteration's earlier passes by name."""
+        if not item.track_statistics:
+            # Around the backward, too, which repeats the forward where activations are checkpointed.
+            with frozen_running_statistics(self.student):
+                return self.run_pass(replace(item, track_statistics=True), optimizer, earlier)
         frames = self.data_preprocessor.normalize(item.clip.frames)  # (N, T, 3, H, W)
         with optimizer.optim_context(self.student), self.mixed_features(item, earlier) as features:
             outputs = self.student_outputs(frames, item)  # logits (N, C, h, w)
@@ -213,7 +255,7 @@ class DomainAdapter(TeacherStudent):
             optimizer.backward(loss / self.accumulative_counts)
             loss = loss.detach()
         log = {f'{item.name}.{key}': value.detach() for key, value in values.items() if key != 'loss'}
-        if not self.keeps_logits:
+        if not self.keeps_logits or outputs.logits is None:
             return PassResult(loss, log, features=features)
         logits = outputs.logits if self.joint_backward else outputs.logits.detach()
         return PassResult(loss, log, logits, item.clip.labels[:, 0], features)
@@ -222,6 +264,8 @@ class DomainAdapter(TeacherStudent):
         """The student's forward on normalised frames (N, T, 3, H, W), with its cross-entropy if the pass has labels."""
         student = unwrap(self.student)
         inputs, options = model_inputs(student, frames, item.clip.flow)
+        if item.distilled is not None:
+            return Outputs({}, self.student(frames[:, 0], mode='features'), None)
         if not item.labelled:
             return Outputs({}, [], self.at_image_size(self.student(inputs, mode='tensor', **options), item.clip.labels))
         if options:
@@ -230,8 +274,10 @@ class DomainAdapter(TeacherStudent):
             options['extra_clip'] = self.data_preprocessor.normalize(item.extra.frames), item.extra.flow
         if item.box is not None:
             options['crop_box'] = item.box
-        samples = item.data_samples(weighted=self.ema is not None)  # without pseudo-labels all weights are 1
-        if not self.needs_outputs:  # any segmentor of mmseg has this mode
+        if item.token_mask is not None:
+            options['token_mask'] = item.token_mask.to(frames.device, non_blocking=True)
+        samples = item.data_samples()
+        if not self.needs_outputs and item.token_mask is None:  # any segmentor of mmseg has this mode
             return Outputs(self.student(inputs, samples, mode='loss', **options), [], None)
         return self.student(inputs, samples, mode='outputs', **options)
 
@@ -239,6 +285,9 @@ class DomainAdapter(TeacherStudent):
         self, item: Pass, frames: Tensor, outputs: Outputs, earlier: Mapping[str, PassResult]
     ) -> dict[str, Tensor]:
         """Losses of a pass besides its cross-entropy, for normalised frames (N, T, 3, H, W)."""
+        if item.distilled is not None:
+            targets = unwrap(self.distillation).targets(self.data_preprocessor.normalize(item.distilled[:, 0]))
+            return {'loss_distillation': self.distillation(outputs.features[-1], targets)}
         if not item.labelled:
             return unwrap(self.adaptation_loss).target_losses(outputs.logits)
         if not item.feature_distance:
@@ -269,19 +318,6 @@ class DomainAdapter(TeacherStudent):
         student = unwrap(self.student)
         return student.draw_crop_box(clip.size, self.generator) if isinstance(student, HRDAEncoderDecoder) else None
 
-    def labelled_clip(self, batch: dict) -> Clip:
-        """A batch with true labels, every pixel of weight 1."""
-        frames, samples = self.data_preprocessor.pixels(batch)
-        labels = stack_field(samples, 'gt_sem_seg')
-        return Clip(frames, labels, torch.ones_like(labels, dtype=frames.dtype), flow=stack_field(samples, 'flow'))
-
-    def unlabelled_clip(self, batch: dict) -> Clip:
-        """A batch without labels, every pixel ignored."""
-        frames, samples = self.data_preprocessor.pixels(batch)
-        weights = torch.zeros_like(frames[:, :, 0])
-        labels = torch.full_like(weights, IGNORE_INDEX, dtype=torch.long)
-        return Clip(frames, labels, weights, flow=stack_field(samples, 'flow'))
-
     def pseudo_labelled_clip(self, batch: dict) -> Clip:
         """A target batch with the teacher's labels of frame 0; clips must have flow (ValueError)."""
         frames, samples = self.data_preprocessor.pixels(batch)
@@ -291,8 +327,12 @@ class DomainAdapter(TeacherStudent):
                 f'the target gave clips of {frames.shape[1]} frames without flow: let its pipeline load images, or '
                 'put LoadFlow into it'
             )
-        logits = self.teacher_logits(*model_inputs(self.teacher, frames, flow))
-        return pseudo_labelled(frames, flow, [self.pseudo_labels(logits, stack_field(samples, 'valid_pseudo_mask'))])
+        logits, mirrored = self.teacher_logits(*model_inputs(self.teacher, frames, flow)), None
+        if self.pseudo_labels.two_views:
+            inputs = model_inputs(self.teacher, frames.flip(-1), None if flow is None else flip_flow(flow))
+            mirrored = self.teacher_logits(*inputs).flip(-1)
+        label = self.pseudo_labels(logits, stack_field(samples, 'valid_pseudo_mask'), mirrored)
+        return pseudo_labelled(frames, flow, [label])
 
     def long_tail(self, batch: dict, batch_size: int) -> LongTail:
         """The long-tail loader's batch as still images, which have no flow; see `group_long_tail`."""
@@ -300,24 +340,9 @@ class DomainAdapter(TeacherStudent):
         clip = replace(self.labelled_clip(batch), flow=None)
         return group_long_tail(clip, train_ids, 0 if self.mixing is None else self.mixing.number_of_mixes, batch_size)
 
-    @torch.inference_mode()
-    def teacher_logits(self, frames: Tensor, options: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Teacher logits (N, C, H, W) of pixels (N, 3, H, W), or of frame 0 of clips (N, T, 3, H, W) with their flow in
-        the options; an inference tensor, of which autograd may save only a clone."""
-        meta = dict.fromkeys(('img_shape', 'ori_shape', 'pad_shape'), frames.shape[-2:])
-        options = options or {}
-        batched = (self.data_preprocessor.normalize(frames), *options.values())
-        logits = [
-            at_least_float32(
-                self.teacher.encode_decode(images, [meta] * len(images), **dict(zip(options, values, strict=True)))
-            )
-            for images, *values in zip(*(value.chunk(self.accumulative_counts) for value in batched), strict=True)
-        ]
-        return logits[0] if len(logits) == 1 else torch.cat(logits)
-
     @property
     def needs_target(self) -> bool:
-        return self.ema is not None or self.adaptation_loss is not None
+        return self.ema is not None or self.adaptation_loss is not None or self.distillation is not None
 
     @property
     def needs_outputs(self) -> bool:
@@ -339,7 +364,9 @@ class DomainAdapter(TeacherStudent):
         student = unwrap(self.student)
         # Unlabelled images need no auxiliary decoder; images have no flow along which to fuse.
         without_auxiliary = self.adaptation_loss is not None and student.with_auxiliary_head
-        return without_auxiliary or isinstance(student, FlowGuidedEncoderDecoder)
+        # The distillation needs no decoder, and only the masked pass a mask token.
+        part = without_auxiliary or self.distillation is not None or isinstance(self.masking, TokenMasking)
+        return part or isinstance(student, FlowGuidedEncoderDecoder)
 
     @property
     def hooks_decoders(self) -> bool:
@@ -370,13 +397,3 @@ class DomainAdapter(TeacherStudent):
     def set_extra_state(self, state: dict) -> None:
         self.iteration = int(state['iteration'])
         self.generator.set_state(state['generator'].cpu())
-
-
-def build_component(config: dict | None, **default_args: object) -> Any:
-    """Build a component from its config, None from None."""
-    return None if config is None else MODELS.build(config, default_args=default_args)
-
-
-def mean_logs(logs: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The mean of each scalar over several logs of the same scalars."""
-    return {key: torch.stack([log[key] for log in logs]).mean() for key in logs[0]}

@@ -8,6 +8,7 @@ from torch import nn
 from udass.models.data_preprocessor import PixelPreprocessor
 from udass.models.heads.checking import check_heads
 from udass.models.segmentors import HRDAEncoderDecoder, SlidingEncoderDecoder
+from udass.uda.masking import TokenMasking
 from udass.uda.mixing.feature_mixing import fusion_layer
 
 
@@ -29,7 +30,13 @@ def check_adapter(adapter: Any) -> None:
             'teacher_batch_statistics=False uses running statistics that nothing would ever update: '
             'set ema.copy_buffers=True too'
         )
+    if not adapter.masked_statistics and adapter.masking is None:
+        raise ValueError(
+            'masked_statistics=False is about the masked pass, which a method without masking does not make'
+        )
     _check_outputs(adapter, student)
+    if isinstance(adapter.masking, TokenMasking):
+        _check_mask_token(student)
     if adapter.feature_mixing is not None:
         fusion_layer(student)
         if not adapter.mixing.shares_pasted:
@@ -41,7 +48,8 @@ def check_adapter(adapter: Any) -> None:
 
 def _check_outputs(adapter: Any, student: nn.Module) -> None:
     """Whether the student gives the features and logits that losses are made of."""
-    needs_outputs = [name for name in ('feature_distance', 'adaptation_loss') if getattr(adapter, name) is not None]
+    names = ('feature_distance', 'adaptation_loss', 'distillation')
+    needs_outputs = [name for name in names if getattr(adapter, name) is not None]
     if needs_outputs and not isinstance(student, SlidingEncoderDecoder):
         raise ValueError(
             f'{" and ".join(needs_outputs)} need features and logits of the training forward, which '
@@ -56,6 +64,20 @@ def _check_outputs(adapter: Any, student: nn.Module) -> None:
         raise ValueError(
             'adaptation_loss compares logits of both domains, but those of an HRDAEncoderDecoder come from '
             'one detail crop for labelled images and from all for unlabelled ones: use a network without HRDA'
+        )
+
+
+def _check_mask_token(student: nn.Module) -> None:
+    """Whether tokens of the student can be masked."""
+    if not isinstance(student, SlidingEncoderDecoder) or isinstance(student, HRDAEncoderDecoder):
+        raise ValueError(
+            f'TokenMasking masks the tokens of one image, which {type(student).__name__} does not hand on to its '
+            'backbone: use SlidingEncoderDecoder or FlowGuidedEncoderDecoder, or BlockMasking'
+        )
+    if getattr(student.backbone, 'mask_token', None) is None:
+        raise ValueError(
+            f'TokenMasking needs a mask token, which the backbone {type(student.backbone).__name__} does not have: use '
+            'DINOv2 or TimmViT with mask_token=True, or BlockMasking'
         )
 
 

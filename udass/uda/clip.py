@@ -3,7 +3,7 @@
 Shapes: N batch, T frames (index 0 is the frame to segment, an image is a clip of one frame), H, W pixels.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from udass.flow.warping import resize_flow
 from udass.io.labels import IGNORE_INDEX
 from udass.models.windows import Box
 
@@ -76,6 +77,16 @@ class Clip:
             )
         )
 
+    def resize_frames(self, size: tuple[int, int], align_corners: bool) -> 'Clip':
+        """The clips with frames and flow at another size (H, W); labels and weights keep theirs."""
+        if size == self.size:
+            return self
+        frames = F.interpolate(self.frames.flatten(0, 1), size, mode='bilinear', align_corners=align_corners)
+        flow = self.flow
+        if flow is not None:
+            flow = resize_flow(flow.flatten(0, 1), size).unflatten(0, flow.shape[:2])
+        return replace(self, frames=frames.unflatten(0, self.frames.shape[:2]), flow=flow)
+
     def join(self, other: 'Clip') -> 'Clip':
         """One batch of both; attributes that one of them lacks are dropped."""
         pairs = {field.name: (getattr(self, field.name), getattr(other, field.name)) for field in fields(self)}
@@ -126,28 +137,36 @@ class Pass:
 
     Attributes:
         name: prefix of its losses in the log (``source``, ``mix``, ``tss``, ``tst``, ``masked``, ``target``,
-            ``cross_frame``).
+            ``cross_frame``, ``distilled_source``, ``distilled_target``).
         clip: pixels, labels and weights.
         scale: factor of its cross-entropy in the total loss; the log has the loss without it.
         labelled: False replaces the cross-entropy by the adaptation loss on unlabelled images.
+        weighted: whether its pixels have weights; those of the source all count alike.
         box: the detail crop of HRDA networks.
         feature_distance: whether the feature distance is added to its loss.
         pasted: (N, T, H, W) bool, pixels that two mixed passes share, where decoder features may be mixed.
         auxiliary: whether auxiliary heads of a flow-guided network learn from it.
         auxiliary_labels: labels of the auxiliary heads, (N, D, h, w), one map for each; None gives them the clip's.
         extra: a second clip for which a flow-guided network also computes logits, without a cross-entropy.
+        token_mask: (N, h, w) bool, tokens of the student's ViT that its mask token replaces.
+        distilled: frames (N, T, 3, H, W) whose frozen features the student learns, in place of the labels.
+        track_statistics: whether the student's running statistics of batch norm follow its images.
     """
 
     name: str
     clip: Clip
     scale: float = 1.0
     labelled: bool = True
+    weighted: bool = True
     box: Box | None = None
     feature_distance: bool = False
     pasted: Tensor | None = None
     auxiliary: bool = True
     auxiliary_labels: Tensor | None = None
     extra: Clip | None = None
+    token_mask: Tensor | None = None
+    distilled: Tensor | None = None
+    track_statistics: bool = True
 
     def split(self, parts: int) -> list['Pass']:
         """The pass of each of several equal parts of the batch, one after the other."""
@@ -161,14 +180,14 @@ class Pass:
         slices = [slice(first, first + size) for first in range(0, len(self.clip), size)]
         return [replace(self, **{name: value[part] for name, value in batched.items()}) for part in slices]
 
-    def data_samples(self, weighted: bool = True) -> list[SegDataSample]:
+    def data_samples(self) -> list[SegDataSample]:
         """mmseg data samples of frame 0 with ``gt_sem_seg`` and, if weighted, ``gt_pixel_weight``, both (1, H, W), and
         ``auxiliary_sem_seg`` (D, h, w) if there are auxiliary labels."""
         samples = []
         for index, clip in enumerate(self.clip.labels[:, :1]):
             sample = SegDataSample(metainfo=dict(img_shape=self.clip.size, ori_shape=self.clip.size))
             sample.gt_sem_seg = PixelData(data=clip)
-            if weighted:
+            if self.weighted:
                 sample.gt_pixel_weight = PixelData(data=self.clip.weights[index, :1])
             if self.auxiliary_labels is not None:
                 sample.auxiliary_sem_seg = PixelData(data=self.auxiliary_labels[index])
@@ -192,6 +211,11 @@ class PassResult(NamedTuple):
     logits: Tensor | None = None
     labels: Tensor | None = None
     features: Sequence[Tensor] = ()
+
+
+def mean_logs(logs: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of each scalar over several logs of the same scalars."""
+    return {key: torch.stack([log[key] for log in logs]).mean() for key in logs[0]}
 
 
 def stack_field(samples: Sequence[SegDataSample], name: str) -> Tensor | None:

@@ -16,28 +16,36 @@ from udass.models.ranks import average_over_ranks_, running_statistics
 class EMA(nn.Module):
     """Moves a teacher towards its student once per iteration.
 
-    teacher = a_t * teacher + (1 - a_t) * student with a_t = min(1 - 1/(t + 1), alpha): the first update is a copy. The
-    counter t is a number of the host (no device wait) and saved, so that a resumed teacher is not overwritten.
+    teacher = a_t * teacher + (1 - a_t) * student with a_t = min(1 - 1/(t + 1), alpha), where t counts the finished
+    steps of the student's optimizer: the update before the first step is a copy. The counter is a number of the host
+    (no device wait) and saved, so that a resumed teacher is not overwritten.
 
     Args:
         alpha: largest share of the old teacher, in [0, 1).
         copy_buffers: also copy the student's buffers (running statistics of batch norm). The reference leaves the
             teacher its own. With several processes the teacher gets the mean of their students'.
+        after_step: update at the end of an iteration, after the student's step (VFM-UDA), instead of at its start. The
+            teacher is a copy of the student in the first iteration, and keeps half of that in the first update.
     """
 
-    def __init__(self, alpha: float = 0.999, copy_buffers: bool = False) -> None:
+    def __init__(self, alpha: float = 0.999, copy_buffers: bool = False, after_step: bool = False) -> None:
         super().__init__()
         if not 0 <= alpha < 1:
             raise ValueError(f'alpha is the share of the old teacher, in [0, 1); got {alpha}')
         self.alpha = alpha
         self.copy_buffers = copy_buffers
+        self.after_step = after_step
         self.steps = 0
 
     @torch.no_grad()
     def update(self, teacher: nn.Module, student: nn.Module) -> None:
-        """One update; both modules have the same parameters in the same order (the student without DDP)."""
-        decay = min(1 - 1 / (self.steps + 1), self.alpha)
-        torch._foreach_lerp_(list(teacher.parameters()), list(student.parameters()), 1 - decay)
+        """One update; both modules have the same parameters in the same order (the student without DDP). Frozen ones,
+        which they share, are left alone."""
+        finished = self.steps + self.after_step
+        decay = min(1 - 1 / (finished + 1), self.alpha)
+        pairs = zip(teacher.parameters(), student.parameters(), strict=True)
+        moved = [(mine, theirs) for mine, theirs in pairs if mine is not theirs]
+        torch._foreach_lerp_([mine for mine, _ in moved], [theirs for _, theirs in moved], 1 - decay)
         if self.copy_buffers:
             for mine, theirs in zip(teacher.buffers(), student.buffers(), strict=True):
                 mine.copy_(theirs)

@@ -1,6 +1,7 @@
 """Build the networks of an adapter, load their weights from a checkpoint of any method, and call them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from udass.models.checkpoints import load_strictly
 from udass.models.losses.pixel_weight import weigh_heads
 from udass.models.segmentors import FlowGuidedEncoderDecoder
 
-# The networks of an adapter, and the prefixes of their keys in checkpoints.
+# The segmentors of an adapter, and the prefixes of their keys in checkpoints.
 NETWORKS = ('student', 'teacher', 'imagenet')
 
 
@@ -41,6 +42,20 @@ def build_network(config: Mapping) -> BaseSegmentor:
         ) from error
     weigh_heads(network)
     return network
+
+
+def share_frozen(student: nn.Module, network: nn.Module) -> None:
+    """Give a network of the student's config the student's frozen parameters themselves: one copy in memory."""
+    modules = dict(student.named_modules())
+    for name, module in network.named_modules():
+        for key, value in modules[name].named_parameters(recurse=False):
+            if not value.requires_grad:
+                setattr(module, key, value)
+
+
+def build_component(config: Mapping | None, **default_args: object) -> Any:
+    """Build a component of an adapter from its config, None from None."""
+    return None if config is None else MODELS.build(config, default_args=default_args)
 
 
 def split_networks(weights: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
@@ -84,11 +99,15 @@ def load_networks(
             f'load_from.skip names {", ".join(unknown)}, which the student does not have; it has for '
             f'example {", ".join(list(student)[-4:])}'
         )
+    shared: list[nn.Parameter] = []
     for name, network in networks.items():
         own = found.get(name, found['student'] if name == 'teacher' else None)
         if network is not None and own is not None:
-            start = {key: value for key, value in network.state_dict().items() if _belongs(key, skip)}
-            taken = {key: value for key, value in own.items() if not _belongs(key, skip)}
+            # What it shares with the student is loaded already.
+            ready = [*skip, *(key for key, value in network.named_parameters() if any(value is one for one in shared))]
+            start = {key: value for key, value in network.state_dict().items() if _belongs(key, ready)}
+            taken = {key: value for key, value in own.items() if not _belongs(key, ready)}
+            shared += network.parameters()
             load_strictly(network, {**taken, **start}, f'{name} of {origin}')
     return [name for name, network in networks.items() if network is not None and name in found]
 
@@ -115,3 +134,18 @@ def model_inputs(network: nn.Module, frames: Tensor, flow: Tensor | None) -> tup
     if flow is None or not isinstance(network, FlowGuidedEncoderDecoder):
         return frames[:, 0], {}
     return frames, {'flow': flow}
+
+
+@contextmanager
+def frozen_running_statistics(network: nn.Module) -> Iterator[None]:
+    """Within the context, batch norm in training mode uses the statistics of its batch without adding them to the
+    running ones, which evaluation uses."""
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._NormBase)]
+    tracking = [norm for norm in norms if norm.track_running_stats]
+    for norm in tracking:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in tracking:
+            norm.track_running_stats = True

@@ -152,7 +152,7 @@ def _uniform(low: float, high: float, generator: Generator) -> float:
 
 @MODELS.register_module()
 class PhotometricChange:
-    """Random colour jitter, then blur (method of DACS; the defaults are the reference's values).
+    """Random colour jitter, then grey, then blur (method of DACS; the defaults are the reference's values).
 
     Args:
         operations: definitions of the colour operations, ``kornia`` (`kornia_color`) or ``torchvision``
@@ -161,6 +161,8 @@ class PhotometricChange:
         hue: strength s, the turn is drawn from [-s, s] (share of a full circle).
         jitter_probability, blur_probability: one decision per iteration for the whole batch, as in the reference.
         sigma: range of the blur's standard deviation in pixels.
+        grey_probability: how often an image loses its colours; needs torchvision's operations.
+        per_image: every image of the batch has decisions, order of the operations and width of the blur of its own.
     """
 
     def __init__(
@@ -173,6 +175,8 @@ class PhotometricChange:
         jitter_probability: float = 0.8,
         blur_probability: float = 0.5,
         sigma: tuple[float, float] = (0.15, 1.15),
+        grey_probability: float = 0.0,
+        per_image: bool = False,
     ) -> None:
         if operations not in COLOR_OPERATIONS:
             raise ValueError(f'operations are those of {" or ".join(COLOR_OPERATIONS)}, got {operations!r}')
@@ -181,9 +185,15 @@ class PhotometricChange:
             raise ValueError(
                 f'brightness, contrast and saturation are strengths in [0, 1] and hue one in [0, 0.5]; got {strengths}'
             )
-        probabilities = (jitter_probability, blur_probability)
+        probabilities = (jitter_probability, blur_probability, grey_probability)
         if not (min(probabilities) >= 0 and max(probabilities) <= 1):
-            raise ValueError(f'jitter_probability and blur_probability are in [0, 1]; got {probabilities}')
+            raise ValueError(
+                f'jitter_probability, blur_probability and grey_probability are in [0, 1]; got {probabilities}'
+            )
+        if grey_probability > 0 and operations != 'torchvision':
+            raise ValueError(
+                f"grey_probability takes the grey of torchvision: set operations='torchvision'; got {operations!r}"
+            )
         if not 0 < sigma[0] <= sigma[1]:
             raise ValueError(f'sigma is a range of blur widths in pixels, 0 < low <= high; got {tuple(sigma)}')
         self.operations = operations
@@ -191,6 +201,8 @@ class PhotometricChange:
         self.jitter_probability = jitter_probability
         self.blur_probability = blur_probability
         self.sigma = sigma
+        self.grey_probability = grey_probability
+        self.per_image = per_image
 
     def decide(self, generator: Generator) -> Decision:
         """Draw from a CPU generator whether colours change and whether images are blurred."""
@@ -206,6 +218,8 @@ class PhotometricChange:
         Args:
             decision: shared by the passes of one iteration; None decides anew.
         """
+        if self.per_image and batch > 1:
+            return [self.draw(1, generator, decision)[0] for _ in range(batch)]
         decision = self.decide(generator) if decision is None else decision
         order = torch.randperm(len(self.strength), generator=generator).tolist()
         sigma = self.draw_sigma(generator)
@@ -217,7 +231,16 @@ class PhotometricChange:
                 factors.append((name, _uniform(centre - strength, centre + strength, generator)))
             jitter = [factors[i] for i in order] if decision.jitter else []
             changes.append(PhotometricDraw(jitter, sigma if decision.blur else None))
-        return changes
+        if self.grey_probability == 0:
+            # Nothing is drawn, so that the random streams of methods without it stay as they are.
+            return changes
+        return [
+            # A grey image's last colour operation takes all its saturation.
+            change._replace(jitter=[*change.jitter, ('saturation', 0.0)])
+            if _uniform(0, 1, generator) < self.grey_probability
+            else change
+            for change in changes
+        ]
 
     def draw_sigma(self, generator: Generator) -> float:
         """Draw the blur's standard deviation in pixels."""
@@ -252,7 +275,7 @@ class StrongAugmentation(PhotometricChange):
     Args:
         brightness, contrast, saturation, hue, jitter_probability, blur_probability: see `PhotometricChange`.
         sigmas: the blur's standard deviation in pixels is one of these.
-        grey_probability: how often a clip loses its colours.
+        grey_probability: see `PhotometricChange`.
     """
 
     def __init__(
@@ -268,25 +291,22 @@ class StrongAugmentation(PhotometricChange):
     ) -> None:
         if not sigmas or min(sigmas) <= 0:
             raise ValueError(f'sigmas are widths of the blur in pixels, larger than 0; got {tuple(sigmas)}')
-        if not 0 <= grey_probability <= 1:
-            raise ValueError(f'grey_probability is in [0, 1]; got {grey_probability}')
-        strengths = (brightness, contrast, saturation, hue)
-        super().__init__('torchvision', *strengths, jitter_probability, blur_probability, (min(sigmas), max(sigmas)))
+        super().__init__(
+            'torchvision',
+            brightness,
+            contrast,
+            saturation,
+            hue,
+            jitter_probability,
+            blur_probability,
+            (min(sigmas), max(sigmas)),
+            grey_probability,
+        )
         self.sigmas = tuple(sigmas)
-        self.grey_probability = grey_probability
 
     def draw_sigma(self, generator: Generator) -> float:
         """Draw one of the standard deviations."""
         return float(self.sigmas[torch.randint(len(self.sigmas), (1,), generator=generator).tolist()[0]])
-
-    def draw(self, batch: int, generator: Generator, decision: Decision | None = None) -> list[PhotometricDraw]:
-        """Draw the change of ``batch`` clips; a grey clip's last operation takes all its saturation."""
-        changes = super().draw(batch, generator, decision)
-        grey = [_uniform(0, 1, generator) < self.grey_probability for _ in changes]
-        return [
-            change._replace(jitter=[*change.jitter, ('saturation', 0.0)]) if is_grey else change
-            for change, is_grey in zip(changes, grey, strict=True)
-        ]
 
     def change(self, clip: Tensor, change: PhotometricDraw) -> Tensor:
         """Change frames (T, 3, H, W) of one clip."""

@@ -58,23 +58,36 @@ class ConfidencePseudoLabels:
         use_margins: give the margins that the loader marks (``PseudoMargins``) weight 0, though they count in the
             share, as in the reference; DACS trusts them.
         over_ranks: the share is that of the batches of all processes together.
+        two_views: the teacher also segments the mirrored images, and the probabilities are the mean of both (VFM-UDA).
     """
 
-    def __init__(self, threshold: float = 0.968, use_margins: bool = True, over_ranks: bool = True) -> None:
+    def __init__(
+        self, threshold: float = 0.968, use_margins: bool = True, over_ranks: bool = True, two_views: bool = False
+    ) -> None:
         if not 0 <= threshold <= 1:
             raise ValueError(f'threshold is a probability in [0, 1]; got {threshold}')
         self.threshold = threshold
         self.use_margins = use_margins
         self.over_ranks = over_ranks
+        self.two_views = two_views
 
-    def __call__(self, logits: Tensor, valid: Tensor | None = None) -> PseudoLabel:
-        """Pseudo-labels of logits (N, C, H, W), or (N, 1, H, W) of a binary head; ``valid`` (N, 1, H, W) is False or 0
-        in the margins."""
-        # max(softmax) = 1 / sum(exp(logit - max)): no full map of probabilities is kept.
+    def __call__(self, logits: Tensor, valid: Tensor | None = None, mirrored: Tensor | None = None) -> PseudoLabel:
+        """Pseudo-labels.
+
+        Args:
+            logits: (N, C, H, W), or (N, 1, H, W) of a binary head.
+            valid: (N, 1, H, W), False or 0 in the margins.
+            mirrored: the logits of the mirrored images, mirrored back.
+        """
         # In mixed precision a half-precision sum would be coarser than the threshold.
         logits = two_class_logits(at_least_float32(logits))
-        best, labels = logits.max(dim=1)
-        confidence = (logits - best[:, None]).exp_().sum(dim=1).reciprocal_()
+        if mirrored is None:
+            # max(softmax) = 1 / sum(exp(logit - max)): no full map of probabilities is kept.
+            best, labels = logits.max(dim=1)
+            confidence = (logits - best[:, None]).exp_().sum(dim=1).reciprocal_()
+        else:
+            views = logits, two_class_logits(at_least_float32(mirrored))
+            confidence, labels = torch.stack([view.softmax(dim=1) for view in views]).mean(dim=0).max(dim=1)
         confident = confidence >= self.threshold
         share = share_over_ranks(confident, logits.dtype) if self.over_ranks else confident.to(logits.dtype).mean()
         weights = share.expand_as(confidence)

@@ -4,12 +4,23 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from udass.io.labels import IGNORE_INDEX
+from udass.models.precision import at_least_float32
 from udass.uda.clip import Clip, stack_field
 from udass.uda.ema import evaluate_with_batch_statistics
-from udass.uda.networks import build_network, load_networks, model_inputs, unwrap, without_decoder
+from udass.uda.networks import (
+    build_component,
+    build_network,
+    load_networks,
+    model_inputs,
+    share_frozen,
+    unwrap,
+    without_decoder,
+)
 
 
 class TrainingModel(BaseModel):
@@ -78,24 +89,30 @@ class TrainingModel(BaseModel):
 
 class TeacherStudent(TrainingModel):
     """The networks of a training, segmentors built from one config: the student, its teacher (an average of the
-    student), and the ImageNet network (the student's start without decoder).
+    student), and the ImageNet network (the student's start without decoder); and a distillation of features.
 
     Args:
         student: config of a segmentor.
         teacher, imagenet: whether there are such networks.
+        distillation: config of a `FeatureDistillation`, or None.
     """
 
     student: Any
     teacher: Any
     imagenet: Any
+    distillation: Any
     data_preprocessor: Any
     teacher_batch_statistics = True  # the teacher's batch norm uses the statistics of the batch, not the running ones
 
-    def __init__(self, student: dict, teacher: bool, imagenet: bool) -> None:
+    def __init__(self, student: dict, teacher: bool, imagenet: bool, distillation: dict | None = None) -> None:
         super().__init__()
         self.student = build_network(student)
         self.teacher = build_network(student).requires_grad_(False) if teacher else None
         self.imagenet = without_decoder(build_network(student)) if imagenet else None
+        for network in (self.teacher, self.imagenet):
+            if network is not None:
+                share_frozen(self.student, network)
+        self.distillation = build_component(distillation)
         self.data_preprocessor = self.student.data_preprocessor
 
     @property
@@ -111,6 +128,8 @@ class TeacherStudent(TrainingModel):
             self.teacher.load_state_dict(student.state_dict())
         if self.imagenet is not None:
             self.imagenet.backbone.load_state_dict(student.backbone.state_dict())
+        if self.distillation is not None:
+            self.distillation.init_weights()
 
     def load_networks(self, weights: Mapping[str, Tensor], origin: str | Path, skip: Sequence[str] = ()) -> list[str]:
         """Start from the networks of a checkpoint, the ImageNet network included; see `TrainingModel`."""
@@ -127,6 +146,34 @@ class TeacherStudent(TrainingModel):
             if mode and self.teacher_batch_statistics:
                 evaluate_with_batch_statistics(self.teacher)
         return self
+
+    def labelled_clip(self, batch: dict) -> Clip:
+        """A batch with true labels, every pixel of weight 1."""
+        frames, samples = self.data_preprocessor.pixels(batch)
+        labels = stack_field(samples, 'gt_sem_seg')
+        return Clip(frames, labels, torch.ones_like(labels, dtype=frames.dtype), flow=stack_field(samples, 'flow'))
+
+    def unlabelled_clip(self, batch: dict) -> Clip:
+        """A batch without labels, every pixel ignored."""
+        frames, samples = self.data_preprocessor.pixels(batch)
+        weights = torch.zeros_like(frames[:, :, 0])
+        labels = torch.full_like(weights, IGNORE_INDEX, dtype=torch.long)
+        return Clip(frames, labels, weights, flow=stack_field(samples, 'flow'))
+
+    @torch.inference_mode()
+    def teacher_logits(self, frames: Tensor, options: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Teacher logits (N, C, H, W) of pixels (N, 3, H, W), or of frame 0 of clips (N, T, 3, H, W) with their flow in
+        the options; an inference tensor, of which autograd may save only a clone."""
+        meta = dict.fromkeys(('img_shape', 'ori_shape', 'pad_shape'), frames.shape[-2:])
+        options = options or {}
+        batched = (self.data_preprocessor.normalize(frames), *options.values())
+        logits = [
+            at_least_float32(
+                self.teacher.encode_decode(images, [meta] * len(images), **dict(zip(options, values, strict=True)))
+            )
+            for images, *values in zip(*(value.chunk(self.accumulative_counts) for value in batched), strict=True)
+        ]
+        return logits[0] if len(logits) == 1 else torch.cat(logits)
 
     def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor') -> list | Tensor:
         """Logits (``tensor``) or predictions (``predict``) of the branch under evaluation for normalised images

@@ -16,10 +16,10 @@ from torch import Generator, Tensor
 from udass.flow.warping import flip_flow, resize_flow
 from udass.models.segmentors import FlowGuidedEncoderDecoder, Outputs
 from udass.models.segmentors.logit_fusion import resize_logits
-from udass.uda.adapter import DomainAdapter, build_component
+from udass.uda.adapter import DomainAdapter
 from udass.uda.clip import Clip, Pass, PassResult, stack_field
 from udass.uda.mixing.long_tail import LongTail
-from udass.uda.networks import model_inputs
+from udass.uda.networks import build_component, model_inputs
 from udass.uda.photometric import match_histograms
 from udass.uda.pseudo_labels import CrossFramePseudoLabels, pseudo_labelled
 
@@ -55,15 +55,9 @@ class CrossFramePass:
         if self.rescale is not None:
             low, high = self.rescale
             factor = low + (high - low) * torch.rand(1, generator=generator).tolist()[0]
-            clip = resize_frames(clip, tuple(max(round(factor * side / 8), 1) * 8 for side in clip.size))
+            size = tuple(max(round(factor * side / 8), 1) * 8 for side in clip.size)
+            clip = clip.resize_frames(size, align_corners=True)
         return Pass('cross_frame', clip, scale=self.scale, auxiliary_labels=None if self.full_size else labels[:, 1:])
-
-
-def resize_frames(clip: Clip, size: tuple[int, int]) -> Clip:
-    """The clip with frames and flow at another size (H, W), corners aligned; labels and weights keep theirs."""
-    frames = F.interpolate(clip.frames.flatten(0, 1), size=size, mode='bilinear', align_corners=True)
-    flow = None if clip.flow is None else resize_flow(clip.flow.flatten(0, 1), size).unflatten(0, clip.flow.shape[:2])
-    return replace(clip, frames=frames.unflatten(0, clip.frames.shape[:2]), flow=flow)
 
 
 @MODELS.register_module()
@@ -79,10 +73,11 @@ class VideoAdapter(DomainAdapter):
         pseudo_labels: config of `CrossFramePseudoLabels`.
         cross_frame: config of the target pass.
         mixing: config of `VideoQuadMix`. None leaves out the component, here and below.
-        photometric: config of the colour change of mixed clips.
-        strong_augmentation: config of a `StrongAugmentation` of the target's frames t and t-1, both alike, for the
-            student's target pass and mixtures; the teacher, the templates and the second interval of the centroid
-            alignment have them without it.
+        photometric: config of the colour change of mixed and masked clips.
+        target_augmentation: config of a `StrongAugmentation` of the target's frames t and t-1, both alike, for the
+            student's target pass and mixtures; the teacher, the templates, the masked pass and the second interval of
+            the centroid alignment have them without it.
+        masking: config of the masking of the masked pass, after the mixed ones.
         source_size: (H, W) at which whole source frames are segmented, their logits enlarged to the labels; None keeps
             the size of the loader. Mixing is not affected.
         feature_mixing, teacher_batch_statistics, eval_branch, seed: see `DomainAdapter`.
@@ -102,7 +97,8 @@ class VideoAdapter(DomainAdapter):
         cross_frame: dict,
         mixing: dict | None = None,
         photometric: dict | None = None,
-        strong_augmentation: dict | None = None,
+        target_augmentation: dict | None = None,
+        masking: dict | None = None,
         source_size: tuple[int, int] | None = None,
         feature_mixing: dict | None = None,
         centroid_alignment: dict | None = None,
@@ -118,6 +114,8 @@ class VideoAdapter(DomainAdapter):
             pseudo_labels=pseudo_labels,
             mixing=mixing,
             photometric=photometric,
+            target_augmentation=target_augmentation,
+            masking=masking,
             feature_mixing=feature_mixing,
             teacher_batch_statistics=teacher_batch_statistics,
             eval_branch=eval_branch,
@@ -125,7 +123,6 @@ class VideoAdapter(DomainAdapter):
         )
         self.cross_frame = build_component(cross_frame)
         self.centroid_alignment = build_component(centroid_alignment)
-        self.strong_augmentation = build_component(strong_augmentation)
         self.source_size = source_size
         self.match_histograms = match_histograms
         self.joint_backward = joint_backward
@@ -156,7 +153,7 @@ class VideoAdapter(DomainAdapter):
         return self.centroid_alignment is not None
 
     def passes(self, source: Clip, target: Clip, long_tail: LongTail | None) -> Iterator[Pass]:
-        """The recipe: source, target across time, mixed passes."""
+        """The recipe: source, target across time, mixed and masked passes."""
         if source.flow is None:
             raise ValueError(
                 'the source gave images, or clips without flow, but motion is mixed with them: use a data '
@@ -164,21 +161,21 @@ class VideoAdapter(DomainAdapter):
             )
         if self.match_histograms:
             source = self.in_colours_of(source, target)
-        yield Pass('source', source if self.source_size is None else resize_frames(source, self.source_size))
+        whole = source if self.source_size is None else source.resize_frames(self.source_size, align_corners=True)
+        yield Pass('source', whole, weighted=False)
 
-        plain = augmented = target.select_frames([0, 1])
-        if self.strong_augmentation is not None:
-            changes = self.strong_augmentation.draw(len(plain), self.generator)
-            augmented = replace(plain, frames=self.strong_augmentation.apply(plain.frames, changes))
+        plain = target.select_frames([0, 1])
+        augmented = self.augment(plain, self.target_augmentation)
         item = self.cross_frame(augmented, self.generator)
         if self.centroid_alignment is not None and self.centroid_alignment.intervals == 2:
             item = replace(item, extra=target.select_frames([0, 3]))  # t and t-k-1
         yield item
 
+        plain, augmented = (replace(clip, cell_labels=None) for clip in (plain, augmented))
         if self.mixing is not None:
-            plain, augmented = (replace(clip, cell_labels=None) for clip in (plain, augmented))
-            template = None if self.strong_augmentation is None else plain
-            yield from self.mixed_passes(source, augmented, long_tail, template)
+            yield from self.mixed_passes(source, augmented, long_tail, plain)
+        if self.masking is not None:
+            yield self.masked_pass(source, plain)
 
     def in_colours_of(self, source: Clip, target: Clip) -> Clip:
         """The source with the distribution of values of frame t of the target clip beside it, in each channel."""

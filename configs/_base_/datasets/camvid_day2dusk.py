@@ -1,5 +1,6 @@
 # CamVid, from day (305 labelled images) to dusk (62 images of sequence 0001TP, labels never read); tested on the 62
-# dusk images of the test split. The data: see README. UDASS_CAMVID names its folder where it is not data/camvid.
+# dusk images of the test split. The data: see docs/small_benchmarks.md. UDASS_CAMVID names its
+# folder where it is not data/camvid.
 import os
 
 _base_ = ['../pipelines/small_loaders.py']

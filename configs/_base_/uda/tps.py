@@ -9,7 +9,7 @@ model = dict(
     # The scale is lambda_T of SYNTHIA-Seq; VIPER's is set in the experiment.
     cross_frame=dict(type='CrossFramePass', scale=1.0, rescale=(0.8, 1.2)),
     # Strong where the teacher's view is weak.
-    strong_augmentation=dict(type='StrongAugmentation'),
+    target_augmentation=dict(type='StrongAugmentation'),
     # The source in the colours of the target.
     match_histograms=True,
 )

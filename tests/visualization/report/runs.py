@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from udass.evaluation.counts import ImageCounts
+
 CLASSES = ('road', 'car', 'tree')
 PALETTE = [[128, 64, 128], [0, 0, 142], [107, 142, 35]]
 ENVIRONMENT = """2026/01/01 00:00:00 - mmengine - INFO -
@@ -72,7 +74,7 @@ def config_text(root: Path, **model: object) -> str:
 
 
 def write_test(folder: Path, images: list[Path], scores: list[float], iou: tuple = (50.0, 25.0, None)) -> None:
-    """test.json, test.details.json and predictions."""
+    """test.json, test.details.json, test.counts.npz and predictions."""
     present = [value for value in iou if value is not None]
     (folder / 'test.json').write_text(
         json.dumps(
@@ -101,6 +103,10 @@ def write_test(folder: Path, images: list[Path], scores: list[float], iou: tuple
             }
         )
     )
+    # The first half of the pixels of class b is wrong in the worse images.
+    wrong = [int(score < 20) for score in scores]
+    confusion = np.array([[[9, 1, 0], [3 + 3 * part, 6 - 3 * part, 1], [0, 0, 0]] for part in wrong])
+    ImageCounts([str(path) for path in images], CLASSES, confusion).write(folder / 'test.counts.npz')
     (folder / 'predictions').mkdir()
     for path in images:
         Image.fromarray(np.zeros((32, 64), np.uint8)).save(folder / 'predictions' / path.name)

@@ -54,6 +54,7 @@ def test_what_is_missing_comes_with_the_command(tmp_path):
     assert list(missing) == [
         'scores of a test',
         'confusion matrix and scores by image',
+        'pixel counts by image',
         'predictions',
         'training panels',
     ]

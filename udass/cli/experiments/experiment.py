@@ -16,9 +16,11 @@ from udass.cli import write_json
 from udass.engine.checkpoint import has_checkpoint, latest_checkpoint
 from udass.engine.config import load_config
 from udass.engine.interrupt import SIGNALS
+from udass.evaluation.counts import ImageCounts
+from udass.io.writing import write_bytes
 
 RESULT = 'result.json'
-_PROGRESS = 'progress.json'
+_PROGRESS, _COUNTS = 'progress.json', 'test.counts.npz'
 
 
 class ExperimentFailed(RuntimeError):
@@ -26,7 +28,7 @@ class ExperimentFailed(RuntimeError):
 
 
 def run_experiment(
-    config: str, seed: int, folder: Path, options: Sequence[str] = (), predictions: bool = False
+    config: str, seed: int, folder: Path, options: Sequence[str] = (), predictions: bool = False, test: bool = True
 ) -> dict:
     """Train a config with a seed and test the last iterate, unless that was done before.
 
@@ -39,6 +41,7 @@ def run_experiment(
         folder: for checkpoints, logs and results of this run; a run that was interrupted goes on there.
         options: KEY=VALUE settings that replace those of the config.
         predictions: also write the predicted class ids of the test images to ``folder/predictions``.
+        test: False where there are no labels to test on; the result then has no scores.
 
     Returns:
         dict: content of ``folder/result.json``: scores in percent, ``train_seconds`` (wall time of the training
@@ -58,7 +61,7 @@ def run_experiment(
     if not progress['trained']:
         _train(config, seed, folder, chosen, progress)
     checkpoint = str(latest_checkpoint(folder))
-    if predictions or not _take_validation(config, folder, checkpoint):
+    if test and (predictions or not _take_validation(config, folder, checkpoint)):
         files = ['--work-dir', str(folder / 'test'), '--json', str(folder / 'test.json')]
         files += ['--predictions', str(folder / 'predictions')] if predictions else []
         run_tool('test', [config, checkpoint, *files, *chosen])
@@ -66,7 +69,7 @@ def run_experiment(
         'config': config,
         'seed': seed,
         'options': list(options),
-        **json.loads((folder / 'test.json').read_text()),
+        **(json.loads((folder / 'test.json').read_text()) if test else {'checkpoint': checkpoint}),
         'train_seconds': round(progress['train_seconds'], 2),
         'train_sessions': progress['train_sessions'],
         'validations': read_validations(folder),
@@ -83,6 +86,7 @@ def _take_validation(config: str, folder: Path, checkpoint: str) -> bool:
     try:
         validation = json.loads((folder / 'validation.json').read_text())
         details = json.loads((folder / 'validation.details.json').read_text())
+        counts = (folder / 'validation.counts.npz').read_bytes()
     except (OSError, ValueError):
         # Not there, or cut off.
         return False
@@ -91,6 +95,7 @@ def _take_validation(config: str, folder: Path, checkpoint: str) -> bool:
         return False
     write_json(folder / 'test.json', {'config': config, 'checkpoint': checkpoint, **validation})
     write_json(folder / 'test.details.json', details)
+    write_bytes(folder / _COUNTS, counts)
     return True
 
 
@@ -141,6 +146,12 @@ def read_result(folder: Path) -> dict | None:
     """Result of a finished run, None where there is none."""
     path = folder / RESULT
     return json.loads(path.read_text()) if path.is_file() else None
+
+
+def read_counts(folder: Path) -> ImageCounts | None:
+    """Pixel counts of the test of a finished run by image, None where the test did not keep them."""
+    path = folder / _COUNTS
+    return ImageCounts.read(path) if path.is_file() else None
 
 
 def read_validations(folder: Path) -> list[list[float]]:

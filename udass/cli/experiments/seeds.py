@@ -9,13 +9,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from udass.cli import write_json
-from udass.cli.experiments.experiment import ExperimentFailed, read_result, run_experiment
+from udass.cli.experiments.experiment import ExperimentFailed, read_counts, read_result, run_experiment
+from udass.evaluation.paired import Comparison, compare_all, worst_tenth
 from udass.io.writing import write_text
 from udass.visualization.report.metrics import Spread, spread
 
 _BEST = (
     '\n(*) Not comparable with the last iterate: the best of several validations of each run, chosen with the labels '
     'that it is measured on.\n'
+)
+_INTERVALS = (
+    'Differences in percentage points with 95 % intervals over test images (bootstrap) and seeds (Student). A config '
+    'is better or worse only where the interval excludes 0.\n'
 )
 
 
@@ -63,8 +68,23 @@ def to_markdown(rows: Sequence[dict]) -> str:
     return text + '\nmIoU in percent, mean ± standard deviation (n - 1) over the seeds.\n' + _BEST * with_best
 
 
+def differences_to_markdown(comparisons: Mapping[tuple[str, str], Comparison]) -> str:
+    """The differences between configs as a table; empty without any."""
+    if not comparisons:
+        return ''
+    lines = [
+        '| config | against | seeds | mIoU | worst tenth of the images | mIoU is |',
+        '| --- | --- | ---: | ---: | ---: | --- |',
+    ]
+    for (config, other), found in comparisons.items():
+        cells = [config, other, str(found.seeds), found.miou.text(), found.worst.text(), found.miou.verdict]
+        lines.append(f'| {" | ".join(cells)} |')
+    return '\n'.join(['', *lines, '', _INTERVALS])
+
+
 def write_summary(args: argparse.Namespace) -> str | None:
-    """Write summary.json and summary.md from the results so far; returns the Markdown, None before the first."""
+    """Write summary.json, differences.json and summary.md from the results so far; returns the Markdown, or None before
+    the first result."""
     results: dict[str, list[dict]] = {}
     for config in args.configs:
         found = [read_result(run_folder(args.out, config, seed)) for seed in args.seeds]
@@ -72,9 +92,21 @@ def write_summary(args: argparse.Namespace) -> str | None:
             results[Path(config).stem] = [result for result in found if result is not None]
     if not results:
         return None
+    counts = {
+        name: {
+            run['seed']: found for run in runs if (found := read_counts(Path(args.out) / name / f'seed_{run["seed"]}'))
+        }
+        for name, runs in results.items()
+    }
     rows = summarize(results)
-    markdown = to_markdown(rows)
+    for row in rows:
+        if counts[row['config']]:
+            row['worst_tenth'] = [round(worst_tenth(found), 4) for found in counts[row['config']].values()]
+    comparisons = compare_all(counts)
+    markdown = to_markdown(rows) + differences_to_markdown(comparisons)
     write_json(f'{args.out}/summary.json', rows)
+    pairs = [{'config': one, 'against': other, **found.to_dict()} for (one, other), found in comparisons.items()]
+    write_json(f'{args.out}/differences.json', pairs)
     write_text(Path(args.out) / 'summary.md', markdown)
     return markdown
 
@@ -106,4 +138,4 @@ def run(args: argparse.Namespace) -> None:
             scores = f'mIoU {result["mIoU"]:.2f}, trained in {result["train_seconds"]:.0f} s'
             print(f'{Path(config).stem} seed {seed}: {scores}{before}', flush=True)
             write_summary(args)
-    print(f'\n{write_summary(args)}\nwritten to {args.out}/summary.md and summary.json')
+    print(f'\n{write_summary(args)}\nwritten to {args.out}/summary.md, summary.json and differences.json')

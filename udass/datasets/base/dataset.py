@@ -171,6 +171,9 @@ class UDADataset(BaseSegDataset):
     def image_names(self) -> list[str]:
         """Sorted names of the images that belong to the data set; errors as in ``load_data_list``."""
         found = self._names(self.image_folder, self.img_suffix, 'images')
+        if self.labelled and self.label_folder == self.image_folder:
+            # Side by side, a.png and a_label.png: labels are no images.
+            found = [name for name in found if not (name + self.img_suffix).endswith(self.seg_map_suffix)]
         return self._selected([name for name in found if self.included(name)], found)
 
     def label_names(self) -> list[str]:

@@ -14,6 +14,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as recompute
 
+from udass.models.backbones.lora import plain_key
 from udass.models.backbones.timm import TimmNetwork, masked_patches
 
 
@@ -31,6 +32,7 @@ class DINOv2(TimmNetwork):
         with_cp: recompute the activations of each block in the backward pass, to save memory.
         mask_token: have a token that takes the place of masked patches. A file of the authors holds theirs; from
             other weights it starts at 0.
+        frozen, lora: as of `TimmViT`.
 
     Raises:
         ValueError: timm has no such network, or it has other tokens than the class token before the patches.
@@ -44,8 +46,11 @@ class DINOv2(TimmNetwork):
         multiple: int = 224,
         with_cp: bool = False,
         mask_token: bool = False,
+        frozen: bool = False,
+        lora: dict | None = None,
     ) -> None:
-        super().__init__(name, checkpoint, pretrained, dict(num_classes=0, global_pool=''))
+        options = dict(num_classes=0, global_pool='', dynamic_img_size=False)
+        super().__init__(name, checkpoint, pretrained, options, frozen, lora)
         if self.net.num_prefix_tokens != 1:
             raise ValueError(
                 f'{type(self).__name__} takes a ViT with a class token only before the patches; {name} has '
@@ -63,15 +68,20 @@ class DINOv2(TimmNetwork):
             inputs: images.
             token_mask: (N, h, w) bool, patches that the mask token replaces.
         """
-        class_token, tokens, grid = self.embed(self.resize(inputs, self.multiple), token_mask)
+        class_token, tokens, grid = self.embed(self.resize(inputs), token_mask)
         tokens = torch.cat([class_token, tokens], dim=1)
         for block in self.net.blocks:
             tokens = recompute(block, tokens, use_reentrant=False) if self.with_cp and self.training else block(tokens)
         return [self.net.norm(tokens)[:, 1:].transpose(1, 2).unflatten(2, grid)]
 
-    def resize(self, images: Tensor, multiple: int) -> Tensor:
-        """Images whose sides are the next multiples."""
-        return resize_map(images, [-(-side // multiple) * multiple for side in images.shape[2:]])
+    def resize(self, images: Tensor) -> Tensor:
+        """Images whose sides are the next multiples of ``multiple``."""
+        return resize_map(images, [tokens * self.patch_size for tokens in self.token_grid(images.shape[2:])])
+
+    def token_grid(self, size: Sequence[int]) -> tuple[int, int]:
+        """Number of patches (h, w) of images of a size (H, W)."""
+        height, width = (-(-side // self.multiple) * self.multiple // self.patch_size for side in size)
+        return height, width
 
     def embed(self, images: Tensor, token_mask: Tensor | None = None) -> tuple[Tensor, Tensor, tuple[int, int]]:
         """Class token (N, 1, E) and patches (N, h * w, E) with their positions, and (h, w)."""
@@ -98,7 +108,8 @@ class DINOv2(TimmNetwork):
         """The transformer's tensors; a mask token among them is taken over."""
         if self.mask_token is not None and 'mask_token' in weights:
             self.mask_token.copy_(weights['mask_token'].view(1, -1))
-        return {key: value for key, value in weights.items() if key in self.net.state_dict()}
+        own = set(map(plain_key, self.net.state_dict()))
+        return {key: value for key, value in weights.items() if key in own}
 
 
 def resize_map(maps: Tensor, size: Sequence[int]) -> Tensor:

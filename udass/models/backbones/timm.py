@@ -19,6 +19,7 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from udass.models.backbones.lora import add_lora, plain_key
 from udass.models.checkpoints import load_strictly, local_file, read_weights
 
 
@@ -27,7 +28,15 @@ class TimmNetwork(BaseModule):
 
     net: Any  # networks of timm have no common interface
 
-    def __init__(self, name: str, checkpoint: str | None, pretrained: bool, options: dict) -> None:
+    def __init__(
+        self,
+        name: str,
+        checkpoint: str | None,
+        pretrained: bool,
+        options: dict,
+        frozen: bool = False,
+        lora: dict | None = None,
+    ) -> None:
         super().__init__()
         # Names with a colon are looked up elsewhere, for instance on a hub.
         if ':' not in name and not timm.is_model(name):
@@ -36,6 +45,10 @@ class TimmNetwork(BaseModule):
             raise ValueError(f'timm {timm.__version__} has no network {name!r}{hint}')
         self.name, self.checkpoint, self.pretrained = name, checkpoint, pretrained
         self.net = timm.create_model(name, pretrained=False, **options)
+        if frozen:
+            self.net.requires_grad_(False)
+        if lora is not None:
+            add_lora(self.net, **lora)
 
     def init_weights(self) -> None:
         """Load the checkpoint, or the hub's weights, or keep the random start if neither is wanted.
@@ -54,11 +67,14 @@ class TimmNetwork(BaseModule):
         else:
             return
         weights = self.select(weights)
-        load_strictly(self.net, weights, origin)
+        own = self.net.state_dict()
+        changes = {key: value for key, value in own.items() if plain_key(key) is None}
+        layers = {plain: key for key in own if (plain := plain_key(key)) is not None}
+        load_strictly(self.net, changes | {layers.get(key, key): value for key, value in weights.items()}, origin)
         print_log(f'{self.name}: all {len(weights)} tensors from {origin}', logger='current')
 
     def select(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Those of the whole network's weights that ``net`` has, under its names."""
+        """Those of the whole network's weights that ``net`` has, under its names without LoRA."""
         raise NotImplementedError
 
 
@@ -118,6 +134,9 @@ class TimmViT(TimmNetwork):
         drop_path_rate: probability of dropping a residual branch in training.
         with_cp: recompute the activations of each block in the backward pass, to save memory.
         mask_token: learn a token that takes the place of masked patches; see `forward`.
+        frozen: do not train the ViT. Its weights are one copy for the student, its teacher and the ImageNet network.
+        lora: arguments of `add_lora`, such as ``dict(rank=16, alpha=16)``: the ViT is frozen, and changes of low rank
+            of some of its layers are trained.
     """
 
     def __init__(
@@ -130,9 +149,11 @@ class TimmViT(TimmNetwork):
         drop_path_rate: float = 0.0,
         with_cp: bool = False,
         mask_token: bool = False,
+        frozen: bool = False,
+        lora: dict | None = None,
     ) -> None:
         options = dict(num_classes=0, global_pool='', dynamic_img_size=True, drop_path_rate=drop_path_rate)
-        super().__init__(name, checkpoint, pretrained, options)
+        super().__init__(name, checkpoint, pretrained, options, frozen, lora)
         self.out_indices, self.stride = list(out_indices), stride
         self.patch_size = self.net.patch_embed.patch_size
         self.channels = [self.net.embed_dim] * len(self.out_indices)
@@ -146,13 +167,18 @@ class TimmViT(TimmNetwork):
             inputs: images.
             token_mask: (N, h, w) bool, patches that the mask token replaces, for the h x w patches of the network.
         """
-        size = [-(-side // self.stride) * patch for side, patch in zip(inputs.shape[2:], self.patch_size, strict=True)]
+        grid = self.token_grid(inputs.shape[2:])
+        size = [tokens * patch for tokens, patch in zip(grid, self.patch_size, strict=True)]
         if tuple(size) != tuple(inputs.shape[2:]):
             inputs = resize(inputs, size=size, mode='bilinear', align_corners=False)
         with masked_patches(self.net.patch_embed, token_mask, self.mask_token):
             return self.net.forward_intermediates(
                 inputs, indices=self.out_indices, norm=True, output_fmt='NCHW', intermediates_only=True
             )
+
+    def token_grid(self, size: Sequence[int]) -> tuple[int, int]:
+        """Number of patches (h, w) of images of a size (H, W)."""
+        return -(-size[0] // self.stride), -(-size[1] // self.stride)
 
     @torch.no_grad()
     def select(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:

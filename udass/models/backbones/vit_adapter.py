@@ -39,6 +39,7 @@ class ViTAdapter(DINOv2):
         pretrained: without a checkpoint, fetch timm's weights from its hub.
         norm_cfg: of the convolutional branch and the outputs. Several processes want ``SyncBN``.
         with_cp: recompute the activations of blocks and exchanges in the backward pass, to save memory.
+        frozen, lora: as of `TimmViT`; the adapter is trained.
 
     Raises:
         ValueError: timm has no such network, it has other tokens than the class token before the patches, or its depth
@@ -52,8 +53,11 @@ class ViTAdapter(DINOv2):
         pretrained: bool = True,
         norm_cfg: dict | None = None,
         with_cp: bool = False,
+        frozen: bool = False,
+        lora: dict | None = None,
     ) -> None:
-        super().__init__(name, checkpoint, pretrained, with_cp=with_cp)
+        super().__init__(name, checkpoint, pretrained, with_cp=with_cp, frozen=frozen, lora=lora)
+        self.multiple = math.lcm(32, self.patch_size)
         depth, channels = len(self.net.blocks), self.net.embed_dim
         if depth % 4:
             raise ValueError(f'ViTAdapter takes a ViT with 4, 8, 12, ... blocks; {name} has {depth}')
@@ -80,7 +84,7 @@ class ViTAdapter(DINOv2):
 
     def forward(self, inputs: Tensor, token_mask: Tensor | None = None) -> list[Tensor]:
         """Feature maps of images (N, 3, h, w), finest first; see `DINOv2.forward` for the mask."""
-        images = self.resize(inputs, multiple=math.lcm(32, self.patch_size))
+        images = self.resize(inputs)
         class_token, tokens, grid = self.embed(images, token_mask)
         sizes = [tuple(side // stride for side in images.shape[2:]) for stride in _STRIDES]
         finest, *levels = self.spm(images)

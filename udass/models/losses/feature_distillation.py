@@ -3,6 +3,8 @@
 Source: Englert and Dubbelman 2025, "VFM-UDA++" (arXiv 2503.10685; tue-mps/vfm-uda-plusplus).
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -16,6 +18,9 @@ from udass.models.precision import at_least_float32
 @MODELS.register_module()
 class FeatureDistillation(BaseModule):
     """Draws the coarsest features of the student, through a small head, to those of a frozen network.
+
+    Checkpoints do not hold the frozen network, which may be larger than the student: a resumed training loads it from
+    its own file again, and refuses another one.
 
     Args:
         frozen: config of the frozen network, a backbone whose last map is the target, such as a `TimmViT`.
@@ -38,6 +43,10 @@ class FeatureDistillation(BaseModule):
         super().__init__()
         self.size, self.weight, self.smooth_l1_share = tuple(size), weight, smooth_l1_share
         self.frozen = MODELS.build(frozen).requires_grad_(False).eval()
+        self.is_loaded = False
+        self.saved_sum: float | None = None
+        self.register_state_dict_post_hook(_without_frozen)
+        self.register_load_state_dict_pre_hook(_with_frozen)
         self.head = nn.Sequential(
             nn.Conv2d(in_channels, 4 * in_channels, 1),
             LayerNorm2d(4 * in_channels),
@@ -51,9 +60,38 @@ class FeatureDistillation(BaseModule):
         self.frozen.eval()
         return self
 
+    def init_weights(self) -> None:
+        """Load the weights of the frozen network; errors as of its class.
+
+        Raises:
+            ValueError: the training that is resumed had others.
+        """
+        self.frozen.init_weights()
+        self.is_loaded = True
+        found = self.frozen_sum()
+        if self.saved_sum is not None and abs(found - self.saved_sum) > 1e-9 * self.saved_sum:
+            raise ValueError(
+                'the frozen network of FeatureDistillation has other weights than in the training that is resumed (the '
+                f'sum of their absolute values is {found}, it was {self.saved_sum}): set distillation.frozen to the '
+                'same network and file'
+            )
+
+    def frozen_sum(self) -> float:
+        """The sum of the absolute values of all frozen weights, by which they are recognized."""
+        return torch.stack([value.abs().sum(dtype=torch.float64) for value in self.frozen.parameters()]).sum().item()
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {'frozen_sum': self.frozen_sum()}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self.saved_sum = state['frozen_sum']
+
     @torch.no_grad()
     def targets(self, images: Tensor) -> Tensor:
         """Features (N, out_channels, h, w) of the frozen network for normalised images (N, 3, H, W)."""
+        if not self.is_loaded:
+            # A resumed training has not initialised its weights.
+            self.init_weights()
         return self.frozen(F.interpolate(images, size=self.size, mode='bilinear', align_corners=False))[-1]
 
     def forward(self, features: Tensor, targets: Tensor) -> Tensor:
@@ -73,3 +111,12 @@ def feature_loss(features: Tensor, targets: Tensor, smooth_l1_share: float) -> T
     absolute = F.smooth_l1_loss(features, targets)
     angular = (1 - F.cosine_similarity(features, targets, dim=1)).mean()
     return smooth_l1_share * absolute + (1 - smooth_l1_share) * angular
+
+
+def _without_frozen(module: nn.Module, state: dict, prefix: str, *_: object) -> None:
+    for key in [key for key in state if key.startswith(f'{prefix}frozen.')]:
+        del state[key]
+
+
+def _with_frozen(module: FeatureDistillation, state: dict, prefix: str, *_: object) -> None:
+    state.update({f'{prefix}frozen.{key}': value for key, value in module.frozen.state_dict().items()})

@@ -59,6 +59,7 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
         no_flow: Tensor | None = None,
         auxiliary: bool = True,
         extra_clip: tuple[Tensor, Tensor] | None = None,
+        token_mask: Tensor | None = None,
     ) -> Outputs:
         """Losses, the features of frame 0, and the fused logits: (N, C, h, w), with ``no_flow`` (N, C, H, W).
 
@@ -71,11 +72,12 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
             no_flow: the no-flow mask; None has none.
             auxiliary: whether losses include those of auxiliary heads (mixed passes of QuadMix leave them out).
             extra_clip: inputs and flow of another clip, whose logits are returned, too, without a loss.
+            token_mask: (N, h, w) bool, tokens of a ViT that its mask token replaces in both frames.
 
         Raises:
             ValueError: there is a flow, but no frame that it leads to; or it is not of the frames' size.
         """
-        logits, features = self.clip_logits(inputs, flow, no_flow, auxiliary)
+        logits, features = self.clip_logits(inputs, flow, no_flow, auxiliary, token_mask)
         extra_logits = None if extra_clip is None else self.clip_logits(*extra_clip)[0]['decode']
         size = data_samples[0].gt_sem_seg.shape[-2:]
         losses = {}
@@ -138,22 +140,29 @@ class FlowGuidedEncoderDecoder(SlidingEncoderDecoder):
         return heads
 
     def clip_logits(
-        self, inputs: Tensor, flow: Tensor | None = None, no_flow: Tensor | None = None, auxiliary: bool = False
+        self,
+        inputs: Tensor,
+        flow: Tensor | None = None,
+        no_flow: Tensor | None = None,
+        auxiliary: bool = False,
+        token_mask: Tensor | None = None,
     ) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Fused logits (N, C, h, w) by decoder, ``decode`` and the auxiliary heads if wanted, and the features of
         frame 0; arguments as in `outputs`."""
         current, previous, flow = two_frames(inputs, flow)
         # The current frame comes first: autocast would keep weights that it converts without gradient.
-        logits, features = self.frame_logits(current, auxiliary)
+        logits, features = self.frame_logits(current, auxiliary, token_mask)
         if previous is None:
             return logits, features
         with torch.no_grad():
-            past, _ = self.frame_logits(previous, auxiliary)
+            past, _ = self.frame_logits(previous, auxiliary, token_mask)
         return {name: self.fusion(logits[name], past[name], flow, no_flow) for name in logits}, features
 
-    def frame_logits(self, images: Tensor, auxiliary: bool) -> tuple[dict[str, Tensor], list[Tensor]]:
+    def frame_logits(
+        self, images: Tensor, auxiliary: bool, token_mask: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Logits by decoder and features of single frames (N, 3, H, W)."""
-        features = self.extract_feat(images)
+        features = self.extract_feat(images, token_mask)
         return {name: head(features) for name, head in self._heads(auxiliary).items()}, features
 
 

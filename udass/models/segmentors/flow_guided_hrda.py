@@ -31,7 +31,7 @@ class FlowGuidedHRDAEncoderDecoder(FlowGuidedEncoderDecoder, HRDAEncoderDecoder)
         # Corners are aligned as HRDA's head does it.
         HRDAEncoderDecoder._init_decode_head(self, decode_head)
 
-    def outputs(
+    def outputs(  # type: ignore[override]
         self,
         inputs: Tensor,
         data_samples: list,
@@ -54,6 +54,11 @@ class FlowGuidedHRDAEncoderDecoder(FlowGuidedEncoderDecoder, HRDAEncoderDecoder)
         extra_logits = None if extra_clip is None else self.clip_logits(*extra_clip)[0]['decode']
         return self.outputs_of(logits, current, data_samples)._replace(extra_logits=extra_logits)
 
-    def frame_logits(self, images: Tensor, auxiliary: bool) -> tuple[dict[str, Tensor], list[Tensor]]:
+    def frame_logits(
+        self,
+        images: Tensor,
+        auxiliary: bool,
+        token_mask: None = None,  # type: ignore[override]
+    ) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Logits (N, C, H, W) of single frames (N, 3, H, W), the detail everywhere, under ``decode``; no features."""
         return {'decode': HRDAEncoderDecoder.encode_decode(self, images, [])}, []

@@ -112,7 +112,8 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         padded = pad_to_multiple(maps, self.context_cell)
         return [padded, box.cut(padded)]
 
-    def extract_feat(self, inputs: Tensor) -> list[Tensor]:
+    # Context and detail have grids of their own: there are no token masks.
+    def extract_feat(self, inputs: Tensor) -> list[Tensor]:  # type: ignore[override]
         """Backbone features of the whole images (N, 3, H, W) at ``feature_scale``."""
         return self._features(pad_to_multiple(inputs, self.context_cell), self.feature_scale)
 
@@ -120,7 +121,7 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         """The losses of `outputs`, whose options it takes."""
         return self.outputs(inputs, data_samples, **options).losses
 
-    def outputs(
+    def outputs(  # type: ignore[override]
         self,
         inputs: Tensor,
         data_samples: list,

@@ -45,14 +45,28 @@ class SlidingEncoderDecoder(EncoderDecoder):
         self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor', **options: object
     ) -> dict | list | Tensor | Outputs:
         """Call the method of a mode (the form that a DDP wrapper can see): mmseg's ``loss``, ``predict`` and ``tensor``
-        (`_forward`), and ``outputs``. Options are arguments of that method."""
+        (`_forward`), ``outputs``, and ``features`` (`extract_feat`). Options are arguments of that method."""
+        if mode == 'features':
+            return self.extract_feat(inputs)
         methods = {'loss': self.loss, 'predict': self.predict, 'tensor': self._forward, 'outputs': self.outputs}
         if mode not in methods:
-            raise RuntimeError(f'mode is one of {", ".join(methods)}; got {mode!r}')
+            raise RuntimeError(f'mode is one of features, {", ".join(methods)}; got {mode!r}')
         return methods[mode](inputs, data_samples, **options)
 
-    def outputs(self, inputs: Tensor, data_samples: list) -> Outputs:
+    def extract_feat(self, inputs: Tensor, token_mask: Tensor | None = None) -> list[Tensor]:
+        """Features of images (N, 3, H, W); of a ViT with its mask token in place of tokens (N, h, w) bool."""
+        if token_mask is None:
+            return super().extract_feat(inputs)
+        features = self.backbone(inputs, token_mask)
+        return self.neck(features) if self.with_neck else features
+
+    def outputs(self, inputs: Tensor, data_samples: list, *, token_mask: Tensor | None = None) -> Outputs:
         """Losses, and the features and logits of the same forward that they were computed from.
+
+        Args:
+            inputs: normalised images (N, 3, H, W).
+            data_samples: with labels, and with pixel weights or without.
+            token_mask: see `extract_feat`.
 
         Raises:
             ValueError: the head computes its losses from the features in a way of its own.
@@ -60,9 +74,9 @@ class SlidingEncoderDecoder(EncoderDecoder):
         if type(self.decode_head).loss is not BaseDecodeHead.loss:
             raise ValueError(
                 f'{type(self.decode_head).__name__} computes its losses in a way of its own, without logits: leave '
-                'feature_distance and adaptation_loss out, or use another head'
+                'feature_distance, adaptation_loss and TokenMasking out, or use another head'
             )
-        features = self.extract_feat(inputs)
+        features = self.extract_feat(inputs, token_mask)
         logits = self.decode_head(features)
         losses = add_prefix(self.decode_head.loss_by_feat(logits, data_samples), 'decode')
         if self.with_auxiliary_head:

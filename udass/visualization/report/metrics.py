@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from udass.evaluation.counts import ImageCounts
+from udass.evaluation.paired import Comparison, compare_all
 from udass.visualization.report.reading import Method, Run
 
 
@@ -34,9 +36,21 @@ def metric_of(method: Method, key: str) -> Spread | None:
     return spread(run.result.get(key) for run in method.runs)
 
 
-def class_iou(method: Method, name: str) -> Spread | None:
-    """IoU of one class in percent."""
-    return spread(run.result.get('IoU', {}).get(name) for run in method.runs)
+def class_iou(method: Method, name: str, dataset: str | None = None) -> Spread | None:
+    """IoU of one class in percent, on one of several test sets or their mean."""
+    return spread(test_of(run, dataset).get('IoU', {}).get(name) for run in method.runs)
+
+
+def test_of(run: Run, dataset: str | None) -> dict:
+    """The test result of a run on one of several test sets, or all of it; empty without one."""
+    return run.result if dataset is None else run.result.get('datasets', {}).get(dataset, {})
+
+
+def dataset_names(methods: Sequence[Method]) -> list[str]:
+    """Names of the test sets that are reported side by side, each once."""
+    return list(
+        dict.fromkeys(name for method in methods for run in method.runs for name in run.result.get('datasets', {}))
+    )
 
 
 def result_keys(methods: Sequence[Method]) -> list[str]:
@@ -90,6 +104,16 @@ def image_miou(run: Run) -> dict[str, float]:
     """mIoU in percent by image path, over the classes in the ground truth of the image."""
     images = run.details.get('images', [])
     return {item['image']: item['mIoU'] for item in images if None not in (item['image'], item['mIoU'])}
+
+
+def comparisons_of(methods: Sequence[Method]) -> dict[tuple[str, str], Comparison]:
+    """(method, earlier method) -> what the first gains over the second, where the tests kept their pixel counts."""
+    return compare_all({method.name: counts_by_seed(method) for method in methods})
+
+
+def counts_by_seed(method: Method) -> dict[int, ImageCounts]:
+    """Pixel counts by seed of the runs whose tests kept them; a run that names no seed counts as seed 0."""
+    return {run.result.get('seed', 0): run.counts for run in method.runs if run.counts is not None}
 
 
 @dataclass(frozen=True)

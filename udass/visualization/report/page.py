@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
+from mmengine.dataset import ConcatDataset
 from mmengine.runner import Runner
 from mmseg.datasets import BaseSegDataset
 from PIL import Image
 
 import udass
+from udass.evaluation.paired import Comparison, Difference, worst_tenth
 from udass.visualization.pages import image_uri, templates
 from udass.visualization.report import curves, metrics
 from udass.visualization.report.examples import find_examples
@@ -31,14 +33,18 @@ _NOT_COMPARED = {'work_dir', 'launcher', 'resume', 'custom_imports', 'visualizer
 
 
 class ClassRow(NamedTuple):
-    """A class in the table of IoU: its IoU by method, and the gain from the first of two methods to the second."""
+    """A class in the table of IoU: its IoU by method, and the gain from the first of two methods to the second, with
+    its interval where the tests kept their pixel counts."""
 
     name: str
     values: list[Spread | None]
     gain: float | None
+    difference: Difference | None
 
 
-def render_report(methods: Sequence[Method], open_dataset: Callable[[dict], BaseSegDataset], examples: int = 3) -> str:
+def render_report(
+    methods: Sequence[Method], open_dataset: Callable[[dict], BaseSegDataset | ConcatDataset], examples: int = 3
+) -> str:
     """The HTML page of one method or of several; it needs no other file and no network.
 
     Args:
@@ -48,6 +54,7 @@ def render_report(methods: Sequence[Method], open_dataset: Callable[[dict], Base
     """
     names = [method.name for method in methods]
     configs = [method.runs[0].config for method in methods]
+    comparisons = metrics.comparisons_of(methods)
     confusions = [(method.name, metrics.confusion_of(method)) for method in methods]
     return (
         templates()
@@ -63,7 +70,8 @@ def render_report(methods: Sequence[Method], open_dataset: Callable[[dict], Base
             summary=summary_table(methods),
             missing=missing_of(methods),
             curves=[*curves.validation_curves(methods), *curves.training_curves(methods)],
-            classes=class_rows(methods),
+            comparisons=comparisons,
+            classes=class_tables(methods, [*comparisons.values()] if len(methods) == 2 else []),
             confusions=[(name, confusion) for name, confusion in confusions if confusion is not None],
             examples=find_examples(methods, examples, open_dataset),
             panels=panels_of(methods),
@@ -93,7 +101,13 @@ def summary_table(methods: Sequence[Method]) -> tuple[list[str], list[list[str]]
         row = {title: _text(metrics.metric_of(method, title)) for title in titles}
         row['by seed'] = ', '.join(map(_text, seeds)) if any(len(other.runs) > 1 for other in methods) else '-'
         row |= {title: _text(metrics.metric_of(method, key)) for key, title in _SUMMARY.items()}
-        row |= {'seeds': str(len(runs)), 'iterations': _iterations(method), 'minutes of training': _text(minutes)}
+        worst = metrics.spread(map(worst_tenth, metrics.counts_by_seed(method).values()))
+        row |= {
+            'worst tenth of images': _text(worst),
+            'seeds': str(len(runs)),
+            'iterations': _iterations(method),
+            'minutes of training': _text(minutes),
+        }
         row |= {
             'seconds per iteration': _text(metrics.spread(times), 2),
             'GPU memory, GiB': _text(metrics.spread(memory)),
@@ -126,15 +140,33 @@ def missing_of(methods: Sequence[Method]) -> list[tuple[str, list[str], str]]:
     return [(name, what, command) for (name, command), what in found.items()]
 
 
-def class_rows(methods: Sequence[Method]) -> list[ClassRow]:
-    """The table of IoU by class, with the mean below; empty without a test."""
+def class_tables(methods: Sequence[Method], comparisons: Sequence[Comparison] = ()) -> list[tuple[str, list[ClassRow]]]:
+    """(title, rows) of each table of IoU by class: one, or those of several test sets below that of their mean, which
+    has the differences of a comparison of two methods, if any; empty without a test."""
+    datasets = metrics.dataset_names(methods)
+    tables = [(f'mean of {len(datasets)} test sets' if datasets else '', class_rows(methods, comparisons))]
+    tables += [(name, class_rows(methods, dataset=name)) for name in datasets]
+    return [(title, rows) for title, rows in tables if rows]
+
+
+def class_rows(
+    methods: Sequence[Method], comparisons: Sequence[Comparison] = (), dataset: str | None = None
+) -> list[ClassRow]:
+    """The table of IoU by class on one of several test sets or of their mean, with the mean of the classes below."""
+    gains = {name: found for part in comparisons for name, found in (*part.iou.items(), ('mean', part.miou))}
     runs = [run for method in methods for run in method.runs]
-    names = dict.fromkeys(name for run in runs for name in run.result.get('IoU', {}))
-    rows = [(name, [metrics.class_iou(method, name) for method in methods]) for name in names]
+    names = dict.fromkeys(name for run in runs for name in metrics.test_of(run, dataset).get('IoU', {}))
+    rows = [(name, [metrics.class_iou(method, name, dataset) for method in methods]) for name in names]
     if rows:
-        rows.append(('mean', [metrics.metric_of(method, 'mIoU') for method in methods]))
+        means = [metrics.spread(metrics.test_of(run, dataset).get('mIoU') for run in method.runs) for method in methods]
+        rows.append(('mean', means))
     return [
-        ClassRow(name, values, values[1].mean - values[0].mean if len(values) == 2 and None not in values else None)
+        ClassRow(
+            name,
+            values,
+            values[1].mean - values[0].mean if len(values) == 2 and None not in values else None,
+            gains.get(name),
+        )
         for name, values in rows
     ]
 

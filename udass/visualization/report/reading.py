@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from udass.evaluation.counts import ImageCounts
 from udass.io.settings import parse_settings
 
 _SEED = re.compile(r'seed_\d+')
@@ -27,6 +28,7 @@ class Run:
         config: the resolved config; empty if it was not kept.
         result: metrics of its test in percent, as ``udass test --json`` writes them; empty without a test.
         details: confusion matrix and metrics by image of that test; empty if they were not kept.
+        counts: pixel counts by image of that test; None if they were not kept.
         environment: machine and versions, from the log.
         panels: training panels, the oldest first.
         predictions: folder of predicted class ids; None if there are none.
@@ -39,6 +41,7 @@ class Run:
     config: dict = field(default_factory=dict)
     result: dict = field(default_factory=dict)
     details: dict = field(default_factory=dict)
+    counts: ImageCounts | None = None
     environment: dict[str, str] = field(default_factory=dict)
     panels: list[Path] = field(default_factory=list)
     predictions: Path | None = None
@@ -53,6 +56,7 @@ class Run:
             'curves: no log of its training (<time>/vis_data/scalars.json)': '' if not self.training else None,
             'scores of a test': test if not self.result else None,
             'confusion matrix and scores by image': test if not self.details else None,
+            'pixel counts by image, for intervals': test if self.counts is None else None,
             'predictions, for the examples': test if self.predictions is None else None,
             panels: '' if not self.panels else None,
         }
@@ -136,7 +140,7 @@ def read_run(folder: Path) -> Run:
     result = _read_json(folder / 'result.json') or _read_json(folder / 'test.json')
     stored = sorted(folder.glob('*/vis_data/config.py'))
     copies = sorted(folder.glob('*.py'))
-    predictions = folder / 'predictions'
+    predictions, counts = folder / 'predictions', folder / 'test.counts.npz'
     return Run(
         folder=folder,
         training=training,
@@ -144,6 +148,7 @@ def read_run(folder: Path) -> Run:
         result=result,
         config=parse_settings(stored[-1].read_text('utf-8', errors='replace'), stored[-1]) if stored else {},
         details=_read_json(folder / 'test.details.json'),
+        counts=ImageCounts.read(counts) if counts.is_file() else None,
         environment=read_environment(sorted(folder.glob('*/*.log'))),
         panels=sorted((folder / 'panels').glob('*.png')),
         predictions=predictions if any(predictions.rglob('*.png')) else None,
