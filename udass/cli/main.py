@@ -124,7 +124,7 @@ COMMANDS = {
     ),
     'benchmark': Command(
         'udass.benchmark.command',
-        'Measure time and memory of a training step, of mixing, of the loaders or of inference.',
+        'Measure time, memory and kernel launches of a training step, of mixing, of the loaders or of inference.',
         'benchmark step benchmark_daformer_mitb0 benchmark_quadmix_mitb0 --size 256',
         arguments.benchmark,
     ),
