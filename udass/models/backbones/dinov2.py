@@ -72,12 +72,9 @@ class DINOv2(TimmNetwork):
         """
         class_token, tokens, grid = self.embed(self.resize(inputs), token_mask)
         tokens = torch.cat([class_token, tokens], dim=1)
+        recomputes = self.grad_checkpointing and self.training
         for block in self.net.blocks:
-            tokens = (
-                recompute(block, tokens, use_reentrant=False)
-                if self.grad_checkpointing and self.training
-                else block(tokens)
-            )
+            tokens = recompute(block, tokens, use_reentrant=False) if recomputes else block(tokens)
         return [self.net.norm(tokens)[:, 1:].transpose(1, 2).unflatten(2, grid)]
 
     def resize(self, images: Tensor) -> Tensor:
