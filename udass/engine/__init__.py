@@ -1,5 +1,6 @@
 """The training loop, the runner, the hooks and the checkpoints."""
 
+import udass.io.quiet_import  # noqa: F401  # isort: skip
 from udass.engine.checkpoint import SafeCheckpointHook
 from udass.engine.config_files import read_config
 from udass.engine.diagnostics import BatchNormStatisticsHook, PseudoLabelHook, TargetValidationHook
