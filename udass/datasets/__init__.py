@@ -16,6 +16,7 @@ from udass.datasets.sampling.long_tail import LongTailDataset
 from udass.datasets.sampling.rare_class import RareClassDataset, class_probabilities
 from udass.datasets.sampling.statistics import class_statistics
 from udass.datasets.sampling.streams import SampleKey, SeededDataset, SeededInfiniteSampler, isolated_randomness
+from udass.datasets.sampling.wrappers import ConcatDataset
 from udass.datasets.streets import StreetsCamVidDataset, StreetsClips, StreetsDataset
 from udass.datasets.synscapes import Synscapes
 from udass.datasets.synthia import Synthia, SynthiaSeq
@@ -32,6 +33,7 @@ __all__ = [
     'CityscapesSeq',
     'ClassStatistics',
     'ClipDataset',
+    'ConcatDataset',
     'DarkZurich',
     'FrameFolder',
     'GTA',

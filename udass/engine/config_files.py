@@ -10,6 +10,7 @@ import mmengine.registry
 import mmseg.registry
 import yaml
 from mmengine.config import Config
+from mmengine.dataset import ConcatDataset
 from mmengine.fileio import PickleHandler, YamlHandler, register_handler
 from mmengine.registry import Registry, init_default_scope
 from mmseg.datasets import BaseSegDataset
@@ -276,8 +277,11 @@ def first_dataset(dataset: Mapping) -> Mapping:
 
 
 def dataset_settings(settings: Mapping) -> dict:
-    """The stored config of one data set, safe to build, to read its images and labels without flow; ValueError if it is
-    no plain data set, or its pipeline does more than reading and resizing."""
+    """The stored config of a data set, or of several that are joined, safe to build, to read its images and labels
+    without flow; ValueError if it is no plain data set, or its pipeline does more than reading and resizing."""
+    parts = settings.get('datasets')
+    if settings.get('type') == 'ConcatDataset' and isinstance(parts, list) and all(isinstance(p, dict) for p in parts):
+        return {'type': 'ConcatDataset', 'datasets': [dataset_settings(part) for part in parts]}
     kinds = {
         name for name, kind in entries(DATASETS).items() if isinstance(kind, type) and issubclass(kind, BaseSegDataset)
     }
@@ -291,7 +295,7 @@ def dataset_settings(settings: Mapping) -> dict:
     return {**settings, 'pipeline': pipeline}
 
 
-def open_test_dataset(config: Mapping) -> BaseSegDataset:
+def open_test_dataset(config: Mapping) -> BaseSegDataset | ConcatDataset:
     """The data set that a run with this stored config was tested on, to read its images and labels.
 
     Raises:

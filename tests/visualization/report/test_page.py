@@ -16,6 +16,7 @@ from tests.visualization.report.runs import losses, write_log, write_two_runs
 from udass.cli import UsageError
 from udass.cli import report as report_tool
 from udass.engine.config_files import open_test_dataset
+from udass.io.settings import parse_settings
 from udass.visualization.report import Run, read_methods, render_report
 from udass.visualization.report.examples import prediction_file
 
@@ -91,6 +92,28 @@ def test_the_numbers_are_in_it(page):
     assert 'Not here yet' not in words
     # Of each example image, truth and two predictions; of each run two panels.
     assert page.count('<img') == 3 * 4 + 2 * 2
+
+
+def test_several_test_sets_have_a_table_each(tmp_path):
+    """And the examples are found in the data set that holds them."""
+    runs = write_two_runs(tmp_path)
+    tables = {'day': dict(mIoU=40.5, IoU=dict(road=61.5, car=19.5)), 'night': dict(mIoU=30.5, IoU=dict(road=30.5))}
+    for run in runs:
+        result = json.loads((run / 'test.json').read_text())
+        result |= {'datasets': tables, 'mIoU_day': 40.5, 'mIoU_night': 30.5}
+        (run / 'test.json').write_text(json.dumps(result))
+        file = run / '20260101_000000/vis_data/config.py'
+        config = parse_settings(file.read_text(), file)
+        dataset = config['test_dataloader']['dataset']
+        parts = [{**dataset, 'indices': indices} for indices in ([0], [1, 2, 3])]
+        joined = dict(type='ConcatDataset', names=['day', 'night'], datasets=parts)
+        file.write_text(f'test_dataloader = {dict(dataset=joined)!r}')
+    words = text_of(render_report(read_methods(runs), open_test_dataset, examples=2))
+    assert 'mIoU_day mIoU_night' in words
+    _, mean, day, night = re.split('mean of 2 test sets|day class|night class', words.split('IoU by class')[1])
+    assert 'road 50.0 50.0' in mean and 'road 61.5 61.5 +0.0 car 19.5 19.5 +0.0 mean 40.5 40.5 +0.0' in day
+    assert 'road 30.5 30.5 +0.0 mean 30.5' in night
+    assert 'street_0.png: +20.0' in words and 'street_3.png: -35.0' in words
 
 
 def test_a_run_without_tests_says_what_is_missing(tmp_path):
