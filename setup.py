@@ -17,7 +17,7 @@ setup(
     packages=[*find_packages(include=['udass', 'udass.*']), *CONFIGS],
     package_dir={'udass.configs': 'configs'},
     entry_points={'console_scripts': ['udass = udass.cli.main:main']},
-    package_data={'udass': ['py.typed'], 'udass.visualization': ['templates/*']},
+    package_data={'udass': ['py.typed'], 'udass.configs': ['index.json'], 'udass.visualization': ['templates/*']},
     python_requires='>=3.11',
     install_requires=[
         'torch>=2.14',

@@ -69,6 +69,8 @@ def test(parser: Parser) -> None:
     text = 'write an image per test image: image, prediction, truth'
     add('--out', '--show-dir', metavar='DIR', help=text)
     add_branch(parser)
+    text = 'average over each image and its mirror image, at these sizes relative to that of the config (default: 1)'
+    add('--tta', nargs='*', type=float, metavar='SIZE', help=text)
     add('--submission', metavar='OUT.zip', help='write files for the benchmark server; no scores')
     add('--submission-split', default='test', metavar='SPLIT', help='images to submit (default: test)')
     add('--work-dir', help='folder for logs (default: work_dirs/<name of the config>/test)')
@@ -282,6 +284,14 @@ def image_count(text: str) -> tuple[str, str, int]:
     if found is None:
         raise argparse.ArgumentTypeError(f'{text!r} is not of the form DOMAIN/SPLIT=N, for example game/train=600')
     return found[1], found[2], int(found[3])
+
+
+def configs(parser: Parser) -> None:
+    add = parser.add_argument
+    add('words', nargs='*', metavar='WORD', help='list only configs that have all these words in their description')
+    text = 'write this config, with its base files resolved, to a file that can be edited'
+    add('--copy', metavar='NAME', help=text)
+    add('--out', type=Path, metavar='FILE.py', help='file to write (default: NAME.py in the current folder)')
 
 
 def benchmark(parser: Parser) -> None:

@@ -116,9 +116,15 @@ COMMANDS = {
         'streets --root data/streets --clips',
         arguments.streets,
     ),
+    'configs': Command(
+        'udass.cli.configs',
+        'List the published configs with their networks and scores, or copy one to edit.',
+        'configs quadmix cityscapes',
+        arguments.configs,
+    ),
     'benchmark': Command(
         'udass.benchmark.command',
-        'Measure time and memory of a training step, of mixing, of the loaders or of inference.',
+        'Measure time, memory and kernel launches of a training step, of mixing, of the loaders or of inference.',
         'benchmark step benchmark_daformer_mitb0 benchmark_quadmix_mitb0 --size 256',
         arguments.benchmark,
     ),
