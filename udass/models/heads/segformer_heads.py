@@ -87,8 +87,8 @@ class SegFormerMLPHead(PixelWeightMixin, BaseDecodeHead):
 def fuse_stages(layer: ConvModule, embedded: Sequence[Tensor], align_corners: bool) -> Tensor:
     """A 1x1 convolution (with norm and activation) of all stages' embeddings, enlarged and joined.
 
-    The convolution is the sum of those of each stage, and it commutes with the enlargement. Applied first, it never needs
-    the channels of all stages side by side, and all products but one are of small maps.
+    The convolution is the sum of those of each stage, and it commutes with the enlargement. Applied first, it never
+    needs the channels of all stages side by side, and all products but one are of small maps.
 
     Args:
         layer: from the channels of all embeddings to E.
