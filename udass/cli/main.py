@@ -51,6 +51,12 @@ COMMANDS = {
         'infer work_dirs/streets_quadmix/iter_450.pth images/ --out results',
         arguments.infer,
     ),
+    'export': Command(
+        'udass.cli.export',
+        'Write a trained network into a folder that other programs read: safetensors, ONNX, torch.export.',
+        'export work_dirs/streets_quadmix/iter_450.pth --format safetensors onnx --check',
+        arguments.export,
+    ),
     'adapt': Command(
         'udass.cli.adapt.command',
         'Adapt a network from a folder of labelled images to a folder or video without labels, without a config.',
@@ -109,6 +115,12 @@ COMMANDS = {
         'Write the built-in street scenes as data set folders.',
         'streets --root data/streets --clips',
         arguments.streets,
+    ),
+    'configs': Command(
+        'udass.cli.configs',
+        'List the published configs with their networks and scores, or copy one to edit.',
+        'configs quadmix cityscapes',
+        arguments.configs,
     ),
     'benchmark': Command(
         'udass.benchmark.command',

@@ -1,5 +1,6 @@
 """Data sets, the wrappers that draw from them, and the random streams of the loaders."""
 
+import udass.io.quiet_import  # noqa: F401  # isort: skip
 from udass.datasets import transforms
 from udass.datasets.acdc import ACDC
 from udass.datasets.base import ClipDataset, UDADataset

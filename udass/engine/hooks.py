@@ -27,7 +27,7 @@ def _logger_of(runner: Runner) -> LoggerHook | None:
     return next((hook for hook in runner.hooks if isinstance(hook, LoggerHook)), None)
 
 
-class _IntervalHook(Hook):
+class IntervalHook(Hook):
     """Base of hooks that read from the device every ``interval`` iterations and after the last one."""
 
     interval: int | None
@@ -48,7 +48,7 @@ class _IntervalHook(Hook):
 
 
 @HOOKS.register_module()
-class ScalarLogHook(_IntervalHook, RuntimeInfoHook):
+class ScalarLogHook(IntervalHook, RuntimeInfoHook):
     """mmengine's RuntimeInfoHook without a device synchronisation per scalar and iteration.
 
     The scalars that ``train_step`` returns stay on the device and are read as one tensor at the end of each interval;
@@ -129,7 +129,7 @@ def mean_scalars(pending: dict[str, list[Tensor | float]]) -> dict[str, float]:
 
 
 @HOOKS.register_module()
-class FiniteLossHook(_IntervalHook):
+class FiniteLossHook(IntervalHook):
     """Keeps gradients that are not finite out of the weights, and reports where they came from.
 
     The step must not wait for the device, so that nothing here reads whether a loss is finite before the step is made.

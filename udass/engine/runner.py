@@ -19,7 +19,7 @@ from mmseg.registry import RUNNERS
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from udass.engine.checkpoint import PlainContentHook, check_unused, file_only, locked, resumable_checkpoint
+from udass.engine.checkpoint import PlainContentHook, check_unused, locked, resumable_checkpoint
 from udass.engine.config import prepare_config
 from udass.engine.data_loader import check_class_count
 from udass.engine.distributed import (
@@ -47,6 +47,7 @@ from udass.engine.optim import (
 from udass.engine.renamed import translate_checkpoint
 from udass.engine.resume import all_schedulers, check_resumable, resume_optimizers, settings_of
 from udass.io.checksums import add_checksum
+from udass.io.streams import file_only, leave_out_details
 from udass.io.writing import atomic_path
 from udass.models.checkpoints import load_strictly, read_checkpoint, weights_of
 from udass.uda.networks import unwrap
@@ -133,6 +134,7 @@ class UDARunner(Runner):
         self.logger.info(f'Compiled: {", ".join(compiled)}. The first iterations take much longer')
 
     def _log_env(self, env_cfg: dict) -> None:
+        leave_out_details(self.logger)
         with file_only(self.logger):
             super()._log_env(env_cfg)
         self.logger.info(f'Environment, config and everything below are logged in {self.log_dir}')
@@ -270,8 +272,7 @@ class UDARunner(Runner):
         if model.teacher is not None and 'teacher' not in loaded:
             if model.eval_branch == 'teacher' and not trains:
                 raise ValueError(
-                    f'{filename} has no teacher to test: test its student, or give a checkpoint of a method with a '
-                    'teacher'
+                    f'{filename} has no teacher to test: test its student, or give a checkpoint with a teacher'
                 )
             self.logger.info(f'{filename} has no teacher: it starts as the student')
 
@@ -339,10 +340,7 @@ class UDARunner(Runner):
         loop._epoch, loop._iter = checkpoint['meta']['epoch'], checkpoint['meta']['iter']
         self.message_hub.load_state_dict(checkpoint['message_hub'])
         if resume_optimizers(self.optim_wrapper, self.param_schedulers, checkpoint, self.iter, self.model):
-            warn(
-                'The learning rates or their schedules changed: those of the config hold from '
-                f'iteration {self.iter + 1} on'
-            )
+            warn(f'The learning rates or their schedules changed: the config holds from iteration {self.iter + 1} on')
         if self.iter > self.max_iters:
             raise ValueError(
                 f'the checkpoint has {self.iter} iterations, train_cfg.max_iters is {self.max_iters}: there is nothing '
