@@ -313,14 +313,11 @@ def non_finite_state(names: list[str], iteration: int) -> FloatingPointError:
     )
 
 
-def keep_non_finite_out(optimizer: Any) -> Tensor:
+def keep_non_finite_out(optimizer: Any) -> Tensor:  # of torch, whose class does not declare `found_inf`
     """Keeps gradients of which one is not finite out of an optimizer's next step, without waiting for the device.
 
     A fused step changes nothing then: it reads ``found_inf``, which loss scalers set and the caller deletes after the
     step. Other optimizers get gradients of zero.
-
-    Args:
-        optimizer: any of torch; its class does not declare what loss scalers set.
 
     Returns:
         Tensor: () bool, whether one was not finite.
