@@ -17,7 +17,7 @@ setup(
     packages=[*find_packages(include=['udass', 'udass.*']), *CONFIGS],
     package_dir={'udass.configs': 'configs'},
     entry_points={'console_scripts': ['udass = udass.cli.main:main']},
-    package_data={'udass': ['py.typed'], 'udass.visualization': ['templates/*']},
+    package_data={'udass': ['py.typed'], 'udass.configs': ['index.json'], 'udass.visualization': ['templates/*']},
     python_requires='>=3.11',
     install_requires=[
         'torch>=2.14',
@@ -35,6 +35,7 @@ setup(
         'pillow>=13',
         'prettytable>=3.18',
         'safetensors>=0.8',
+        'huggingface_hub>=2.4',
         'tqdm>=4.70',
         'jinja2>=3.1',
         'matplotlib>=3.11',
@@ -48,6 +49,7 @@ setup(
             'mkdocs-jupyter>=0.26',
             'ipykernel>=7',
         ],
+        'export': ['onnx>=1.23', 'onnxscript>=0.7', 'onnxruntime>=1.32'],
         # LoRA of a backbone.
         'lora': ['peft>=0.21'],
         'tensorboard': ['tensorboard>=2.10'],

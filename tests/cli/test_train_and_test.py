@@ -143,6 +143,42 @@ def test_predictions_are_named_by_their_place_below_the_folder_of_images(toy, tm
     assert folders == [f'{images}/day', f'{images}/night']
 
 
+@pytest.fixture
+def joined(toy, tmp_path):
+    """The config with two test sets: two and six of the images, by the names day and night."""
+    config = Config.fromfile(toy / 'toy.py')
+    dataset = config.test_dataloader.dataset
+    parts = [{**dataset, 'indices': indices} for indices in ([0, 1], [2, 3, 4, 5, 6, 7])]
+    config.test_dataloader.dataset = dict(type='ConcatDataset', names=['day', 'night'], datasets=parts)
+    config.dump(tmp_path / 'joined.py')
+    return tmp_path / 'joined.py'
+
+
+def test_one_test_reports_several_data_sets_side_by_side(toy, joined, tmp_path, capsys):
+    options = ('--work-dir', tmp_path, '--json')
+    call(
+        test_tool, joined, toy / 'run' / 'iter_2.pth', *options, tmp_path / 'a.json', '--predictions', tmp_path / 'ids'
+    )
+    printed = capsys.readouterr().out
+    assert ' day | night | mean of 2 |' in printed and len(list((tmp_path / 'ids').rglob('*.png'))) == 8
+    result = json.loads((tmp_path / 'a.json').read_text())
+    assert list(result['datasets']) == ['day', 'night'] and result['images'] == 8
+    # As each would be tested alone.
+    for number, name in enumerate(('day', 'night')):
+        alone = Config.fromfile(joined)
+        alone.test_dataloader.dataset = alone.test_dataloader.dataset.datasets[number]
+        alone.dump(tmp_path / f'{name}.py')
+        call(test_tool, tmp_path / f'{name}.py', toy / 'run' / 'iter_2.pth', *options, tmp_path / f'{name}.json')
+        content = json.loads((tmp_path / f'{name}.json').read_text())
+        assert {key: content[key] for key in result['datasets'][name]} == result['datasets'][name]
+        assert result[f'mIoU_{name}'] == content['mIoU']
+
+
+def test_a_submission_is_about_one_data_set(toy, joined):
+    with pytest.raises(ValueError, match='about one data set, but test_dataloader.dataset is a ConcatDataset'):
+        call(test_tool, joined, toy / 'run' / 'iter_2.pth', '--submission', joined.parent / 'a.zip')
+
+
 def test_predictions_need_the_metric_that_writes_them(toy):
     options = ('--predictions', 'ids', '--cfg-options', 'test_evaluator.type=IoUMetric')
     with pytest.raises(ValueError, match='--predictions needs a ClassIoUMetric in test_evaluator, which has IoUMetric'):

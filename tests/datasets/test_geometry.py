@@ -1,10 +1,10 @@
-"""The resize for images of mixed sizes."""
+"""The resize and the padding for images of mixed sizes."""
 
 import numpy as np
 import pytest
 from mmseg.registry import TRANSFORMS
 
-from udass.datasets.transforms import ClipResize, ResizeToCover
+from udass.datasets.transforms import ClipResize, PackUDAInputs, PadToCover, PseudoMargins, ResizeToCover
 
 
 def loaded(width, height, **more):
@@ -50,3 +50,28 @@ def test_at_random_scales():
     transform = TRANSFORMS.build(config)
     sizes = {transform(loaded(30, 40))['img'].shape[:2] for _ in range(20)}
     assert len(sizes) > 3 and all(32 <= width <= 64 and abs(height - width * 4 / 3) < 1 for height, width in sizes)
+
+
+def test_images_are_padded_on_the_right_and_below_without_labels():
+    results = PadToCover(scale=(7, 5))(loaded(6, 3))
+    original = loaded(6, 3)
+    assert results['img'].shape == (5, 7, 3) and results['img_shape'] == (5, 7)
+    assert np.array_equal(results['img'][:3, :6], original['img']) and not results['img'][3:].any()
+    assert np.array_equal(results['gt_seg_map'][:3, :6], original['gt_seg_map'])
+    assert (results['gt_seg_map'][3:] == 255).all() and (results['gt_seg_map'][:, 6:] == 255).all()
+    assert 'valid_pseudo_mask' not in results
+    large = PadToCover(scale=(4, 3))(loaded(6, 3))
+    assert np.array_equal(large['img'], original['img']) and large['seg_fields'] == ['gt_seg_map']
+
+
+@pytest.mark.parametrize('shares', [None, dict(top=0.25, bottom=0.25, left=0, right=0)])
+def test_what_is_padded_gets_no_pseudo_label(shares):
+    results = dict(img=np.full((4, 6, 3), 9, np.uint8))
+    if shares is not None:
+        results = PseudoMargins(shares=shares)(results)
+    sample = PackUDAInputs()(PadToCover(scale=(8, 5))(results))
+    mask = sample['data_samples'].valid_pseudo_mask.data[0].int().tolist()
+    row, margin, padding = [1] * 6 + [0] * 2, [0] * 8, [0] * 8
+    assert mask == ([row] * 4 if shares is None else [margin, row, row, margin]) + [padding]
+    # Also where nothing is padded: the samples of a batch have the same fields.
+    assert PadToCover(scale=(6, 4))(dict(img=np.zeros((4, 6, 3), np.uint8)))['valid_pseudo_mask'].all()

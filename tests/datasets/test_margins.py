@@ -76,3 +76,16 @@ def test_impossible_margins():
         mask_of(64, 32, dict(top=3))
     with pytest.raises(ValueError, match=r'leave no pixel of an image of 64x32'):
         mask_of(64, 32, dict(MARGINS, bottom=1000))
+
+
+def test_shares_are_margins_of_images_of_any_size():
+    """Whatever the data set states."""
+    shares = dict(top=0.03, bottom=0.25, left=0.03, right=0.03)
+    for width, height in ((100, 100), (300, 100), (100, 200)):
+        results = dict(img=np.zeros((height, width, 3), np.uint8), pseudo_margins=MARGINS)
+        mask = PseudoMargins(shares=shares)(results)['valid_pseudo_mask']
+        top, side = round(0.03 * height), round(0.03 * width)
+        assert mask[top : height - height // 4, side : width - side].all()
+        assert mask.sum() == (height - top - height // 4) * (width - 2 * side)
+    with pytest.raises(ValueError, match='shares of PseudoMargins the same without size'):
+        PseudoMargins(shares=dict(top=0.03))(dict(img=np.zeros((9, 9, 3), np.uint8)))

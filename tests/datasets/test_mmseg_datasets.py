@@ -17,8 +17,10 @@ from udass.datasets import (
     SeededInfiniteSampler,
     class_statistics,
 )
+from udass.datasets.sampling import statistics
 from udass.datasets.sampling.counting import label_table
 from udass.datasets.sampling.wrappers import locate
+from udass.engine.data_loader import domain_configs
 
 CROP = (dict(type='RareClassCrop', crop_size=(8, 8)),)
 MMSEG_PIPELINE = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), *CROP, dict(type='PackUDAInputs')]
@@ -108,6 +110,96 @@ def test_long_tail_images_come_from_all_of_the_sources(filled_scenes, others):
     dataset = LongTailDataset(concatenated(filled_scenes, others))
     drawn = [dataset.get_data_info(draw) for draw in islice(SeededInfiniteSampler(dataset, seed=0), 100)]
     assert {info['img_path'].split('/')[-3] for info in drawn} == {'scenes', 'others'}
+
+
+def other_source(folder, **changes):
+    """A config of the folder that shares nothing with that of the scenes but the classes: the id of trees is 7."""
+    labels = np.repeat(np.array([7, 2], np.uint8), 15)[None].repeat(20, 0)
+    for name in ('x', 'y'):
+        folder.add(name, labels)
+    metainfo = dict(classes=list(CLASSES), palette=[[0, 0, 0]] * 3, thing_classes=['lamp'])
+    return folder.config(transforms=CROP, label_table={7: 1, 2: 2}, metainfo=metainfo, **changes)
+
+
+def test_joined_data_sets_share_their_classes_only(filled_scenes, tmp_path):
+    """Label tables, pipelines and metainfo differ; that of the first holds, and what it lacks is of the second."""
+    second = other_source(SceneFolder(tmp_path / 'others'))
+    dataset = SeededDataset(dict(type='ConcatDataset', datasets=[filled_scenes.config(transforms=CROP), second]))
+    assert dataset.metainfo['palette'] == PALETTE and dataset.metainfo['thing_classes'] == ['lamp']
+    assert dataset.metainfo['rare_classes'] == [dict(name='lamp', weight=1, min_pixels=3)]
+    labels = dataset[SampleKey(12, 0, 1)]['data_samples'].gt_sem_seg.data
+    assert set(labels.unique().tolist()) <= {1, 2}
+    pixels = class_statistics(dataset.dataset).pixels
+    assert pixels.shape == (14, 3) and pixels[12:].tolist() == [[0, 300, 300]] * 2
+
+
+def test_several_targets_have_margins_of_their_own(scenes, tmp_path):
+    folders = [scenes, SceneFolder(tmp_path / 'others')]
+    pipeline = [dict(type='LoadImage'), dict(type='PseudoMargins'), dict(type='PackUDAInputs')]
+    parts = []
+    for number, folder in enumerate(folders):
+        folder.add('a', np.zeros((20, 30), np.uint8))
+        margins = dict(size=(30, 20), top=2, bottom=0, left=0, right=0)
+        metainfo = dict(classes=CLASSES, palette=PALETTE, **({'pseudo_margins': margins} if number else {}))
+        parts.append(folder.config(labelled=False, metainfo=metainfo, pipeline=pipeline))
+    dataset = SeededDataset(dict(type='ConcatDataset', datasets=parts))
+    first, second = (dataset[SampleKey(index, 0, 1)]['data_samples'] for index in range(2))
+    assert 'valid_pseudo_mask' not in first and (~second.valid_pseudo_mask.data[0]).sum() == 2 * 30
+
+
+def test_data_sets_of_other_classes_are_not_joined(filled_scenes, others):
+    second = others.config(metainfo=dict(classes=('ground', 'lamp', 'tree'), palette=PALETTE))
+    with pytest.raises(
+        ValueError,
+        match=r"same classes in the same order, but UDADataset has \('ground', 'lamp', 'tree'\) and UDADataset has "
+        r"\('ground', 'tree', 'lamp'\)",
+    ):
+        SeededDataset(dict(type='ConcatDataset', datasets=[filled_scenes.config(), second]))
+
+
+@pytest.mark.parametrize('names', [['one'], []])
+def test_each_of_the_joined_data_sets_has_a_name(filled_scenes, others, names):
+    parts = [filled_scenes.config(), others.config()][: 2 * bool(names)]
+    with pytest.raises(ValueError, match=rf'{len(parts)} data sets and {len(names)} names'):
+        DATASETS.build(dict(type='ConcatDataset', datasets=parts, names=names))
+
+
+def test_samples_of_joined_test_sets_say_where_they_come_from(filled_scenes, others):
+    """Also those of mmseg, whose packing knows nothing of it."""
+    theirs = mmseg_dataset(
+        others, pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'), dict(type='PackSegInputs')]
+    )
+    config = dict(type='ConcatDataset', datasets=[filled_scenes.config(test_mode=True), dict(theirs, test_mode=True)])
+    dataset = DATASETS.build(config)
+    assert [dataset[index]['data_samples'].dataset_name for index in (0, 11, 12)] == ['UDADataset'] * 2 + [
+        'BaseSegDataset'
+    ]
+    named = DATASETS.build({**config, 'names': ['day', 'night']})
+    assert [named[index]['data_samples'].dataset_name for index in (0, 12, 13)] == ['day', 'night', 'night']
+
+
+def test_classes_that_one_of_the_sources_lacks_are_no_reason_to_warn(scenes, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(statistics, 'print_log', lambda text, **_: said.append(text))
+    scenes.add('a', np.repeat(np.array([0, 1], np.uint8), 15)[None].repeat(20, 0))
+    second = other_source(SceneFolder(tmp_path / 'others'))
+    dataset = DATASETS.build(dict(type='ConcatDataset', datasets=[scenes.config(), second]))
+    class_statistics(dataset)
+    assert said == []
+    class_statistics(dataset.datasets[0])
+    assert len(said) == 1 and 'no label has lamp (1 of 3 classes)' in said[0]
+
+
+def test_long_tail_images_of_joined_sources_have_the_pipeline_given(filled_scenes, others):
+    source = dict(
+        batch_size=2, dataset=dict(type='RepeatDataset', times=2, dataset=concatenated(filled_scenes, others))
+    )
+    pipeline = [dict(type='LoadImage'), dict(type='LoadLabels'), *CROP, dict(type='PackUDAInputs')]
+    stream = domain_configs({'source': source}, ('source',), long_tail=dict(draws=1, pipeline=pipeline))['long_tail']
+    parts = stream['dataset']['dataset']['dataset']['datasets']
+    assert [part['pipeline'] for part in parts] == [pipeline] * 2
+    dataset = DATASETS.build(stream['dataset'])
+    assert dataset[next(iter(SeededInfiniteSampler(dataset, seed=0)))]['data_samples'].paste_class == 2
 
 
 def test_a_wrapper_that_is_not_known_is_named(filled_scenes):

@@ -120,12 +120,12 @@ def config_examples():
     return [block for page in pages for block in re.findall(r'```python\n(_base_.*?)```', page.read_text(), re.DOTALL)]
 
 
-@pytest.mark.parametrize('number', range(3))
+@pytest.mark.parametrize('number', range(5))
 def test_configs_in_the_text_load(number, tmp_path):
     shutil.copytree(PROJECT / 'configs', tmp_path / 'configs')
     (tmp_path / 'configs' / 'example.py').write_text(config_examples()[number])
     check_components(load_config(tmp_path / 'configs' / 'example.py').to_dict())
-    assert len(config_examples()) == 3
+    assert len(config_examples()) == 5
 
 
 def test_settings_that_configs_md_lists_exist():

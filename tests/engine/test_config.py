@@ -87,7 +87,7 @@ def test_options_of_a_method_with_two_optimizers(option):
         ('gta2cs_advseg', 'optim_wrapper.student.lr', 'the keys there are accumulative_counts, clip_grad, optimizer'),
         ('gta2cs_mic', 'optim_wrapper.lr', 'the keys there are accumulative_counts, clip_grad, optimizer'),
         ('gta2cs_mic', 'optim_wrapper.student.optimizer.lr', 'the keys there are accumulative_counts, clip_grad, opt'),
-        ('gta2cs_mic', 'model.masking.modes', 'block_size, mode, ratio, type. Did you mean mode'),
+        ('gta2cs_mic', 'model.masking.modes', 'block_size, mode, multiple, ratio, type. Did you mean mode'),
     ],
 )
 def test_options_of_optimizers_that_do_not_exist(config, option, message):
@@ -120,3 +120,9 @@ def test_an_argument_that_a_base_class_refuses_is_traced_to_its_key():
     assert message.startswith('model.head.chanels does not exist: FCNHead takes')
     assert message.endswith('Did you mean channels?')
     assert explain_type_error(TypeError('unsupported operand'), {}) is None
+
+
+def test_a_list_of_loaders_to_test_on_is_refused(config_file):
+    config_file.write_text(config_file.read_text() + '\ntest_dataloader = [test_dataloader, test_dataloader]\n')
+    with pytest.raises(ValueError, match="test_dataloader is a list.*ConcatDataset', names"):
+        load_config(config_file)

@@ -1,3 +1,4 @@
+import json
 import math
 
 import numpy as np
@@ -6,7 +7,7 @@ import torch
 from mmseg.evaluation import IoUMetric
 from PIL import Image
 
-from udass.evaluation.iou import ClassIoUMetric, iou_table
+from udass.evaluation.iou import ClassIoUMetric, iou_table, write_scores
 
 
 def sample(prediction, truth, logits=None, **more):
@@ -82,6 +83,13 @@ def test_the_table_counts_and_names_what_is_left_out():
 def test_nothing_to_evaluate_is_an_error():
     with pytest.raises(ValueError, match='no pixel of the test set has a label'):
         evaluated([sample([[0]], [[255]])])
+
+
+def test_an_image_of_a_data_set_without_labels_is_named():
+    unlabelled = sample([[0]], [[0]], img_path='a.png')
+    del unlabelled['gt_sem_seg']
+    with pytest.raises(ValueError, match=r'a\.png has no label to compare with: test on a labelled data set'):
+        evaluated([unlabelled])
 
 
 def test_an_ignored_class_does_not_count():
@@ -201,3 +209,71 @@ def test_no_prediction_is_overwritten_in_silence(tmp_path):
 def test_ids_of_more_than_8_bits_are_not_written(tmp_path):
     with pytest.raises(ValueError, match='too few for 300 classes'):
         evaluated([sample([[299]], [[299]], img_path='a.png')], tuple(map(str, range(300))), output_dir=str(tmp_path))
+
+
+def side_by_side():
+    """Two test sets. By day a 1/2, b 1/2 of 3 pixels, and c does not occur; at night a 1/1, c 2/3, and b does not."""
+    samples = [
+        sample([[0, 0, 1]], [[0, 1, 1]], dataset_name='day', condition='fog'),
+        sample([[0, 2]], [[0, 2]], dataset_name='night'),
+        sample([[2, 1]], [[2, 2]], dataset_name='night'),
+    ]
+    return evaluated(samples, ('a', 'b', 'c'), {'mIoU_fog': dict(condition='fog'), 'b_and_c': ['b', 'c']})
+
+
+def test_test_sets_are_reported_side_by_side():
+    metric, result = side_by_side()
+    day, night = metric.table.datasets['day'], metric.table.datasets['night']
+    assert day.iou[:2] == (1 / 2, 1 / 2) and math.isnan(day.iou[2])
+    assert (night.iou[0], night.iou[2]) == (1.0, 2 / 3) and math.isnan(night.iou[1])
+    # A mean over the test sets that have the class; each counts once, whatever the number of its images.
+    assert metric.table.iou == pytest.approx((3 / 4, 1 / 2, 2 / 3))
+    means = {'mIoU_day': 50.0, 'mIoU_night': round(500 / 6, 4), 'mIoU': round((50 + 500 / 6) / 2, 4)}
+    assert {name: result[name] for name in means} == means
+    assert result['mIoU_fog'] == 50.0 and result['b_and_c'] == round(100 * (1 / 2 + 2 / 3) / 2, 4)
+    assert result['aAcc'] == round(100 * (2 / 3 + 3 / 4) / 2, 4)
+    assert result['mAcc'] == round(100 * ((1 + 1 / 2) / 2 + (1 + 2 / 3) / 2) / 2, 4)
+    assert (
+        metric.table.to_text()
+        == """+----------------+-------+--------+-----------+
+| IoU            |   day |  night | mean of 2 |
++----------------+-------+--------+-----------+
+| a              | 50.00 | 100.00 |     75.00 |
+| b              | 50.00 |      - |     50.00 |
+| c              |     - |  66.67 |     66.67 |
++----------------+-------+--------+-----------+
+| mean           | 50.00 |  83.33 |     66.67 |
+| mIoU_fog       | 50.00 |      - |     50.00 |
+| b_and_c        | 50.00 |  66.67 |     58.33 |
+| mean recall    | 75.00 |  83.33 |     79.17 |
+| pixel accuracy | 66.67 |  75.00 |     70.83 |
++----------------+-------+--------+-----------+
+all values in percent; - is what the truth does not contain"""
+    )
+
+
+def test_the_json_of_several_test_sets_has_the_table_of_each(tmp_path):
+    metric, result = side_by_side()
+    write_scores(tmp_path / 'a.json', [metric], result, images=3)
+    content = json.loads((tmp_path / 'a.json').read_text())
+    assert content['mIoU_day'] == 50.0 and content['IoU'] == {'a': 75.0, 'b': 50.0, 'c': 66.6667}
+    assert content['datasets']['night'] == {
+        **{'mIoU': 83.3333, 'mean_recall': 83.3333, 'pixel_accuracy': 75.0, 'absent': ['b']},
+        **{'IoU': {'a': 100.0, 'b': None, 'c': 66.6667}, 'b_and_c': 66.6667},
+    }
+    assert content['datasets']['day']['mIoU_fog'] == 50.0 and content['absent'] == []
+    details = json.loads((tmp_path / 'a.details.json').read_text())
+    assert details['confusion'] == [[2, 0, 0], [1, 1, 0], [0, 1, 2]] and len(details['images']) == 3
+
+
+def test_images_of_one_test_set_are_reported_as_ever():
+    samples = [sample([[0, 1]], [[0, 0]], dataset_name='day'), sample([[1, 1]], [[1, 1]], dataset_name='day')]
+    metric, result = evaluated(samples)
+    assert metric.table.datasets == {} and set(result) == {'mIoU', 'mAcc', 'aAcc'}
+    assert 'datasets' not in metric.table.to_dict()
+
+
+def test_a_test_set_without_labels_is_named():
+    samples = [sample([[0]], [[0]], dataset_name='day'), sample([[0]], [[255]], dataset_name='night')]
+    with pytest.raises(ValueError, match='no pixel of night has a label'):
+        evaluated(samples)

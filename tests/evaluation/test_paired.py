@@ -1,5 +1,7 @@
 """Differences between methods, against values computed by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -82,3 +84,21 @@ def test_counts_are_kept_exactly_and_in_little_room(tmp_path):
     read = ImageCounts.read(path)
     assert np.array_equal(read.confusion, confusion) and read.images[232] == 'data/232.png'
     assert path.stat().st_size < 20_000
+
+
+def test_several_test_sets_count_once_each(tmp_path):
+    """One image by day, of which class a gains 20 points, and three at night, of which it gains 40."""
+    names = ['day', 'night', 'night', 'night']
+    first, second = (replace(counts(*right), datasets=names) for right in ((5, 5, 5, 5), (7, 9, 9, 9)))
+    found = compare([first], [second])
+    assert found.iou['a'].value == pytest.approx((20 + 40) / 2)
+    # Class b: 10 of 15 at first; 10 of 13 and 10 of 11 then.
+    assert found.iou['b'].value == pytest.approx(100 * ((10 / 13 + 10 / 11) / 2 - 10 / 15))
+    assert found.miou.value == pytest.approx((found.iou['a'].value + found.iou['b'].value) / 2)
+    # All images of a test set are alike, and as many are drawn of each as it has.
+    assert found.iou['a'].high == pytest.approx(found.iou['a'].value)
+    assert worst_tenth(second) == pytest.approx(50 * (0.7 + 10 / 13 + 0.9 + 10 / 11) / 2)
+    second.write(tmp_path / 'a.npz')
+    assert ImageCounts.read(tmp_path / 'a.npz').datasets == names
+    with pytest.raises(ValueError, match='cannot be paired'):
+        compare([first], [replace(second, datasets=names[::-1])])

@@ -38,6 +38,13 @@ def test_init_model_of_a_training_says_what_to_do(image_run):
         init_model(Config.fromfile(image_run[0]), str(image_run[1]), device='cpu')
 
 
+def test_of_several_test_sets_the_pipeline_of_the_first_is_taken(image_run):
+    config = Config.fromfile(image_run[0])
+    one = config_for_mmseg(config)
+    config.test_dataloader.dataset = dict(type='ConcatDataset', datasets=[config.test_dataloader.dataset] * 2)
+    assert config_for_mmseg(config).test_pipeline == one.test_pipeline
+
+
 def test_a_config_without_a_student_is_refused():
     with pytest.raises(ValueError, match='model.student and test_dataloader'):
         config_for_mmseg(Config.fromfile(CONFIGS / '_base_' / 'default_runtime.py'))

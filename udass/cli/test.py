@@ -2,23 +2,24 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
-from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmseg.registry import DATASETS, RUNNERS
-from tqdm import tqdm
 
 from udass.cli import UsageError, explained_type_errors
+from udass.cli.progress import ProgressHook
 from udass.engine.config import config_name, load_config
 from udass.engine.distributed import processes_ended
 from udass.evaluation import use_for_submission
 from udass.evaluation.iou import extra_scores, find_metric, write_scores
+from udass.inference.tta import MeanOfViews, add_views
 
 
 def test(
@@ -29,6 +30,7 @@ def test(
     branch: str | None = None,
     work_dir: str | Path | None = None,
     launcher: str = 'none',
+    tta: Sequence[float] | None = None,
     out: str | Path | None = None,
     predictions: str | Path | None = None,
     json: str | Path | None = None,
@@ -43,6 +45,7 @@ def test(
         options: settings that replace those of the config: dotted key -> value.
         branch: ``'student'`` or ``'teacher'``; None is as in the config.
         work_dir, launcher: see `udass.train`; the default work dir is ``work_dirs/<name of the config>/test``.
+        tta: average over each image and its mirror image, at these sizes relative to that of the config.
         out: folder for an image per test image, which shows image, prediction and truth.
         predictions: folder for the predicted class ids of every image, as PNG.
         json: file for the result; the confusion matrix and the scores of every image go to ``*.details.json``, its
@@ -59,15 +62,13 @@ def test(
         given = ' and '.join(f'--{name}' for name, value in (('json', json), ('predictions', predictions)) if value)
         raise UsageError(f'--submission writes no scores and only its own files: leave {given} out')
     settings = build_config(config, checkpoint, options, branch, work_dir, launcher)
-    if submission is not None:
-        use_for_submission(settings, str(submission), submission_split)
-    else:
-        write_predictions(settings, None if predictions is None else str(predictions))
-    if out is not None:
-        settings.custom_hooks = [{'type': 'PredictionImageHook', 'folder': str(out)}]
+    choose_outputs(settings, tta, out, predictions, submission, submission_split)
     with processes_ended(), explained_type_errors(settings.to_dict()):
         runner = RUNNERS.build(settings)
-        runner.register_hook(ProgressBar())
+        if tta is not None:
+            average_views(runner)
+        if is_main_process():
+            runner.register_hook(ProgressHook(sys.stderr))
         scores = {name: float(value) for name, value in runner.test().items()}
         if not is_main_process():
             return {}
@@ -80,6 +81,33 @@ def test(
         images = len(runner.test_dataloader.dataset)
         write_scores(Path(json), runner.test_evaluator.metrics, scores, **about, images=images)
     return printed_scores(runner.test_evaluator.metrics, scores)
+
+
+def choose_outputs(
+    settings: Config,
+    tta: Sequence[float] | None,
+    out: str | Path | None,
+    predictions: str | Path | None,
+    submission: str | Path | None,
+    submission_split: str,
+) -> None:
+    """Put what is shown to the network and what is written into the config of a test; see `test`."""
+    if submission is not None:
+        use_for_submission(settings, str(submission), submission_split)
+    else:
+        write_predictions(settings, None if predictions is None else str(predictions))
+    if tta is not None:
+        settings.test_dataloader.dataset = add_views(settings.test_dataloader.dataset, list(tta) or [1.0])
+    if out is not None:
+        settings.custom_hooks = [{'type': 'PredictionImageHook', 'folder': str(out)}]
+
+
+def average_views(runner: Runner) -> None:
+    """Let a runner whose data come in several views average the predictions for them."""
+    # The loop is built, and weights are loaded, for the model itself.
+    runner.test_loop  # noqa: B018
+    runner.load_or_resume()
+    runner.model = MeanOfViews(runner.model)
 
 
 def printed_scores(metrics: Sequence[BaseMetric], scores: Mapping[str, float]) -> dict:
@@ -150,20 +178,6 @@ def image_folders(node: Mapping, scope: str) -> list[str]:
     return [] if folder is None else [os.path.abspath(folder)]
 
 
-class ProgressBar(Hook):
-    """Shows how far the test is."""
-
-    def before_test(self, runner: Runner) -> None:
-        total = len(runner.test_dataloader)
-        self.bar = tqdm(total=total, desc='test', unit='batch', disable=not is_main_process())
-
-    def after_test_iter(self, runner: Runner, *batch: object, **outputs: object) -> None:
-        self.bar.update()
-
-    def after_test(self, runner: Runner) -> None:
-        self.bar.close()
-
-
 def run(args: argparse.Namespace) -> None:
     """``udass test``."""
     test(
@@ -173,6 +187,7 @@ def run(args: argparse.Namespace) -> None:
         branch=args.branch,
         work_dir=args.work_dir,
         launcher=args.launcher,
+        tta=args.tta,
         out=args.out,
         predictions=args.predictions,
         json=args.json,

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmseg.registry import RUNNERS
 
 from udass.cli import explained_type_errors
+from udass.cli.progress import progress
 from udass.engine.checkpoint import has_checkpoint, latest_checkpoint
 from udass.engine.config import config_name, load_config
 from udass.engine.distributed import processes_ended
@@ -51,7 +52,8 @@ def train(
     with processes_ended(), explained_type_errors(settings.to_dict()):
         runner = RUNNERS.build(settings)
         try:
-            runner.train()
+            with progress(runner):
+                runner.train()
         except SystemExit as stop:
             if stop.code in [128 + number for number in SIGNALS]:
                 runner.logger.info(f'Resume with: {resume_command}')

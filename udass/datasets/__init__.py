@@ -1,5 +1,6 @@
 """Data sets, the wrappers that draw from them, and the random streams of the loaders."""
 
+import udass.io.quiet_import  # noqa: F401  # isort: skip
 from udass.datasets import transforms
 from udass.datasets.acdc import ACDC
 from udass.datasets.base import ClipDataset, UDADataset
@@ -16,6 +17,7 @@ from udass.datasets.sampling.long_tail import LongTailDataset
 from udass.datasets.sampling.rare_class import RareClassDataset, class_probabilities
 from udass.datasets.sampling.statistics import class_statistics
 from udass.datasets.sampling.streams import SampleKey, SeededDataset, SeededInfiniteSampler, isolated_randomness
+from udass.datasets.sampling.wrappers import ConcatDataset
 from udass.datasets.streets import StreetsCamVidDataset, StreetsClips, StreetsDataset
 from udass.datasets.synscapes import Synscapes
 from udass.datasets.synthia import Synthia, SynthiaSeq
@@ -32,6 +34,7 @@ __all__ = [
     'CityscapesSeq',
     'ClassStatistics',
     'ClipDataset',
+    'ConcatDataset',
     'DarkZurich',
     'FrameFolder',
     'GTA',

@@ -20,6 +20,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from udass.engine.hooks import non_finite_state, not_finite
+from udass.io.streams import file_only
 from udass.io.writing import TEMPORARY, atomic_path
 from udass.models.checkpoints import read_checkpoint
 from udass.uda.networks import unwrap
@@ -168,20 +169,6 @@ def check_unused(work_dir: Path, resume: bool, load_from: str | None) -> None:
             f'--resume without a file goes on from the newest of them; to go on from {load_from}, choose another '
             '--work-dir'
         )
-
-
-@contextmanager
-def file_only(logger: logging.Logger, level: int = logging.WARNING) -> Iterator[None]:
-    """Inside, the terminal gets only messages of at least ``level``; log files get everything."""
-    streams = [handler for handler in logger.handlers if isinstance(handler, logging.StreamHandler)]
-    terminals = {one: one.level for one in streams if not isinstance(one, logging.FileHandler)}
-    for handler, before in terminals.items():
-        handler.setLevel(max(level, before))
-    try:
-        yield
-    finally:
-        for handler, before in terminals.items():
-            handler.setLevel(before)
 
 
 def to_plain(value: object) -> Any:  # noqa: ANN401  the kind of the result follows from the value

@@ -158,7 +158,13 @@ def apply_options(config: Config, options: Mapping) -> None:
 
 def check_components(config: Mapping) -> None:
     """Raises ValueError, with the config key and the likeliest spelling, for components that do not exist and for
-    arguments that one cannot take."""
+    arguments that one cannot take, and for a list of loaders to test on."""
+    for name in ('val_dataloader', 'test_dataloader'):
+        if isinstance(config.get(name), list | tuple):
+            raise ValueError(
+                f'{name} is a list, but a run tests with one loader: join the data sets of several as its dataset, '
+                "dict(type='ConcatDataset', names=[...], datasets=[...]), which are reported side by side"
+            )
     for path, node in _components(config):
         components = component_classes(node['type'])
         if not components:

@@ -142,9 +142,18 @@ def _long_tail_config(source: Mapping, long_tail: dict) -> dict:
     mixes, pipeline = wrapper.pop('mixes', 2), wrapper.pop('pipeline', None)
     wrapper['images_per_draw'] = mixes * source['batch_size']
     if pipeline is not None:
-        source = {**source, 'dataset': {**source['dataset'], 'pipeline': pipeline}}
+        source = {**source, 'dataset': _with_pipeline(source['dataset'], pipeline)}
     config = _stream_config(source, 'long_tail', wrapper)
     return {**config, 'batch_size': wrapper['draws'] * wrapper['images_per_draw']}
+
+
+def _with_pipeline(dataset: Mapping, pipeline: Sequence) -> dict:
+    """The config of a data set, or of several that are joined, with another pipeline."""
+    if 'datasets' in dataset:
+        return {**dataset, 'datasets': [_with_pipeline(part, pipeline) for part in dataset['datasets']]}
+    if 'dataset' in dataset:
+        return {**dataset, 'dataset': _with_pipeline(dataset['dataset'], pipeline)}
+    return {**dataset, 'pipeline': pipeline}
 
 
 def build_loader(runner: Runner, config: dict) -> DataLoader:

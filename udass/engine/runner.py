@@ -19,7 +19,7 @@ from mmseg.registry import RUNNERS
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from udass.engine.checkpoint import PlainContentHook, check_unused, file_only, locked, resumable_checkpoint
+from udass.engine.checkpoint import PlainContentHook, check_unused, locked, resumable_checkpoint
 from udass.engine.config import prepare_config
 from udass.engine.data_loader import check_class_count
 from udass.engine.distributed import (
@@ -39,6 +39,7 @@ from udass.engine.optim import (
     checkpoint_without_reentry,
     compile_networks,
     match_memory_layout,
+    merge_groups,
     scale_learning_rates,
     use_channels_last,
     with_mixed_precision,
@@ -46,6 +47,7 @@ from udass.engine.optim import (
 from udass.engine.renamed import translate_checkpoint
 from udass.engine.resume import all_schedulers, check_resumable, resume_optimizers, settings_of
 from udass.io.checksums import add_checksum
+from udass.io.streams import file_only, leave_out_details
 from udass.io.writing import atomic_path
 from udass.models.checkpoints import load_strictly, read_checkpoint, weights_of
 from udass.uda.networks import unwrap
@@ -132,6 +134,7 @@ class UDARunner(Runner):
         self.logger.info(f'Compiled: {", ".join(compiled)}. The first iterations take much longer')
 
     def _log_env(self, env_cfg: dict) -> None:
+        leave_out_details(self.logger)
         with file_only(self.logger):
             super()._log_env(env_cfg)
         self.logger.info(f'Environment, config and everything below are logged in {self.log_dir}')
@@ -152,11 +155,10 @@ class UDARunner(Runner):
         optim_wrapper = {key: value for key, value in optim_wrapper.items() if key != 'accumulative_counts'}
         if self.cfg.get('amp') is not None:
             optim_wrapper = with_mixed_precision(optim_wrapper, self.cfg.amp)
-        # Options per parameter go by its name, which is not to depend on the number of processes.
+        # Names of parameters are not to depend on the number of processes. mmengine warns of each of the teacher's.
         plain = self.model.plain() if isinstance(self.model, SeparateDataParallel) else nullcontext()
-        # mmengine warns of each parameter that is not trained: every one of the teacher's.
         with file_only(self.logger, logging.ERROR), plain:
-            return super().build_optim_wrapper(optim_wrapper)
+            return merge_groups(super().build_optim_wrapper(optim_wrapper), self._plain_model)
 
     def scale_lr(self, optim_wrapper: OptimWrapper | OptimWrapperDict, auto_scale_lr: dict | None = None) -> None:
         """Like mmengine's, for the source batches of all processes; see `scale_learning_rates`."""
@@ -270,8 +272,7 @@ class UDARunner(Runner):
         if model.teacher is not None and 'teacher' not in loaded:
             if model.eval_branch == 'teacher' and not trains:
                 raise ValueError(
-                    f'{filename} has no teacher to test: test its student, or give a checkpoint of a method with a '
-                    'teacher'
+                    f'{filename} has no teacher to test: test its student, or give a checkpoint with a teacher'
                 )
             self.logger.info(f'{filename} has no teacher: it starts as the student')
 
@@ -338,11 +339,8 @@ class UDARunner(Runner):
         self._load(checkpoint, filename)
         loop._epoch, loop._iter = checkpoint['meta']['epoch'], checkpoint['meta']['iter']
         self.message_hub.load_state_dict(checkpoint['message_hub'])
-        if resume_optimizers(self.optim_wrapper, self.param_schedulers, checkpoint, self.iter):
-            warn(
-                'The learning rates or their schedules changed: those of the config hold from '
-                f'iteration {self.iter + 1} on'
-            )
+        if resume_optimizers(self.optim_wrapper, self.param_schedulers, checkpoint, self.iter, self.model):
+            warn(f'The learning rates or their schedules changed: the config holds from iteration {self.iter + 1} on')
         if self.iter > self.max_iters:
             raise ValueError(
                 f'the checkpoint has {self.iter} iterations, train_cfg.max_iters is {self.max_iters}: there is nothing '

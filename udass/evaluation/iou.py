@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,6 +30,8 @@ class IoUTable:
         recall (tuple[float, ...]): share of the class's true pixels that were found ("Acc" in mmseg).
         pixel_accuracy (float): share of all labelled pixels that are right.
         protocols (dict[str, float]): additional means of the IoU, over some classes or some images.
+        datasets (dict[str, IoUTable]): the tables of several test sets by name; the values above are then their means,
+            each over the test sets that have it. Empty for one test set.
     """
 
     classes: tuple[str, ...]
@@ -37,6 +39,7 @@ class IoUTable:
     recall: tuple[float, ...]
     pixel_accuracy: float
     protocols: dict[str, float] = field(default_factory=dict)
+    datasets: dict[str, 'IoUTable'] = field(default_factory=dict)
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -45,14 +48,33 @@ class IoUTable:
 
     @property
     def mean_iou(self) -> float:
-        return float(np.nanmean(self.iou))
+        """Mean over the classes; of several test sets the mean of their means."""
+        return float(np.nanmean([table.mean_iou for table in self.datasets.values()] or self.iou))
 
     @property
     def mean_recall(self) -> float:
-        return float(np.nanmean(self.recall))
+        """Mean over the classes; of several test sets the mean of their means."""
+        return float(np.nanmean([table.mean_recall for table in self.datasets.values()] or self.recall))
 
     def to_text(self) -> str:
-        """The table in percent, with the means in the last row."""
+        """The table in percent, with the means in the last row; several test sets side by side."""
+        return self._side_by_side() if self.datasets else self._alone()
+
+    def _side_by_side(self) -> str:
+        tables = [*self.datasets.values(), self]
+        text = PrettyTable(['IoU', *self.datasets, f'mean of {len(self.datasets)}'], align='r')
+        text.align['IoU'] = 'l'
+        for place, name in enumerate(self.classes):
+            values = [_percent(table.iou[place]) for table in tables]
+            text.add_row([name, *values], divider=name == self.classes[-1])
+        text.add_row(['mean', *(_percent(table.mean_iou) for table in tables)])
+        for name in (name for name in self.protocols if name not in dataset_keys(self.datasets)):
+            text.add_row([name, *(_percent(table.protocols.get(name, math.nan)) for table in tables)])
+        text.add_row(['mean recall', *(_percent(table.mean_recall) for table in tables)])
+        text.add_row(['pixel accuracy', *(_percent(table.pixel_accuracy) for table in tables)])
+        return f'{text.get_string()}\nall values in percent; - is what the truth does not contain'
+
+    def _alone(self) -> str:
         table = PrettyTable(['class', 'IoU', 'recall'], align='r')
         table.align['class'] = 'l'
         for name, iou, recall in zip(self.classes, self.iou, self.recall, strict=True):
@@ -77,7 +99,36 @@ class IoUTable:
             'absent': list(self.absent),
             'IoU': dict(zip(self.classes, map(_rounded, self.iou), strict=True)),
         }
-        return result | {name: _rounded(value) for name, value in self.protocols.items()}
+        result |= {name: _rounded(value) for name, value in self.protocols.items()}
+        return result | (
+            {'datasets': {name: t.to_dict() for name, t in self.datasets.items()}} if self.datasets else {}
+        )
+
+
+def dataset_keys(names: Iterable[str]) -> list[str]:
+    """Names of the mean IoU of each of several test sets among the results."""
+    return [f'mIoU_{name}' for name in names]
+
+
+def join_tables(tables: Mapping[str, IoUTable]) -> IoUTable:
+    """The table of several test sets by name: means of their values, each over the test sets that have it."""
+    parts = list(tables.values())
+
+    def mean(values: Iterable[float]) -> float:
+        present = [value for value in values if not math.isnan(value)]
+        return sum(present) / len(present) if present else math.nan
+
+    names = dict.fromkeys(name for part in parts for name in part.protocols)
+    protocols = {name: mean(part.protocols.get(name, math.nan) for part in parts) for name in names}
+    means = dict(zip(dataset_keys(tables), (part.mean_iou for part in parts), strict=True))
+    return IoUTable(
+        classes=parts[0].classes,
+        iou=tuple(map(mean, zip(*(part.iou for part in parts), strict=True))),
+        recall=tuple(map(mean, zip(*(part.recall for part in parts), strict=True))),
+        pixel_accuracy=mean(part.pixel_accuracy for part in parts),
+        protocols={**means, **protocols},
+        datasets=dict(tables),
+    )
 
 
 def confusion_matrix(predicted: Tensor, truth: Tensor, num_classes: int) -> Tensor:
@@ -106,15 +157,15 @@ def class_iou(confusion: Tensor) -> Tensor:
     return (right / (confusion.sum(-2) + labelled - right)).where(labelled > 0, torch.nan)
 
 
-def iou_table(confusion: Tensor, classes: Sequence[str]) -> IoUTable:
-    """Metrics of a confusion matrix (C, C) of C classes.
+def iou_table(confusion: Tensor, classes: Sequence[str], name: str = 'the test set') -> IoUTable:
+    """Metrics of a confusion matrix (C, C) of C classes; ``name`` is for the message.
 
     Raises:
         ValueError: not one pixel has a label.
     """
     if confusion.sum() == 0:
         raise ValueError(
-            'no pixel of the test set has a label: nothing can be evaluated. Look at the label files and '
+            f'no pixel of {name} has a label: nothing can be evaluated. Look at the label files and '
             'at the label table of the dataset'
         )
     right = confusion.double().diagonal()
@@ -137,6 +188,10 @@ class ClassIoUMetric(BaseMetric):
     names, e.g. ``mIoU16=['road', ...]``, or ``dict(condition='fog', classes=[...])``: only the images whose metainfo
     has that ``condition``, and all classes if none are named. Pixels of the other classes still count as wrong
     predictions of the named ones. A mean over nothing is left out.
+
+    The test sets that a ``ConcatDataset`` joins are reported side by side, under its ``names``: a column of the table
+    for each, ``mIoU_<name>`` among the results, ``datasets`` in the JSON. ``mIoU`` and all other values are then means
+    over the test sets, in which each counts once, whatever the number of its images.
 
     Args:
         ignore_index (int): label of pixels that do not count.
@@ -182,6 +237,7 @@ class ClassIoUMetric(BaseMetric):
             result = {
                 'confusion': confusion_matrix(predicted, truth, len(self.dataset_meta['classes'])),
                 'condition': sample.get('condition'),
+                'dataset': sample.get('dataset_name'),
                 'image': sample.get('img_path'),
                 'prediction': None if self.output_dir is None else self._write(sample['img_path'], predicted),
             }
@@ -215,20 +271,29 @@ class ClassIoUMetric(BaseMetric):
             # Other processes have written files, too.
             if result['prediction'] is not None:
                 self._check_unique(result['prediction'], result['image'])
+        names = [result['dataset'] for result in results]
+        tables = {
+            name: self._table(name, [result for result in results if result['dataset'] == name])
+            for name in dict.fromkeys(names)
+        }
+        self.table = table = join_tables(tables) if len(tables) > 1 else next(iter(tables.values()))
         by_image = torch.stack([result['confusion'] for result in results])
-        confusion = by_image.sum(0)
-        table = iou_table(confusion, self.dataset_meta['classes'])
-        protocols = protocol_means(self.dataset_meta.get('protocols', {}), table, results)
-        self.table = replace(table, protocols=protocols)
         self.details = {
             'classes': list(table.classes),
-            'confusion': confusion.tolist(),
+            'confusion': by_image.sum(0).tolist(),
             'images': [_image_metrics(result) for result in results],
         }
-        self.counts = ImageCounts([str(result['image']) for result in results], table.classes, by_image.numpy())
-        MMLogger.get_current_instance().info(f'\n{self.table.to_text()}')
-        means = dict(mIoU=table.mean_iou, mAcc=table.mean_recall, aAcc=table.pixel_accuracy, **protocols)
+        images = [str(result['image']) for result in results]
+        self.counts = ImageCounts(images, table.classes, by_image.numpy(), names if len(tables) > 1 else ())
+        MMLogger.get_current_instance().info(f'\n{table.to_text()}')
+        means = dict(mIoU=table.mean_iou, mAcc=table.mean_recall, aAcc=table.pixel_accuracy, **table.protocols)
         return {name: _rounded(value) for name, value in means.items()}
+
+    def _table(self, name: str | None, results: list[dict]) -> IoUTable:
+        """The table of one test set, of which these are the results of all images."""
+        confusion = torch.stack([result['confusion'] for result in results]).sum(0)
+        table = iou_table(confusion, self.dataset_meta['classes'], name or 'the test set')
+        return replace(table, protocols=protocol_means(self.dataset_meta.get('protocols', {}), table, results))
 
 
 def _image_metrics(result: dict) -> dict:

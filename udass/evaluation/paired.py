@@ -45,7 +45,7 @@ class Comparison:
 
     Attributes:
         seeds: how many seeds were compared.
-        miou: difference of the mIoU of the whole test set.
+        miou: difference of the mIoU of the whole test set, or of the mean mIoU of several; the others likewise.
         worst: difference of the mean mIoU of the worst tenth of the images, each method's own.
         iou: differences by class; without the classes that the truth does not contain.
     """
@@ -94,11 +94,15 @@ def compare(
             'on the same images and classes'
         )
     seeds, images = len(first), len(tests[0].images)
-    drawn = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=resamples)
+    places, generator = tests[0].places(), np.random.default_rng(seed)
+    drawn = np.zeros((resamples, images))
+    for part in places:
+        # As many of each test set as it has.
+        drawn[:, part] = generator.multinomial(len(part), np.full(len(part), 1 / len(part)), size=resamples)
     counts = [np.stack([test.confusion for test in part]).astype(np.float64) for part in (first, second)]
     whole, resampled = (
-        weighted_scores(counts[1], weights) - weighted_scores(counts[0], weights)
-        for weights in (np.ones((1, images)), drawn.astype(np.float64))
+        _mean_scores(counts[1], weights, places) - _mean_scores(counts[0], weights, places)
+        for weights in (np.ones((1, images)), drawn)
     )
     by_seed = whole[0]  # (S, K)
     # A class may occur in no image of a resample.
@@ -113,6 +117,12 @@ def compare(
     classes = zip(tests[0].classes, differences, strict=False)
     present = {name: difference for name, difference in classes if not np.isnan(difference.value)}
     return Comparison(seeds, differences[-2], differences[-1], present)
+
+
+def _mean_scores(confusion: np.ndarray, weights: np.ndarray, places: Sequence[np.ndarray]) -> np.ndarray:
+    """Means of the weighted scores over the test sets that have them: (R, S, K); ``places`` as of `ImageCounts`."""
+    scores = [weighted_scores(confusion[:, part], weights[:, part]) for part in places]
+    return np.ma.masked_invalid(scores).mean(0).filled(np.nan)
 
 
 def weighted_scores(confusion: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -134,7 +144,7 @@ def weighted_scores(confusion: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def worst_tenth(counts: ImageCounts) -> float:
     """Mean in percent over the tenth of the images with the lowest mIoU; images without labels do not count."""
     confusion = counts.confusion[None].astype(np.float64)
-    return float(weighted_scores(confusion, np.ones((1, len(counts.images))))[0, 0, -1])
+    return float(_mean_scores(confusion, np.ones((1, len(counts.images))), counts.places())[0, 0, -1])
 
 
 def _iou(confusion: np.ndarray) -> np.ndarray:

@@ -116,8 +116,16 @@ def use_for_submission(config: Config, path: str, split: str) -> None:
         config (Config): its ``test_dataloader`` and ``test_evaluator`` are changed.
         path (str): zip file.
         split (str): images to submit; the labels of 'test' are kept by the servers.
+
+    Raises:
+        ValueError: the config tests on several data sets.
     """
     dataset = config.test_dataloader.dataset
+    if 'pipeline' not in dataset:
+        raise ValueError(
+            f'a submission is about one data set, but test_dataloader.dataset is a {dataset.type}: take a config that '
+            'tests on the data set of the server alone'
+        )
     if 'split' in dataset:
         dataset.split = split
         dataset.labelled = False

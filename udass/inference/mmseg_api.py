@@ -4,6 +4,8 @@ from copy import deepcopy
 
 from mmengine.config import Config
 
+from udass.engine.config_files import first_dataset
+
 _NAMES = {'LoadImage': 'LoadImageFromFile', 'PackUDAInputs': 'PackSegInputs'}
 _LABELS = ('LoadLabels', 'LoadAnnotations')
 
@@ -25,10 +27,11 @@ def config_for_mmseg(config: Config) -> Config:
         raise ValueError('config_for_mmseg needs the config of an experiment, with model.student and test_dataloader')
     config = deepcopy(config)
     config.model = config.model.student
+    dataset = config.test_dataloader.dataset = first_dataset(config.test_dataloader.dataset)
     pipeline = [
         {**transform, 'type': _NAMES.get(transform['type'], transform['type'])}
-        for transform in config.test_dataloader.dataset.pipeline
+        for transform in dataset.pipeline
         if transform['type'] not in _LABELS
     ]
-    config.test_pipeline = config.test_dataloader.dataset.pipeline = pipeline
+    config.test_pipeline = dataset.pipeline = pipeline
     return config

@@ -1,6 +1,7 @@
 """The published configs: part of the package where it was installed, the folder ``configs`` beside it in a checkout."""
 
 import difflib
+import json
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parents[1]
@@ -21,3 +22,8 @@ def find_config(config: str | Path) -> Path:
     close = difflib.get_close_matches(Path(config).stem, [path.stem for path in CONFIGS.glob('*.py')], n=3)
     hint = f' Did you mean {" or ".join(close)}?' if close else ''
     raise FileNotFoundError(f'config {config} does not exist: give a file, or a name that `udass configs` lists.{hint}')
+
+
+def read_index() -> dict[str, dict]:
+    """What is known of each published config, by name: benchmark, method, network, scores, parameters and FLOPs."""
+    return json.loads((CONFIGS / 'index.json').read_text(encoding='utf-8'))

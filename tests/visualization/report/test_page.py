@@ -9,18 +9,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.cli.calls import call, parse
 from tests.visualization.report.runs import losses, write_log, write_two_runs
 from udass.cli import UsageError
 from udass.cli import report as report_tool
 from udass.engine.config_files import open_test_dataset
+from udass.io.settings import parse_settings
 from udass.visualization.report import Run, read_methods, render_report
 from udass.visualization.report.examples import prediction_file
 
 PROJECT = Path(__file__).parents[3]
-SECTIONS = ['summary', 'curves', 'classes', 'confusion', 'examples', 'panels', 'config', 'environment']
+SECTIONS = ['summary', 'curves', 'unlabelled', 'classes', 'confusion', 'examples', 'panels', 'config', 'environment']
 # Reports to the page around it how wide it is, what is wider than the window, and errors.
 PROBE = """<script>
 const errors = [];
@@ -91,6 +94,50 @@ def test_the_numbers_are_in_it(page):
     assert 'Not here yet' not in words
     # Of each example image, truth and two predictions; of each run two panels.
     assert page.count('<img') == 3 * 4 + 2 * 2
+
+
+def test_what_is_seen_without_labels_is_a_table(tmp_path):
+    folders = []
+    for number, (miou, infomax) in enumerate(((30.0, 0.5), (40.0, 0.9), (35.0, 0.7))):
+        folder = tmp_path / f'run_{number}'
+        records = [*losses({1: 2.0}), {'mIoU': miou, 'InfoMax': infomax, 'step': 1}]
+        by_class = {
+            'pseudo_labels.share.road': 0.75,
+            'pseudo_labels.accuracy.road': 0.5,
+            'pseudo_labels.share.car': 0.25,
+        }
+        write_log(folder, [*records, {'step': 1, **by_class}])
+        (folder / 'test.json').write_text(json.dumps({'mIoU': miou}))
+        (folder / 'predictions').mkdir()
+        # Half of the pixels of the last run are not what the others predict.
+        pixels = np.array([[1, 1 if number < 2 else 0]], np.uint8)
+        Image.fromarray(pixels).save(folder / 'predictions' / 'a.png')
+        folders.append(folder)
+    words = text_of(render_report(read_methods(folders), open_test_dataset))
+    assert 'run_ 1 40.0 0.9 100 run_ 2 35.0 0.7 50 rank correlation with mIoU +1.00 +0.00' in words
+    assert 'Pseudo-labels of run_ 2' in words and 'road 75.0 50.0 car 25.0 -' in words
+
+
+def test_several_test_sets_have_a_table_each(tmp_path):
+    """And the examples are found in the data set that holds them."""
+    runs = write_two_runs(tmp_path)
+    tables = {'day': dict(mIoU=40.5, IoU=dict(road=61.5, car=19.5)), 'night': dict(mIoU=30.5, IoU=dict(road=30.5))}
+    for run in runs:
+        result = json.loads((run / 'test.json').read_text())
+        result |= {'datasets': tables, 'mIoU_day': 40.5, 'mIoU_night': 30.5}
+        (run / 'test.json').write_text(json.dumps(result))
+        file = run / '20260101_000000/vis_data/config.py'
+        config = parse_settings(file.read_text(), file)
+        dataset = config['test_dataloader']['dataset']
+        parts = [{**dataset, 'indices': indices} for indices in ([0], [1, 2, 3])]
+        joined = dict(type='ConcatDataset', names=['day', 'night'], datasets=parts)
+        file.write_text(f'test_dataloader = {dict(dataset=joined)!r}')
+    words = text_of(render_report(read_methods(runs), open_test_dataset, examples=2))
+    assert 'mIoU_day mIoU_night' in words
+    _, mean, day, night = re.split('mean of 2 test sets|day class|night class', words.split('IoU by class')[1])
+    assert 'road 50.0 50.0' in mean and 'road 61.5 61.5 +0.0 car 19.5 19.5 +0.0 mean 40.5 40.5 +0.0' in day
+    assert 'road 30.5 30.5 +0.0 mean 30.5' in night
+    assert 'street_0.png: +20.0' in words and 'street_3.png: -35.0' in words
 
 
 def test_a_run_without_tests_says_what_is_missing(tmp_path):

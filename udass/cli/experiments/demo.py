@@ -26,7 +26,7 @@ _METHODS = {'source-only': 'streets_source_only', 'QuadMix': 'streets_quadmix'}
 _LOADERS = ('train_dataloader.source', 'train_dataloader.target', 'val_dataloader', 'test_dataloader')
 # With --quick: enough to see that everything works, and too little to learn much.
 _QUICK_IMAGES = {'game': {'train': 40, 'val': 0}, 'camera': {'train': 40, 'val': 10}}
-_QUICK_ITERATIONS = 30
+_QUICK_ITERATIONS = 20
 
 
 def streets_of(args: argparse.Namespace) -> str:

@@ -25,6 +25,7 @@ from udass.datasets.sampling.counting import (
     map_in_threads,
     warn_of_unseen,
 )
+from udass.datasets.sampling.wrappers import label_folders
 from udass.io.writing import write_text
 from udass.io.zip_files import file_stamp
 
@@ -51,12 +52,23 @@ def class_statistics(
         TypeError: it is no data set of mmseg.
         ValueError: the data set has no labels, or a label file is unusable.
     """
+    statistics = _statistics(dataset, cache_folder)
+    # Of all data sets that are joined: one may have classes that another lacks.
+    warning = warn_of_unseen(dataset.metainfo['classes'], statistics.pixels.sum(axis=0))
+    if warning:
+        print_log(f'{label_folders(dataset)}: {warning}', logger='current', level=logging.WARNING)
+    return statistics
+
+
+def _statistics(
+    dataset: BaseDataset | ConcatDataset | RepeatDataset, cache_folder: str | None = None
+) -> ClassStatistics:
     if isinstance(dataset, ConcatDataset):
-        parts = [class_statistics(inner, cache_folder) for inner in dataset.datasets]
+        parts = [_statistics(inner, cache_folder) for inner in dataset.datasets]
         pixels, ignored = (np.concatenate([getattr(part, name) for part in parts]) for name in ('pixels', 'ignored'))
         return ClassStatistics(pixels=pixels, ignored=ignored)
     if isinstance(dataset, RepeatDataset):
-        part = class_statistics(dataset.dataset, cache_folder)
+        part = _statistics(dataset.dataset, cache_folder)
         return ClassStatistics(
             pixels=np.tile(part.pixels, (dataset.times, 1)), ignored=np.tile(part.ignored, dataset.times)
         )
@@ -68,11 +80,7 @@ def class_statistics(
     labels = dataset if isinstance(dataset, UDADataset) else label_description(dataset)
     paths = [dataset.get_data_info(index)['seg_map_path'] for index in range(len(dataset))]
     table = np.array(_counts(labels, paths, cache_folder), dtype=np.int64)
-    statistics = ClassStatistics(pixels=table[:, :-1], ignored=table[:, -1])
-    warning = warn_of_unseen(labels.metainfo['classes'], statistics.pixels.sum(axis=0))
-    if warning:
-        print_log(f'{labels.label_folder}: {warning}', logger='current', level=logging.WARNING)
-    return statistics
+    return ClassStatistics(pixels=table[:, :-1], ignored=table[:, -1])
 
 
 def store_counts(

@@ -1,7 +1,7 @@
 """Transforms of images and clips, beside those of mmcv and mmseg."""
 
 from udass.datasets.transforms.cropping import RareClassCrop
-from udass.datasets.transforms.geometry import ClipCrop, ClipFlip, ClipResize, CutBottomRows, ResizeToCover
+from udass.datasets.transforms.geometry import ClipCrop, ClipFlip, ClipResize, CutBottomRows, PadToCover, ResizeToCover
 from udass.datasets.transforms.loading import LoadClip, LoadClipLabels, LoadFlow, LoadImage, LoadLabels
 from udass.datasets.transforms.margins import PadWithMargins, PseudoMargins
 from udass.datasets.transforms.packing import META_KEYS, PackClip, PackUDAInputs
@@ -19,6 +19,7 @@ __all__ = [
     'LoadLabels',
     'PackClip',
     'PackUDAInputs',
+    'PadToCover',
     'PadWithMargins',
     'PseudoMargins',
     'RareClassCrop',

@@ -15,6 +15,7 @@ from mmseg.datasets.transforms import RandomFlip, Resize
 from mmseg.registry import TRANSFORMS
 
 from udass.datasets.transforms.cropping import RareClassCrop
+from udass.io.labels import IGNORE_INDEX
 
 Function = Callable[[np.ndarray], np.ndarray]
 
@@ -87,6 +88,35 @@ class ResizeToCover(ClipResize):
         factor = max(results['scale'][0] / width, results['scale'][1] / height)
         results['scale'] = round(width * factor), round(height * factor)
         super()._resize_img(results)
+
+
+@TRANSFORMS.register_module()
+class PadToCover(BaseTransform):
+    """Pad an image on the right and at the bottom to the smallest size that covers ``scale``: black, without a label
+    (255), and of the target without a pseudo-label (``valid_pseudo_mask`` 0, which is made if there is none). Not for
+    clips.
+
+    Args:
+        scale: (width, height) in pixels to cover at least, as of ``ResizeToCover``.
+    """
+
+    def __init__(self, scale: tuple[int, int]) -> None:
+        super().__init__()
+        self.scale = tuple(scale)
+
+    def transform(self, results: dict) -> dict:
+        height, width = results['img'].shape[:2]
+        if 'gt_seg_map' not in results and 'valid_pseudo_mask' not in results:
+            # Also where nothing is padded: the samples of a batch must have the same fields.
+            results['valid_pseudo_mask'] = np.ones((height, width), np.uint8)
+            results.setdefault('seg_fields', []).append('valid_pseudo_mask')
+        right, below = (max(0, wanted - size) for wanted, size in zip(self.scale, (width, height), strict=True))
+        if right or below:
+            for key in ('img', *results.get('seg_fields', [])):
+                value = IGNORE_INDEX if key.startswith('gt_seg_map') else 0
+                results[key] = cv2.copyMakeBorder(results[key], 0, below, 0, right, cv2.BORDER_CONSTANT, value=value)
+            results['img_shape'] = results['img'].shape[:2]
+        return results
 
 
 @TRANSFORMS.register_module()

@@ -1,6 +1,6 @@
 """Mark the margins of target images in which pseudo-labels are not trusted."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import mmcv
 import numpy as np
@@ -22,31 +22,35 @@ class PseudoMargins(BaseTransform):
 
     Args:
         sides: margins to apply, some of 'top', 'bottom', 'left' and 'right'.
+        shares: margins of every image instead of those of the data set, as shares of its height and width, for example
+            dict(top=0.03, bottom=0.25, left=0.03, right=0.03) (VFM-UDA).
 
     Raises:
         ValueError: an unknown side, margins that are incomplete or leave no pixel, or an image that is no scaled copy
             of the size that the margins are meant for.
     """
 
-    def __init__(self, sides: Sequence[str] = _SIDES) -> None:
+    def __init__(self, sides: Sequence[str] = _SIDES, shares: Mapping[str, float] | None = None) -> None:
         super().__init__()
         unknown = sorted(set(sides) - set(_SIDES))
         if unknown or isinstance(sides, str):
             raise ValueError(f'PseudoMargins: sides is a list of some of {list(_SIDES)}, got {sides!r}')
         self.sides = tuple(sides)
+        # In pixels of an image of 1x1.
+        self.margins = None if shares is None else dict(size=(1, 1), **shares)
 
     def transform(self, results: dict) -> dict:
-        margins = results.get('pseudo_margins')
+        margins = self.margins or results.get('pseudo_margins')
         if margins is None:
             return results
         if set(margins) != {'size', *_SIDES}:
             raise ValueError(
-                'pseudo_margins of a data set is dict(size=(width, height), top=..., bottom=..., '
-                f'left=..., right=...) in pixels, got {dict(margins)}'
+                'pseudo_margins of a data set is dict(size=(width, height), top=..., bottom=..., left=..., '
+                f'right=...) in pixels, shares of PseudoMargins the same without size, got {dict(margins)}'
             )
         height, width = results['img'].shape[:2]
         vertical, horizontal = height / margins['size'][1], width / margins['size'][0]
-        if abs(vertical / horizontal - 1) > _MAX_DISTORTION:
+        if self.margins is None and abs(vertical / horizontal - 1) > _MAX_DISTORTION:
             raise ValueError(
                 f'{results.get("img_path", "an image")} is {width}x{height} pixels when it reaches '
                 f'PseudoMargins, which is no scaled copy of {margins["size"][0]}x{margins["size"][1]}, '

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from mmengine.dataset import ConcatDataset
 from mmseg.datasets import BaseSegDataset
 from PIL import Image
 
@@ -39,7 +40,9 @@ class Examples:
     reason: str = ''
 
 
-def find_examples(methods: Sequence[Method], count: int, open_dataset: Callable[[dict], BaseSegDataset]) -> Examples:
+def find_examples(
+    methods: Sequence[Method], count: int, open_dataset: Callable[[dict], BaseSegDataset | ConcatDataset]
+) -> Examples:
     """Of one method the best and the worst images, of several those that gain and lose most.
 
     Args:
@@ -59,7 +62,9 @@ def find_examples(methods: Sequence[Method], count: int, open_dataset: Callable[
         return Examples(reason=f'{reason} (paths in a config are relative to where the tools are run).')
 
 
-def _draw_examples(runs: Sequence[Run], names: Sequence[str], count: int, dataset: BaseSegDataset) -> Examples:
+def _draw_examples(
+    runs: Sequence[Run], names: Sequence[str], count: int, dataset: BaseSegDataset | ConcatDataset
+) -> Examples:
     if len(runs) == 1:
         chosen = metrics.best_and_worst(runs[0], count)
         titles, scatter = ('Best images', 'Worst images'), ''
@@ -71,14 +76,14 @@ def _draw_examples(runs: Sequence[Run], names: Sequence[str], count: int, datase
         points = ([first[image] for image in shared], [last[image] for image in shared])
         scatter = draw_scatter(*points, names=(names[0], names[-1]))
     dataset.full_init()
-    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
-    by_path = {str(info['img_path']): info for info in infos if 'img_path' in info}
+    paths = [dataset.get_data_info(index).get('img_path') for index in range(len(dataset))]
+    places = {str(path): index for index, path in enumerate(paths) if path is not None}
     palette = dataset.metainfo['palette']
     groups = []
     for title, choices in zip(titles, chosen, strict=True):
         examples = []
         for choice in choices:
-            truth = dataset.pipeline(dict(by_path[choice.image]))['data_samples'].gt_sem_seg.data[0].numpy()
+            truth = dataset[places[choice.image]]['data_samples'].gt_sem_seg.data[0].numpy()
             examples.append(draw_example(choice, truth, runs, names, palette))
         groups.append((title, examples))
     return Examples(groups, colour_legend(dataset.metainfo['classes'], palette), scatter)

@@ -36,9 +36,21 @@ def metric_of(method: Method, key: str) -> Spread | None:
     return spread(run.result.get(key) for run in method.runs)
 
 
-def class_iou(method: Method, name: str) -> Spread | None:
-    """IoU of one class in percent."""
-    return spread(run.result.get('IoU', {}).get(name) for run in method.runs)
+def class_iou(method: Method, name: str, dataset: str | None = None) -> Spread | None:
+    """IoU of one class in percent, on one of several test sets or their mean."""
+    return spread(test_of(run, dataset).get('IoU', {}).get(name) for run in method.runs)
+
+
+def test_of(run: Run, dataset: str | None) -> dict:
+    """The test result of a run on one of several test sets, or all of it; empty without one."""
+    return run.result if dataset is None else run.result.get('datasets', {}).get(dataset, {})
+
+
+def dataset_names(methods: Sequence[Method]) -> list[str]:
+    """Names of the test sets that are reported side by side, each once."""
+    return list(
+        dict.fromkeys(name for method in methods for run in method.runs for name in run.result.get('datasets', {}))
+    )
 
 
 def result_keys(methods: Sequence[Method]) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
+from mmengine.dataset import ConcatDataset
 from mmengine.runner import Runner
 from mmseg.datasets import BaseSegDataset
 from PIL import Image
@@ -14,7 +15,7 @@ from PIL import Image
 import udass
 from udass.evaluation.paired import Comparison, Difference, worst_tenth
 from udass.visualization.pages import image_uri, templates
-from udass.visualization.report import curves, metrics
+from udass.visualization.report import curves, metrics, unlabelled
 from udass.visualization.report.examples import find_examples
 from udass.visualization.report.metrics import Spread
 from udass.visualization.report.reading import Method
@@ -41,7 +42,9 @@ class ClassRow(NamedTuple):
     difference: Difference | None
 
 
-def render_report(methods: Sequence[Method], open_dataset: Callable[[dict], BaseSegDataset], examples: int = 3) -> str:
+def render_report(
+    methods: Sequence[Method], open_dataset: Callable[[dict], BaseSegDataset | ConcatDataset], examples: int = 3
+) -> str:
     """The HTML page of one method or of several; it needs no other file and no network.
 
     Args:
@@ -68,7 +71,9 @@ def render_report(methods: Sequence[Method], open_dataset: Callable[[dict], Base
             missing=missing_of(methods),
             curves=[*curves.validation_curves(methods), *curves.training_curves(methods)],
             comparisons=comparisons,
-            classes=class_rows(methods, [*comparisons.values()] if len(methods) == 2 else []),
+            scores=unlabelled.scores_of(methods),
+            pseudo_labels=unlabelled.pseudo_labels_of(methods),
+            classes=class_tables(methods, [*comparisons.values()] if len(methods) == 2 else []),
             confusions=[(name, confusion) for name, confusion in confusions if confusion is not None],
             examples=find_examples(methods, examples, open_dataset),
             panels=panels_of(methods),
@@ -137,15 +142,26 @@ def missing_of(methods: Sequence[Method]) -> list[tuple[str, list[str], str]]:
     return [(name, what, command) for (name, command), what in found.items()]
 
 
-def class_rows(methods: Sequence[Method], comparisons: Sequence[Comparison] = ()) -> list[ClassRow]:
-    """The table of IoU by class, with the mean below, and the differences of a comparison of two methods, if any; empty
-    without a test."""
+def class_tables(methods: Sequence[Method], comparisons: Sequence[Comparison] = ()) -> list[tuple[str, list[ClassRow]]]:
+    """(title, rows) of each table of IoU by class: one, or those of several test sets below that of their mean, which
+    has the differences of a comparison of two methods, if any; empty without a test."""
+    datasets = metrics.dataset_names(methods)
+    tables = [(f'mean of {len(datasets)} test sets' if datasets else '', class_rows(methods, comparisons))]
+    tables += [(name, class_rows(methods, dataset=name)) for name in datasets]
+    return [(title, rows) for title, rows in tables if rows]
+
+
+def class_rows(
+    methods: Sequence[Method], comparisons: Sequence[Comparison] = (), dataset: str | None = None
+) -> list[ClassRow]:
+    """The table of IoU by class on one of several test sets or of their mean, with the mean of the classes below."""
     gains = {name: found for part in comparisons for name, found in (*part.iou.items(), ('mean', part.miou))}
     runs = [run for method in methods for run in method.runs]
-    names = dict.fromkeys(name for run in runs for name in run.result.get('IoU', {}))
-    rows = [(name, [metrics.class_iou(method, name) for method in methods]) for name in names]
+    names = dict.fromkeys(name for run in runs for name in metrics.test_of(run, dataset).get('IoU', {}))
+    rows = [(name, [metrics.class_iou(method, name, dataset) for method in methods]) for name in names]
     if rows:
-        rows.append(('mean', [metrics.metric_of(method, 'mIoU') for method in methods]))
+        means = [metrics.spread(metrics.test_of(run, dataset).get('mIoU') for run in method.runs) for method in methods]
+        rows.append(('mean', means))
     return [
         ClassRow(
             name,
