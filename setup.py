@@ -35,6 +35,7 @@ setup(
         'pillow>=13',
         'prettytable>=3.18',
         'safetensors>=0.8',
+        'huggingface_hub>=2.4',
         'tqdm>=4.70',
         'jinja2>=3.1',
         'matplotlib>=3.11',
@@ -48,6 +49,7 @@ setup(
             'mkdocs-jupyter>=0.26',
             'ipykernel>=7',
         ],
+        'export': ['onnx>=1.23', 'onnxscript>=0.7', 'onnxruntime>=1.32'],
         # LoRA of a backbone.
         'lora': ['peft>=0.21'],
         'tensorboard': ['tensorboard>=2.10'],

@@ -17,6 +17,7 @@ PACKAGES = {
     'datasets': 'Data sets',
     'engine': 'Runner, loop and hooks',
     'inference': 'Trained networks',
+    'export': 'Export',
     'flow': 'Optical flow',
     'evaluation': 'Evaluation',
 }

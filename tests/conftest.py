@@ -27,8 +27,8 @@ def shared_path(variable: str) -> Path:
 def _require(variable: str) -> Path:
     path = shared_path(variable)
     if not path.exists():
-        reason = f'{path} does not exist, and is not part of the repository'
-        pytest.skip(f'{reason}: see docs/small_benchmarks.md, and set {variable}')
+        reason = 'does not exist, and is not part of the repository: see docs/small_benchmarks.md'
+        pytest.skip(f'{path} {reason}, and set {variable}')
     return path
 
 

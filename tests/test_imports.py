@@ -22,8 +22,9 @@ BELOW = {
     'engine': ('uda', 'datasets', 'evaluation'),
     'visualization': ('evaluation',),
     'inference': ('engine',),
+    'export': ('inference',),
     'all_modules': ('engine', 'visualization'),
-    'cli': ('inference', 'visualization'),
+    'cli': ('export', 'visualization'),
     'benchmark': ('cli',),
     '__main__': ('cli',),
 }

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from udass.cli.test import test
     from udass.cli.train import train
+    from udass.export import load
 
 # Of no use at every start: no compiled operator of mmcv is needed, and the average over all pixels is intended.
 warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
 warnings.filterwarnings('ignore', message='Default ``avg_non_ignore`` is False')
 
 __version__ = '0.1.0'
-__all__ = ['test', 'train']
+__all__ = ['load', 'test', 'train']
 # Imported when they are used: torch and mmseg take seconds.
-_FUNCTIONS = {'test': 'udass.cli.test', 'train': 'udass.cli.train'}
+_FUNCTIONS = {'load': 'udass.export', 'test': 'udass.cli.test', 'train': 'udass.cli.train'}
 
 
 def __getattr__(name: str) -> object:

@@ -30,6 +30,8 @@ default_hooks = dict(
     finite_loss=dict(type='FiniteLossHook', max_skipped=0),
     # 0: the first file that cannot be decoded stops the training (after saving); n: up to n files are left out.
     damaged_files=dict(type='DamagedFileHook', max_files=0),
+    # How sure and steady the pseudo-labels are, and how right where the target has labels, which no training reads.
+    pseudo_labels=dict(type='PseudoLabelHook'),
     # The samplers of UDATrainLoop have no epochs.
     sampler_seed=None,
 )

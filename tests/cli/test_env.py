@@ -31,7 +31,10 @@ def test_a_right_installation_has_no_findings(installed):
     findings = env.examine()
     assert findings.conflicts == findings.missing == []
     assert findings.versions == RIGHT
-    assert findings.optional == ['tensorboard (curves of the losses in TensorBoard)']
+    assert findings.optional == [
+        'tensorboard (curves of the losses in TensorBoard)',
+        'onnxruntime (udass export --format onnx)',
+    ]
 
 
 @pytest.mark.parametrize(

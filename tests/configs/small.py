@@ -17,6 +17,7 @@ from tests.datasets.published import (
     write_synthia_seq,
     write_viper,
 )
+from tests.uda import small as tiny_networks  # noqa: F401  registers vit_4_blocks
 from udass.models.backbones import CaffeResNet
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -65,11 +66,15 @@ def shrink_network(segmentor: ConfigDict) -> None:
     elif backbone.type == 'CaffeResNet':
         backbone.update(type='ShallowCaffeResNet', depth=50, init_cfg=None)
         changes = dict(channels=16) if head.type == 'ACCELHead' else {}
+    elif backbone.type == 'ViTAdapter':
+        backbone.update(name='vit_4_blocks', pretrained=False)
+        changes = dict(in_channels=[64] * 4)
     else:
-        assert backbone.type == 'TimmViT'
-        backbone.update(name='vit_tiny_patch16_224', pretrained=False)
-        segmentor.neck.update(in_channels=[192] * 4, out_channels=16)
-        changes = dict(in_channels=[16] * 4, embed_channels=16, channels=16)
+        assert backbone.type in ('DINOv2', 'TimmViT')
+        backbone.update(name='test_vit', pretrained=False)
+        # Crops are enlarged, too: 128 pixels to 144.
+        backbone.update(dict(multiple=48) if backbone.type == 'DINOv2' else dict(out_indices=[5]))
+        changes = dict(in_channels=64)
     for each in heads:
         each.update(changes)
     if head.type == 'HRDAHead':
@@ -88,7 +93,11 @@ def shrink_data(config: Config, root: Path) -> None:
         loader.dataset.data_root = str(root / Path(loader.dataset.data_root).name)
     for pipeline in pipelines:
         for transform in pipeline:
-            if transform.type == 'Resize':
+            if transform.type in ('RandomResize', 'ResizeToCover'):
+                transform.scale = tuple(side // 8 for side in transform.scale)
+            elif transform.type == 'PadWithMargins':
+                transform.size = (CROP, CROP)
+            elif transform.type == 'Resize':
                 width, height = transform.scale
                 transform.scale = (WIDTH, WIDTH * height // width)
             elif transform.type == 'ClipResize':
@@ -109,9 +118,14 @@ def small_config(name: str, data: Path, work_dir: Path, max_iters: int = 2) -> C
     config = Config.fromfile(CONFIGS / f'{name}.py')
     shrink_network(config.model.student)
     shrink_data(config, data)
-    if config.model.get('masking') is not None:
+    masking, distillation = config.model.get('masking'), config.model.get('distillation')
+    if masking is not None and masking.type == 'BlockMasking':
         # As many blocks per crop as published: 16 in a row.
-        config.model.masking.block_size = CROP // 16
+        masking.block_size = CROP // 16
+        masking.multiple = 32 if masking.get('multiple', 1) > 1 else 1
+    if distillation is not None:
+        distillation.frozen.update(name='test_vit', out_indices=[5], stride=16, pretrained=False)
+        distillation.size = (48, 48)
     if config.model.get('mixing', {}).get('type') == 'QuadMix':
         config.model.mixing.start_iter = 1
     if config.model.get('source_size') is not None:

@@ -44,14 +44,19 @@ def optimizers(model, config):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('path', MODEL_CONFIGS, ids=lambda path: path.stem)
-def test_model_and_optimizer_build(path, fast_building):
+def test_model_and_optimizer_build(path, fast_building, monkeypatch):
     config = load_config(path)
-    model = MODELS.build(config.model)
+    large = config.model.student.backbone.type in ('DINOv2', 'TimmViT', 'ViTAdapter')
+    if large:
+        # Without the memory of several ViT-L, but then losses cannot be tried either.
+        monkeypatch.setattr('udass.uda.checks.check_heads', lambda *args, **options: None)
+    with torch.device('meta' if large else 'cpu'):
+        model = MODELS.build(config.model)
     assert model.student_classes == number_of_classes(config.model.student)
     for module, wrapper, schedulers in optimizers(model, config):
         trained = {id(parameter) for group in wrapper.param_groups for parameter in group['params']}
         assert {id(parameter) for parameter in module.parameters() if parameter.requires_grad} <= trained
-        last = [scheduler for scheduler in schedulers if scheduler['type'] in ('PolyLR', 'GroupPolyLR')][-1]
+        last = schedulers[-1]
         # The published video runs with SGD stop long before their schedule does.
         end = 250_000 if path.stem in VIDEO and wrapper.optimizer.__class__ is SGD else config.train_cfg.max_iters
         assert last['end'] - end in (0, 1), 'the learning rate must reach its end with the last iteration'

@@ -11,6 +11,7 @@ from tests.configs.small import VIDEO, small_config, write_data
 
 # Method -> what the first and the second iteration must train on: the passes of the recipe, and its further losses.
 TEACHER = {'source', 'mix'}
+DISTILLED = {'distilled_source', 'distilled_target'}
 PASSES = {
     'source_only': ({'source'}, {'source'}),
     'minent': ({'source', 'target'}, {'source', 'target'}),
@@ -21,14 +22,22 @@ PASSES = {
     'mic': (TEACHER | {'masked'}, TEACHER | {'masked'}),
     # The first iteration has no template yet.
     'quadmix': (TEACHER | {'masked'}, {'source', 'tss', 'tst', 'masked'}),
+    'vfmuda': (TEACHER | {'masked'},) * 2,
+    'vfmudapp': (TEACHER | {'masked'} | DISTILLED,) * 2,
+    'quadmix_vfmuda': (TEACHER | {'masked'}, {'source', 'tss', 'tst', 'masked'}),
+    'quadmix_vfmudapp': (TEACHER | {'masked'} | DISTILLED, {'source', 'tss', 'tst', 'masked'} | DISTILLED),
 }
 VIDEO_PASSES = {
     'tps': ({'source', 'cross_frame'},) * 2,
     'quadmix': ({'source', 'cross_frame', 'mix'}, {'source', 'cross_frame', 'tss', 'tst'}),
+    'quadmix_vfmuda': (
+        {'source', 'cross_frame', 'mix', 'masked'},
+        {'source', 'cross_frame', 'tss', 'tst', 'masked'},
+    ),
 }
 DISTANCE = {'daformer', 'hrda', 'mic', 'quadmix'}
 # What names of configs add to their method: a network, a protocol.
-VARIANTS = ('_rider_ignored', '_cnn', '_dinov2', '_accel', '_daformer')
+VARIANTS = ('_rider_ignored', '_cnn', '_dinov2', '_dinov3', '_accel', '_daformer')
 ALIGNMENT = {
     'minent': {'target.loss_entropy'},
     'advseg': {'target.loss_adversarial', 'discriminator.source', 'discriminator.target'},
@@ -73,9 +82,7 @@ def test_config_trains_and_validates(name, data, tmp_path):
         assert all(math.isfinite(value) for value in log.values()), log
         assert {key.split('.')[0] for key in log if '.' in key} == passes
         assert ('source.decode.hr.loss_ce' in log) == (config.model.student.decode_head.type == 'HRDAHead')
-        assert ('source.loss_feature_distance' in log) == (
-            method in DISTANCE and not name.endswith('dinov2') and config.model.type == 'DomainAdapter'
-        )
+        assert ('source.loss_feature_distance' in log) == (method in DISTANCE and config.model.type == 'DomainAdapter')
         assert ALIGNMENT.get(method, set()) <= log.keys()
     for name, value in runner.model.student.named_parameters():
         # Gradients are gone by now; one that was not finite has left its mark.

@@ -31,7 +31,7 @@ WRITTEN = {
     'docs/adapt.md': {'work_dirs/drive/adapted.py'},
 }
 # Take options that a page names in its text, for one of these.
-TYPICAL = ['gta2cs_quadmix', 'streets_quadmix', 'gta2cs_quadmix_dinov2', 'cs2acdc_quadmix']
+TYPICAL = ['gta2cs_quadmix', 'streets_quadmix', 'gta2cs_quadmix_vfmuda_dinov3', 'cs2acdc_quadmix']
 
 
 def own_commands():

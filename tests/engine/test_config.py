@@ -87,7 +87,7 @@ def test_options_of_a_method_with_two_optimizers(option):
         ('gta2cs_advseg', 'optim_wrapper.student.lr', 'the keys there are accumulative_counts, clip_grad, optimizer'),
         ('gta2cs_mic', 'optim_wrapper.lr', 'the keys there are accumulative_counts, clip_grad, optimizer'),
         ('gta2cs_mic', 'optim_wrapper.student.optimizer.lr', 'the keys there are accumulative_counts, clip_grad, opt'),
-        ('gta2cs_mic', 'model.masking.modes', 'block_size, mode, ratio, type. Did you mean mode'),
+        ('gta2cs_mic', 'model.masking.modes', 'block_size, mode, multiple, ratio, type. Did you mean mode'),
     ],
 )
 def test_options_of_optimizers_that_do_not_exist(config, option, message):

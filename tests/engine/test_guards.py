@@ -1,5 +1,6 @@
 """Losses that are not finite and damaged files: what they must not change, and what is said of them."""
 
+import copy
 import shutil
 from types import SimpleNamespace
 
@@ -11,10 +12,10 @@ from torch import nn
 
 from tests.engine.test_loops import interrupt_at
 from tests.engine.toys import build_runner, same_weights, toy_config, train
-from tests.uda.small import METHODS, build, domains
+from tests.uda.small import METHODS, build, data_of, domains
 from tests.uda.test_no_waiting import WatchReads
 from udass.engine.checkpoint import latest_checkpoint
-from udass.engine.hooks import DamagedFileHook, FiniteLossHook, not_finite, zero_unless_finite
+from udass.engine.hooks import DamagedFileHook, FiniteLossHook, keep_non_finite_out, not_finite
 from udass.models.checkpoints import read_checkpoint
 from udass.models.ranks import running_statistics
 
@@ -48,15 +49,37 @@ def test_one_value_that_is_not_finite_makes_all_gradients_zero(value):
     network = nn.Linear(3, 2)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     network.weight.grad, network.bias.grad = torch.full((2, 3), 1e30), torch.tensor([1.0, -2.0])
-    assert not zero_unless_finite(optimizer)
+    assert not keep_non_finite_out(optimizer)
     assert network.bias.grad.tolist() == [1, -2] and (network.weight.grad == 1e30).all()
     network.bias.grad[1] = value
-    assert zero_unless_finite(optimizer)
+    assert keep_non_finite_out(optimizer)
     assert network.bias.grad.tolist() == [0, 0] and (network.weight.grad == 0).all()
 
 
+@pytest.mark.parametrize('kind', [torch.optim.AdamW, torch.optim.SGD])
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_a_fused_step_with_one_value_that_is_not_finite_changes_nothing(kind, value):
+    network = nn.Linear(3, 2)
+    wrapper = OptimWrapper(kind(network.parameters(), lr=0.1, weight_decay=0.1, fused=True))
+    runner = SimpleNamespace(model=network, optim_wrapper=wrapper, hooks=[], iter=0, max_iters=9)
+    hook = FiniteLossHook(interval=5)
+    hook.before_train(runner)
+
+    def step(factor):
+        hook.before_train_iter(runner, 0)
+        wrapper.update_params(network(torch.ones(1, 3)).sum() * factor)
+        hook.after_train_iter(runner, 0, outputs={})
+        return copy.deepcopy([network.state_dict(), wrapper.state_dict()['state']])
+
+    before, after, last = step(1.0), step(value), step(1.0)
+    torch.testing.assert_close(after, before, rtol=0, atol=0)
+    assert not torch.equal(last[0]['weight'], before[0]['weight'])
+    assert not hasattr(wrapper.optimizer, 'found_inf')
+    assert [flags.tolist() for _, _, flags, _ in hook._pending] == [[True], [False], [True]]
+
+
 def test_an_optimizer_without_gradients_has_nothing_to_check():
-    assert not zero_unless_finite(torch.optim.SGD(nn.Linear(3, 2).parameters(), lr=0.1))
+    assert not keep_non_finite_out(torch.optim.SGD(nn.Linear(3, 2).parameters(), lr=0.1))
 
 
 def test_statistics_are_put_back_where_a_loss_scaler_left_the_step_out():
@@ -155,9 +178,11 @@ def test_weights_that_are_not_finite_are_not_loaded(toy_root, tmp_path):
             train(toy_config(toy_root, tmp_path, max_iters=4), **changes)
 
 
-def test_a_loss_scale_that_never_settles_ends_the_training(toy_root, tmp_path):
+@pytest.mark.parametrize('fused', [False, True])
+def test_a_loss_scale_that_never_settles_ends_the_training(fused, toy_root, tmp_path):
     config = guarded(toy_config(toy_root, tmp_path, max_iters=60, val_begin=1000), interval=1)
-    config.optim_wrapper = dict(type='MixedPrecisionOptimWrapper', dtype='fp16', optimizer=dict(type='AdamW', lr=0.01))
+    config.optim_wrapper = dict(type='MixedPrecisionOptimWrapper', dtype='fp16')
+    config.optim_wrapper.optimizer = dict(type='AdamW', lr=0.01, fused=fused)
     config.default_hooks.checkpoint.interval = 100
     runner = build_runner(config)
     # The loss is finite, the gradients never are.
@@ -219,7 +244,7 @@ def adapter_in_a_run(method='dacs', **arguments):
     hook.before_train(runner)
 
     def iterate():
-        data = domains(runner.iter)
+        data = data_of(runner.model, runner.iter)
         for domain, batch in data.items():
             for number, sample in enumerate(batch['data_samples']):
                 sample.set_metainfo(dict(img_path=f'{domain}/{number}.png'))
@@ -255,7 +280,7 @@ def test_the_report_names_the_pass_and_batch_norm_is_put_back(monkeypatch):
     ) in runner.warnings[0]
 
 
-@pytest.mark.parametrize('method', ['dacs', 'advseg'])
+@pytest.mark.parametrize('method', ['dacs', 'advseg', 'quadmix_video'])
 def test_nothing_is_read_from_the_device_between_two_intervals(method):
     runner, iterate = adapter_in_a_run(method, interval=50)
     iterate()

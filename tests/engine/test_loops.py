@@ -1,4 +1,5 @@
 import itertools
+import json
 import os
 import signal
 from pathlib import Path
@@ -186,6 +187,33 @@ def test_streams_differ_and_workers_do_not_change_them(toy_root, tmp_path):
 def test_source_only_loads_no_target(toy_root, tmp_path):
     runner = train(toy_config(toy_root, tmp_path, max_iters=1, domains=('source',)))
     assert runner.model.seen[0].keys() == {'source'}
+
+
+def test_joined_sources_and_targets_resume_bit_for_bit_and_are_validated_side_by_side(toy_root, tmp_path):
+    def joined(dataset, first, second):
+        parts = [{**dataset, 'indices': list(indices)} for indices in (first, second)]
+        return dict(type='ConcatDataset', names=['first', 'second'], datasets=parts)
+
+    def config(name):
+        config = toy_config(toy_root, tmp_path / name)
+        dataset = config.val_dataloader.dataset.to_dict()
+        config.val_dataloader.dataset = joined(dataset, range(3), range(3, 8))
+        # Rare classes are counted over both sources.
+        config.train_cfg.source_sampling = dict(type='RareClassDataset', temperature=1.0, min_pixels=0)
+        config.train_dataloader.source.dataset = joined(dataset, range(6), range(6, 8))
+        config.train_dataloader.target.dataset = joined(dataset, range(2), range(2, 8))
+        return config
+
+    whole = train(config('whole'))
+    train(config('cut'), train_cfg=dict(max_iters=4))
+    resumed = train(config('cut'), resume=True)
+    assert len(resumed.model.seen) == 2 and resumed.model.seen == whole.model.seen[4:]
+    assert same_weights(resumed.model, whole.model)
+    scores = json.loads((tmp_path / 'whole' / 'validation.json').read_text())
+    assert list(scores['datasets']) == ['first', 'second']
+    assert scores['mIoU'] == pytest.approx((scores['mIoU_first'] + scores['mIoU_second']) / 2, abs=1e-3)
+    records = [json.loads(line) for line in next((tmp_path / 'whole').glob('*/vis_data/scalars.json')).open()]
+    assert sum('mIoU_second' in record for record in records) == 2
 
 
 def interrupt_at(runner, iteration, signum=signal.SIGINT):

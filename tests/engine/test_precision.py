@@ -112,11 +112,26 @@ def test_the_switch_reaches_every_optimizer_and_nothing_else():
         with_mixed_precision(dict(type='AmpOptimWrapper', optimizer=optimizer), 'bf16')
 
 
-def test_fp16_leaves_the_fused_step_out_and_bf16_keeps_it():
-    fused = dict(optimizer=dict(type='AdamW', lr=0.1, fused=True))
-    assert with_mixed_precision(fused, 'fp16')['optimizer'] == dict(type='AdamW', lr=0.1, fused=False)
-    assert with_mixed_precision(fused, 'bf16')['optimizer'] == dict(type='AdamW', lr=0.1, fused=True)
-    assert fused['optimizer']['fused'], 'the config itself was changed'
+def test_a_fused_step_of_fp16_leaves_out_what_overflows_and_that_is_no_fault(toy_root, tmp_path):
+    """The scale starts too high; fused or not, the same iterations are trained with the same weights."""
+    runners = []
+    for fused in (False, True):
+        config = toy_config(toy_root, tmp_path / str(fused), max_iters=8, val_begin=1000)
+        config.default_hooks.finite_loss = dict(type='FiniteLossHook', max_skipped=0)
+        config.optim_wrapper = dict(optimizer=dict(type='AdamW', lr=0.01, fused=fused))
+        config.amp = 'fp16'
+        runner = build_runner(config)
+
+        def overflow(gradient, runner=runner):
+            return gradient * (float('inf') if runner.optim_wrapper.loss_scaler.get_scale() > 2e4 else 1)
+
+        runner.model.student[3].bias.register_hook(overflow)
+        runner.train()
+        runners.append(runner)
+    scales = [runner.optim_wrapper.loss_scaler.get_scale() for runner in runners]
+    assert scales == [2.0**14, 2.0**14]
+    for one, other in zip(runners[0].model.parameters(), runners[1].model.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_wrappers_do_not_accumulate_gradients():

@@ -258,11 +258,14 @@ def test_a_schedule_that_follows_the_validations_cannot_be_replaced(toy_root, be
         resumed(begun, config, tmp_path)
 
 
-def test_other_groups_of_parameters_are_refused_by_name(toy_root, begun, tmp_path):
+def test_options_per_parameter_are_those_of_the_new_config(toy_root, begun, whole, tmp_path):
     config = base_config(toy_root)
     config.optim_wrapper.paramwise_cfg = dict(bias_lr_mult=2)
-    with pytest.raises(ValueError, match=r'optimizer of the checkpoint does not fit.*parameter groups.*frozen_stages'):
-        resumed(begun, config, tmp_path)
+    record, warnings, runner = resumed(begun, config, tmp_path)
+    groups = runner.optim_wrapper.optimizer.param_groups
+    assert [group['initial_lr'] for group in groups] == [0.01, 0.02] and record.rates == whole[0].rates[DONE:]
+    assert 'optim_wrapper.paramwise_cfg.bias_lr_mult was not set, now 2' in warnings
+    assert all(state['step'] == LENGTH for state in runner.optim_wrapper.optimizer.state.values())
 
 
 def test_settings_are_compared_one_by_one_and_never_executed(tmp_path):

@@ -85,6 +85,13 @@ def test_nothing_to_evaluate_is_an_error():
         evaluated([sample([[0]], [[255]])])
 
 
+def test_an_image_of_a_data_set_without_labels_is_named():
+    unlabelled = sample([[0]], [[0]], img_path='a.png')
+    del unlabelled['gt_sem_seg']
+    with pytest.raises(ValueError, match=r'a\.png has no label to compare with: test on a labelled data set'):
+        evaluated([unlabelled])
+
+
 def test_an_ignored_class_does_not_count():
     metric, _ = evaluated([sample([[0, 1, 1]], [[0, 0, 1]])], ignore_index=0)
     assert math.isnan(metric.table.iou[0]) and metric.table.iou[1] == 1

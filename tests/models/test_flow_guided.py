@@ -87,7 +87,8 @@ def test_layers_meet_the_current_frame_first(network, clip, flow):
     fused, seen = network.decode_head.fuse_layer, []
     with fused.register_forward_pre_hook(lambda module, args: seen.append(args[0])):
         network(clip, flow=flow)
-    expected = [network.decode_head.embed(network.extract_feat(clip[:, frame])) for frame in (0, 1)]
+    head = network.decode_head
+    expected = [head.join(head.embed(network.extract_feat(clip[:, frame]))) for frame in (0, 1)]
     assert [torch.equal(*pair) for pair in zip(seen, expected, strict=True)] == [True, True]
 
 

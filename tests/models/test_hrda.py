@@ -113,6 +113,54 @@ def hrda_with(segmentor=None, **head_changes):
     return hrda(decode_head={**head, **head_changes}, **(segmentor or {})).double()
 
 
+def encoder_sizes(network, run):
+    """Sizes of the batches that go through the backbone while ``run`` runs."""
+    sizes = []
+    hook = network.backbone.register_forward_pre_hook(lambda module, inputs: sizes.append(tuple(inputs[0].shape)))
+    run()
+    hook.remove()
+    return sizes
+
+
+def test_one_forward_of_the_encoder_gives_the_losses_and_gradients_of_two(network, monkeypatch):
+    """Context of 128x128 at half size and detail of 64x64 are one batch of the encoder."""
+    images, labels, weights = batch((128, 128))
+    network.train()
+
+    def step():
+        network.zero_grad()
+        losses = network(images, samples(labels, weights), mode='loss', crop_box=(0, 64, 32, 96))
+        sum(losses.values()).backward()
+        results.append((losses, [parameter.grad.clone() for parameter in network.parameters()]))
+
+    results = []
+    assert encoder_sizes(network, step) == [(4, 3, 64, 64)]
+    monkeypatch.setattr('udass.models.segmentors.hrda.uses_batch_statistics', lambda module: True)
+    assert encoder_sizes(network, step) == [(2, 3, 64, 64), (2, 3, 64, 64)]
+    torch.testing.assert_close(*results, rtol=1e-9, atol=1e-12)
+
+
+@torch.no_grad()
+def test_an_encoder_that_would_mix_them_sees_context_and_detail_one_by_one(network):
+    images, labels, _ = batch((128, 128))
+
+    def step():
+        network(images, samples(labels), mode='loss', crop_box=(0, 64, 32, 96))
+
+    apart = [(2, 3, 64, 64), (2, 3, 64, 64)]
+    network.backbone.norm = torch.nn.BatchNorm2d(1)
+    assert encoder_sizes(network.train(), step) == apart
+    assert encoder_sizes(network.eval(), step) == [(4, 3, 64, 64)]
+    del network.backbone.norm
+    network.neck = torch.nn.Sequential(torch.nn.BatchNorm2d(1))
+    network.neck.forward = lambda features: features
+    assert encoder_sizes(network.train(), step) == apart
+    del network.neck
+    # A detail of another size than the context at half size.
+    images, labels, _ = batch((96, 128))
+    assert encoder_sizes(network, step) == [(2, 3, 48, 64), (2, 3, 64, 64)]
+
+
 @pytest.mark.parametrize('size', SIZES)
 @torch.no_grad()
 def test_logits_of_any_size(network, size):

@@ -9,6 +9,7 @@ from mmseg.models.utils import resize
 from mmseg.structures import SegDataSample
 
 from tests.models.small import CLASSES, plain
+from udass.models.heads.daformer_head import DAFormerHead
 from udass.models.heads.segformer_heads import SegFormerMLPHead
 
 _CHANNELS = [4, 6, 8, 10]
@@ -20,18 +21,23 @@ def stages(seed=0):
 
 
 def fused_after_enlarging(head, inputs):
-    """As the SegFormer decoder is written down: enlarge, join, then the 1x1 convolution."""
+    """As the decoders are written down: enlarge, join, then the 1x1 convolution."""
+    of_segformer = isinstance(head, SegFormerMLPHead)
+    layers = head.linear_c if of_segformer else head.embed_layers
     embedded = [
         resize(layer(stage), size=inputs[0].shape[2:], mode='bilinear', align_corners=False)
-        for layer, stage in zip(head.linear_c, inputs, strict=True)
+        for layer, stage in zip(layers, inputs, strict=True)
     ]
-    return head.linear_pred(head.linear_fuse(torch.cat(embedded, dim=1)))
+    joined = torch.cat(embedded, dim=1)
+    return head.linear_pred(head.linear_fuse(joined)) if of_segformer else head.cls_seg(head.fuse_layer(joined))
 
 
 @pytest.mark.parametrize('training', [True, False])
-def test_fusing_small_maps_equals_fusing_enlarged_ones(training):
+@pytest.mark.parametrize('kind', [SegFormerMLPHead, DAFormerHead])
+def test_fusing_small_maps_equals_fusing_enlarged_ones(kind, training):
     torch.manual_seed(0)
-    head = SegFormerMLPHead(in_channels=_CHANNELS, num_classes=CLASSES, channels=12, dropout_ratio=0).double()
+    options = dict(fusion='conv', embed_channels=5) if kind is DAFormerHead else {}
+    head = kind(in_channels=_CHANNELS, num_classes=CLASSES, channels=12, dropout_ratio=0, **options).double()
     head.train(training)
     plain_head, inputs = copy.deepcopy(head), [stage.double() for stage in stages()]
     results = head(inputs), fused_after_enlarging(plain_head, inputs)

@@ -33,7 +33,7 @@ class Case:
         self.network.decode_head = PyramidHead([CHANNELS] * 4, num_classes=19)
         published = {f'network.{key}': value for key, value in self.weights('', 'network.').items()}
         self.network.load_state_dict(convert(published, source='vfm').weights)
-        self.distillation = FeatureDistillation(FROZEN, CHANNELS, CHANNELS, weight=1.0)
+        self.distillation = FeatureDistillation(FROZEN, CHANNELS, weight=1.0)
         head = self.weights('head_', 'network_feature_head.')
         self.distillation.head.load_state_dict({key.removeprefix('feat_project.'): head[key] for key in head})
         frozen = self.weights('extractor_', 'network_feature_extractor.')

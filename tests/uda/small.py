@@ -88,8 +88,6 @@ VFMUDAPP = dict(
     distillation=dict(
         type='FeatureDistillation',
         frozen=dict(type='TimmViT', name='test_vit', out_indices=(5,), stride=16, pretrained=False),
-        in_channels=64,
-        out_channels=64,
         size=(48, 48),
     ),
 )

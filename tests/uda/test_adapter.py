@@ -131,6 +131,19 @@ def test_the_masked_pass_can_leave_the_running_statistics_alone():
     assert all(torch.equal(one, other) for one, other in zip(weights, same_weights, strict=True))
 
 
+def test_labels_of_the_target_are_not_read():
+    def trained(target):
+        torch.manual_seed(0)
+        model, optimizer = build(
+            **TEACHER, mixing=dict(type='ClassMix'), masking=dict(type='BlockMasking', block_size=8)
+        )
+        model.train_step(dict(source=batch(2), target=target), optimizer)
+        return list(model.student.parameters())
+
+    pairs = zip(trained(unlabelled(2)), trained(batch(2, seed=1)), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
 @pytest.mark.parametrize('batch_statistics', [True, False])
 def test_teacher_batch_norm_mode_is_a_choice(batch_statistics):
     teacher = dict(TEACHER, ema=dict(type='EMA', alpha=0.9, copy_buffers=not batch_statistics))

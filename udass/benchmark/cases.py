@@ -4,6 +4,7 @@ import copy
 import itertools
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from mmengine.config import Config
@@ -14,7 +15,14 @@ from mmseg.structures import SegDataSample
 from udass.benchmark.synthetic import random_batch, random_clip, random_images
 from udass.cli.experiments.preview import Preview
 from udass.engine.data_loader import disable_malloc_trim
-from udass.engine.optim import checkpoint_without_reentry, compile_networks, use_channels_last, with_mixed_precision
+from udass.engine.hooks import FiniteLossHook
+from udass.engine.optim import (
+    checkpoint_without_reentry,
+    compile_networks,
+    merge_groups,
+    use_channels_last,
+    with_mixed_precision,
+)
 from udass.models.segmentors import FlowGuidedEncoderDecoder
 from udass.uda import DomainAdapter
 from udass.uda.mixing.classes import class_mask
@@ -24,7 +32,8 @@ Size = tuple[int, int]
 
 
 def training_step(config: Config, batch: int, size: Size, device: torch.device) -> Callable[[], object]:
-    """Steps of a method on random batches, with random weights, at a point of the training where all passes run.
+    """Steps of a method and of the hook around them, on random batches, with random weights, at a point of the training
+    where all passes run.
 
     Raises:
         ValueError: the model is no `DomainAdapter`.
@@ -46,13 +55,24 @@ def training_step(config: Config, batch: int, size: Size, device: torch.device) 
     checkpoint_without_reentry(model)
     _apply_switches(model, settings)
     wrapper = settings.optim_wrapper.to_dict()
-    optimizer = build_optim_wrapper(
-        model, with_mixed_precision(wrapper, settings.amp) if settings.get('amp') else wrapper
-    )
+    wrapper = with_mixed_precision(wrapper, settings.amp) if settings.get('amp') else wrapper
+    optimizer = merge_groups(build_optim_wrapper(model, wrapper), model)
     model.iteration = max(getattr(part, 'start_iter', 0) for part in (model.mixing, model.feature_mixing))
     draws = (settings.train_cfg.get('long_tail') or {}).get('draws', 2 * ('long_tail' in settings.train_cfg))
     data = itertools.cycle([random_batch(model, batch, size, seed, draws) for seed in range(2)])
-    return lambda: model.train_step(next(data), optimizer)
+    # Of the default hooks this one works on the device in every iteration.
+    runner = SimpleNamespace(model=model, optim_wrapper=optimizer, hooks=[], iter=0, max_iters=10**9)
+    hook = FiniteLossHook()
+    hook.before_train(runner)
+
+    def step() -> None:
+        current = next(data)
+        hook.before_train_iter(runner, runner.iter, current)
+        log = model.train_step(current, optimizer)
+        hook.after_train_iter(runner, runner.iter, current, log)
+        runner.iter += 1
+
+    return step
 
 
 def mixing(config: Config, batch: int, size: Size, device: torch.device) -> Callable[[], object]:

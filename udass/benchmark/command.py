@@ -13,7 +13,7 @@ from mmengine.registry import init_default_scope
 from prettytable import PrettyTable
 
 from udass.benchmark import cases
-from udass.benchmark.measure import measure_memory, measure_time, profile_table
+from udass.benchmark.measure import count_launches, measure_memory, measure_time, profile_table
 from udass.cli import write_json
 from udass.engine.config import load_config
 from udass.inference.loading import find_device
@@ -44,17 +44,18 @@ def run(args: argparse.Namespace) -> dict:
 
 
 def measure(args: argparse.Namespace, config: Mapping, device: object, folder: Path) -> dict:
-    """Time and peak memory of what is to be measured, for one config."""
+    """Time, peak memory and kernel launches of what is to be measured, for one config."""
     size = (args.size[0], args.size[-1])
     if args.what == 'loader':
         batch = config.train_dataloader.source.batch_size
         time = measure_time(cases.loader(config, folder), args.seconds)
-        return {**time, 'samples_per_second': batch / time['mean'], 'peak_bytes': None}
+        return {**time, 'samples_per_second': batch / time['mean'], 'peak_bytes': None, 'launches': None}
     build = {'step': cases.training_step, 'mix': cases.mixing, 'infer': cases.inference}[args.what]
     function = build(config, args.batch, size, device)
     time = measure_time(function, args.seconds)
     if args.profile:
         print(profile_table(function, device))
+    launches = count_launches(function)
     # None of its tensors may be there beside those whose memory is measured.
     del function
 
@@ -65,17 +66,20 @@ def measure(args: argparse.Namespace, config: Mapping, device: object, folder: P
         again()
 
     memory = measure_memory(build_and_run, device)
-    return {**time, 'samples_per_second': args.batch / time['mean'], 'peak_bytes': memory}
+    speed = args.batch / time['mean']
+    return {**time, 'samples_per_second': speed, 'peak_bytes': memory, 'launches': launches}
 
 
 def to_text(result: Mapping) -> str:
     """The result as a table."""
-    head = [result['what'], 'ms (quartiles)', 'ratio', 'samples per second', 'peak MiB']
+    head = [result['what'], 'ms (quartiles)', 'ratio', 'samples per second', 'peak MiB', 'launches']
     table = PrettyTable(head, align='r')
     table.align[head[0]] = 'l'
     for row in result['rows']:
         median, low, high = (1e3 * row[name] for name in ('median', 'low', 'high'))
         memory = '-' if row['peak_bytes'] is None else f'{row["peak_bytes"] / 2**20:.0f}'
+        launches = '-' if row['launches'] is None else row['launches']
         times = f'{median:.1f} ({low:.1f} to {high:.1f})'
-        table.add_row([row['config'], times, f'{row["ratio"]:.2f}', f'{row["samples_per_second"]:.2f}', memory])
+        ratio, speed = f'{row["ratio"]:.2f}', f'{row["samples_per_second"]:.2f}'
+        table.add_row([row['config'], times, ratio, speed, memory, launches])
     return table.get_string()

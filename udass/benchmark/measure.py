@@ -1,14 +1,24 @@
-"""Time and peak memory of a function."""
+"""Time, peak memory and kernel launches of a function."""
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch._C import DispatchKey
 from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.benchmark import Timer
+
+# Operations that are no views and compute nothing either.
+_WITHOUT_KERNEL = {
+    'empty', 'empty_like', 'empty_strided', 'new_empty', 'new_empty_strided', 'detach', 'lift_fresh', '_unsafe_view',
+    'is_same_size', 'promote_types', 'result_type',
+}  # fmt: skip
 
 
 def measure_time(function: Callable[[], object], seconds: float) -> dict:
@@ -47,6 +57,41 @@ def measure_memory(function: Callable[[], object], device: torch.device) -> int:
     # The profiler's total goes on from what earlier profiles saw allocated, and never saw freed.
     before = events[0]['Total Allocated'] - events[0]['Bytes']
     return max(0, max(event['Total Allocated'] for event in events) - before)
+
+
+class LaunchCounter(TorchDispatchMode):
+    """Counts operations inside a block that launch a kernel on a GPU: those of ATen but for views and allocations.
+
+    Counted are calls, on whatever device: those on values of the host are among them, and an operation on many tensors
+    (``_foreach_*``, fused optimizers) counts as one.
+
+    Attributes:
+        calls: by name of the operation.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: Counter[str] = Counter()
+
+    def __torch_dispatch__(
+        self, function: Any, types: tuple, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        composite = DispatchKey.CompositeImplicitAutograd
+        if torch._C._dispatch_has_kernel_for_dispatch_key(function.name(), composite):
+            # In inference mode such operations come here before they are taken apart.
+            with self:
+                return function._op_dk(composite, *args, **(kwargs or {}))
+        name = function.overloadpacket.__name__
+        if not function.is_view and name not in _WITHOUT_KERNEL:
+            self.calls[name] += 1
+        return function(*args, **(kwargs or {}))
+
+
+def count_launches(function: Callable[[], object]) -> int:
+    """Operations of one call of ``function`` that launch a kernel, backward passes included."""
+    with LaunchCounter() as counter:
+        function()
+    return counter.calls.total()
 
 
 def profile_table(function: Callable[[], object], device: torch.device, rows: int = 15) -> str:

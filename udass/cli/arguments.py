@@ -9,6 +9,8 @@ from pathlib import Path
 ADAPT_METHODS = ('dacs', 'daformer', 'mic', 'quadmix')
 ADAPT_NETWORKS = ('daformer_b5', 'segformer_b0', 'efficientnet_lite0', 'resnet10t')
 ESTIMATORS = ('dis', 'raft_small', 'raft_large')
+# Those of udass.export, as below.
+EXPORT_FORMATS = ('safetensors', 'onnx', 'pt2')
 # Those of udass.models.checkpoints, which takes seconds to import.
 WEIGHT_SOURCES = ('mit', 'daformer', 'hrda', 'mic', 'udass', 'udass-video', 'udass-video-frame', 'auto')
 
@@ -110,6 +112,38 @@ def infer(parser: Parser) -> None:
     text = 'estimator of the flow, for networks that use it (default: %(default)s)'
     add('--flow', choices=ESTIMATORS, default='dis', help=text)
     add_settings(parser)
+
+
+def export(parser: Parser) -> None:
+    parser.usage = '%(prog)s [options] CHECKPOINT\n       %(prog)s [options] CONFIG CHECKPOINT'
+    add = parser.add_argument
+    text = 'checkpoint of a training (it carries its config), or config and checkpoint'
+    add('files', nargs='+', metavar='FILE', help=text)
+    add('--out', metavar='DIR', help='new folder to write (default: <CHECKPOINT without suffix>_exported)')
+    text = 'safetensors for udass.load, onnx for ONNX Runtime, pt2 for torch.export.load (default: safetensors)'
+    add('--format', nargs='+', dest='formats', choices=EXPORT_FORMATS, default=['safetensors'], help=text)
+    text = 'of the images that onnx and pt2 take (default: the window, or the size that the network is tested at)'
+    add('--size', type=_size, metavar='HxW', help=f'height and width {text}')
+    add(
+        '--dynamic', action='store_true', help='onnx and pt2 take images of any size; refused where they would be wrong'
+    )
+    text = 'what onnx and pt2 give: logits, or class ids (default: %(default)s)'
+    add('--output', choices=('logits', 'ids'), default='logits', help=text)
+    add(
+        '--check',
+        dest='compare',
+        action='store_true',
+        help='compare what was written with the network, and record how close it is',
+    )
+    add_branch(parser, 'network to export (default: as in the config)')
+    add_settings(parser)
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r'([1-9]\d*)x([1-9]\d*)', text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f'{text!r} is not height x width in pixels, such as 512x1024')
+    return int(match[1]), int(match[2])
 
 
 def report(parser: Parser) -> None:

@@ -30,12 +30,19 @@ PACKAGES: Mapping[str, tuple[str, ...]] = {
     'PIL': ('13', 'pillow'),
     'prettytable': ('3.18', 'prettytable'),
     'safetensors': ('0.8', 'safetensors'),
+    'scipy': ('1.17', 'scipy'),
+    'huggingface_hub': ('2.4', 'huggingface_hub'),
     'tqdm': ('4.70', 'tqdm'),
     'jinja2': ('3.1', 'jinja2'),
     'matplotlib': ('3.11', 'matplotlib'),
 }
 MINIMUM = {names[0]: minimum for minimum, *names in PACKAGES.values()}
-OPTIONAL = {'tensorboard': 'curves of the losses in TensorBoard', 'pytest': 'make test', 'ruff': 'make lint'}
+OPTIONAL = {
+    'tensorboard': 'curves of the losses in TensorBoard',
+    'onnxruntime': 'udass export --format onnx',
+    'pytest': 'make test',
+    'ruff': 'make lint',
+}
 PYTHON = (3, 11)
 
 

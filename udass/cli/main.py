@@ -51,6 +51,12 @@ COMMANDS = {
         'infer work_dirs/streets_quadmix/iter_450.pth images/ --out results',
         arguments.infer,
     ),
+    'export': Command(
+        'udass.cli.export',
+        'Write a trained network into a folder that other programs read: safetensors, ONNX, torch.export.',
+        'export work_dirs/streets_quadmix/iter_450.pth --format safetensors onnx --check',
+        arguments.export,
+    ),
     'adapt': Command(
         'udass.cli.adapt.command',
         'Adapt a network from a folder of labelled images to a folder or video without labels, without a config.',
@@ -118,7 +124,7 @@ COMMANDS = {
     ),
     'benchmark': Command(
         'udass.benchmark.command',
-        'Measure time and memory of a training step, of mixing, of the loaders or of inference.',
+        'Measure time, memory and kernel launches of a training step, of mixing, of the loaders or of inference.',
         'benchmark step benchmark_daformer_mitb0 benchmark_quadmix_mitb0 --size 256',
         arguments.benchmark,
     ),

@@ -3,18 +3,22 @@
 import udass.io.quiet_import  # noqa: F401  # isort: skip
 from udass.engine.checkpoint import SafeCheckpointHook
 from udass.engine.config_files import read_config
+from udass.engine.diagnostics import BatchNormStatisticsHook, PseudoLabelHook, TargetValidationHook
 from udass.engine.hooks import DamagedFileHook, FiniteLossHook, ScalarLogHook
 from udass.engine.loop import UDATrainLoop
 from udass.engine.optim import ChildOptimWrapperConstructor, GroupPolyLR
 from udass.engine.runner import UDARunner
 
 __all__ = [
+    'BatchNormStatisticsHook',
     'ChildOptimWrapperConstructor',
     'DamagedFileHook',
     'FiniteLossHook',
     'GroupPolyLR',
+    'PseudoLabelHook',
     'SafeCheckpointHook',
     'ScalarLogHook',
+    'TargetValidationHook',
     'UDARunner',
     'UDATrainLoop',
     'read_config',

@@ -241,7 +241,12 @@ def inference_config(checkpoint: Mapping, path: str | Path) -> Config:
         ValueError: there is no config, it is not made of constants, it has a component that is not registered or is no
             module, or names a file in its network.
     """
-    config = stored_config(checkpoint, path, ('model', 'test_dataloader', 'val_dataloader', 'custom_imports'))
+    keys = ('model', 'test_dataloader', 'val_dataloader', 'custom_imports')
+    return checked_config(stored_config(checkpoint, path, keys), path)
+
+
+def checked_config(config: Config, path: str | Path) -> Config:
+    """The part of a config from the file ``path`` that inference uses; see `inference_config`."""
     try:
         if 'model' in config:
             config.model = _checked_model(config.model.to_dict())
@@ -309,7 +314,7 @@ def _checked_model(model: dict) -> dict:
     component that is not registered or is no module, or names a file."""
     if 'student' in model:
         model = {'student': model['student'], 'eval_branch': model.get('eval_branch', 'student')}
-    model = _without_start_weights(model)
+    model = without_start_weights(model)
     modules = {name for name, kind in entries(MODELS).items() if isinstance(kind, type) and issubclass(kind, nn.Module)}
     refuse_code(model, modules | set(entries(TASK_UTILS)), 'model')
     _refuse_files(model, 'model')
@@ -327,12 +332,12 @@ def _own_modules(config: Config) -> str:
     )
 
 
-def _without_start_weights(node: object) -> object:
+def without_start_weights(node: object) -> object:
     """A copy without the settings that say where start weights come from."""
     if isinstance(node, Mapping):
-        return {key: _without_start_weights(value) for key, value in node.items() if key not in _START_WEIGHTS}
+        return {key: without_start_weights(value) for key, value in node.items() if key not in _START_WEIGHTS}
     if isinstance(node, list | tuple):
-        return type(node)(map(_without_start_weights, node))
+        return type(node)(map(without_start_weights, node))
     return node
 
 

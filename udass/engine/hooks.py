@@ -26,7 +26,7 @@ def _logger_of(runner: Runner) -> LoggerHook | None:
     return next((hook for hook in runner.hooks if isinstance(hook, LoggerHook)), None)
 
 
-class _IntervalHook(Hook):
+class IntervalHook(Hook):
     """Base of hooks that read from the device every ``interval`` iterations and after the last one."""
 
     interval: int | None
@@ -47,7 +47,7 @@ class _IntervalHook(Hook):
 
 
 @HOOKS.register_module()
-class ScalarLogHook(_IntervalHook, RuntimeInfoHook):
+class ScalarLogHook(IntervalHook, RuntimeInfoHook):
     """mmengine's RuntimeInfoHook without a device synchronisation per scalar and iteration.
 
     The scalars that ``train_step`` returns stay on the device and are read as one tensor at the end of each interval;
@@ -128,15 +128,15 @@ def mean_scalars(pending: dict[str, list[Tensor | float]]) -> dict[str, float]:
 
 
 @HOOKS.register_module()
-class FiniteLossHook(_IntervalHook):
+class FiniteLossHook(IntervalHook):
     """Keeps gradients that are not finite out of the weights, and reports where they came from.
 
     The step must not wait for the device, so that nothing here reads whether a loss is finite before the step is made.
     Instead:
 
-    * Right before an optimizer's update, its gradients are set to zero *on the device* if any of them is not finite
-      (after the reduction over processes, so that all of them decide alike). The iteration counts as one without a
-      gradient: weights move by momentum and weight decay alone, and never become NaN.
+    * Right before an optimizer's update, its gradients are checked *on the device* (after the reduction over processes,
+      so that all of them decide alike). If any of them is not finite, a fused optimizer changes nothing, and others get
+      gradients of zero: weights move by momentum and weight decay alone. They never become NaN.
     * Statistics of batch norm that the same iteration spoiled are restored, as well on the device.
     * Whether each loss and the gradients were finite is noted on the device and read once per interval, for all of its
       iterations at once. The report names the iteration, the losses (``<pass>.<loss>``) and the images of the batch.
@@ -145,8 +145,8 @@ class FiniteLossHook(_IntervalHook):
       is never saved.
 
     So the state is whole whenever the report of a loss comes, up to an interval later, and can be saved and resumed.
-    The count is part of the checkpoint. In fp16 the loss scaler takes out gradients that overflow, before this hook
-    sees them: they are no fault and do not count, unless no step was made at all for 50 iterations.
+    The count is part of the checkpoint. In fp16 the loss scaler finds gradients that overflow, before this hook sees
+    them: they are no fault and do not count, unless no step was made at all for 50 iterations.
 
     Args:
         max_skipped: iterations that may be left out in the whole training, each with a warning; one more saves a
@@ -170,23 +170,33 @@ class FiniteLossHook(_IntervalHook):
         # Per iteration its number, names, bool tensor of whether each was finite, and images.
         self._pending: list[tuple[int, list[str], Tensor, str]] = []
         self._non_finite: dict[str, Tensor] = {}
-        self._without_step = 0
+        # Of fused optimizers under a loss scaler: whether it left the step out.
+        self._overflowed: dict[str, Tensor] = {}
+        self._without_step: int | Tensor = 0
         self._statistics: list[Tensor] = []
-        self._backup: list[Tensor] = []
+        self._backup = torch.empty(0)
 
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
         for name, one in wrappers_by_name(runner.optim_wrapper).items():
-            one.optimizer.register_step_pre_hook(
-                lambda optimizer, *_, name=name: self._non_finite.update({name: zero_unless_finite(optimizer)})
-            )
+            one.optimizer.register_step_pre_hook(lambda optimizer, *_, name=name: self._before_step(name, optimizer))
+            one.optimizer.register_step_post_hook(lambda optimizer, *_, name=name: self._after_step(name, optimizer))
         self._statistics = running_statistics(runner.model)
-        self._backup = [value.clone() for value in self._statistics]
+
+    def _before_step(self, name: str, optimizer: torch.optim.Optimizer) -> None:
+        if getattr(optimizer, 'found_inf', None) is not None:
+            self._overflowed[name] = optimizer.found_inf.bool()
+        else:
+            self._non_finite[name] = keep_non_finite_out(optimizer)
+
+    def _after_step(self, name: str, optimizer: torch.optim.Optimizer) -> None:
+        if name in self._non_finite and hasattr(optimizer, 'found_inf'):
+            del optimizer.found_inf, optimizer.grad_scale
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
-        self._non_finite = {}
+        self._non_finite, self._overflowed = {}, {}
         if self._statistics:
-            torch._foreach_copy_(self._backup, self._statistics)
+            self._backup = torch.cat(self._statistics)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
@@ -197,8 +207,14 @@ class FiniteLossHook(_IntervalHook):
         }
         flags |= {f'the gradients of {name}': ~non_finite for name, non_finite in self._non_finite.items()}
         # Without a step, which the loss scaler left out, what overflowed may have reached the statistics all the same.
-        self._restore(torch.stack(list(self._non_finite.values())).any() if self._non_finite else None)
-        self._without_step = 0 if self._non_finite else self._without_step + 1
+        spoiled = [*self._non_finite.values(), *self._overflowed.values()]
+        self._restore(torch.stack(spoiled).any() if spoiled else None)
+        if self._non_finite:
+            self._without_step = 0
+        elif self._overflowed:
+            self._without_step = (self._without_step + 1) * torch.stack(list(self._overflowed.values())).all()
+        else:
+            self._without_step += 1
         if flags:
             finite = torch.stack(list(flags.values()))
             self._pending.append((runner.iter + 1, list(flags), finite, _image_names(data_batch)))
@@ -221,8 +237,10 @@ class FiniteLossHook(_IntervalHook):
 
     def _restore(self, spoiled: Tensor | None) -> None:
         """Takes the statistics of batch norm from before the iteration; without a flag those that are not finite."""
-        for value, before in zip(self._statistics, self._backup, strict=True):
-            torch.where(~torch.isfinite(value) if spoiled is None else spoiled, before, value, out=value)
+        if self._statistics:
+            values = torch.cat(self._statistics)
+            values = torch.where(~torch.isfinite(values) if spoiled is None else spoiled, self._backup, values)
+            torch._foreach_copy_(self._statistics, values.split([len(value) for value in self._statistics]))
 
     def _read(self, runner: Runner) -> None:
         """Reads all pending flags with one transfer from the device; reports what is new."""
@@ -259,8 +277,9 @@ class FiniteLossHook(_IntervalHook):
             runner.train_loop.failure = non_finite_state(names, runner.iter + 1)
         elif self._without_step >= _UNSETTLED:
             scales = [str(one.loss_scaler.get_scale()) for one in wrappers if hasattr(one, 'loss_scaler')]
+            missed = int(self._without_step)
             runner.train_loop.failure = FloatingPointError(
-                f'the gradients overflowed in each of the last {self._without_step} iterations, and no step was made: '
+                f'the gradients overflowed in each of the last {missed} iterations, and no step was made: '
                 f'the loss scale of fp16 does not settle (it is {", ".join(scales)} now). The values are too large for '
                 'fp16 whatever the scale: use bf16 (--amp bf16) or full precision'
             )
@@ -293,21 +312,27 @@ def non_finite_state(names: list[str], iteration: int) -> FloatingPointError:
     )
 
 
-def zero_unless_finite(optimizer: torch.optim.Optimizer) -> Tensor:
-    """Sets all gradients of an optimizer to zero if one of them is not finite, without waiting for the device.
+def keep_non_finite_out(optimizer: torch.optim.Optimizer) -> Tensor:
+    """Keeps gradients of which one is not finite out of an optimizer's next step, without waiting for the device.
+
+    A fused step changes nothing then: it reads ``found_inf``, which loss scalers set and the caller deletes after the
+    step. Other optimizers get gradients of zero.
 
     Returns:
         Tensor: () bool, whether one was not finite.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group['params']]
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    if not gradients:
-        return torch.zeros((), dtype=torch.bool, device=parameters[0].device)
-    # The largest magnitude of each; unlike a sum of squares it cannot overflow. NaN stays NaN.
-    largest = torch._foreach_norm(gradients, float('inf'))
-    non_finite = ~torch.isfinite(torch.stack([value.float() for value in largest])).all()
-    for gradient in gradients:
-        gradient.masked_fill_(non_finite, 0)
+    found = torch.zeros((), device=parameters[0].device)
+    if gradients:
+        # What loss scalers call: one operation for all gradients, which multiplies them by 1.
+        torch._amp_foreach_non_finite_check_and_unscale_(gradients, found, torch.ones_like(found))
+    non_finite = found.bool()
+    if getattr(optimizer, '_step_supports_amp_scaling', False):
+        optimizer.found_inf, optimizer.grad_scale = found, None
+    else:
+        for gradient in gradients:
+            gradient.masked_fill_(non_finite, 0)
     return non_finite
 
 

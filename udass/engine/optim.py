@@ -221,6 +221,31 @@ def wrappers_by_name(optim_wrapper: OptimWrapper | OptimWrapperDict) -> dict[str
     return dict(optim_wrapper.items()) if isinstance(optim_wrapper, OptimWrapperDict) else {'student': optim_wrapper}
 
 
+def merge_groups(optim_wrapper: OptimWrapper | OptimWrapperDict, model: nn.Module) -> OptimWrapper | OptimWrapperDict:
+    """Joins the parameter groups of each optimizer that have equal options; to be called before schedules are built.
+
+    mmengine makes a group of each parameter, and an optimizer takes a step per group. Each group gets the names of its
+    parameters in the model under ``param_names``, as in torch, by which a checkpoint finds them in other groups.
+
+    Returns:
+        The wrapper that was given.
+    """
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    for wrapper in wrappers_by_name(optim_wrapper).values():
+        merged: list[tuple[dict, list[nn.Parameter]]] = []
+        for group in wrapper.optimizer.param_groups:
+            options = {key: value for key, value in group.items() if key != 'params'}
+            same = next((parameters for other, parameters in merged if other == options), None)
+            if same is None:
+                merged.append((options, same := []))
+            same += group['params']
+        wrapper.optimizer.param_groups = [
+            {'params': parameters, **options, 'param_names': [names[one] for one in parameters]}
+            for options, parameters in merged
+        ]
+    return optim_wrapper
+
+
 def scale_learning_rates(optim_wrapper: OptimWrapper | OptimWrapperDict, total_batch: int, options: Mapping) -> None:
     """Adapts the learning rates of a config to the batch that one step learns from.
 
@@ -313,10 +338,6 @@ def with_mixed_precision(optim_wrapper: Mapping, dtype: str) -> dict:
         )
     result = {**optim_wrapper, 'type': 'MixedPrecisionOptimWrapper', 'dtype': dtype}
     check_accumulation(result.pop('accumulative_counts', 1))
-    if dtype == 'fp16' and result['optimizer'].get('fused'):
-        # A fused step unscales the gradients by itself, after `FiniteLossHook` has looked at them: what overflowed and
-        # is only to lower the scale would count as a fault.
-        result['optimizer'] = {**result['optimizer'], 'fused': False}
     return result
 
 

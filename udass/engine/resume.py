@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 from mmengine.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
+from torch import nn
 
 from udass.engine.checkpoint import to_plain
 from udass.engine.renamed import with_new_names
@@ -110,7 +111,11 @@ def check_changes(changes: dict[str, tuple[str, str]], filename: str) -> None:
 
 
 def resume_optimizers(
-    optim_wrapper: OptimWrapper | OptimWrapperDict, schedulers: dict | list | None, checkpoint: dict, iteration: int
+    optim_wrapper: OptimWrapper | OptimWrapperDict,
+    schedulers: dict | list | None,
+    checkpoint: dict,
+    iteration: int,
+    model: nn.Module,
 ) -> bool:
     """Takes over moments and loss scales from a checkpoint, while rates, options and schedules are the config's.
 
@@ -118,6 +123,7 @@ def resume_optimizers(
         schedulers: one list per optimizer wrapper or one in all.
         checkpoint: with ``optimizer`` and ``param_schedulers``.
         iteration: iterations that are done.
+        model: what the optimizers train.
 
     Returns:
         Whether the schedules or the rates at their start changed, so that they were computed anew.
@@ -135,8 +141,9 @@ def resume_optimizers(
             f'the checkpoint has optimizers for {", ".join(states) or "one model"}, this method for '
             f'{", ".join(wrappers) or "one model"}: start a new training from its networks with load_from'
         )
+    order = {parameter: number for number, parameter in enumerate(model.parameters())}
     changed = [
-        _resume_optimizer(wrapper, lists.get(name, []), states[name], saved.get(name, []), iteration)
+        _resume_optimizer(wrapper, lists.get(name, []), states[name], saved.get(name, []), iteration, order)
         for name, wrapper in wrappers.items()
     ]
     return any(changed)
@@ -153,16 +160,21 @@ def all_schedulers(schedulers: dict | list | None) -> list[_ParamScheduler]:
 
 
 def _resume_optimizer(
-    wrapper: OptimWrapper, schedulers: list[_ParamScheduler], state: dict, saved: list[dict], iteration: int
+    wrapper: OptimWrapper,
+    schedulers: list[_ParamScheduler],
+    state: dict,
+    saved: list[dict],
+    iteration: int,
+    order: dict[nn.Parameter, int],
 ) -> bool:
     options = [{key: value for key, value in group.items() if key != 'params'} for group in wrapper.param_groups]
     try:
+        state, saved = _in_groups_of(wrapper, state, saved, order)
         wrapper.load_state_dict(state)
     except ValueError as error:
         raise ValueError(
             f'the optimizer of the checkpoint does not fit: {error}. The parameters that are trained (frozen_stages, '
-            'components of the model) or their groups (paramwise_cfg) changed. Set them back, or start a new training '
-            'from the networks with load_from'
+            'components of the model) changed. Set them back, or start a new training from the networks with load_from'
         ) from error
     changed = [_from_config(scheduler.state_dict()) for scheduler in schedulers] != list(map(_from_config, saved))
     scheduled = {scheduler.param_name for scheduler in schedulers}
@@ -178,6 +190,53 @@ def _resume_optimizer(
         for scheduler, one in zip(schedulers, saved, strict=True):
             scheduler.load_state_dict(one)
     return changed
+
+
+def _in_groups_of(
+    wrapper: OptimWrapper, state: dict, schedules: list[dict], order: dict[nn.Parameter, int]
+) -> tuple[dict, list[dict]]:
+    """A saved optimizer and its schedules in the parameter groups of this run, whatever groups they were saved in.
+
+    Parameters are found by their names. Checkpoints of earlier versions have none: their parameters, mostly one per
+    group, are in the order of the model.
+
+    Raises:
+        ValueError: other parameters were trained.
+    """
+    groups, before = wrapper.optimizer.param_groups, state['param_groups']
+    if 'param_names' not in groups[0]:  # An optimizer that the runner did not build.
+        return state, schedules
+    own = {one: name for group in groups for one, name in zip(group['params'], group['param_names'], strict=True)}
+    names = [name for group in before for name in group.get('param_names', ())]
+    names = names or [own[parameter] for parameter in sorted(own, key=order.__getitem__)]
+    places = [(number, index) for number, group in enumerate(before) for index in group['params']]
+    if len(places) != len(own) or set(names) != set(own.values()):
+        differing = sorted(set(names) ^ set(own.values()))[:3]
+        raise ValueError(
+            f'it has {len(places)} parameters, this run trains {len(own)}'
+            + (f'; only one of them has {", ".join(differing)}' if differing else '')
+        )
+    found = dict(zip(names, places, strict=True))
+    origins = [sorted({found[name][0] for name in group['param_names']}) for group in groups]
+    regrouped = [
+        {**before[numbers[0]], 'params': [found[name][1] for name in group['param_names']]}
+        for group, numbers in zip(groups, origins, strict=True)
+    ]
+
+    state = {**state, 'param_groups': regrouped}
+    # mmengine adds a group with the optimizer's own options where there is more than one.
+    has_base = wrapper.base_param_settings is not None
+    if not has_base:
+        state.pop('base_param_settings', None)
+
+    def values_of(values: list[float]) -> list[float]:
+        if any(values[number] != values[numbers[0]] for numbers in origins for number in numbers):
+            return []  # What had different rates has one now: the schedule has changed.
+        return [values[numbers[0]] for numbers in origins] + values[len(before) :] * has_base
+
+    lists = ('base_values', '_last_value', 'min_values')
+    schedules = [{**one, **{key: values_of(one[key]) for key in lists if key in one}} for one in schedules]
+    return state, schedules
 
 
 def _from_config(state: dict) -> dict:

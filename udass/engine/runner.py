@@ -39,6 +39,7 @@ from udass.engine.optim import (
     checkpoint_without_reentry,
     compile_networks,
     match_memory_layout,
+    merge_groups,
     scale_learning_rates,
     use_channels_last,
     with_mixed_precision,
@@ -154,11 +155,10 @@ class UDARunner(Runner):
         optim_wrapper = {key: value for key, value in optim_wrapper.items() if key != 'accumulative_counts'}
         if self.cfg.get('amp') is not None:
             optim_wrapper = with_mixed_precision(optim_wrapper, self.cfg.amp)
-        # Options per parameter go by its name, which is not to depend on the number of processes.
+        # Names of parameters are not to depend on the number of processes. mmengine warns of each of the teacher's.
         plain = self.model.plain() if isinstance(self.model, SeparateDataParallel) else nullcontext()
-        # mmengine warns of each parameter that is not trained: every one of the teacher's.
         with file_only(self.logger, logging.ERROR), plain:
-            return super().build_optim_wrapper(optim_wrapper)
+            return merge_groups(super().build_optim_wrapper(optim_wrapper), self._plain_model)
 
     def scale_lr(self, optim_wrapper: OptimWrapper | OptimWrapperDict, auto_scale_lr: dict | None = None) -> None:
         """Like mmengine's, for the source batches of all processes; see `scale_learning_rates`."""
@@ -339,7 +339,7 @@ class UDARunner(Runner):
         self._load(checkpoint, filename)
         loop._epoch, loop._iter = checkpoint['meta']['epoch'], checkpoint['meta']['iter']
         self.message_hub.load_state_dict(checkpoint['message_hub'])
-        if resume_optimizers(self.optim_wrapper, self.param_schedulers, checkpoint, self.iter):
+        if resume_optimizers(self.optim_wrapper, self.param_schedulers, checkpoint, self.iter, self.model):
             warn(f'The learning rates or their schedules changed: the config holds from iteration {self.iter + 1} on')
         if self.iter > self.max_iters:
             raise ValueError(

@@ -1,5 +1,6 @@
-"""Load a trained network from a checkpoint and its config, or from a checkpoint that carries its config."""
+"""Load a trained network: from a checkpoint, which carries its config or is given one, or from an exported folder."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +11,20 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.models.segmentors.base import BaseSegmentor
 from mmseg.registry import DATASETS, MODELS
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from udass.engine.config import apply_options, check_components, load_config
-from udass.engine.config_files import first_dataset, inference_config
+from udass.engine.config_files import checked_config, first_dataset, inference_config
 from udass.engine.data_loader import check_class_count
+from udass.models.backbones.lora import has_lora, merge_lora
 from udass.models.checkpoints import convert, load_strictly, read_checkpoint, weights_of
 from udass.uda.networks import split_networks
 
 CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
+# Of an exported folder, under the names that the Hugging Face Hub knows.
+EXPORTED_CONFIG, EXPORTED_WEIGHTS = 'config.json', 'model.safetensors'
 _PUBLISHED = ('model.backbone.', 'ema_model.backbone.')
 Palette = tuple[tuple[int, int, int], ...]
 
@@ -34,6 +40,7 @@ class LoadedNetwork:
         test_pipeline: configs of the transforms that the network is tested with; empty if the config has none.
         branch: ``student`` or ``teacher``.
         origin: file of the weights.
+        config: of the network.
     """
 
     network: BaseSegmentor
@@ -42,6 +49,7 @@ class LoadedNetwork:
     test_pipeline: tuple[Mapping, ...]
     branch: str
     origin: str
+    config: Mapping
 
 
 def load_network(
@@ -54,7 +62,8 @@ def load_network(
     """Build the network of a config and fill it completely.
 
     Args:
-        config_or_checkpoint: config file, or a checkpoint of a training with this project, which carries its config.
+        config_or_checkpoint: config file; or a checkpoint of a training with this project, which carries its config; or
+            a folder that ``udass export`` wrote.
         checkpoint: with a config: a checkpoint of a training, a converted file, or a published one that needs no code
             to be read.
         branch: ``student`` or ``teacher``; None is the one that the config tests.
@@ -77,19 +86,22 @@ def load_network(
         raise ValueError(f'branch is student or teacher, got {branch!r}')
     device = find_device(device)
     init_default_scope(config.get('default_scope', 'mmseg'))
+    settings = model.get('student', model)
+    # Merged into the weights, so that the network is a plain one.
+    lora = settings.backbone.pop('lora', None) if 'backbone' in settings else None
     try:
         # Without start weights: these are replaced anyway.
-        network = MODELS.build(dict(model.get('student', model)))
+        network = MODELS.build(dict(settings))
     except KeyError as error:
         raise ValueError(f'{config_or_checkpoint}: {error.args[0] if error.args else error}') from error
     if not isinstance(network, BaseSegmentor):
         raise ValueError(f'{config_or_checkpoint}: {type(network).__name__} is no segmentor of MMSegmentation')
     classes, palette = _classes(config, content, path, is_stored=checkpoint is None)
     check_class_count(network, SimpleNamespace(metainfo={'classes': classes}))
-    load_strictly(network, _weights(content, path, branch, network), f'{branch} of {path}')
+    load_strictly(network, _weights(content, path, branch, network, lora), f'{branch} of {path}')
     tested = config.get('test_dataloader') or config.get('val_dataloader')
     pipeline = () if tested is None else tuple(first_dataset(tested['dataset']).get('pipeline', ()))
-    return LoadedNetwork(network.eval().to(device), classes, palette, pipeline, branch, str(path))
+    return LoadedNetwork(network.eval().to(device), classes, palette, pipeline, branch, str(path), settings)
 
 
 def find_device(device: str | torch.device | None) -> torch.device:
@@ -123,21 +135,58 @@ def _read(first: str | Path, checkpoint: str | Path | None, options: Mapping | N
             f'{first} is no config ({", ".join(CONFIG_SUFFIXES)}): give either a checkpoint alone, or the config first '
             f'and then the checkpoint; got {first} and {checkpoint}'
         )
-    content = read_checkpoint(first)
-    config = inference_config(content, first)
+    if Path(first).is_dir():
+        first, config, content = _read_exported(Path(first))
+    else:
+        content = read_checkpoint(first)
+        config = inference_config(content, first)
     if options:
         apply_options(config, options)
         check_components(config.to_dict())
     return first, config, content
 
 
-def _weights(content: Mapping, path: str | Path, branch: str, network: nn.Module) -> dict[str, Tensor]:
+def _read_exported(folder: Path) -> tuple[Path, Config, dict]:
+    """Path of the weights, config, and content as of a checkpoint."""
+    path = folder / EXPORTED_WEIGHTS
+    for file in (folder / EXPORTED_CONFIG, path):
+        if not file.is_file():
+            raise FileNotFoundError(
+                f'{file} does not exist: `udass export CHECKPOINT --out {folder} --format safetensors` writes it'
+            )
+    try:
+        told = json.loads((folder / EXPORTED_CONFIG).read_text(encoding='utf-8'))
+        # mmcv knows a size by its type.
+        resizes = [
+            {key: tuple(value) if key == 'scale' and isinstance(value, list) else value for key, value in step.items()}
+            for step in told['resize']
+        ]
+        dataset = {
+            'pipeline': [{'type': 'LoadImage', 'bit_depth': told['bit_depth']}, *resizes],
+            'metainfo': {'classes': told['classes'], 'palette': told['palette']},
+        }
+        config = Config({'model': told['network'], 'test_dataloader': {'dataset': dataset}})
+        weights = load_file(path)
+    except (json.JSONDecodeError, SafetensorError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f'{folder} cannot be read ({type(error).__name__}: {error}): {EXPORTED_CONFIG} or {EXPORTED_WEIGHTS} is '
+            'damaged, or of another program; export the network again'
+        ) from error
+    return path, checked_config(config, folder / EXPORTED_CONFIG), {'state_dict': weights, 'meta': {}}
+
+
+def _weights(
+    content: Mapping, path: str | Path, branch: str, network: nn.Module, lora: Mapping | None
+) -> dict[str, Tensor]:
+    """Weights of a network without LoRA; ``lora`` are the settings of that of the trained one."""
     weights = weights_of(content, path)
     if any(key.startswith(_PUBLISHED) for key in weights):
         return convert(weights, branch=branch).weights
     found = split_networks(weights)
     if branch not in found:
         raise ValueError(f'{path} has no {branch}: it has {" and ".join(found)}')
+    if lora is not None and has_lora(found[branch]):
+        return merge_lora(found[branch], lora['rank'], lora['alpha'])
     if found[branch].keys() <= network.state_dict().keys():
         return found[branch]
     try:

@@ -83,6 +83,15 @@ class InputScaling:
         return f'Images are resized to {steps}, as the network was tested, and the results back (--native: neither)'
 
 
+def size_steps(pipeline: Sequence[Mapping]) -> list[dict]:
+    """The transforms of a test pipeline on which the network's input depends: resizes, and where flow is read."""
+    return [
+        dict(transform) if transform['type'] in _RESIZES else dict(type='LoadFlow')
+        for transform in pipeline
+        if transform['type'] in _RESIZES or transform['type'] == 'LoadFlow'
+    ]
+
+
 def _flow(current: np.ndarray, previous: np.ndarray, estimator: Estimator, still: bool) -> np.ndarray:
     if still:
         return np.zeros((*current.shape[:2], 2), np.float32)

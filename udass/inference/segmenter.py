@@ -43,6 +43,7 @@ class Segmenter:
         uses_flow: whether the network takes the frame before, too.
         branch: ``student`` or ``teacher``.
         scaling: how images are resized.
+        loaded: the network with its settings.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Segmenter:
         flow: Estimator | None = None,
         options: Mapping | None = None,
     ) -> None:
-        loaded = load_network(config_or_checkpoint, checkpoint, branch, device, options)
+        self.loaded = loaded = load_network(config_or_checkpoint, checkpoint, branch, device, options)
         self.network, self.classes, self.palette = loaded.network, loaded.classes, loaded.palette
         self.branch, self.origin = loaded.branch, loaded.origin
         if len(self.classes) > 256:
@@ -89,6 +90,10 @@ class Segmenter:
         p); nothing makes sure that they are calibrated.
         """
         return self._segment([image], None if previous is None else [previous], _probabilities)[0]
+
+    def logits(self, image: ImageLike, previous: ImageLike | None = None) -> np.ndarray:
+        """Logits (C, H, W) of the classes at the size of the image, before the softmax of `probabilities`."""
+        return self._segment([image], None if previous is None else [previous], _logits)[0]
 
     def read(self, image: str | Path) -> np.ndarray:
         """A file as an array (H, W, 3) uint8 RGB, as `__call__` reads it."""
@@ -180,6 +185,11 @@ class Segmenter:
 def _ids(result: SegDataSample) -> Tensor:
     """Class ids (H, W) uint8."""
     return result.pred_sem_seg.data[0].to(torch.uint8)
+
+
+def _logits(result: SegDataSample) -> Tensor:
+    """Logits (C, H, W)."""
+    return result.seg_logits.data
 
 
 def _probabilities(result: SegDataSample) -> Tensor:

@@ -112,7 +112,8 @@ class TeacherStudent(TrainingModel):
         for network in (self.teacher, self.imagenet):
             if network is not None:
                 share_frozen(self.student, network)
-        self.distillation = build_component(distillation)
+        channels = getattr(self.student.backbone, 'channels', None)
+        self.distillation = build_component(distillation, **({} if channels is None else {'in_channels': channels[-1]}))
         self.data_preprocessor = self.student.data_preprocessor
 
     @property

@@ -1,8 +1,8 @@
-# DINOv2 ViT-B (Oquab et al. 2023, arXiv 2304.07193) under DAFormer's head; the variant with registers, whose dense
-# features are cleaner (Darcet et al. 2024, arXiv 2309.16588).
-# Weights: timm's hub (timm/vit_base_patch14_reg4_dinov2.lvd142m), or the authors' own
-# https://dl.fbaipublicfiles.com/dinov2/dinov2_vitb14/dinov2_vitb14_reg4_pretrain.pth. Offline: fetch either elsewhere
-# and name the file with `--cfg-options model.student.backbone.checkpoint=FILE`.
+# DINOv2 ViT-B without registers (Oquab et al. 2023, arXiv 2304.07193) under the light decoder of VFM-UDA (Englert et
+# al. 2024, arXiv 2406.09896).
+# Weights: timm's hub (timm/vit_base_patch14_dinov2.lvd142m), or the authors' own
+# https://dl.fbaipublicfiles.com/dinov2/dinov2_vitb14/dinov2_vitb14_pretrain.pth, which also holds their mask token.
+# Offline: fetch either elsewhere and name the file with `--cfg-options model.student.backbone.checkpoint=FILE`.
 segmentor = dict(
     type='SlidingEncoderDecoder',
     data_preprocessor=dict(
@@ -14,26 +14,18 @@ segmentor = dict(
         seg_pad_val=255,
     ),
     backbone=dict(
-        type='TimmViT',
-        name='vit_base_patch14_reg4_dinov2.lvd142m',
-        # Evenly over the twelve blocks; the last one is among them.
-        out_indices=(2, 5, 8, 11),
-        # A crop of 512 is seen as 32 x 32 patches of 14 pixels.
-        stride=16,
+        type='DINOv2',
+        name='vit_base_patch14_dinov2.lvd142m',
+        # A crop of 1024 is enlarged to 1120, 80 x 80 patches of 14 pixels.
+        multiple=224,
         pretrained=True,
-        drop_path_rate=0.1,
     ),
-    # A ViT has one scale: levels of strides 4, 8, 16, 32 are made of it.
-    neck=dict(type='MultiLevelNeck', in_channels=[768, 768, 768, 768], out_channels=256, scales=[4, 2, 1, 0.5]),
     decode_head=dict(
-        type='DAFormerHead',
-        in_channels=[256, 256, 256, 256],
+        type='UpscalingHead',
+        in_channels=768,
         num_classes=19,
-        embed_channels=256,
-        channels=256,
-        fusion='aspp',
-        dilations=(1, 6, 12, 18),
-        dropout_ratio=0.1,
+        # The source is averaged over its labelled pixels, what pseudo-labels are in over all.
+        loss_decode=dict(type='ValidCrossEntropy', weighted_over_all=True),
     ),
-    test_cfg=dict(mode='whole'),
+    test_cfg=dict(mode='slide', crop_size=(1024, 1024), stride=(512, 512), max_batch=4),
 )

@@ -1,5 +1,5 @@
 # The schedule of the self-training methods: AdamW, 40,000 iterations. For convolutional networks: everything decays, as
-# in the reference; for transformers see adamw_40k_mit.py and adamw_40k_vit.py.
+# in the reference; for transformers see adamw_40k_mit.py and adamw_40k_vfmuda.py.
 max_iters = 40000
 optim_wrapper = dict(
     type='OptimWrapper',

@@ -40,3 +40,11 @@ def write_folder(root, count=3, values=(0, 1, 2), palette=None):
         write_image(root / 'images' / f'{number}.png', number)
         write_ids(root / 'labels' / f'{number}.png', values, palette)
     return root
+
+
+def write_video(path, frames=6):
+    """Grey frames of 32x24 that grow brighter."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 10, (32, 24))
+    for number in range(frames):
+        writer.write(np.full((24, 32, 3), 40 * number, np.uint8))
+    writer.release()

@@ -1,11 +1,13 @@
 """``udass adapt`` from two folders to labels of the target."""
 
+from pathlib import Path
+
 import cv2
 import pytest
 import torch
 
 import udass
-from tests.cli.adapt.files import write_folder, write_image
+from tests.cli.adapt.files import write_colours, write_folder, write_image, write_video
 from udass.cli.adapt import command
 from udass.cli.adapt.plan import choose_network
 from udass.cli.experiments import experiment
@@ -79,19 +81,31 @@ def test_two_folders_become_labels_and_pages_and_an_interrupt_loses_nothing(fold
 
 
 @pytest.mark.slow
-def test_a_labelled_folder_scores_both_networks(folders, tools, capsys):
-    (folders / 'source' / 'classes.txt').write_text('a\nb 1 2 3\nc\n')
-    write_folder(folders / 'labelled_target', values=(0, 2))
-    adapt('--test', 'labelled_target')
+def test_colours_become_labels_of_a_video_and_a_labelled_folder_scores_both_networks(folders, tools, capsys):
+    for folder in ('coloured', 'test'):
+        for number in range(3):
+            write_image(folders / folder / f'{number}.jpg', number)
+            write_colours(folders / folder / f'{number}.png', [(0, 0, 142), (128, 64, 128), (0, 0, 0)])
+    (folders / 'coloured' / 'classes.txt').write_text('road 128 64 128\ncar 0 0 142\nignore 0 0 0\n')
+    write_video(folders / 'drive.avi', frames=4)
+    main(['adapt', 'coloured', 'drive.avi', '--test', 'test', '--network', 'resnet10t', '--iterations', '2', '--yes'])
     said = capsys.readouterr().out
-    out = folders / 'work_dirs' / 'adapt_target'
+    out = folders / 'work_dirs' / 'adapt_drive'
     for name in ('source_only', 'adapted'):
         assert f'{name:<12} mIoU' in said
         assert len([*(out / name / 'predictions').iterdir()]) == 3
+        assert len([*(out / name / 'target' / 'ids' / 'drive').iterdir()]) == 4
+        assert (out / name / 'target' / 'drive.mp4').stat().st_size > 0
+    assert f'{Path("work_dirs/adapt_drive/adapted/target/drive.mp4")}: the classes in colour' in said
     assert tools.started == ['train', 'test', 'infer'] * 2
+    label = cv2.imread(str(out / 'labels' / 'source' / '0.png'), cv2.IMREAD_UNCHANGED)
+    assert label[0, [0, 8, 16]].tolist() == [1, 0, 255]
     assert 'Largest gains of adapted over source_only' in (out / 'report.html').read_text()
+    # What was made for the folder of the source stays in that of the results.
+    assert sorted(path.suffix for path in (folders / 'coloured').iterdir()) == ['.jpg'] * 3 + ['.png'] * 3 + ['.txt']
 
 
+@pytest.mark.slow
 def test_a_dry_run_prints_the_plan_and_writes_nothing(folders, capsys):
     adapt('--dry-run')
     said = capsys.readouterr().out

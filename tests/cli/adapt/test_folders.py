@@ -3,12 +3,10 @@
 import shutil
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 from mmseg.registry import DATASETS
 
-from tests.cli.adapt.files import write_folder, write_ids, write_image
+from tests.cli.adapt.files import write_folder, write_ids, write_image, write_video
 from udass.cli.adapt.folders import check_apart, find_labelled, find_target
 from udass.datasets.base import UDADataset
 
@@ -100,13 +98,6 @@ def test_faults_of_a_labelled_folder_are_named(name, message, tmp_path):
     broken(tmp_path / 'source', name)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         find_labelled(tmp_path / 'source')
-
-
-def write_video(path, frames=6):
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'MJPG'), 10, (32, 24))
-    for number in range(frames):
-        writer.write(np.full((24, 32, 3), 40 * number, np.uint8))
-    writer.release()
 
 
 def test_a_target_is_a_folder_its_images_or_a_video(tmp_path):

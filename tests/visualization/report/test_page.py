@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.cli.calls import call, parse
 from tests.visualization.report.runs import losses, write_log, write_two_runs
@@ -21,7 +23,7 @@ from udass.visualization.report import Run, read_methods, render_report
 from udass.visualization.report.examples import prediction_file
 
 PROJECT = Path(__file__).parents[3]
-SECTIONS = ['summary', 'curves', 'classes', 'confusion', 'examples', 'panels', 'config', 'environment']
+SECTIONS = ['summary', 'curves', 'unlabelled', 'classes', 'confusion', 'examples', 'panels', 'config', 'environment']
 # Reports to the page around it how wide it is, what is wider than the window, and errors.
 PROBE = """<script>
 const errors = [];
@@ -92,6 +94,28 @@ def test_the_numbers_are_in_it(page):
     assert 'Not here yet' not in words
     # Of each example image, truth and two predictions; of each run two panels.
     assert page.count('<img') == 3 * 4 + 2 * 2
+
+
+def test_what_is_seen_without_labels_is_a_table(tmp_path):
+    folders = []
+    for number, (miou, infomax) in enumerate(((30.0, 0.5), (40.0, 0.9), (35.0, 0.7))):
+        folder = tmp_path / f'run_{number}'
+        records = [*losses({1: 2.0}), {'mIoU': miou, 'InfoMax': infomax, 'step': 1}]
+        by_class = {
+            'pseudo_labels.share.road': 0.75,
+            'pseudo_labels.accuracy.road': 0.5,
+            'pseudo_labels.share.car': 0.25,
+        }
+        write_log(folder, [*records, {'step': 1, **by_class}])
+        (folder / 'test.json').write_text(json.dumps({'mIoU': miou}))
+        (folder / 'predictions').mkdir()
+        # Half of the pixels of the last run are not what the others predict.
+        pixels = np.array([[1, 1 if number < 2 else 0]], np.uint8)
+        Image.fromarray(pixels).save(folder / 'predictions' / 'a.png')
+        folders.append(folder)
+    words = text_of(render_report(read_methods(folders), open_test_dataset))
+    assert 'run_ 1 40.0 0.9 100 run_ 2 35.0 0.7 50 rank correlation with mIoU +1.00 +0.00' in words
+    assert 'Pseudo-labels of run_ 2' in words and 'road 75.0 50.0 car 25.0 -' in words
 
 
 def test_several_test_sets_have_a_table_each(tmp_path):

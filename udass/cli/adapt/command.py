@@ -70,8 +70,9 @@ def run(args: argparse.Namespace) -> None:
     except ExperimentFailed as error:
         sys.exit(f'error: {error}')
     report.run(argparse.Namespace(folders=[out / name for name in results], out=out / 'report.html', examples=3))
-    write_target_page(out, list(results), find_target(args.target))
-    print(summary(out, results))
+    target = find_target(args.target)
+    write_target_page(out, list(results), target)
+    print(summary(out, results, target))
 
 
 def request_of(args: argparse.Namespace) -> dict:
@@ -175,11 +176,16 @@ def write_target_page(out: Path, names: list[str], target: Target) -> None:
     write_text(out / 'target.html', printable(page))
 
 
-def summary(out: Path, results: dict[str, dict]) -> str:
+def summary(out: Path, results: dict[str, dict], target: Target) -> str:
     """Scores, and where everything is."""
     scores = [f'{name:<12} mIoU {result["mIoU"]:.2f}' for name, result in results.items() if 'mIoU' in result]
-    files = {'target/ids': 'class ids', 'target/overlays or *.mp4': 'in colour'}
-    last = list(results)[-1]
-    lines = [f'{out / last / name}: {what}' for name, what in files.items()]
-    lines += [f'{out}/target.html: images of the target with these labels', f'{out}/report.html: curves and settings']
-    return '\n'.join(['', *scores, *lines, f'udass train {out / last}.py repeats this training'])
+    last = out / list(results)[-1]
+    shown = 'overlays' if target.every is None else f'{Path(target.path).stem}.mp4'
+    lines = [
+        f'{last / "target" / "ids"}: class ids',
+        f'{last / "target" / shown}: the classes in colour',
+        f'{out / "target.html"}: images of the target with these labels',
+        f'{out / "report.html"}: curves and settings' + ', scores' * bool(scores),
+        f'udass train {last}.py repeats this training',
+    ]
+    return '\n'.join(['', *scores, *lines])

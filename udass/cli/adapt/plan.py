@@ -134,12 +134,14 @@ def fetch(network: Network) -> None:
     """Fetch the weights that a network starts from, unless they are there; errors as of `choose_network`."""
     if network.weights is None:
         return
-    print(f'Start weights: {network.weights} (fetched once)', flush=True)
+    own = os.environ.get('UDASS_WEIGHTS')
+    named = network.weights if network.weights.startswith('https:') or not own else own
+    print(f'Start weights: {named}', flush=True)
     if network.weights.startswith('https:'):
         local_file(network.weights)
-    elif os.environ.get('UDASS_WEIGHTS'):
+    elif own:
         # The config of this network reads the same variable.
-        local_file(os.environ['UDASS_WEIGHTS'])
+        local_file(own)
     else:
         fetch_weights(network.weights)
 

@@ -4,8 +4,10 @@ Shapes: N batch, L tokens (h * w of a stage), E channels.
 Source: Xie et al. 2021 (arXiv 2105.15203).
 """
 
+import torch.nn.functional as F
 from mmseg.models.backbones import MixVisionTransformer
 from mmseg.registry import MODELS
+from timm.layers import DropPath
 from torch import Tensor, nn
 
 # Channels of the first stage and blocks per stage.
@@ -61,6 +63,9 @@ class MiT(MixVisionTransformer):
             patch_embed.norm.eps = 1e-5
             for block in blocks:
                 block.attn.attn = _Attention(block.attn.embed_dims, block.attn.num_heads, bias=True)
+                # As mmcv's, which takes twice as many operations.
+                for part in (block.attn, block.ffn):
+                    part.dropout_layer = DropPath(part.dropout_layer.drop_prob)
                 if block.attn.sr_ratio > 1:
                     block.attn.norm.eps = 1e-5
 
@@ -79,8 +84,19 @@ class MiT(MixVisionTransformer):
 
 
 class _Attention(nn.MultiheadAttention):
-    """Multi-head attention that does not return (and so never stores) the attention maps."""
+    """Multi-head attention that never stores the attention maps, with the parameters of its base.
+
+    mmseg hands over tokens that are stored image by image. They are projected as they are stored, so that nothing is
+    copied between the operations.
+    """
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor | None]:  # type: ignore[override]
-        """Attention of query (L, N, E) over key and value (M, N, E); output (L, N, E)."""
-        return super().forward(query, key, value, need_weights=False)
+        """Attention of query (L, N, E) over key, which is also the value, (M, N, E); output (L, N, E) and no maps."""
+        channels = [self.embed_dim, 2 * self.embed_dim]
+        query_weight, weight = self.in_proj_weight.split(channels)
+        query_bias, bias = self.in_proj_bias.split(channels)
+        queries = F.linear(query.transpose(0, 1), query_weight, query_bias)
+        keys, values = F.linear(key.transpose(0, 1), weight, bias).chunk(2, dim=-1)
+        heads = (part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in (queries, keys, values))
+        attended = F.scaled_dot_product_attention(*heads)
+        return self.out_proj(attended.transpose(1, 2).flatten(2)).transpose(0, 1), None

@@ -14,7 +14,7 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from udass.models.heads.segformer_heads import MLPEmbedding
+from udass.models.heads.segformer_heads import MLPEmbedding, fuse_stages
 from udass.models.losses.pixel_weight import PixelWeightMixin
 
 
@@ -100,13 +100,20 @@ class DAFormerHead(PixelWeightMixin, BaseDecodeHead):
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Logits (N, C, h_0, w_0) of the stages' features."""
-        return self.cls_seg(self.fuse_layer(self.embed(inputs)))
+        embedded = self.embed(inputs)
+        # What hooks into the fusion (`FeatureMixing`) wants the joined embeddings.
+        if isinstance(self.fuse_layer, ConvModule) and not self.fuse_layer._forward_pre_hooks:
+            return self.cls_seg(fuse_stages(self.fuse_layer, embedded, self.align_corners))
+        return self.cls_seg(self.fuse_layer(self.join(embedded)))
 
-    def embed(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Input of the fusion: all embeddings at the finest stage's size, (N, stages * embed_channels, h_0, w_0)."""
+    def embed(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """The stages' embeddings, (N, embed_channels, h_i, w_i)."""
         inputs = self._transform_inputs(inputs)
-        # The embeddings have channels innermost, for which dilated depth-wise convolutions are many times slower on a
-        # CPU.
-        first, *others = [layer(stage).contiguous() for layer, stage in zip(self.embed_layers, inputs, strict=True)]
+        return [layer(stage) for layer, stage in zip(self.embed_layers, inputs, strict=True)]
+
+    def join(self, embedded: Sequence[Tensor]) -> Tensor:
+        """All embeddings at the finest stage's size, (N, stages * embed_channels, h_0, w_0)."""
+        # They have channels innermost, for which dilated depth-wise convolutions are many times slower on a CPU.
+        first, *others = [stage.contiguous() for stage in embedded]
         sized = [resize(stage, first.shape[2:], mode='bilinear', align_corners=self.align_corners) for stage in others]
         return torch.cat([first, *sized], dim=1)

@@ -80,19 +80,25 @@ class SegFormerMLPHead(PixelWeightMixin, BaseDecodeHead):
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Logits (N, C, h_0, w_0) of the stages' features."""
         embedded = [layer(stage) for layer, stage in zip(self.linear_c, self._transform_inputs(inputs), strict=True)]
-        fused = self.fuse(embedded)
+        fused = fuse_stages(self.linear_fuse, embedded, self.align_corners)
         return self.linear_pred(fused if self.dropout is None else self.dropout(fused))
 
-    def fuse(self, embedded: Sequence[Tensor]) -> Tensor:
-        """The stages' embeddings (N, channels, h_i, w_i) as one map (N, channels, h_0, w_0).
 
-        The 1x1 convolution of the enlarged and joined embeddings is the sum of those of each stage, and it commutes
-        with the enlargement. Applied first, it never needs four times the channels side by side, and three of the four
-        products are of small maps.
-        """
-        layer, size = self.linear_fuse, embedded[0].shape[2:]
-        weights = layer.conv.weight.split(self.channels, dim=1)
-        fused, *parts = [F.conv2d(stage, weight) for stage, weight in zip(embedded, weights, strict=True)]
-        for part in parts:
-            fused = fused + resize(part, size=size, mode='bilinear', align_corners=self.align_corners)
-        return layer.activate(layer.norm(fused))
+def fuse_stages(layer: ConvModule, embedded: Sequence[Tensor], align_corners: bool) -> Tensor:
+    """A 1x1 convolution (with norm and activation) of all stages' embeddings, enlarged and joined.
+
+    The convolution is the sum of those of each stage, and it commutes with the enlargement. Applied first, it never
+    needs the channels of all stages side by side, and all products but one are of small maps.
+
+    Args:
+        layer: from the channels of all embeddings to E.
+        embedded: (N, E_i, h_i, w_i), finest first.
+
+    Returns:
+        Tensor: (N, E, h_0, w_0).
+    """
+    weights = layer.conv.weight.split([stage.shape[1] for stage in embedded], dim=1)
+    fused, *parts = [F.conv2d(stage, weight) for stage, weight in zip(embedded, weights, strict=True)]
+    for part in parts:
+        fused = fused + resize(part, size=fused.shape[2:], mode='bilinear', align_corners=align_corners)
+    return layer.activate(layer.norm(fused))

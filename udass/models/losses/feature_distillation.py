@@ -24,8 +24,7 @@ class FeatureDistillation(BaseModule):
 
     Args:
         frozen: config of the frozen network, a backbone whose last map is the target, such as a `TimmViT`.
-        in_channels: channels of the student's map.
-        out_channels: channels of the frozen network's map.
+        in_channels: channels of the student's map; filled in where the student's backbone has ``channels``.
         size: height and width of the image that the frozen network sees.
         weight: factor of the loss.
         smooth_l1_share: share of the smooth L1 distance; the rest is the cosine distance.
@@ -35,7 +34,6 @@ class FeatureDistillation(BaseModule):
         self,
         frozen: dict,
         in_channels: int,
-        out_channels: int,
         size: tuple[int, int] = (406, 406),
         weight: float = 0.1,
         smooth_l1_share: float = 0.1,
@@ -51,7 +49,7 @@ class FeatureDistillation(BaseModule):
             nn.Conv2d(in_channels, 4 * in_channels, 1),
             LayerNorm2d(4 * in_channels),
             nn.GELU(),
-            nn.Conv2d(4 * in_channels, out_channels, 1),
+            nn.Conv2d(4 * in_channels, self.frozen.channels[-1], 1),
         )
 
     def train(self, mode: bool = True) -> 'FeatureDistillation':
@@ -88,7 +86,7 @@ class FeatureDistillation(BaseModule):
 
     @torch.no_grad()
     def targets(self, images: Tensor) -> Tensor:
-        """Features (N, out_channels, h, w) of the frozen network for normalised images (N, 3, H, W)."""
+        """Features (N, D, h, w) of the frozen network for normalised images (N, 3, H, W)."""
         if not self.is_loaded:
             # A resumed training has not initialised its weights.
             self.init_weights()
@@ -99,7 +97,7 @@ class FeatureDistillation(BaseModule):
 
         Args:
             features: (N, in_channels, h, w) of the student.
-            targets: of `targets`, (N, out_channels, H, W).
+            targets: of `targets`, (N, D, H, W).
         """
         resized = F.interpolate(self.head(features), size=targets.shape[2:], mode='bilinear', align_corners=False)
         return self.weight * feature_loss(resized, targets, self.smooth_l1_share)

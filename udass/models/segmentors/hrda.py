@@ -16,7 +16,7 @@ from torch import Tensor
 from udass.models.heads.hrda_head import fuse_scales
 from udass.models.losses.pixel_weight import stack_pixel_weights
 from udass.models.segmentors.sliding import Outputs, SlidingEncoderDecoder
-from udass.models.windows import Box, average_windows, pad_to_multiple, window_boxes
+from udass.models.windows import Box, average_windows, pad_to_multiple, uses_batch_statistics, window_boxes
 
 
 class TrainingLogits(NamedTuple):
@@ -167,9 +167,8 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         """Logits of images (N, 3, H, W), the detail inside the box only."""
         height, width = inputs.shape[2:]
         images = pad_to_multiple(inputs, self.context_cell)
-        context = self._features(images, self.scales[0])
-        context_logits = self.decode_head(context)
-        detail = self.decode_head(self._features(box.cut(images), self.scales[1]))
+        context, detail_features = self._both_features(images, box.cut(images))
+        context_logits, detail = self.decode_head(context), self.decode_head(detail_features)
         fused = self._fuse(context, context_logits, detail, box)
         # The padding ends here: logits are enlarged with it and cut to the image before they meet the labels.
         inside = Box(box.y1, min(box.y2, height), box.x1, min(box.x2, width))
@@ -205,10 +204,27 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         return self.encode_decode(inputs, [])
 
     def _features(self, images: Tensor, scale: float) -> list[Tensor]:
-        if scale != 1:
-            size = [round(side * scale) for side in images.shape[2:]]
-            images = resize(images, size=size, mode='bilinear', align_corners=self.align_corners)
-        return super().extract_feat(images)
+        return super().extract_feat(self._scaled(images, scale))
+
+    def _both_features(self, images: Tensor, windows: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Features of images (N, 3, H, W) as context and of windows (M, 3, h, w) as detail.
+
+        If both have one size after scaling, they go through the encoder as one batch, which takes half the kernel
+        launches. An encoder with batch norm in training mode would mix their statistics and gets them one by one.
+        """
+        context, detail = self._scaled(images, self.scales[0]), self._scaled(windows, self.scales[1])
+        encoder = [self.backbone, self.neck] if self.with_neck else [self.backbone]
+        if context.shape[2:] != detail.shape[2:] or any(map(uses_batch_statistics, encoder)):
+            return super().extract_feat(context), super().extract_feat(detail)
+        features = super().extract_feat(torch.cat([context, detail]))
+        first, second = zip(*(stage.split([len(context), len(detail)]) for stage in features), strict=True)
+        return list(first), list(second)
+
+    def _scaled(self, images: Tensor, scale: float) -> Tensor:
+        if scale == 1:
+            return images
+        size = [round(side * scale) for side in images.shape[2:]]
+        return resize(images, size=size, mode='bilinear', align_corners=self.align_corners)
 
     def _fuse(self, context: list[Tensor], context_logits: Tensor, detail_logits: Tensor, box: Box) -> Tensor:
         found, expected = tuple(detail_logits.shape[2:]), box.cells(self.detail_cell).size

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from udass.evaluation.unlabelled import UNLABELLED
 from udass.visualization.report.reading import Method, Run
 
 # Colours that nothing else has: each is replaced by a variable of the style sheet, for light and dark.
@@ -35,15 +36,19 @@ _TITLES = {'loss': 'loss, all passes', 'confidence': "confidence of the teacher'
 def training_curves(methods: Sequence[Method]) -> list[tuple[str, str]]:
     """(title, SVG) of each scalar of the training log: losses, confidence, learning rate, others."""
     runs = [run for method in methods for run in method.runs]
-    names = dict.fromkeys(key for run in runs for record in run.training for key in record if key not in _NOT_CURVES)
+    keys = dict.fromkeys(key for run in runs for record in run.training for key in record if key not in _NOT_CURVES)
+    # Those of the classes are a table.
+    names = [key for key in keys if not key.startswith('pseudo_labels.') or key.count('.') == 1]
     return [(_TITLES.get(name, name), draw_curve(methods, 'training', name)) for name in sorted(names, key=_place)]
 
 
 def validation_curves(methods: Sequence[Method]) -> list[tuple[str, str]]:
-    """(title, SVG) of each mean IoU of the validations."""
+    """(title, SVG) of each mean IoU of the validations, and of their scores without labels."""
     runs = [run for method in methods for run in method.runs]
-    names = dict.fromkeys(key for run in runs for record in run.validations for key in record if key.startswith('mIoU'))
-    return [(f'{name} of validations, percent', draw_curve(methods, 'validations', name, 'o')) for name in names]
+    names = dict.fromkeys(key for run in runs for record in run.validations for key in record)
+    titles = {name: f'{name} of validations, percent' for name in names if name.startswith('mIoU')}
+    titles |= {name: f'{name} of validations, without labels' for name in names if name in UNLABELLED}
+    return [(title, draw_curve(methods, 'validations', name, 'o')) for name, title in titles.items()]
 
 
 def _place(name: str) -> tuple[int, str]:

@@ -15,7 +15,7 @@ from PIL import Image
 import udass
 from udass.evaluation.paired import Comparison, Difference, worst_tenth
 from udass.visualization.pages import image_uri, templates
-from udass.visualization.report import curves, metrics
+from udass.visualization.report import curves, metrics, unlabelled
 from udass.visualization.report.examples import find_examples
 from udass.visualization.report.metrics import Spread
 from udass.visualization.report.reading import Method
@@ -71,6 +71,8 @@ def render_report(
             missing=missing_of(methods),
             curves=[*curves.validation_curves(methods), *curves.training_curves(methods)],
             comparisons=comparisons,
+            scores=unlabelled.scores_of(methods),
+            pseudo_labels=unlabelled.pseudo_labels_of(methods),
             classes=class_tables(methods, [*comparisons.values()] if len(methods) == 2 else []),
             confusions=[(name, confusion) for name, confusion in confusions if confusion is not None],
             examples=find_examples(methods, examples, open_dataset),

@@ -171,9 +171,15 @@ def read_scalars(files: Sequence[Path]) -> tuple[list[dict], list[dict]]:
             if new:
                 first = min(record['step'] for record in new)
                 known[:] = [record for record in known if record['step'] < first] + new
-    for known in kinds:
-        known.sort(key=lambda record: record['step'])
-    return kinds
+    return merged(kinds[0]), merged(kinds[1])
+
+
+def merged(records: Sequence[dict]) -> list[dict]:
+    """One record for each step with the scalars of all of its records, by step."""
+    by_step: dict[int, dict] = {}
+    for record in sorted(records, key=lambda record: record['step']):
+        by_step.setdefault(record['step'], {}).update(record)
+    return list(by_step.values())
 
 
 def _records(file: Path) -> list[dict]:

@@ -1,0 +1,6 @@
+# vfmudapp_vitb.py with ViT-S.
+_base_ = ['vfmudapp_vitb.py']
+
+segmentor = dict(
+    backbone=dict(name='vit_small_patch14_dinov2.lvd142m'), decode_head=dict(in_channels=[384, 384, 384, 384])
+)

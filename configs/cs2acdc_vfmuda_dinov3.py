@@ -1,0 +1,10 @@
+# Cityscapes -> ACDC with VFM-UDA on DINOv3 ViT-B. Not a published setting.
+_base_ = [
+    '_base_/default_runtime.py',
+    '_base_/datasets/cs2acdc_vfm.py',
+    '_base_/models/vfmuda_dinov3_vitb.py',
+    '_base_/uda/vfmuda.py',
+    '_base_/schedules/adamw_40k_vfmuda.py',
+]
+model = dict(student={{_base_.segmentor}})
+train_cfg = dict(max_iters={{_base_.max_iters}}, val_interval=4000)

@@ -1,0 +1,65 @@
+"""How many kernels a training step of each method launches, and how many parameter groups its optimizers have.
+
+A GPU waits for launches where kernels are short, and nothing else in the tests sees a loop over parameters or images.
+"""
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from tests.benchmark.test_benchmark import CONFIGS
+from tests.reference.networks import heads
+from udass.benchmark.cases import training_step
+from udass.benchmark.measure import LaunchCounter, count_launches
+
+# Launches of the second step: crops of 64, batch 2, MiT-B0 and ResNet-50 for MiT-B5 and ResNet-101.
+LAUNCHES = {}
+SIZE = 64
+# Figures may grow by so much.
+TOLERANCE = 1.05
+
+
+def small_config(name):
+    """A published config with the smallest network of its kind."""
+    config = Config.fromfile(CONFIGS / f'{name}.py')
+    student = config.model.student
+    if student.backbone.type == 'MiT':
+        student.backbone.variant = 'b0'
+        for head in heads(student):
+            head.in_channels = [32, 64, 160, 256]
+    else:
+        student.backbone.depth = 50
+    if 'crop_size' in student:
+        # The detail has the size of the context, as in the published crops.
+        student.crop_size = (SIZE // 2, SIZE // 2)
+    return config
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', LAUNCHES)
+def test_launches_and_groups_do_not_grow(name):
+    init_default_scope('mmseg')
+    step = training_step(small_config(name), 2, (SIZE, SIZE), torch.device('cpu'))
+    step()
+    launches, groups = LAUNCHES[name]
+    assert count_launches(step) <= TOLERANCE * launches
+
+
+def test_what_is_counted():
+    """Kernels, forward and backward, in inference mode, too; neither views nor allocations."""
+    weight = torch.ones(3, 4, requires_grad=True)
+    inputs = torch.ones(2, 4)
+
+    def calls(function):
+        with LaunchCounter() as counter:
+            function()
+        return dict(counter.calls)
+
+    assert calls(lambda: torch.empty(3).view(1, 3).expand(2, 3).detach()) == {}
+    assert calls(lambda: torch._foreach_add_([torch.ones(1), torch.ones(1)], 1)) == {'ones': 2, '_foreach_add_': 1}
+    forward_backward = calls(lambda: torch.nn.functional.linear(inputs, weight).sum().backward())
+    assert forward_backward == {'mm': 2, 'sum': 1, 'ones_like': 1}
+    with torch.inference_mode():
+        assert calls(lambda: torch.nn.functional.linear(inputs, weight)) == {'mm': 1}
+    assert count_launches(lambda: inputs + inputs * 2) == 2
