@@ -155,7 +155,7 @@ def published() -> dict[str, dict[str, float]]:
 @cache
 def ours() -> dict[str, dict]:
     rows = json.loads((DOCS / 'results' / 'summary.json').read_text())
-    return {row['config']: {'mean': round(row['mean'], 2), 'std': row['std'] and round(row['std'], 2)} for row in rows}
+    return {row['config']: {'mean': round(row['mean'], 2), 'std': row['std'] and round(row['std'], 4)} for row in rows}
 
 
 def model_index(entries: Mapping[str, Mapping]) -> str:
