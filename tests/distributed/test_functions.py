@@ -1,5 +1,7 @@
 """What two processes compute together, by hand."""
 
+import re
+
 import pytest
 import torch
 
@@ -63,6 +65,14 @@ def test_statistics_are_joined_for_checkpoints_and_tests_and_kept_for_each_rank(
             'teacher': 0.5,
             'of_another_number': 0.5,
         }
+
+
+@pytest.mark.slow
+def test_weights_that_leave_a_tensor_unloaded_are_refused_on_every_rank(results):
+    for result in results:
+        assert len(result['incomplete']) == 8
+        for name, message in result['incomplete'].items():
+            assert re.search(r'does not fit \w+: 1 missing: .*\.weight\. Use a file of this config', message), name
 
 
 def test_one_process_computes_alone():

@@ -69,7 +69,7 @@ def test_maps_cover_images_that_are_not_square_and_recomputing_changes_nothing()
     maps = backbone(images)
     assert [tuple(part.shape) for part in maps] == [(1, 384, 224 // r, 448 // r) for r in (4, 8, 16, 32)]
     gradients = []
-    for backbone.with_cp in (False, True):
+    for backbone.grad_checkpointing in (False, True):
         backbone.zero_grad()
         head(backbone(images)).square().mean().backward()
         gradients.append([parameter.grad.clone() for parameter in backbone.parameters()])

@@ -14,8 +14,10 @@ from prettytable import PrettyTable
 
 from udass.benchmark import cases
 from udass.benchmark.measure import count_launches, measure_memory, measure_time, profile_table
+from udass.benchmark.memory import training_memory
 from udass.cli import write_json
 from udass.engine.config import load_config
+from udass.engine.config_files import read_config
 from udass.inference.loading import find_device
 
 
@@ -29,6 +31,8 @@ def run(args: argparse.Namespace) -> dict:
     init_default_scope('mmseg')
     if args.threads is not None:
         torch.set_num_threads(args.threads)
+    if args.what == 'memory':
+        return compute_memory(args)
     rows = []
     for path in args.configs:
         with tempfile.TemporaryDirectory() as folder:
@@ -38,6 +42,28 @@ def run(args: argparse.Namespace) -> dict:
     machine = {'device': name, 'cores': os.cpu_count(), 'threads': torch.get_num_threads(), 'torch': torch.__version__}
     result = {'what': args.what, 'size': args.size, 'batch': args.batch, 'machine': machine, 'rows': rows}
     print(to_text(result))
+    if args.json is not None:
+        write_json(args.json, result)
+    return result
+
+
+def compute_memory(args: argparse.Namespace) -> dict:
+    """Memory of a training for the network of each config or file of a network, as a table and as the result."""
+    rows = []
+    for path in args.configs:
+        config = read_config(path)
+        segmentor = config.get('segmentor') or config.model.student
+        rows.append(
+            {'config': Path(path).stem, **training_memory(segmentor, args.batch, (args.size[0], args.size[-1]))}
+        )
+    columns = {'states': 'states', 'bf16': 'bf16', 'bf16_with_cp': 'bf16, with_cp'}
+    columns |= {'float32': 'float32', 'float32_with_cp': 'float32, with_cp'}
+    table = PrettyTable(['memory in GiB', 'million parameters', *columns.values()], align='r')
+    for row in rows:
+        sizes = [f'{row[name] / 2**30:.1f}' for name in columns]
+        table.add_row([row['config'], f'{row["parameters"] / 1e6:.1f}', *sizes])
+    print(table)
+    result = {'what': 'memory', 'size': args.size, 'batch': args.batch, 'torch': torch.__version__, 'rows': rows}
     if args.json is not None:
         write_json(args.json, result)
     return result

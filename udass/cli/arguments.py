@@ -296,7 +296,8 @@ def configs(parser: Parser) -> None:
 
 def benchmark(parser: Parser) -> None:
     add = parser.add_argument
-    add('what', choices=('step', 'mix', 'loader', 'infer'), help='what to measure; only the loader reads data')
+    text = 'what to measure; only the loader reads data, and memory computes the bytes of a training without running it'
+    add('what', choices=('step', 'mix', 'loader', 'infer', 'memory'), help=text)
     add('configs', nargs='+', metavar='CONFIG', help='config files; the others are compared with the first')
     add_settings(parser, whose='every config')
     text = 'side, or H and W, of images (default: 256)'

@@ -58,7 +58,9 @@ class DINOv2(TimmNetwork):
             )
         self.patch_size = self.net.patch_embed.patch_size[0]
         self.net.patch_embed.strict_img_size = False
-        self.multiple, self.with_cp, self.channels = multiple, with_cp, [self.net.embed_dim]
+        self.multiple, self.channels = multiple, [self.net.embed_dim]
+        # Not named as in mmseg's backbones, whose checkpointing the runner replaces.
+        self.grad_checkpointing = with_cp
         self.mask_token = nn.Parameter(torch.zeros(1, self.net.embed_dim)) if mask_token else None
 
     def forward(self, inputs: Tensor, token_mask: Tensor | None = None) -> list[Tensor]:
@@ -70,8 +72,9 @@ class DINOv2(TimmNetwork):
         """
         class_token, tokens, grid = self.embed(self.resize(inputs), token_mask)
         tokens = torch.cat([class_token, tokens], dim=1)
+        recomputes = self.grad_checkpointing and self.training
         for block in self.net.blocks:
-            tokens = recompute(block, tokens, use_reentrant=False) if self.with_cp and self.training else block(tokens)
+            tokens = recompute(block, tokens, use_reentrant=False) if recomputes else block(tokens)
         return [self.net.norm(tokens)[:, 1:].transpose(1, 2).unflatten(2, grid)]
 
     def resize(self, images: Tensor) -> Tensor:

@@ -96,7 +96,7 @@ class ViTAdapter(DINOv2):
             blocks = self.net.blocks[number * depth : (number + 1) * depth]
             arguments = (class_token, tokens, pyramid)
             run = partial(interaction, blocks=blocks, grid=grid, sizes=sizes)
-            if self.with_cp and self.training:
+            if self.grad_checkpointing and self.training:
                 class_token, tokens, pyramid = checkpoint(run, *arguments, use_reentrant=False)
             else:
                 class_token, tokens, pyramid = run(*arguments)
