@@ -35,8 +35,10 @@ def test_recomputed_blocks_keep_their_inputs_alone():
     blocks = found['float32'] - frozen['float32']
     recomputed = found['float32_with_cp'] - frozen['float32']
     assert inputs <= recomputed < 4 * inputs < blocks / 2
-    assert found['bf16'] < 0.8 * found['float32'] and found['bf16_with_cp'] < found['float32_with_cp']
-    assert more['float32'] == pytest.approx(2 * found['float32'], rel=0.05)
+    # Of two more images; the weights in bf16, which are kept as well, are the same.
+    growth = {name: more[name] - found[name] for name in ('float32', 'bf16', 'float32_with_cp', 'bf16_with_cp')}
+    assert growth['float32'] == pytest.approx(found['float32'], rel=0.05)
+    assert growth['bf16'] < 0.8 * growth['float32'] and growth['bf16_with_cp'] < growth['float32_with_cp']
 
 
 def test_backbones_of_mmseg_recompute_too():
