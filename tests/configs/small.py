@@ -95,8 +95,8 @@ def shrink_data(config: Config, root: Path) -> None:
         for transform in pipeline:
             if transform.type in ('RandomResize', 'ResizeToCover'):
                 transform.scale = tuple(side // 8 for side in transform.scale)
-            elif transform.type == 'PadWithMargins':
-                transform.size = (CROP, CROP)
+            elif transform.type == 'PadToCover':
+                transform.scale = (CROP, CROP)
             elif transform.type == 'Resize':
                 width, height = transform.scale
                 transform.scale = (WIDTH, WIDTH * height // width)

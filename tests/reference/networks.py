@@ -56,7 +56,7 @@ def reference_weights(golden: Golden, expected: dict, prefix: str = '') -> dict[
 def segmentor_config(name: str) -> dict:
     """The ``segmentor`` of a base config, without start weights and without anything random in training."""
     segmentor = Config.fromfile(MODEL_CONFIGS / f'{name}.py').segmentor
-    if segmentor.backbone.type == 'TimmViT':
+    if segmentor.backbone.type in ('DINOv2', 'TimmViT', 'ViTAdapter'):
         segmentor.backbone.pretrained = False
     else:
         segmentor.backbone.init_cfg = None

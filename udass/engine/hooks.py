@@ -1,6 +1,7 @@
 """Hooks of the training: scalars for the log, losses and states that are not finite, and damaged files."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.dist import all_gather_object, is_main_process
@@ -183,13 +184,13 @@ class FiniteLossHook(IntervalHook):
             one.optimizer.register_step_post_hook(lambda optimizer, *_, name=name: self._after_step(name, optimizer))
         self._statistics = running_statistics(runner.model)
 
-    def _before_step(self, name: str, optimizer: torch.optim.Optimizer) -> None:
+    def _before_step(self, name: str, optimizer: Any) -> None:
         if getattr(optimizer, 'found_inf', None) is not None:
             self._overflowed[name] = optimizer.found_inf.bool()
         else:
             self._non_finite[name] = keep_non_finite_out(optimizer)
 
-    def _after_step(self, name: str, optimizer: torch.optim.Optimizer) -> None:
+    def _after_step(self, name: str, optimizer: Any) -> None:
         if name in self._non_finite and hasattr(optimizer, 'found_inf'):
             del optimizer.found_inf, optimizer.grad_scale
 
@@ -312,7 +313,7 @@ def non_finite_state(names: list[str], iteration: int) -> FloatingPointError:
     )
 
 
-def keep_non_finite_out(optimizer: torch.optim.Optimizer) -> Tensor:
+def keep_non_finite_out(optimizer: Any) -> Tensor:  # of torch, whose class does not declare `found_inf`
     """Keeps gradients of which one is not finite out of an optimizer's next step, without waiting for the device.
 
     A fused step changes nothing then: it reads ``found_inf``, which loss scalers set and the caller deletes after the

@@ -1,6 +1,6 @@
 # GTA, SYNTHIA and Synscapes -> Cityscapes, BDD100K, Mapillary Vistas, ACDC and Dark Zurich: "all synthetic to all real"
 # of VFM-UDA++ (arXiv 2503.10685), crops of 1024. Tested on Cityscapes and on WildDash 2, which is no target.
-_base_ = ['../pipelines/images_1024_scaled.py']
+_base_ = ['../pipelines/images_vfm.py']
 
 gta_pipeline = [
     # The published sizes of some images and their labels differ by a few pixels.
@@ -17,7 +17,14 @@ synscapes_pipeline = [
     _base_.resize,
     *_base_.crop_source,
 ]
-target = dict(labelled=False, pipeline=_base_.target_pipeline)
+target_pipeline = [
+    dict(type='LoadImage'),
+    _base_.resize,
+    # Of every target alike, before the crop: bonnets below, borders of rectified images around.
+    dict(type='PseudoMargins', shares=dict(top=0.03, bottom=0.25, left=0.03, right=0.03)),
+    *_base_.crop_target,
+]
+target = dict(labelled=False, pipeline=target_pipeline)
 train_dataloader = dict(
     source=dict(
         dataset=dict(

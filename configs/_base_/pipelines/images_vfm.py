@@ -5,7 +5,7 @@ _base_ = ['loaders.py']
 # The shorter side becomes 1024 pixels, times a factor of the image's own (GTA has 1440, see datasets/gta2cs_vfm.py).
 resize = dict(type='RandomResize', resize_type='ResizeToCover', scale=(1024, 1024), ratio_range=(0.9, 1.1))
 # What is added to images that became smaller than the crop is ignored.
-pad = dict(type='PadWithMargins', size=(1024, 1024))
+pad = dict(type='PadToCover', scale=(1024, 1024))
 
 load_source = [dict(type='LoadImage'), dict(type='LoadLabels')]
 crop_source = [
@@ -16,16 +16,14 @@ crop_source = [
     dict(type='PackUDAInputs'),
 ]
 source_pipeline = [*load_source, resize, *crop_source]
-target_pipeline = [
-    dict(type='LoadImage'),
-    resize,
-    # Before the crop, as they are margins of the image.
-    dict(type='PseudoMargins'),
+crop_target = [
     pad,
     dict(type='RareClassCrop', crop_size=(1024, 1024)),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackUDAInputs'),
 ]
+# Margins come before the crop, as they are those of the image.
+target_pipeline = [dict(type='LoadImage'), resize, dict(type='PseudoMargins'), *crop_target]
 # LoadLabels comes last: predictions are compared at the size of the published labels.
 test_pipeline = [
     dict(type='LoadImage'),

@@ -156,13 +156,13 @@ def crop_of(network: Network, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def rare_classes(data: Data) -> list[str]:
-    """Classes that have less than half of an equal share of the pixels, and enough in an image to be pasted."""
+    """Classes that have less than a quarter of an equal share of the pixels, and enough in an image to be pasted."""
     shares = data.pixels.sum(0) / data.pixels.sum()
     enough = (data.pixels > _MIN_PIXELS).any(0)
     return [
         name
         for name, share, found in zip(data.classes.names, shares, enough, strict=True)
-        if found and share < 0.5 / len(shares)
+        if found and share < 0.25 / len(shares)
     ]
 
 

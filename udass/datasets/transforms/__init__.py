@@ -3,7 +3,7 @@
 from udass.datasets.transforms.cropping import RareClassCrop
 from udass.datasets.transforms.geometry import ClipCrop, ClipFlip, ClipResize, CutBottomRows, PadToCover, ResizeToCover
 from udass.datasets.transforms.loading import LoadClip, LoadClipLabels, LoadFlow, LoadImage, LoadLabels
-from udass.datasets.transforms.margins import PadWithMargins, PseudoMargins
+from udass.datasets.transforms.margins import PseudoMargins
 from udass.datasets.transforms.packing import META_KEYS, PackClip, PackUDAInputs
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     'PackClip',
     'PackUDAInputs',
     'PadToCover',
-    'PadWithMargins',
     'PseudoMargins',
     'RareClassCrop',
     'ResizeToCover',

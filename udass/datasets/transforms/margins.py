@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-import mmcv
 import numpy as np
-from mmcv.transforms import BaseTransform, Pad
+from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
 _SIDES = ('top', 'bottom', 'left', 'right')
@@ -65,18 +64,3 @@ class PseudoMargins(BaseTransform):
         results['valid_pseudo_mask'] = mask
         results.setdefault('seg_fields', []).append('valid_pseudo_mask')
         return results
-
-
-@TRANSFORMS.register_module()
-class PadWithMargins(Pad):
-    """mmcv's ``Pad``, arguments as there, in whose padding no pseudo-label is trusted either.
-
-    Larger images stay as they are. To be put after `PseudoMargins`.
-    """
-
-    def _pad_seg(self, results: dict) -> None:
-        super()._pad_seg(results)
-        if 'valid_pseudo_mask' in results:
-            results['valid_pseudo_mask'] = mmcv.impad(
-                results['valid_pseudo_mask'], shape=results['pad_shape'][:2], pad_val=0
-            )

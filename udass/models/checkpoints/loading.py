@@ -47,7 +47,8 @@ def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], origin: str 
         )
     # Parts that are wrapped in DDP have keys without its name in state dicts.
     parameters = [key.replace('.module.', '.') for key, _ in module.named_parameters()]
-    non_finite = [key for key in parameters if not weights[key].isfinite().all()]
+    # The state of a module may leave some out, as that of `FeatureDistillation` does.
+    non_finite = [key for key in parameters if key in own and not weights[key].isfinite().all()]
     if non_finite:
         count = f'{len(non_finite)} weights that are not finite'
         raise ValueError(f'{origin} holds {count}: {_first(non_finite)}. Use an older checkpoint')
