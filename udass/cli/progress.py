@@ -97,11 +97,13 @@ class ProgressHook(Hook):
 
 
 @contextmanager
-def progress(runner: Runner, stream: TextIO = sys.stderr) -> Iterator[None]:
+def progress(runner: Runner, stream: TextIO | None = None) -> Iterator[None]:
     """Inside, a terminal shows bars in place of the lines of the log that count iterations.
 
-    Log files and pipes get the lines.
+    Log files and pipes get the lines. ``stream`` is that of errors by default.
     """
+    # Not when this module is imported: notebooks and tests replace the stream.
+    stream = sys.stderr if stream is None else stream
     if not stream.isatty() or not is_main_process():
         yield
         return
