@@ -54,6 +54,8 @@ METHODS = {
     'mic': ('MIC', 'https://arxiv.org/abs/2212.01322'),
     'tps': ('TPS', 'https://arxiv.org/abs/2207.13372'),
     'quadmix': ('QuadMix', 'https://arxiv.org/abs/2311.13254'),
+    'vfmuda': ('VFM-UDA', 'https://arxiv.org/abs/2406.09896'),
+    'vfmudapp': ('VFM-UDA++', 'https://arxiv.org/abs/2503.10685'),
 }
 HEADS = {'DAFormerHead': 'DAFormer', 'DLV2Head': 'DeepLabV2', 'ACCELHead': 'ACCEL-DeepLabV2'}
 HEADS |= dict.fromkeys(('SegFormerMLPHead', 'WeightedSegformerHead'), 'SegFormer')
@@ -153,7 +155,7 @@ def published() -> dict[str, dict[str, float]]:
 @cache
 def ours() -> dict[str, dict]:
     rows = json.loads((DOCS / 'results' / 'summary.json').read_text())
-    return {row['config']: {'mean': round(row['mean'], 2), 'std': row['std'] and round(row['std'], 2)} for row in rows}
+    return {row['config']: {'mean': round(row['mean'], 2), 'std': row['std'] and round(row['std'], 4)} for row in rows}
 
 
 def model_index(entries: Mapping[str, Mapping]) -> str:

@@ -27,6 +27,7 @@ PLACEHOLDER = re.compile(r'[A-Z][A-Z_]+(\.\w+)?')
 WRITTEN = {
     'docs/add_a_method.md': {'configs/streets_cutmix.py'},
     'docs/use_a_network.md': {'configs/my_images.py'},
+    'docs/configs.md': {'mine.py'},
     'docs/adapt.md': {'work_dirs/drive/adapted.py'},
 }
 # Take options that a page names in its text, for one of these.

@@ -93,8 +93,8 @@ def test_a_vit_at_another_size_than_traced_is_refused(config, name, message, sma
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ('config', 'name', 'run'),
-    [(segmentor(MIT, daformer(MIT_CHANNELS)), 'onnx', run_onnx), (LITE, 'pt2', run_pt2)],
-    ids=['mit_daformer', 'lite'],
+    [(segmentor(MIT, daformer(MIT_CHANNELS)), 'onnx', run_onnx), (convolutional(), 'pt2', run_pt2)],
+    ids=['mit_daformer', 'resnet'],
 )
 def test_mit_and_convolutions_take_any_size(config, name, run, tmp_path):
     checkpoint = save(config, tmp_path / 'a.pth')
@@ -109,11 +109,12 @@ def test_mit_and_convolutions_take_any_size(config, name, run, tmp_path):
 
 
 @pytest.mark.slow
-def test_hrda_in_its_windows(tmp_path):
-    checkpoint = save(HRDA, tmp_path / 'a.pth')
+@pytest.mark.parametrize(('config', 'size'), [(HRDA, (128, 128)), (LITE, (64, 96))], ids=['hrda', 'lite'])
+def test_hrda_in_its_windows_and_efficientnet_at_one_size(config, size, tmp_path):
+    checkpoint = save(config, tmp_path / 'a.pth', [dict(type='Resize', scale=(96, 64))])
     told = export(checkpoint, out=tmp_path / 'out', formats=GRAPHS, check=True)['files']
     for name in GRAPHS:
-        assert told[f'model.{name}']['size'] == [128, 128] and told[f'model.{name}']['logit_difference'] < 1e-3
+        assert told[f'model.{name}']['size'] == list(size) and told[f'model.{name}']['logit_difference'] < 1e-3
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from huggingface_hub import HfApi, snapshot_download
 from mmseg.models import SegDataPreProcessor
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 import udass
@@ -21,7 +21,7 @@ from udass.inference import LoadedNetwork, Segmenter
 from udass.inference.loading import EXPORTED_CONFIG, EXPORTED_WEIGHTS
 from udass.inference.scaling import InputScaling, size_steps
 from udass.inference.segmenter import ImageLike
-from udass.io.writing import atomic_path, write_text
+from udass.io.writing import write_bytes, write_text
 
 CARD = 'README.md'
 _HUB_ID = re.compile(r'[\w.-]+/[\w.-]+')
@@ -85,8 +85,7 @@ class TrainedNetwork(nn.Module):
         folder = Path(folder)
         # The weights of the finished network: what only training needs is merged or left out before.
         weights = {key: value.detach().contiguous() for key, value in self.network.state_dict().items()}
-        with atomic_path(folder / EXPORTED_WEIGHTS) as temporary:
-            save_file(weights, temporary, metadata={'format': 'pt'})
+        write_bytes(folder / EXPORTED_WEIGHTS, save(weights, metadata={'format': 'pt'}))
         write_text(folder / EXPORTED_CONFIG, json.dumps(self.config, indent=1) + '\n')
         write_text(folder / CARD, self.card or f'---\nlibrary_name: udass\n---\n\n# {folder.name}\n')
 
