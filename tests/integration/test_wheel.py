@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from udass.datasets.base.classes import CLASSES
+
 PROJECT = Path(__file__).parents[2]
 PARTS = ('configs', 'udass', 'setup.py', 'pyproject.toml', 'README.md')
 
@@ -73,3 +75,12 @@ def test_what_works_in_a_checkout_works_from_a_wheel(installed, tmp_path):
     assert 'classes: 19 mIoU: ' in run(tmp_path, python, '-c', code)
     assert len(list((tmp_path / 'images').glob('*.png'))) == 10
     assert '</html>' in Path(tmp_path / run(tmp_path, udass, 'report', demo).split(':')[0]).read_text()
+    # Two folders, and the network that leaves.
+    streets = demo / 'streets'
+    # In a few images not every class occurs.
+    (streets / 'game' / 'train' / 'classes.txt').write_text('\n'.join(CLASSES))
+    short = ('--network', 'resnet10t', '--iterations', '2', '--only', 'adapted', '--yes', '--out', 'adapted')
+    run(tmp_path, udass, 'adapt', streets / 'game' / 'train', streets / 'camera' / 'train', *short)
+    assert any((tmp_path / 'adapted' / 'adapted' / 'target' / 'ids').iterdir())
+    run(tmp_path, udass, 'export', 'adapted/adapted/iter_2.pth', '--format', 'onnx', '--check', '--out', 'exported')
+    assert (tmp_path / 'exported' / 'model.onnx').is_file()
