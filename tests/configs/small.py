@@ -71,7 +71,7 @@ def shrink_network(segmentor: ConfigDict) -> None:
         changes = dict(in_channels=[64] * 4)
     else:
         assert backbone.type in ('DINOv2', 'TimmViT')
-        backbone.update(name='test_vit', pretrained=False)
+        backbone.update(name='test_vit', checkpoint=None, pretrained=False)
         # Crops are enlarged, too: 128 pixels to 144.
         backbone.update(dict(multiple=48) if backbone.type == 'DINOv2' else dict(out_indices=[5]))
         changes = dict(in_channels=64)

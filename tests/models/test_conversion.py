@@ -233,3 +233,13 @@ def test_imagenet_weights_of_deeplab_lose_their_prefix_and_decoder():
     conversion = convert(published)
     assert_identical(conversion.weights, dict(backbone.state_dict()))
     assert list(conversion.dropped) == ['Scale.layer5.conv2d_list.0.weight']
+
+
+def test_the_classifier_of_a_published_adapter_is_left_out_and_other_keys_are_refused():
+    """The adapters that VFM-UDA++ starts from were trained on ImageNet."""
+    published = {f'network.{name}': torch.zeros(2) for name in ('encoder.cls_token', 'head.weight', 'head.bias')}
+    conversion = convert(published, source='vfm')
+    assert list(conversion.weights) == ['backbone.net.cls_token']
+    assert conversion.dropped == {'head.weight': 'ImageNet classifier', 'head.bias': 'ImageNet classifier'}
+    with pytest.raises(ValueError, match='1 keys have no known place: gate.weight'):
+        convert({**published, 'network.gate.weight': torch.zeros(2)}, source='vfm')

@@ -10,6 +10,7 @@ from mmseg.registry import MODELS
 
 from tests.models.small import CLASSES, build, daformer_head, plain, samples
 from tests.reference.networks import MODEL_CONFIGS, segmentor_config
+from udass.models.backbones.dinov2 import DINOv2
 from udass.models.backbones.mit import VARIANTS
 from udass.models.backbones.timm import TimmViT
 from udass.models.checkpoints import to_reference
@@ -130,6 +131,17 @@ def test_plain_vit_reads_its_authors_files_completely(tmp_path):
     torch.save(published, tmp_path / 'dinov2.pth')
     with pytest.raises(ValueError, match=r'dinov2.pth does not fit .* 1 missing: norm.weight'):
         backbone.init_weights()
+
+
+@pytest.mark.parametrize('published', [True, False])
+def test_the_mask_token_is_that_of_the_file(published, tmp_path):
+    backbone = DINOv2('test_vit', checkpoint=str(tmp_path / 'dinov2.pth'), multiple=48, mask_token=True)
+    weights = dict(backbone.net.state_dict())
+    if published:
+        weights['mask_token'] = torch.full((1, backbone.channels[0]), 0.5)
+    torch.save(weights, tmp_path / 'dinov2.pth')
+    backbone.init_weights()
+    assert (backbone.mask_token == (0.5 if published else 0)).all()
 
 
 def test_plain_vit_reads_safetensors(tmp_path):

@@ -1,12 +1,17 @@
 """Deformable attention against loops, and the adapter at other sizes."""
 
+import math
+
 import pytest
+import timm
 import torch
+from mmengine.registry import init_default_scope
 from torch import nn
 
 from udass.models.backbones.deformable_attention import DeformableAttention, cell_centres
 from udass.models.backbones.vit_adapter import ViTAdapter
 from udass.models.heads.pyramid_head import PyramidHead, UpscalingHead
+from udass.models.segmentors import SlidingEncoderDecoder
 
 SIZES = [(3, 4), (2, 2)]
 
@@ -81,3 +86,34 @@ def test_the_light_head_enlarges_tokens_fourfold():
     assert head([torch.zeros(2, 16, 3, 4)]).shape == (2, 5, 12, 16)
     convolutions = [module for module in head.modules() if isinstance(module, nn.Conv2d | nn.ConvTranspose2d)]
     assert len(convolutions) == 4 and all(module.bias is None for module in convolutions)
+
+
+def test_the_pyramid_starts_from_the_published_distributions():
+    """Kaiming uniform: bounds sqrt(6 / fan), by the inputs of convolutions and the outputs of transposed ones."""
+    torch.manual_seed(0)
+    head = PyramidHead(in_channels=[64] * 4, num_classes=5)
+    head.init_weights()
+    for layer, fan in ((head.smooth_convs[0], 32 * 9), (head.reduce_convs[0], 64), (head.up_convs[0], 64 * 4)):
+        bound = math.sqrt(6 / fan)
+        assert 0.9 * bound < layer.weight.abs().max() <= bound and not layer.bias.any()
+    assert head.conv_seg.weight.std().item() == pytest.approx(0.1, rel=0.4)
+
+
+def test_the_decoder_sees_the_images_of_the_distillation():
+    """Its running statistics follow them, and its weights get no gradient."""
+    init_default_scope('mmseg')
+    channels = timm.create_model('test_resnet', features_only=True).feature_info.channels()[-1]
+    head = dict(type='FCNHead', in_channels=channels, channels=4, num_convs=1, num_classes=3, norm_cfg=dict(type='BN'))
+    segmentor = SlidingEncoderDecoder(
+        backbone=dict(type='TimmBackbone', name='test_resnet', pretrained=False),
+        decode_head=dict(**head, in_index=-1),
+        test_cfg=dict(mode='whole'),
+    )
+    images, norm = torch.randn(2, 3, 64, 64), segmentor.decode_head.convs[0].bn
+    before = norm.running_mean.clone()
+    segmentor.eval()(images, mode='features')
+    assert torch.equal(norm.running_mean, before)
+    features = segmentor.train()(images, mode='features')
+    assert not torch.equal(norm.running_mean, before)
+    features[-1].sum().backward()
+    assert all(parameter.grad is None for parameter in segmentor.decode_head.parameters())

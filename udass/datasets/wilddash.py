@@ -14,8 +14,9 @@ class WildDash2(UDADataset):
     and, in the public GT package, finer ones up to 80), are ignored. The authors of WildDash count pick-ups as trucks,
     vans as cars and road markings as road: ``label_table`` can do that.
 
-    There is no published split. For a part of the images give ``indices``, or move them to folders of their own and
-    set ``image_folder`` and ``label_folder``.
+    The data set itself has no split. VFM-UDA++ tests on the images that ``wilddash_trainval_split/val_split.txt`` of
+    tue-mps/vfm-uda lists: for these, or another part, move images and labels to folders of their own and set
+    ``image_folder`` and ``label_folder``.
     """
 
     METAINFO = classes.metainfo()

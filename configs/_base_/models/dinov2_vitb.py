@@ -2,7 +2,8 @@
 # al. 2024, arXiv 2406.09896).
 # Weights: timm's hub (timm/vit_base_patch14_dinov2.lvd142m), or the authors' own
 # https://dl.fbaipublicfiles.com/dinov2/dinov2_vitb14/dinov2_vitb14_pretrain.pth, which also holds their mask token.
-# Offline: fetch either elsewhere and name the file with `--cfg-options model.student.backbone.checkpoint=FILE`.
+# The latter are those of vfmuda_vitb.py. Offline: fetch either elsewhere and name the file with
+# `--cfg-options model.student.backbone.checkpoint=FILE`.
 segmentor = dict(
     type='SlidingEncoderDecoder',
     data_preprocessor=dict(

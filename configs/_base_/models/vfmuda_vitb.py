@@ -2,5 +2,10 @@
 # other sizes.
 _base_ = ['dinov2_vitb.py']
 
-# For the masked pass.
-segmentor = dict(backbone=dict(mask_token=True))
+# The masked pass needs the mask token, which the files of DINOv2's authors hold and those of timm's hub do not.
+segmentor = dict(
+    backbone=dict(
+        mask_token=True,
+        checkpoint='https://dl.fbaipublicfiles.com/dinov2/dinov2_vitb14/dinov2_vitb14_pretrain.pth',
+    )
+)

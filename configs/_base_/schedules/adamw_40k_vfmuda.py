@@ -7,7 +7,8 @@ optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=5e-5, betas=(0.9, 0.999), weight_decay=0.01, fused=True),
     # The head starts from nothing, the ViT from pretrained weights.
     paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.1))),
-    # Four times two images of each domain make the published 8. On four GPUs set 1, on two GPUs 2.
+    # Four times two images of each domain make the published 8. On four GPUs set 1, on two GPUs 2. Video, with one clip
+    # of each domain in a batch, has half of it.
     accumulative_counts=4,
 )
 # The published rate is 5e-5 times the root of the batch of all processes: 1.41e-4 for the published 8.

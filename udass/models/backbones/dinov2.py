@@ -5,11 +5,13 @@ Sources: Oquab et al. 2023 (arXiv 2304.07193; facebookresearch/dinov2); Englert 
 (arXiv 2406.09896; tue-mps/vfm-uda).
 """
 
+import logging
 import math
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as recompute
@@ -111,6 +113,8 @@ class DINOv2(TimmNetwork):
         """The transformer's tensors; a mask token among them is taken over."""
         if self.mask_token is not None and 'mask_token' in weights:
             self.mask_token.copy_(weights['mask_token'].view(1, -1))
+        elif self.mask_token is not None:
+            print_log(f'{self.name}: the weights hold no mask token, it starts from 0', 'current', logging.WARNING)
         own = set(map(plain_key, self.net.state_dict()))
         return {key: value for key, value in weights.items() if key in own}
 

@@ -140,7 +140,11 @@ def convert(weights: Mapping[str, Tensor], source: str = 'auto', branch: str = '
         weights = video_to_segmentor(weights, layout)
     if layout == 'VFM-UDA training checkpoint':
         weights.pop('token_masking.mask_token', None)  # the encoder's, a second time
-        weights = vfm_to_segmentor(weights)
+        weights, unused = _drop(
+            vfm_to_segmentor(weights), lambda key: 'ImageNet classifier' if key.startswith('head.') else None
+        )
+        dropped |= unused
+        _refuse([key for key in weights if not key.startswith(('backbone.', 'decode_head.'))])
     elif layout.startswith(('MiT', 'ResNet', 'DeepLab')):
         weights, dropped = _backbone(weights)
     elif layout != 'training checkpoint of this project':

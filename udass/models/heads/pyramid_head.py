@@ -15,8 +15,13 @@ from torch import Tensor, nn
 
 from udass.models.losses.pixel_weight import PixelWeightMixin
 
-# Start weights of the classifier, which has no bias.
+# Start weights of the classifier, which has no bias, and of the other layers of `PyramidHead`.
 _CLASSIFIER = dict(type='Normal', std=0.1, override=dict(name='conv_seg'))
+_PYRAMID = [
+    dict(type='Kaiming', layer='Conv2d', mode='fan_in', distribution='uniform'),
+    dict(type='Kaiming', layer='ConvTranspose2d', mode='fan_out', distribution='uniform'),
+    _CLASSIFIER,
+]
 
 
 @MODELS.register_module()
@@ -48,7 +53,7 @@ class PyramidHead(PixelWeightMixin, BaseDecodeHead):
             align_corners=False,
             ignore_index=ignore_index,
             loss_decode=loss_decode or dict(type='CrossEntropyLoss', avg_non_ignore=False),
-            init_cfg=_CLASSIFIER,
+            init_cfg=_PYRAMID,
             in_channels=list(in_channels),
             in_index=list(range(len(in_channels))),
             input_transform='multiple_select',

@@ -5,6 +5,7 @@ Shapes: N images, C classes, H, W pixels, h, w cells of the decoder's logits.
 
 from typing import NamedTuple
 
+import torch
 from mmengine.structures import PixelData
 from mmseg.models import EncoderDecoder
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
@@ -45,9 +46,15 @@ class SlidingEncoderDecoder(EncoderDecoder):
         self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor', **options: object
     ) -> dict | list | Tensor | Outputs:
         """Call the method of a mode (the form that a DDP wrapper can see): mmseg's ``loss``, ``predict`` and ``tensor``
-        (`_forward`), ``outputs``, and ``features`` (`extract_feat`). Options are arguments of that method."""
+        (`_forward`), ``outputs``, and ``features`` (`extract_feat`). In training, a decoder sees the features of that
+        mode, too, without gradient. Options are arguments of the method."""
         if mode == 'features':
-            return self.extract_feat(inputs)
+            features = self.extract_feat(inputs)
+            if self.training:
+                # Running statistics of the decoder follow these images, too, as in the code of VFM-UDA++.
+                with torch.no_grad():
+                    self.decode_head(features)
+            return features
         methods = {'loss': self.loss, 'predict': self.predict, 'tensor': self._forward, 'outputs': self.outputs}
         if mode not in methods:
             raise RuntimeError(f'mode is one of features, {", ".join(methods)}; got {mode!r}')
