@@ -33,7 +33,9 @@ def tensors(node, path=''):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', ['gta2cs_vfmuda_dinov3', 'gta2cs_quadmix_vfmudapp', 'synseq2csseq_quadmix_vfmuda'])
+@pytest.mark.parametrize(
+    'name', ['gta2cs_vfmuda', 'gta2cs_vfmuda_dinov3', 'gta2cs_quadmix_vfmudapp', 'synseq2csseq_quadmix_vfmuda']
+)
 def test_resumed_states_are_equal(name, data, tmp_path):
     whole = train(name, data, tmp_path / 'whole')
     resumed = train(name, data, tmp_path / 'resumed', tmp_path / 'whole' / 'iter_1.pth')

@@ -27,6 +27,8 @@ from udass.uda.photometric import PhotometricChange, PhotometricDraw, StrongAugm
 RANKS = 2
 STEPS = 3
 # Without the only loss of the image methods whose average over the batch is none over the samples.
+# Cases that are also tried with accumulated gradients.
+ACCUMULATED = ('dacs', 'quadmix_features', 'frozen')
 UNCOUPLED = dict(feature_distance=None)
 
 
@@ -275,7 +277,7 @@ def rank_steps(rank: int, folder: str) -> None:
 
     for name in CASES:
         torch.save(run_case(name, several, data), Path(folder) / f'{name}_{rank}.pth')
-    for name in ('dacs', 'quadmix_features'):
+    for name in ACCUMULATED:
         result = run_case(name, lambda model: several(accumulating(model)), data, **UNCOUPLED)
         torch.save(result, Path(folder) / f'{name}_accumulated_{rank}.pth')
     torch.save(run_case('dacs', unsynchronised, data), Path(folder) / f'broken_{rank}.pth')

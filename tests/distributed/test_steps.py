@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.distributed.processes import fork
-from tests.distributed.steps import CASES, RANKS, UNCOUPLED, accumulating, build_case, rank_steps, run_case
+from tests.distributed.steps import ACCUMULATED, CASES, RANKS, UNCOUPLED, accumulating, build_case, rank_steps, run_case
 
 # mmseg adds 1.2e-7 to the number of pixels over which a loss is averaged. For the halves of a batch that is 7e-12 more
 # than for the whole of it, which three steps at a high learning rate enlarge.
@@ -56,7 +56,7 @@ def test_two_ranks_equal_each_other_and_one_process_on_the_joined_batch(results,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', ['dacs', 'quadmix_features'])
+@pytest.mark.parametrize('name', ACCUMULATED)
 def test_two_ranks_that_accumulate_equal_one_process_on_the_joined_batch(results, name):
     first, second = results(f'{name}_accumulated')
     assert_same(first, second)
