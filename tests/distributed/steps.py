@@ -26,9 +26,9 @@ from udass.uda.photometric import PhotometricChange, PhotometricDraw, StrongAugm
 
 RANKS = 2
 STEPS = 3
-# Without the only loss of the image methods whose average over the batch is none over the samples.
 # Cases that are also tried with accumulated gradients.
 ACCUMULATED = ('dacs', 'quadmix_features', 'frozen')
+# Without the only loss of the image methods whose average over the batch is none over the samples.
 UNCOUPLED = dict(feature_distance=None)
 
 
