@@ -267,8 +267,8 @@ def test_single_images_are_not_clips():
 
 
 def test_clips_that_are_not_there_say_how_to_make_them(tmp_path):
-    with pytest.raises(FileNotFoundError, match='game_clips/train does not exist.*make_streets.py --clips'):
+    with pytest.raises(FileNotFoundError, match='game_clips/train does not exist.*udass streets --clips'):
         StreetsClips(data_root=str(tmp_path), domain='game', split='train')
     write_png(tmp_path / 'game_clips/train/0000/flow/1.png', picture(4, 4))
-    with pytest.raises(FileNotFoundError, match=r'no <clip>/images/\*\.png in .*make_streets.py --clips'):
+    with pytest.raises(FileNotFoundError, match=r'no <clip>/images/\*\.png in .*udass streets --clips'):
         StreetsClips(data_root=str(tmp_path), domain='game', split='train')

@@ -24,7 +24,7 @@ def test_streets_in_the_classes_of_camvid(tmp_path):
 
 def test_missing_streets_for_camvid_say_how_to_make_them(tmp_path):
     message = (
-        'game/train/images does not exist.*make_streets.py --root data/streets_camvid --size 360 480 '
+        'game/train/images does not exist.*udass streets --root data/streets_camvid --size 360 480 '
         '--counts game/train=600'
     )
     with pytest.raises(FileNotFoundError, match=message):

@@ -134,7 +134,7 @@ def test_the_allowed_gap_grows_with_the_motion():
         (warp, (ROW, torch.zeros(1, 2, 2, 4)), r'maps .* of shape \(1, 1, 1, 4\) do not fit the flow \(1, 2, 2, 4\)'),
         (warp, (ROW, torch.zeros(1, 1, 4, 2)), r'a flow is a floating point tensor \(N, 2, H, W\), got \(1, 1, 4, 2'),
         (warp_labels, (ROW, along_x(0.0, 0.0, 0.0, 0.0)), r'labels \(N, H, W\) of shape \(1, 1, 1, 4\)'),
-        (flip_flow, (torch.zeros(4, 2),), r'got \(4, 2\) torch.float32'),
+        (flip_flow, (torch.zeros(4, 2),), r'got \(1, 4, 2\) torch.float32'),
     ],
 )
 def test_shapes_that_do_not_fit_are_refused(function, arguments, message):

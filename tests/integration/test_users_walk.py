@@ -74,7 +74,7 @@ def test_own_pictures_from_one_config_to_results(clone, capfd):
         return [text for command, text in printed.items() if tool in command][number]
 
     assert 'ImageFolder in data/my_images\n12 images: 384x192 (12)' in said('udass check')
-    assert 'no conflicts, nothing missing' in said('udass.env')
+    assert 'no conflicts, nothing missing' in said('udass env')
     work_dir = clone / 'work_dirs' / 'my_images'
     assert '<figure>' in (work_dir / 'samples.html').read_text()
     assert cv2.imread(str(work_dir / 'samples.png')).shape[1] > 1000

@@ -340,7 +340,8 @@ class UDARunner(Runner):
         loop._epoch, loop._iter = checkpoint['meta']['epoch'], checkpoint['meta']['iter']
         self.message_hub.load_state_dict(checkpoint['message_hub'])
         if resume_optimizers(self.optim_wrapper, self.param_schedulers, checkpoint, self.iter, self.model):
-            warn(f'The learning rates or their schedules changed: the config holds from iteration {self.iter + 1} on')
+            first = self.iter + 1
+            warn(f'The learning rates or their schedules changed: those of the config hold from iteration {first} on')
         if self.iter > self.max_iters:
             raise ValueError(
                 f'the checkpoint has {self.iter} iterations, train_cfg.max_iters is {self.max_iters}: there is nothing '

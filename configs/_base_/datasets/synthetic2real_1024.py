@@ -28,6 +28,7 @@ target = dict(labelled=False, pipeline=target_pipeline)
 train_dataloader = dict(
     source=dict(
         dataset=dict(
+            _delete_=True,
             type='ConcatDataset',
             datasets=[
                 dict(type='GTA', data_root='data/gta', pipeline=gta_pipeline),

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -229,21 +228,6 @@ def test_the_browser_test_sees_what_is_wrong(page, tmp_path):
     assert reports[0]['scroll'] == 916 and 'wide' in reports[0]['wide'][0] and reports[0]['empty'] == 1
     assert any('missing is not defined' in message for message in reports[0]['errors'])
     assert any('complaint' in line for line in console)
-
-
-@pytest.mark.slow
-def test_an_installed_package_has_the_templates(tmp_path):
-    shutil.copytree(PROJECT / 'udass', tmp_path / 'udass', ignore=shutil.ignore_patterns('__pycache__'))
-    for name in ('setup.py', 'README.md', 'pyproject.toml'):
-        shutil.copy(PROJECT / name, tmp_path)
-    subprocess.run(
-        [sys.executable, 'setup.py', '-q', 'build', '--build-lib', 'built'],
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-    )
-    templates = tmp_path / 'built' / 'udass' / 'visualization' / 'templates'
-    assert {path.name for path in templates.iterdir()} == {'report.css', 'report.html', 'samples.html'}
 
 
 def test_a_prediction_is_that_of_its_image(tmp_path):
