@@ -45,9 +45,14 @@ def build_network(config: Mapping) -> BaseSegmentor:
 
 
 def share_frozen(student: nn.Module, network: nn.Module) -> None:
-    """Give a network of the student's config the student's frozen parameters themselves: one copy in memory."""
+    """Give a network of the student's config the student's frozen parameters themselves: one copy in memory.
+
+    Batch norm, whose parameters are few, keeps its own: the published CNN of video freezes them alone.
+    """
     modules = dict(student.named_modules())
     for name, module in network.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            continue
         for key, value in modules[name].named_parameters(recurse=False):
             if not value.requires_grad:
                 setattr(module, key, value)
