@@ -11,14 +11,14 @@ from tests.export.test_network import RESIZE
 from udass.cli import UsageError, arguments
 from udass.cli import export as command
 from udass.export import FORMATS, load
-from udass.export.folder import picture
+from udass.export.folder import sample_image
 from udass.inference import Segmenter
 
 
 def test_a_checkpoint_becomes_a_folder_beside_it(tmp_path, capsys):
     checkpoint = save(convolutional(), tmp_path / 'iter_7.pth', [RESIZE])
     call(command, checkpoint, '--check')
-    out, pixels = tmp_path / 'iter_7_exported', picture((50, 60))
+    out, pixels = tmp_path / 'iter_7_exported', sample_image((50, 60))
     np.testing.assert_array_equal(load(out, device='cpu').predict(pixels), Segmenter(checkpoint, device='cpu')(pixels))
     first, last = capsys.readouterr().out.splitlines()
     assert first == 'model.safetensors: logits within 0.0e+00, 100.000 % equal labels'

@@ -5,7 +5,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
-from udass.export.folder import picture
+from udass.export.folder import sample_image
 
 CLASSES, PALETTE = ('road', 'car', 'sky'), [[128, 64, 128], [0, 0, 142], [70, 130, 180]]
 PIXELS = dict(
@@ -47,7 +47,7 @@ def save(config, path, pipeline=(), **meta):
         torch.nn.init.normal_(parameter, std=0.3)
     # Each class is the most likely one somewhere.
     size, head = torch.Size((128, 128)), getattr(network.decode_head, 'head', network.decode_head)
-    pixels = torch.from_numpy(picture(size)).permute(2, 0, 1)[None] / 64 - 2
+    pixels = torch.from_numpy(sample_image(size)).permute(2, 0, 1)[None] / 64 - 2
     with torch.no_grad():
         head.conv_seg.bias -= network.eval().encode_decode(pixels, [dict(img_shape=size)]).mean(dim=(0, 2, 3))
     about = dict(cfg=Config(content).pretty_text, dataset_meta=dict(classes=CLASSES, palette=PALETTE), **meta)

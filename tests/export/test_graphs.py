@@ -16,7 +16,7 @@ from PIL import Image
 from tests.export.small import convolutional, daformer, save, segmentor, vit
 from tests.export.test_network import RESIZE, SLIDE
 from udass.export import export, folder
-from udass.export.folder import picture
+from udass.export.folder import sample_image
 from udass.export.graphs import run_onnx, run_pt2
 from udass.inference import Segmenter
 
@@ -59,7 +59,7 @@ def run_script():
 
 
 def images(size):
-    return torch.from_numpy(picture(size)).permute(2, 0, 1)[None].float()
+    return torch.from_numpy(sample_image(size)).permute(2, 0, 1)[None].float()
 
 
 def refuses(run, size, message):
@@ -103,7 +103,7 @@ def test_mit_and_convolutions_take_any_size(config, name, run, tmp_path):
     ]
     assert told['logit_difference'] < 1e-3 and told['equal_labels'] > 0.999
     # A size at which nothing was compared.
-    expected = Segmenter(checkpoint, device='cpu').logits(picture((75, 131)))
+    expected = Segmenter(checkpoint, device='cpu').logits(sample_image((75, 131)))
     found = run(tmp_path / 'out' / f'model.{name}')(images((75, 131)))[0].detach().numpy()
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
@@ -125,7 +125,7 @@ def test_the_script_in_the_docs_gives_the_labels_of_the_segmenter(run_script, tm
     assert told['size'] == [48, 48] and told['logit_difference'] < 1e-3 and told['equal_labels'] == 1
     model = onnx.load(tmp_path / 'out' / 'model.onnx')
     assert told['opset'] == {opset.domain: opset.version for opset in model.opset_import}['']
-    image = Image.fromarray(picture((90, 110)))
+    image = Image.fromarray(sample_image((90, 110)))
     labels, palette = run_script.segment(tmp_path / 'out', image)
     expected = Segmenter(checkpoint, device='cpu')(image)
     assert labels.dtype == np.uint8 and labels.shape == expected.shape and len(palette) == 3
@@ -145,7 +145,7 @@ def test_the_script_in_the_docs_gives_the_labels_of_the_segmenter(run_script, tm
 @pytest.mark.parametrize('size', [(90, 110), (48, 64), (201, 77), (31, 45)])
 def test_the_script_resizes_as_the_segmenter(step, size, run_script, tmp_path):
     scaling = Segmenter(save(convolutional(), tmp_path / 'a.pth', [step]), device='cpu').scaling
-    pixels = picture(size)
+    pixels = sample_image(size)
     expected = scaling([pixels])[0][0]
     assert run_script.size_for_network(*size, [step]) == expected.shape[:2]
     found = run_script.resize(pixels.transpose(2, 0, 1).astype(np.float32), expected.shape[:2]).round()

@@ -21,7 +21,7 @@ import udass
 from tests.export.small import CLASSES, PALETTE, PIXELS, convolutional, save, vit
 from udass.export import TrainedNetwork, export, load
 from udass.export import network as network_module
-from udass.export.folder import picture
+from udass.export.folder import sample_image
 from udass.inference import Segmenter
 
 RESIZE = dict(type='Resize', scale=(64, 48))
@@ -42,7 +42,7 @@ def folder(checkpoint, tmp_path_factory):
 
 
 def test_a_loaded_folder_predicts_as_the_segmenter_of_the_checkpoint(checkpoint, folder, tmp_path):
-    network, segment, pixels = load(folder, device='cpu'), Segmenter(checkpoint, device='cpu'), picture((90, 110))
+    network, segment, pixels = load(folder, device='cpu'), Segmenter(checkpoint, device='cpu'), sample_image((90, 110))
     assert isinstance(network, nn.Module) and not network.training
     assert network.classes == CLASSES and network.palette == tuple(map(tuple, PALETTE))
     Image.fromarray(pixels).save(tmp_path / 'a.png')
@@ -55,7 +55,7 @@ def test_a_loaded_folder_predicts_as_the_segmenter_of_the_checkpoint(checkpoint,
 
 
 def test_a_checkpoint_and_the_segmenter_of_a_folder_are_the_same(checkpoint, folder):
-    pixels = picture((48, 64))
+    pixels = sample_image((48, 64))
     expected = Segmenter(checkpoint, device='cpu')(pixels)
     np.testing.assert_array_equal(load(checkpoint, device='cpu').predict(pixels), expected)
     np.testing.assert_array_equal(Segmenter(folder, device='cpu')(pixels), expected)
@@ -69,7 +69,7 @@ def test_a_checkpoint_and_the_segmenter_of_a_folder_are_the_same(checkpoint, fol
 @pytest.mark.parametrize('test_cfg', [dict(mode='whole'), SLIDE], ids=['whole', 'slide'])
 def test_forward_gives_the_logits_of_the_segmenter(preprocessor, test_cfg, tmp_path):
     path = save(convolutional(data_preprocessor=preprocessor, test_cfg=test_cfg), tmp_path / 'a.pth')
-    segment, pixels = Segmenter(path, device='cpu'), picture((60, 72))
+    segment, pixels = Segmenter(path, device='cpu'), sample_image((60, 72))
     with torch.no_grad():
         logits = TrainedNetwork(segment)(torch.from_numpy(pixels).permute(2, 0, 1)[None])
     np.testing.assert_allclose(logits[0].numpy(), segment.logits(pixels), atol=1e-5)
@@ -96,13 +96,18 @@ def test_what_is_saved_again_is_the_same(folder, tmp_path):
     first, second = (load_file(path / 'model.safetensors') for path in (folder, tmp_path))
     assert first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
     assert (tmp_path / 'README.md').read_text() == (folder / 'README.md').read_text()
-    np.testing.assert_array_equal(load(tmp_path).predict(picture((50, 50))), load(folder).predict(picture((50, 50))))
+    np.testing.assert_array_equal(
+        load(tmp_path).predict(sample_image((50, 50))), load(folder).predict(sample_image((50, 50)))
+    )
 
 
 def test_a_network_of_two_frames_takes_the_frame_before(video_run, tmp_path):
     segment = Segmenter(video_run[1], device='cpu')
     export(video_run[1], out=tmp_path / 'out')
-    network, frames = load(tmp_path / 'out', device='cpu'), [picture((64, 128)), picture((64, 128))[:, ::-1].copy()]
+    network, frames = (
+        load(tmp_path / 'out', device='cpu'),
+        [sample_image((64, 128)), sample_image((64, 128))[:, ::-1].copy()],
+    )
     np.testing.assert_array_equal(network.predict(*frames), segment(*frames))
     assert (network.predict(*frames) != network.predict(frames[0])).any()
     assert network.config['resize'] == TrainedNetwork(segment).config['resize']
@@ -166,7 +171,7 @@ def test_a_hub_is_given_what_load_takes_from_it(folder, tmp_path, monkeypatch):
 
     monkeypatch.setattr(network_module, 'snapshot_download', snapshot_download)
     monkeypatch.chdir(tmp_path)
-    fetched, pixels = load('me/cars', revision='v1', device='cpu'), picture((40, 40))
+    fetched, pixels = load('me/cars', revision='v1', device='cpu'), sample_image((40, 40))
     np.testing.assert_array_equal(fetched.predict(pixels), network.predict(pixels))
 
 
@@ -225,7 +230,10 @@ def test_changes_of_low_rank_are_merged(monkeypatch, tmp_path):
     network = MODELS.build(trained).eval()
     network.load_state_dict(content['state_dict'])
     export(checkpoint, out=tmp_path / 'out')
-    loaded, images = load(tmp_path / 'out', device='cpu'), torch.from_numpy(picture((64, 64))).permute(2, 0, 1)[None]
+    loaded, images = (
+        load(tmp_path / 'out', device='cpu'),
+        torch.from_numpy(sample_image((64, 64))).permute(2, 0, 1)[None],
+    )
     assert 'lora' not in loaded.config['network']['backbone'] and not any('lora' in key for key in loaded.state_dict())
     with torch.no_grad():
         expected = network.encode_decode(

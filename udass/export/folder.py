@@ -69,16 +69,16 @@ def export(
         )
     if size is None and (graphs or check):
         size = graph_size(network.config)
-    pictures = [picture(one) for one in check_sizes(size, dynamic)] if check or dynamic and graphs else []
+    samples = [sample_image(one) for one in check_sizes(size, dynamic)] if check or dynamic and graphs else []
     with new_folder(Path(out)) as folder:
         files: dict[str, dict] = {}
         if 'safetensors' in formats:
             network.save_pretrained(folder)
-            files[EXPORTED_WEIGHTS] = parity(EXPORTED_WEIGHTS, load(folder, device='cpu'), segment, pictures)
+            files[EXPORTED_WEIGHTS] = parity(EXPORTED_WEIGHTS, load(folder, device='cpu'), segment, samples)
         if graphs:
             about = {'size': list(size), 'dynamic': dynamic, 'output': 'ids' if ids else 'logits'}
             program = trace(network, size, dynamic=dynamic, ids=ids)
-            files |= write_graphs(program, folder, graphs, about, segment, pictures)
+            files |= write_graphs(program, folder, graphs, about, segment, samples)
         config = {**network.config, 'files': files}
         write_text(folder / EXPORTED_CONFIG, json.dumps(config, indent=1) + '\n')
         write_text(folder / CARD, model_card(segment, config, Path(out).name))
@@ -110,7 +110,7 @@ def write_graphs(
     formats: Sequence[str],
     about: Mapping,
     segment: Segmenter,
-    pictures: Sequence[np.ndarray],
+    samples: Sequence[np.ndarray],
 ) -> dict[str, dict]:
     """Write a program in each format; what ``config.json`` tells of each file: ``about``, and what was found.
 
@@ -122,7 +122,7 @@ def write_graphs(
         write, run = _GRAPHS[name]
         file = folder / f'model.{name}'
         told = {**about, **write(program, file)}
-        files[file.name] = {**told, **(parity(file.name, run(file), segment, pictures) if pictures else {})}
+        files[file.name] = {**told, **(parity(file.name, run(file), segment, samples) if samples else {})}
     return files
 
 
@@ -148,8 +148,8 @@ def check_sizes(size: tuple[int, int], dynamic: bool) -> list[tuple[int, int]]:
     return [size, (height + 32, width + 96), (height - height // 4 + 1, width - 3)] if dynamic else [size]
 
 
-def picture(size: tuple[int, int]) -> np.ndarray:
-    """A picture (H, W, 3) uint8 of coloured areas and fine noise, always the same."""
+def sample_image(size: tuple[int, int]) -> np.ndarray:
+    """An image (H, W, 3) uint8 of coloured areas and fine noise, always the same."""
     generator = torch.Generator().manual_seed(0)
     areas = F.interpolate(torch.rand(1, 3, 6, 8, generator=generator), size=size, mode='bicubic')[0]
     pixels = 230 * areas + 25 * torch.rand(3, *size, generator=generator)
@@ -158,17 +158,17 @@ def picture(size: tuple[int, int]) -> np.ndarray:
 
 @torch.no_grad()
 def parity(
-    file: str, run: Callable[[Tensor], Tensor], segment: Segmenter, pictures: Sequence[np.ndarray]
+    file: str, run: Callable[[Tensor], Tensor], segment: Segmenter, samples: Sequence[np.ndarray]
 ) -> dict[str, float]:
-    """How far the results of a file for pictures (H, W, 3) are from those of the network: largest difference of logits
-    and of probabilities (of logits only), and share of pixels with the same class; of the worst picture.
+    """How far the results of a file for samples (H, W, 3) are from those of the network: largest difference of logits
+    and of probabilities (of logits only), and share of pixels with the same class; of the worst image.
 
     Raises:
-        ValueError: the file cannot be run with a picture, or its results are not those of the network.
+        ValueError: the file cannot be run with an image, or its results are not those of the network.
     """
-    advice = 'export it for one size (without --dynamic)' if len(pictures) > 1 else 'export it as safetensors'
+    advice = 'export it for one size (without --dynamic)' if len(samples) > 1 else 'export it as safetensors'
     found: list[dict[str, float]] = []
-    for pixels in pictures:
+    for pixels in samples:
         images, size = torch.from_numpy(pixels).permute(2, 0, 1)[None].float(), '{}x{}'.format(*pixels.shape[:2])
         expected = torch.from_numpy(segment.logits(pixels))
         try:
