@@ -63,9 +63,9 @@ HEADS |= dict.fromkeys(('SegFormerMLPHead', 'WeightedSegformerHead'), 'SegFormer
 INTRODUCTION = """# Model zoo
 
 Every config, with the mIoU of its paper where there is one, and ours where it was run; `udass configs` prints the
-same. A published number is that of a full run by its authors; **no full run was repeated here**, and how the authors
-chose their checkpoints is in [reproduce.md](reproduce.md). Ours is that of the last iterate, mean ± standard
-deviation (n - 1) over the seeds in [docs/results](results/README.md).
+same, and `udass train CONFIG` trains one. A published number is that of a full run by its authors; **no full run was
+repeated here**, and how the authors chose their checkpoints is in [reproduce.md](reproduce.md). Ours is that of the
+last iterate, mean ± standard deviation (n - 1) over the seeds in [docs/results](results/README.md).
 
 Parameters are those of the network that is tested. FLOPs count multiplications and additions for one frame at the
 size of the test, the windows of HRDA included, optical flow not. `python -m tests.docs.model_zoo` writes this page.
@@ -194,11 +194,11 @@ def page(entries: Mapping[str, Mapping]) -> str:
     lines = [INTRODUCTION]
     for benchmark in dict.fromkeys(values['benchmark'] for values in entries.values()):
         lines += [f'## {benchmark[0].upper()}{benchmark[1:]}', '']
-        lines += ['| command | method | network | published mIoU | ours | parameters | FLOPs |']
+        lines += ['| config | method | network | published mIoU | ours | parameters | FLOPs |']
         lines += ['| --- | --- | --- | ---: | ---: | ---: | ---: |']
         for name, values in entries.items():
             if values['benchmark'] == benchmark:
-                cells = [f'`udass train {name}`', values['method'], values['network'], *numbers(values)]
+                cells = [f'`{name}`', values['method'], values['network'], *numbers(values)]
                 lines.append(f'| {" | ".join(cells)} |')
         lines.append('')
     return '\n'.join(lines)
