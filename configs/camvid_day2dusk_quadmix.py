@@ -9,6 +9,8 @@ model = dict(
     ema={{_base_.short_ema}},
     mixing={{_base_.early_mixing}},
     masking={{_base_.small_masking}},
+    # The published networks have no batch norm in the backbone; see docs/watching.md.
+    masked_statistics=False,
 )
 train_cfg = dict(
     max_iters={{_base_.max_iters}}, val_interval={{_base_.max_iters}}, source_sampling={{_base_.small_sampling}}

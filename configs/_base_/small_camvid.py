@@ -2,6 +2,9 @@
 # runs. All methods take them from here, so that they are compared under the same conditions.
 _base_ = ['small_runtime.py', 'models/small_effnet_lite0.py', 'schedules/small_finetune.py']
 
+# On a CPU, depthwise convolutions are a fifth faster so.
+channels_last = True
+
 # The published 0.999 averages over a thousand iterations, more than these runs have.
 short_ema = dict(alpha=0.99)
 # From the second iteration, the first with a template: the published 6000 are more than these runs have.
