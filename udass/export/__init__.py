@@ -7,5 +7,3 @@ labels = network.predict('image.png')
 
 from udass.export.folder import FORMATS, export
 from udass.export.network import TrainedNetwork, load
-
-__all__ = ['FORMATS', 'TrainedNetwork', 'export', 'load']

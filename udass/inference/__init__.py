@@ -10,16 +10,3 @@ from udass.inference.loading import LoadedNetwork, load_network
 from udass.inference.mmseg_api import config_for_mmseg
 from udass.inference.scaling import InputScaling
 from udass.inference.segmenter import Segmenter
-
-__all__ = [
-    'Frame',
-    'InputScaling',
-    'LoadedNetwork',
-    'Segmenter',
-    'Stream',
-    'Video',
-    'check_inputs',
-    'config_for_mmseg',
-    'find_inputs',
-    'load_network',
-]

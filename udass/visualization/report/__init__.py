@@ -5,5 +5,3 @@ The page is one file that opens without a network.
 
 from udass.visualization.report.page import render_report
 from udass.visualization.report.reading import Method, Run, read_methods
-
-__all__ = ['Method', 'Run', 'read_methods', 'render_report']
