@@ -275,11 +275,7 @@ def streets(parser: Parser) -> None:
 
 
 def image_count(text: str) -> tuple[str, str, int]:
-    """'game/train=600' as ('game', 'train', 600).
-
-    Raises:
-        argparse.ArgumentTypeError: the text has another form.
-    """
+    """'game/train=600' as ('game', 'train', 600)."""
     found = re.fullmatch(r'(\w+)/(\w+)=(\d+)', text)
     if found is None:
         raise argparse.ArgumentTypeError(f'{text!r} is not of the form DOMAIN/SPLIT=N, for example game/train=600')

@@ -25,11 +25,8 @@ _MAX_PROBLEMS = 20
 
 
 def split_files(args: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """The files of the model (checkpoint, or config and checkpoint), and the inputs.
-
-    Raises:
-        UsageError: one of them is missing, or a number is not positive.
-    """
+    """The files of the model (checkpoint, or config and checkpoint), and the inputs; UsageError if one of them is
+    missing, or a number is not positive."""
     files = [args.config, *args.files] if args.config is not None else args.files
     count = 2 if args.config is not None or Path(files[0]).suffix.lower() in ('.py', '.json', '.yaml', '.yml') else 1
     if len(files) <= count:

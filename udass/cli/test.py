@@ -149,11 +149,8 @@ def build_config(
 
 
 def write_predictions(config: Config, folder: str | None) -> None:
-    """Let the IoU metric of the test write the predicted class ids to ``folder``, named by the paths of the images.
-
-    Raises:
-        ValueError: the config does not test with ClassIoUMetric.
-    """
+    """Let the IoU metric of the test write the predicted class ids to ``folder``, named by the paths of the images;
+    ValueError if the config does not test with ClassIoUMetric."""
     evaluators = config.test_evaluator if isinstance(config.test_evaluator, list) else [config.test_evaluator]
     metrics = [evaluator for evaluator in evaluators if evaluator.get('type') == 'ClassIoUMetric']
     if folder is not None:

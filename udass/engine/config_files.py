@@ -215,11 +215,8 @@ def _check_imports(config: Config) -> None:
 
 
 def stored_config(checkpoint: Mapping, path: str | Path, keys: tuple[str, ...]) -> Config:
-    """The named keys of the config in a checkpoint's ``meta``; a key that it does not have is left out.
-
-    Raises:
-        ValueError: there is no config, or one of the keys is not made of constants.
-    """
+    """The named keys of the config in a checkpoint's ``meta``, without those that it does not have; ValueError if there
+    is no config, or one of the keys is not made of constants."""
     text = (checkpoint.get('meta') or {}).get('cfg')
     if not isinstance(text, str) or not text.strip():
         raise ValueError(
@@ -296,11 +293,8 @@ def dataset_settings(settings: Mapping) -> dict:
 
 
 def open_test_dataset(config: Mapping) -> BaseSegDataset | ConcatDataset:
-    """The data set that a run with this stored config was tested on, to read its images and labels.
-
-    Raises:
-        ValueError, OSError: the data set is not there, the config has none, or one that a stored config may not name.
-    """
+    """The data set that a run with this stored config was tested on, to read its images and labels; ValueError or
+    OSError if it is not there, or the config has none, or one that a stored config may not name."""
     loader = config.get('test_dataloader')
     if not isinstance(loader, Mapping) or not isinstance(loader.get('dataset'), Mapping):
         raise ValueError('the stored config has no test_dataloader that can be read without running it')

@@ -105,12 +105,8 @@ class UDATrainLoop(IterBasedTrainLoop):
         self._first_iter = 0
 
     def run(self) -> torch.nn.Module:
-        """Trains to the last iteration; returns the model.
-
-        Raises:
-            SystemExit: after an interrupt, with status 128 + signal (130 after Ctrl-C), once the checkpoint is saved.
-            Exception: what a hook put into ``failure``, once the checkpoint is saved.
-        """
+        """Trains to the last iteration, and returns the model. After saving, an interrupt raises SystemExit with status
+        128 + signal (130 after Ctrl-C), and what a hook put into ``failure`` is raised."""
         self._first_iter = self._iter
         if get_device() == 'cpu':
             disable_malloc_trim()

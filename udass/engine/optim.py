@@ -290,11 +290,8 @@ def match_memory_layout(optim_wrapper: OptimWrapper | OptimWrapperDict) -> None:
 
 
 def accumulative_counts(optim_wrapper: OptimWrapper | Mapping) -> int:
-    """``accumulative_counts`` of an optimizer wrapper's config: parts of the batch, whose gradients make one step.
-
-    Raises:
-        ValueError: it is no number of parts.
-    """
+    """``accumulative_counts`` of an optimizer wrapper's config: parts of the batch, whose gradients make one step;
+    ValueError if it is no number of parts."""
     counts = optim_wrapper.get('accumulative_counts', 1) if isinstance(optim_wrapper, Mapping) else 1
     if not isinstance(counts, int) or counts < 1:
         raise ValueError(f'optim_wrapper.accumulative_counts is a number of batches, 1 or more; got {counts!r}')
@@ -319,12 +316,8 @@ def check_wrappers(optim_wrapper: Mapping) -> None:
 
 
 def with_mixed_precision(optim_wrapper: Mapping, dtype: str) -> dict:
-    """The config of an optimizer wrapper, or of one per part of the model, for mixed precision.
-
-    Raises:
-        ValueError: an unknown type, a wrapper of another kind, whose precision is its own matter, or one that is to
-            accumulate gradients by itself.
-    """
+    """The config of an optimizer wrapper, or of one per part of the model, for mixed precision; ValueError for an
+    unknown type, a wrapper of another kind, or one that is to accumulate gradients by itself."""
     check_type(dtype)
     if 'optimizer' not in optim_wrapper:
         return {

@@ -79,11 +79,8 @@ class SubmissionFiles(BaseMetric):
 
 
 def submission_ids(metainfo: Mapping) -> np.ndarray:
-    """Id to write for each class of a data set: (C,) uint8.
-
-    Raises:
-        ValueError: the data set has no server, or a class has no id or one that is not of 8 bits.
-    """
+    """Id to write for each class of a data set, (C,) uint8; ValueError if the data set has no server, or a class has no
+    id of 8 bits."""
     if metainfo.get('submission') is None:
         raise ValueError(
             'there is no server for this data set: its metainfo has no submission=dict(image_suffix=..., '

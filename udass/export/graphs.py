@@ -67,12 +67,8 @@ def write_pt2(program: ExportedProgram, path: Path) -> dict:
 
 
 def write_onnx(program: ExportedProgram, path: Path) -> dict:
-    """Write the program as one file of ONNX; its input is ``images``, its output ``output``.
-
-    Raises:
-        ImportError: the packages of ``pip install udass[export]`` are missing.
-        ValueError: ONNX has no operator for something that the network does.
-    """
+    """Write the program as one file of ONNX; its input is ``images``, its output ``output``. ImportError if the
+    packages of ``pip install udass[export]`` are missing, ValueError if ONNX lacks an operator of the network."""
     try:
         import onnxscript  # noqa: F401
     except ImportError as error:

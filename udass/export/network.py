@@ -116,12 +116,8 @@ class TrainedNetwork(nn.Module):
 
 def describe(loaded: LoadedNetwork) -> dict:
     """The content of ``config.json``: what a program needs to prepare images and to read the results, and ``network``,
-    from which this project rebuilds the network.
-
-    Raises:
-        ValueError: the preprocessor pads or is of another kind, the test pipeline has other transforms than resizes, or
-            the network has a single logit.
-    """
+    from which this project rebuilds the network. ValueError if the preprocessor pads or is of another kind, the test
+    pipeline has other transforms than resizes, or the network has a single logit."""
     network, pipeline = loaded.network, loaded.test_pipeline
     preprocessor, test_cfg = network.data_preprocessor, network.test_cfg or {}
     if not isinstance(preprocessor, SegDataPreProcessor) or preprocessor.test_cfg:

@@ -94,11 +94,8 @@ class FlowCache:
         return decode_kitti(content, 'the computed flow')[0]
 
     def visible(self, current: str | Path, other: str | Path, size: Size | None = None) -> np.ndarray:
-        """Which pixels (H, W) bool of the current frame are visible in the other one, see ``PrecomputedFlow.visible``.
-
-        Raises:
-            ValueError: the flow is estimated, which does not tell; and the errors of ``PrecomputedFlow``.
-        """
+        """Which pixels (H, W) bool of the current frame are visible in the other one, see ``PrecomputedFlow.visible``;
+        also a ValueError if the flow is estimated, which does not tell."""
         if isinstance(self.estimator, PrecomputedFlow):
             return self.estimator.visible(current, other, size)
         raise ValueError(
@@ -112,11 +109,7 @@ class FlowCache:
         return path is not None and path.is_file()
 
     def path(self, current: str | Path, other: str | Path, size: Size | None = None) -> Path | None:
-        """The file that holds or will hold the flow; None without a folder.
-
-        Raises:
-            FileNotFoundError: a frame is missing.
-        """
+        """The file that holds or will hold the flow, None without a folder; FileNotFoundError if a frame is missing."""
         if isinstance(self.estimator, PrecomputedFlow):
             return self.estimator.file(current, other)
         if self.folder is None:

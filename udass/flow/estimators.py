@@ -69,11 +69,8 @@ class DISFlow:
         return f'dis_{self.preset}'
 
     def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Flow (H, W, 2) from the first to the second frame.
-
-        Raises:
-            ValueError: the frames are not RGB images of one size, or too small.
-        """
+        """Flow (H, W, 2) from the first to the second frame; ValueError if these are not RGB images of one size, or too
+        small."""
         height, width = _frame_size(first, second)
         if min(height, width) < _DIS_SMALLEST:
             raise ValueError(
@@ -189,11 +186,7 @@ def _load_file(network: nn.Module, path: Path) -> None:
 
 
 def _frame_size(first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
-    """(H, W) of two frames.
-
-    Raises:
-        ValueError: they are not RGB images of one size.
-    """
+    """(H, W) of two frames; ValueError if they are not RGB images of one size."""
     for frame in (first, second):
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
             raise ValueError(f'a frame is (H, W, 3) uint8 RGB, got {frame.dtype} {frame.shape}')

@@ -67,11 +67,8 @@ def read_flow(path: str | Path) -> Flow:
 
 
 def write_flow(path: str | Path, flow: np.ndarray, valid: np.ndarray | None = None) -> None:
-    """Write flow (H, W, 2) and its validity (H, W) bool, None = everywhere, in the format that the suffix names.
-
-    Raises:
-        ValueError: the name, the shapes or the values do not fit the format.
-    """
+    """Write flow (H, W, 2) and its validity (H, W) bool, None = everywhere, in the format that the suffix names;
+    ValueError if the name, the shapes or the values do not fit it."""
     path = Path(path)
     if flow.ndim != 3 or flow.shape[2] != 2 or (valid is not None and valid.shape != flow.shape[:2]):
         shape = None if valid is None else valid.shape
@@ -195,11 +192,8 @@ class PrecomputedFlow:
         return f'{self.folder} {self.naming}'
 
     def file(self, current: str | Path, other: str | Path) -> Path:
-        """The flow file of a pair of frames, which need not exist.
-
-        Raises:
-            ValueError: the names do not fit the scheme, or it has no flow between such frames.
-        """
+        """The flow file of a pair of frames, which need not exist; ValueError if the names do not fit the scheme, or it
+        has no flow between such frames."""
         current, other = Path(current), Path(other)
         if self.naming in _SCHEMES:
             name = self._published_name(current, other)

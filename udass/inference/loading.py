@@ -105,11 +105,7 @@ def load_network(
 
 
 def find_device(device: str | torch.device | None) -> torch.device:
-    """The device; None is the GPU if there is one.
-
-    Raises:
-        ValueError: there is no such device.
-    """
+    """The device, None being the GPU if there is one; ValueError if there is no such device."""
     if device is None:
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     try:

@@ -156,11 +156,8 @@ class Segmenter:
         return self.network(data['inputs'], data['data_samples'], mode='predict', **options)
 
     def _as_bgr(self, image: ImageLike) -> np.ndarray:
-        """An image (H, W, 3) uint8 BGR.
-
-        Raises:
-            FileNotFoundError, ValueError: the file cannot be read, or the array or the image of Pillow is no image.
-        """
+        """An image (H, W, 3) uint8 BGR; FileNotFoundError or ValueError if a file cannot be read, or an array is no
+        image."""
         if isinstance(image, str | Path):
             return read_image(str(image), upright=True, bit_depth=self._bit_depth)
         if isinstance(image, Image.Image):

@@ -10,11 +10,8 @@ class MeanOfViews(BaseTTAModel):
     """Averages the probabilities of the views of each image; arguments as mmengine's."""
 
     def merge_preds(self, data_samples_list: list[list]) -> list:
-        """The first sample of each image, with the mean of the probabilities (C, H, W) of its views as ``seg_logits``.
-
-        Raises:
-            ValueError: the network has a single logit per pixel.
-        """
+        """The first sample of each image, with the mean of the probabilities (C, H, W) of its views as ``seg_logits``;
+        ValueError if the network has a single logit per pixel."""
         for views in data_samples_list:
             logits = [view.seg_logits.data for view in views]
             if len(logits[0]) < 2:

@@ -37,11 +37,8 @@ def parse_settings(text: str, path: str | Path) -> dict:
 
 
 def parse_keys(text: str, path: str | Path, keys: Collection[str]) -> dict:
-    """The named settings of a stored config, without those that it does not have.
-
-    Raises:
-        ValueError: the text is no Python source, or one of the settings is not made of constants.
-    """
+    """The named settings of a stored config, without those that it does not have; ValueError if the text is no Python
+    source, or one of the settings is not made of constants."""
     found = {}
     for name, node in _assignments(text, path).items():
         if name in keys:
@@ -68,11 +65,7 @@ def _assignments(text: str, path: str | Path) -> dict[str, ast.expr]:
 
 
 def _value(node: ast.expr) -> object:
-    """Value of a constant expression.
-
-    Raises:
-        ValueError: with the source of what is none.
-    """
+    """Value of a constant expression; ValueError, with its source, if it is none."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         if node.func.id == 'dict' and len(node.args) <= 1 and None not in [item.arg for item in node.keywords]:
             first = _value(node.args[0]) if node.args else {}

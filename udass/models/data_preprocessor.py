@@ -73,11 +73,7 @@ class PixelPreprocessor(SegDataPreProcessor):
 
 
 def check_one_size(data: dict, advice: str) -> None:
-    """Whether all images of a loader batch have one size.
-
-    Raises:
-        ValueError: they differ; the message names sizes and files, and ends with the advice.
-    """
+    """Raises ValueError, with sizes, files and the advice, if the images of a loader batch differ in size."""
     sizes = sorted({tuple(image.shape[-2:]) for image in data['inputs']})
     if len(sizes) > 1:
         names = [sample.metainfo.get('img_path') for sample in data['data_samples']]

@@ -95,11 +95,8 @@ class AdversarialAlignment(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, stride=2, padding=1))
 
     def forward(self, logits: Tensor) -> Tensor:
-        """The discriminator's output (N, 1, H // 32, W // 32) for logits (N, C, H, W).
-
-        Raises:
-            ValueError: the image is too small for one output.
-        """
+        """The discriminator's output (N, 1, H // 32, W // 32) for logits (N, C, H, W); ValueError if the image is too
+        small."""
         if min(logits.shape[-2:]) < _DISCRIMINATOR_STRIDE:
             raise ValueError(
                 f'AdversarialAlignment needs crops of at least {_DISCRIMINATOR_STRIDE} pixels on each '

@@ -57,11 +57,7 @@ class FeatureDistance:
         self.classes: list[int] | None = None
 
     def use_metainfo(self, metainfo: Mapping) -> None:
-        """Look up the ids of ``thing_classes``.
-
-        Raises:
-            ValueError: the source data set names no thing classes.
-        """
+        """Look up the ids of ``thing_classes``; ValueError if the source data set names none."""
         names = list(metainfo.get('thing_classes') or ())
         if not names:
             raise ValueError(

@@ -59,12 +59,8 @@ def unpack(colour: int) -> list[int]:
 
 
 def read_class_file(path: Path) -> list[tuple[str, list[int] | None]]:
-    """The lines of a file of classes: a name, or a name and its colour (``road 128 64 128``).
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it holds no class, or half a colour.
-    """
+    """The lines of a file of classes: a name, or a name and its colour (``road 128 64 128``); FileNotFoundError if
+    there is no such file, ValueError if it holds no class, or half a colour."""
     if not path.is_file():
         raise FileNotFoundError(f'{path} does not exist; expected a file with a line per class: road 128 64 128')
     rows: list[tuple[str, list[int] | None]] = []
@@ -85,11 +81,8 @@ def read_class_file(path: Path) -> list[tuple[str, list[int] | None]]:
 
 
 def examine(pair: tuple[str, str], by_colour: bool) -> Finding:
-    """Look at one label and at the size of its image.
-
-    Raises:
-        ValueError: they differ in size, or the label has too many colours to be one.
-    """
+    """Look at one label and at the size of its image; ValueError if they differ in size, or if the label has too many
+    colours to be one."""
     image, label = pair
     size, label_size = image_size(image), image_size(label)
     if size != label_size:
@@ -213,11 +206,7 @@ def colour_map(number: int) -> list[list[int]]:
 
 
 def count_classes(folder: LabelledFolder, findings: Sequence[Finding], classes: Classes) -> np.ndarray:
-    """Pixels (files, classes) of every class.
-
-    Raises:
-        ValueError: a label holds something that is no class.
-    """
+    """Pixels (files, classes) of every class; ValueError if a label holds something that is no class."""
     pixels = np.zeros((len(findings), len(classes.names)), np.int64)
     for row, ((_, label), finding) in enumerate(zip(folder.paths(), findings, strict=True)):
         unknown = [value for value in finding.counts if value not in classes.table]

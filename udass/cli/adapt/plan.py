@@ -103,11 +103,8 @@ class Data:
 
 
 def choose_network(wanted: str | None) -> tuple[str, str | None]:
-    """Name of the network, and a warning if it is not the one that fits best.
-
-    Raises:
-        ConnectionError, OSError: the weights of the wanted one cannot be fetched.
-    """
+    """Name of the network, and a warning if it is not the one that fits best; ConnectionError or OSError if the weights
+    of the wanted one cannot be fetched."""
     if wanted is not None:
         fetch(NETWORKS[wanted])
         return wanted, None

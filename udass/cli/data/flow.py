@@ -133,11 +133,8 @@ def _read_config(args: argparse.Namespace) -> Config:
 
 
 def labelled_clips(config: Config) -> tuple[ClipDataset, FlowCache, Size]:
-    """The test clips with all frames and labels at full size, the cache of their flow, and the size of the inputs.
-
-    Raises:
-        ValueError: there are no labelled clips, or no flow is loaded.
-    """
+    """The test clips with all frames and labels at full size, the cache of their flow, and the size of the inputs;
+    ValueError if there are no labelled clips, or no flow is loaded."""
     dataset = DATASETS.build(config.test_dataloader.dataset)
     if not isinstance(dataset, ClipDataset) or not dataset.labelled or not dataset.LABELS_OF_ALL_FRAMES:
         raise ValueError(

@@ -134,11 +134,7 @@ _BENCHMARKS = {
 
 
 def video_benchmark(name: str, owner: str) -> VideoBenchmark:
-    """A benchmark by its name, 'viper', 'viper_rider_ignored' or 'synthia_seq'; ``owner`` is for the message.
-
-    Raises:
-        ValueError: an unknown benchmark.
-    """
+    """A benchmark by its name; ``owner`` is for the ValueError of an unknown one."""
     if name not in _BENCHMARKS:
         raise ValueError(f'{owner}: benchmark is one of {sorted(_BENCHMARKS)}, got {name!r}')
     return _BENCHMARKS[name]

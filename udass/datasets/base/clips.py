@@ -76,12 +76,8 @@ class ClipDataset(UDADataset):
         return [list(order) for _, order in sorted(self._orders.items())]
 
     def load_data_list(self) -> list[dict]:
-        """List the clips, sorted by the name of frame t.
-
-        Raises:
-            FileNotFoundError: as in ``UDADataset``; a frame within a sequence is missing, or a label of a clip.
-            ValueError: no frame is left, or one is not numbered.
-        """
+        """List the clips, sorted by the name of frame t; errors as of ``UDADataset``, FileNotFoundError if a frame
+        within a sequence or a label of a clip is missing, ValueError if no frame is left or one is not numbered."""
         samples = super().load_data_list()
         if self.labelled and self.LABELS_OF_ALL_FRAMES:
             existing = {self.label_path(name) for name in self._names(self.label_folder, self.seg_map_suffix, 'labels')}
@@ -126,11 +122,8 @@ class ClipDataset(UDADataset):
         return clip
 
     def earlier(self, name: str, distance: int) -> str | None:
-        """Name of the frame that lies ``distance`` frames before; None if the sequence starts later.
-
-        Raises:
-            FileNotFoundError: the sequence has frames before it, but not this one.
-        """
+        """Name of the frame that lies ``distance`` frames before; None if the sequence starts later, FileNotFoundError
+        if it has frames before it, but not this one."""
         head, number, tail = self._parts(name)
         if self.step is None:
             place = self._places[name] - distance

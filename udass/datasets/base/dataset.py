@@ -131,12 +131,8 @@ class UDADataset(BaseSegDataset):
         return f'Found for example {min(names)}.'
 
     def load_data_list(self) -> list[dict]:
-        """List the samples, sorted by name.
-
-        Raises:
-            FileNotFoundError: a folder is missing, holds no image of the given suffix, or images have no label.
-            ValueError: ``included`` selects no image.
-        """
+        """List the samples, sorted by name; FileNotFoundError if a folder is missing, holds no image of the given
+        suffix, or images have no label, ValueError if ``included`` selects no image."""
         names = self.image_names()
         missing = self.names_without_label(names) if self.labelled else []
         if missing:
@@ -153,11 +149,8 @@ class UDADataset(BaseSegDataset):
         return [self.make_sample(name) for name in names]
 
     def filter_data(self) -> list[dict]:
-        """All samples; mmengine calls this before it takes those of ``indices``.
-
-        Raises:
-            ValueError: ``indices`` names none, or one that does not exist.
-        """
+        """All samples, which mmengine calls for before it takes those of ``indices``; ValueError if these are none, or
+        one does not exist."""
         samples, chosen = super().filter_data(), self._indices
         if chosen is None or isinstance(chosen, int) and chosen:
             return samples
@@ -177,11 +170,8 @@ class UDADataset(BaseSegDataset):
         return self._selected([name for name in found if self.included(name)], found)
 
     def label_names(self) -> list[str]:
-        """Sorted names of the labels that belong to the data set.
-
-        Raises:
-            FileNotFoundError: the folder is missing or holds no label.
-        """
+        """Sorted names of the labels that belong to the data set; FileNotFoundError if the folder is missing or holds
+        none."""
         return [name for name in self._names(self.label_folder, self.seg_map_suffix, 'labels') if self.included(name)]
 
     def names_without_label(self, names: Sequence[str]) -> list[str]:

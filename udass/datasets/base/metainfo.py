@@ -8,12 +8,8 @@ from udass.io.labels import IGNORE_INDEX
 
 
 def check_metainfo(metainfo: Mapping, owner: str) -> None:
-    """Check the classes and the lists of class names.
-
-    Raises:
-        ValueError: classes are missing, doubled or more than 255, a list names something that is not a class, a rare
-            class has an impossible weight or threshold, or a protocol an unknown key.
-    """
+    """Raises ValueError if classes are missing, doubled or more than 255, a list names something that is not a class, a
+    rare class has an impossible weight or threshold, or a protocol has an unknown key."""
     classes = list(metainfo.get('classes') or ())
     if not classes or len(set(classes)) != len(classes):
         raise ValueError(f'{owner}: metainfo needs `classes`, a list of different names, got {classes}')

@@ -30,12 +30,8 @@ def class_probabilities(frequencies: np.ndarray, temperature: float) -> np.ndarr
 
 
 def require_crop_search(dataset: Dataset, owner: str) -> None:
-    """Check that the pipelines crop to the class that a wrapper draws.
-
-    Raises:
-        TypeError: the data set is none of mmseg.
-        ValueError: its pipeline crops without looking for the class.
-    """
+    """Raises ValueError if a pipeline crops without looking for the class that a wrapper draws, and TypeError if the
+    data set is none of mmseg."""
     for inner in plain_datasets(dataset, owner):
         if not isinstance(inner, BaseSegDataset):
             raise TypeError(

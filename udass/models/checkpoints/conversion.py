@@ -94,11 +94,7 @@ class Conversion:
 
 
 def find_layout(keys: Iterable[str]) -> str:
-    """Which kind of file has these keys: one of the names in `_LAYOUTS`.
-
-    Raises:
-        ValueError: none of them.
-    """
+    """Which kind of file has these keys: one of the names in `_LAYOUTS`; ValueError if it is none of them."""
     keys = list(keys)
     for layout, groups in _LAYOUTS:
         if all(any(key.startswith(prefixes) for key in keys) for prefixes in groups):

@@ -64,11 +64,8 @@ NATIVE_MIT = re.compile(
 
 
 def mit_to_native(reference: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of a MiT under mmseg's names.
-
-    Raises:
-        ValueError: a key is none of a MiT's, or a query projection lacks its key-value projection or the reverse.
-    """
+    """The weights of a MiT under mmseg's names; ValueError if a key is none of a MiT's, or a query projection lacks its
+    key-value projection or the reverse."""
     native, unknown = {}, []
     for key, value in reference.items():
         name = _rename(key, _MIT)

@@ -68,10 +68,7 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = 'cpu') 
 
 def weights_of(checkpoint: Mapping, path: str | Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint's state dict; a ``module.`` that data parallelism left on every key is removed.
-
-    Raises:
-        ValueError: the state dict is empty or holds other things than tensors.
-    """
+    ValueError if the state dict is empty or holds other things than tensors."""
     weights = dict(checkpoint['state_dict'])
     # Counters and generators of training components; networks have none.
     weights = {key: value for key, value in weights.items() if not key.endswith('_extra_state')}
@@ -96,11 +93,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
 
 def local_file(source: str | Path) -> Path:
-    """The path of a weight file, downloaded once into torch's hub folder if ``source`` is a URL.
-
-    Raises:
-        FileNotFoundError: a local file that does not exist, or a URL that cannot be fetched.
-    """
+    """The path of a weight file, downloaded once into torch's hub folder if ``source`` is a URL; FileNotFoundError if
+    it does not exist or cannot be fetched."""
     url = urlparse(str(source))
     if url.scheme not in ('http', 'https'):
         path = Path(source).expanduser()

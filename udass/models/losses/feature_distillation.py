@@ -59,11 +59,8 @@ class FeatureDistillation(BaseModule):
         return self
 
     def init_weights(self) -> None:
-        """Load the weights of the frozen network; errors as of its class.
-
-        Raises:
-            ValueError: the training that is resumed had others.
-        """
+        """Load the weights of the frozen network; errors as of its class, and ValueError if a training that is resumed
+        had others."""
         self.frozen.init_weights()
         self.is_loaded = True
         found = self.frozen_sum()

@@ -180,11 +180,7 @@ def auxiliary_samples(data_samples: list, number: int) -> list:
 
 def two_frames(inputs: Tensor, flow: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Frames t and t-1 (N, 3, H, W) of clips (N, T, 3, H, W) or images, and the flow between them (N, 2, H, W); None
-    for frame t-1 and its flow where there is no flow (N, T-1, 2, H, W).
-
-    Raises:
-        ValueError: there is a flow, but no such frame; or it is not (N, T-1, 2, H, W) of the frames.
-    """
+    for frame t-1 and its flow where there is no flow (N, T-1, 2, H, W). ValueError if a flow does not fit the clips."""
     frames = inputs[:, None] if inputs.dim() == 4 else inputs
     if flow is None:
         return frames[:, 0], None, None

@@ -243,11 +243,8 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
 
 
 def cell_sizes(scales: Sequence[float], output_stride: int) -> tuple[int, int]:
-    """Full-resolution pixels per cell of logits of context and detail.
-
-    Raises:
-        ValueError: they are not whole numbers, or the first is no multiple of the second.
-    """
+    """Full-resolution pixels per cell of logits of context and detail; ValueError if they are not whole numbers, or the
+    first is no multiple of the second."""
     cells = [output_stride / scale for scale in scales]
     if any(cell != int(cell) for cell in cells) or cells[0] % cells[1]:
         raise ValueError(

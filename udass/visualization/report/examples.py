@@ -103,11 +103,8 @@ def draw_example(
 
 
 def prediction_file(run: Run, image: str) -> str:
-    """Name of the prediction of an image below the folder of the run's predictions.
-
-    Raises:
-        ValueError: the test did not keep the names, and several images could have it.
-    """
+    """Name of the prediction of an image below the folder of the run's predictions; ValueError if the test did not keep
+    the names, and several images could have it."""
     item = next(item for item in run.details['images'] if item['image'] == image)
     if 'prediction' in item:
         return item['prediction']

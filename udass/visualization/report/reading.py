@@ -131,11 +131,7 @@ def _runs_of(folder: Path) -> list[Path]:
 
 
 def read_run(folder: Path) -> Run:
-    """Everything that there is of one run.
-
-    Raises:
-        ValueError: a file is damaged.
-    """
+    """Everything that there is of one run; ValueError if a file is damaged."""
     training, validations = read_scalars(sorted(folder.glob(_LOGS)))
     result = _read_json(folder / 'result.json') or _read_json(folder / 'test.json')
     stored = sorted(folder.glob('*/vis_data/config.py'))
