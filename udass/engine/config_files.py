@@ -82,16 +82,8 @@ class WriteOnlyPickleHandler(PickleHandler):
 
 
 def read_config(path: str | Path) -> Config:
-    """A config as the file has it, before anything is checked.
-
-    Args:
-        path: a file, or the name of a published config.
-
-    Raises:
-        FileNotFoundError: there is no such config, or a file of its ``_base_`` does not exist.
-        ValueError: the file cannot be read, or it is a data file that names code. A ``.py`` file is a program: its
-            errors are raised together with its name.
-    """
+    """A config, by its file or published name, as the file has it, before anything is checked; FileNotFoundError if it
+    or a file of its ``_base_`` does not exist, ValueError if it cannot be read, or is a data file that names code."""
     register_all()
     path = find_config(path)
     is_data = path.suffix in _DATA_SUFFIXES
@@ -208,10 +200,10 @@ def _check_data_file(path: Path) -> None:
 
 def _check_imports(config: Config) -> None:
     """Drops the import of this project, which is there, and refuses others."""
-    imports = (config.pop('custom_imports', None) or {}).get('imports', [])
-    others = [name for name in ([imports] if isinstance(imports, str) else imports) if name not in OWN_MODULES]
+    others = _other_modules(config)
+    config.pop('custom_imports', None)
     if others:
-        raise ValueError(f'custom_imports names {", ".join(map(str, others))}: nothing is imported for data')
+        raise ValueError(f'custom_imports names {others}: nothing is imported for data')
 
 
 def stored_config(checkpoint: Mapping, path: str | Path, keys: tuple[str, ...]) -> Config:
@@ -231,12 +223,9 @@ def stored_config(checkpoint: Mapping, path: str | Path, keys: tuple[str, ...]) 
 def inference_config(checkpoint: Mapping, path: str | Path) -> Config:
     """The part of a checkpoint's config that inference uses, safe to build: network and loaders of the test data.
 
-    The network consists of registered modules and is given no file. Settings of start weights, which would come from
-    files that the config chooses, are left out: the checkpoint fills the network.
-
-    Raises:
-        ValueError: there is no config, it is not made of constants, it has a component that is not registered or is no
-            module, or names a file in its network.
+    Settings of start weights, which would come from files that the config chooses, are left out. ValueError if there is
+    no config, it is not made of constants, has a component that is no registered module, or names a file in its
+    network.
     """
     keys = ('model', 'test_dataloader', 'val_dataloader', 'custom_imports')
     return checked_config(stored_config(checkpoint, path, keys), path)
@@ -262,7 +251,9 @@ def checked_config(config: Config, path: str | Path) -> Config:
                 }
     except (ValueError, TypeError, AttributeError) as error:
         # Also of what has not even the form of a config.
-        raise ValueError(f'the config in {path}: {error}. {_own_modules(config)}{_GIVE_CONFIG}') from error
+        names = _other_modules(config)
+        advice = f'The modules that it names ({names}) are not imported: import them before, or ' if names else ''
+        raise ValueError(f'the config in {path}: {error}. {advice}{_GIVE_CONFIG}') from error
     return config
 
 
@@ -315,15 +306,11 @@ def _checked_model(model: dict) -> dict:
     return model
 
 
-def _own_modules(config: Config) -> str:
-    """Which modules of the user's own the config names, as a sentence; empty if there are none."""
+def _other_modules(config: Config) -> str:
+    """Names of the modules that a config imports, but for those of this project."""
     imports = (config.get('custom_imports') or {}).get('imports') or []
-    names = [name for name in ([imports] if isinstance(imports, str) else imports) if name not in OWN_MODULES]
-    return (
-        f'The modules that it names ({", ".join(map(str, names))}) are not imported: import them before, or '
-        if names
-        else ''
-    )
+    names = [imports] if isinstance(imports, str) else imports
+    return ', '.join(str(name) for name in names if name not in OWN_MODULES)
 
 
 def without_start_weights(node: object) -> object:

@@ -108,11 +108,8 @@ def check_sync_bn(kind: str | None) -> None:
 
 
 class HostExchange:
-    """Exchanges values on the host, without waiting for the device. All processes build it, and make every call.
-
-    Args:
-        timeout: seconds after which a process that waits for another gives up.
-    """
+    """Exchanges values on the host, without waiting for the device. All processes build it, and make every call; one
+    that waits for another gives up after ``timeout`` seconds."""
 
     def __init__(self, timeout: float = 1800) -> None:
         self._size = world_size()

@@ -54,15 +54,13 @@ class UDATrainLoop(IterBasedTrainLoop):
     the death of one of its workers.
 
     Args:
-        runner: the runner.
         dataloader: domain -> dataloader config.
         max_iters: iterations of the whole training.
         val_begin: first iteration after which to validate.
         val_interval: validate every so many iterations, and after the last one.
-        domains: domains to load; others in ``dataloader`` are left alone. The first is the labelled
-            source.
-        source_sampling: config of a dataset wrapper that draws from the source, such as
-            ``dict(type='RareClassDataset', temperature=0.01)``; None draws every image equally often.
+        domains: domains to load; others in ``dataloader`` are left alone. The first is the labelled source.
+        source_sampling: config of a dataset wrapper that draws from the source, such as a ``RareClassDataset``; None
+            draws every image equally often.
         long_tail: config of a third stream, ``long_tail``, of source images that contain a rare class:
             ``draws`` (rare classes per iteration), ``mixes`` (mixed images per target image that get a paste), 2 each
             by default, ``pipeline`` (None takes the source's), and arguments of ``LongTailDataset``. Its batch holds

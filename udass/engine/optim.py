@@ -247,17 +247,13 @@ def merge_groups(optim_wrapper: OptimWrapper | OptimWrapperDict, model: nn.Modul
 
 
 def scale_learning_rates(optim_wrapper: OptimWrapper | OptimWrapperDict, total_batch: int, options: Mapping) -> None:
-    """Adapts the learning rates of a config to the batch that one step learns from.
+    """Adapts the learning rates of a config to the batch that one step learns from, before schedules are built.
 
     Args:
-        optim_wrapper: before its schedules are built.
         total_batch: source images per step, over all processes.
         options: ``auto_scale_lr`` of a config: ``base_batch_size``, for which its rates are meant, and ``rule``: with
             ``linear`` (the default, mmengine's) rates are multiplied by total_batch / base_batch_size, with ``sqrt`` by
-            the square root of it.
-
-    Raises:
-        ValueError: ``base_batch_size`` is missing, or the rule is another one.
+            the square root of it. ValueError for others.
     """
     base, rule = options.get('base_batch_size'), options.get('rule', 'linear')
     if not isinstance(base, int) or base < 1 or rule not in ('linear', 'sqrt'):
@@ -276,11 +272,8 @@ def scale_learning_rates(optim_wrapper: OptimWrapper | OptimWrapperDict, total_b
 
 @torch.no_grad()
 def match_memory_layout(optim_wrapper: OptimWrapper | OptimWrapperDict) -> None:
-    """Stores each loaded moment with the strides of its parameter.
-
-    Optimizers keep the strides of the file. A fused step walks through parameter and moments side by side, and would
-    take the moments of other weights if ``channels_last`` was switched between saving and resuming.
-    """
+    """Stores each loaded moment with the strides of its parameter: a fused step walks through both side by side, and
+    ``channels_last`` may have been switched between saving and resuming."""
     for wrapper in wrappers_by_name(optim_wrapper).values():
         for parameter, state in wrapper.optimizer.state.items():
             for name, value in state.items():
@@ -354,17 +347,9 @@ def compile_networks(model: nn.Module, options: Mapping) -> list[str]:
     return compiled
 
 
-def use_channels_last(model: nn.Module) -> None:
-    """Stores convolution weights with channels innermost, the layout that tensor cores want; images follow them."""
-    model.to(memory_format=torch.channels_last)
-
-
 def checkpoint_without_reentry(model: nn.Module) -> None:
     """Takes over the gradient checkpointing of mmseg's backbones (``with_cp=True``), which recomputes each block in a
-    backward pass of its own inside the backward pass.
-
-    DDP fails on that wherever a block runs twice in one pass, as all of HRDA's do, and torch will drop it.
-    """
+    backward pass of its own: DDP fails on that where a block runs twice in one pass, as all of HRDA's do."""
     for module in model.modules():
         if getattr(module, 'with_cp', False):
             module.with_cp = False

@@ -30,13 +30,11 @@ _COUNTERS = {'last_step', '_global_step', '_last_value', 'best', 'num_bad_epochs
 def check_resumable(
     checkpoint: dict, filename: str, seed: int, config: str, classes: Sequence[str] | None
 ) -> dict[str, tuple[str, str]]:
-    """Checks a checkpoint before anything of it is loaded.
+    """Checks a checkpoint before anything of it is loaded; returns the settings that changed since, see
+    `changed_settings`.
 
     Args:
         seed, config, classes: those of the run that is to continue it; the config as mmengine writes it.
-
-    Returns:
-        The settings that changed since, see `changed_settings`.
 
     Raises:
         ValueError: the file holds no training state, was trained with another seed or on other classes, or the config
@@ -67,10 +65,8 @@ def check_resumable(
 
 
 def changed_settings(before: str, now: str, path: str) -> dict[str, tuple[str, str]]:
-    """Dotted key -> (old, new) for each setting that differs between two configs, as source text.
-
-    The configs are as mmengine writes them (``Config.pretty_text``), and are parsed, not executed.
-    """
+    """Dotted key -> (old, new) for each setting that differs between two configs (``Config.pretty_text``), as source
+    text."""
     old, new = settings_of(before, path), settings_of(now, 'this config')
     keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
     return {key: (old.get(key, 'not set'), new.get(key, 'not set')) for key in keys}
@@ -195,13 +191,10 @@ def _resume_optimizer(
 def _in_groups_of(
     wrapper: OptimWrapper, state: dict, schedules: list[dict], order: dict[nn.Parameter, int]
 ) -> tuple[dict, list[dict]]:
-    """A saved optimizer and its schedules in the parameter groups of this run, whatever groups they were saved in.
+    """A saved optimizer and its schedules in the parameter groups of this run; ValueError if others were trained.
 
     Parameters are found by their names. Checkpoints of earlier versions have none: their parameters, mostly one per
     group, are in the order of the model.
-
-    Raises:
-        ValueError: other parameters were trained.
     """
     groups, before = wrapper.optimizer.param_groups, state['param_groups']
     if 'param_names' not in groups[0]:  # An optimizer that the runner did not build.
