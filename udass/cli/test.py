@@ -177,17 +177,5 @@ def image_folders(node: Mapping, scope: str) -> list[str]:
 
 def run(args: argparse.Namespace) -> None:
     """``udass test``."""
-    test(
-        args.config,
-        args.checkpoint,
-        options=args.cfg_options,
-        branch=args.branch,
-        work_dir=args.work_dir,
-        launcher=args.launcher,
-        tta=args.tta,
-        out=args.out,
-        predictions=args.predictions,
-        json=args.json,
-        submission=args.submission,
-        submission_split=args.submission_split,
-    )
+    names = ('branch', 'work_dir', 'launcher', 'tta', 'out', 'predictions', 'json', 'submission', 'submission_split')
+    test(args.config, args.checkpoint, options=args.cfg_options, **{name: getattr(args, name) for name in names})

@@ -158,7 +158,7 @@ def class_iou(confusion: Tensor) -> Tensor:
 
 
 def iou_table(confusion: Tensor, classes: Sequence[str], name: str = 'the test set') -> IoUTable:
-    """Metrics of a confusion matrix (C, C) of C classes; ``name`` is for the ValueError if not one pixel has a label."""
+    """Metrics of a confusion matrix (C, C); ``name`` is for the ValueError if not one pixel has a label."""
     if confusion.sum() == 0:
         raise ValueError(
             f'no pixel of {name} has a label: nothing can be evaluated. Look at the label files and '

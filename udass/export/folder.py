@@ -121,7 +121,7 @@ def write_graphs(
 
 
 def graph_size(config: dict) -> tuple[int, int]:
-    """Height and width of the images that a graph takes by default; ValueError if the network takes images of any size."""
+    """Height and width of the images that a graph takes by default; ValueError if the network takes any."""
     scales = [step['scale'] for step in config['resize'] if step.get('scale')]
     if config['window']:
         return tuple(config['window'])

@@ -1,8 +1,4 @@
-"""Adapt a network from a folder of labelled images to one of unlabelled images, without a config of one's own.
-
-Looks at the data, prints a plan, trains on the source alone and adapted to the target, and writes labels for the
-target, pages to look at, and the configs.
-"""
+"""Adapt a network from a folder of labelled images to one of unlabelled images, without a config of one's own."""
 
 import argparse
 import json
@@ -27,7 +23,7 @@ from udass.cli.adapt.labels import (
     find_classes,
 )
 from udass.cli.adapt.plan import NETWORKS, Data, Step, choose_network, config_text, measure, plan_text
-from udass.cli.experiments.experiment import ExperimentFailed, run_experiment, run_tool
+from udass.cli.experiments.experiment import run_experiment, run_tool
 from udass.datasets.sampling.counting import map_in_threads
 from udass.engine.checkpoint import latest_checkpoint
 from udass.engine.config import load_config
@@ -67,8 +63,6 @@ def run(args: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         sys.stderr.write('\nInterrupted. The same command goes on from here.\n')
         sys.exit(130)
-    except ExperimentFailed as error:
-        sys.exit(f'error: {error}')
     report.run(argparse.Namespace(folders=[out / name for name in results], out=out / 'report.html', examples=3))
     target = find_target(args.target)
     write_target_page(out, list(results), target)

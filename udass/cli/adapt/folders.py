@@ -31,11 +31,7 @@ _LAYOUTS = (
 
 @dataclass(frozen=True)
 class LabelledFolder:
-    """Images with a label each: ``<root>/<image_folder>/<name><image_suffix>``, and the same for labels.
-
-    Attributes:
-        names: what an image and its label share.
-    """
+    """Images with a label each: ``<root>/<image_folder>/<name><image_suffix>``, and the same for labels."""
 
     root: str
     image_folder: str

@@ -277,9 +277,7 @@ def method_lines(method: str, iterations: int, side: int, with_rare: bool, cache
         model.append(f'    mixing=dict(start_iter={start}),')
         loop.append(f'    long_tail=dict(cache_folder={str(cache)!r}),' if with_rare else '    long_tail=None,')
     if method == 'quadmix' and short:
-        model.append(
-            '    masking=None,  # A fourth pass takes a third more time, which so short a run does not pay back.'
-        )
+        model += ['    masking=None,  # A fourth pass takes a third more time, which so short a run does not pay back.']
     elif method in ('mic', 'quadmix'):
         model.append(f'    masking=dict(block_size={max(1, side // 16)}),')
     return [

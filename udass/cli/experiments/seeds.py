@@ -1,7 +1,4 @@
-"""Train and test each config with each seed, and tabulate mean and standard deviation of the last iterates.
-
-Finished runs stay, interrupted ones go on: after Ctrl-C, give the same command again.
-"""
+"""Train and test each config with each seed, and tabulate mean and standard deviation of the last iterates."""
 
 import argparse
 import sys
@@ -9,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from udass.cli import write_json
-from udass.cli.experiments.experiment import ExperimentFailed, read_counts, read_result, run_experiment
+from udass.cli.experiments.experiment import read_counts, read_result, run_experiment
 from udass.evaluation.paired import Comparison, compare_all, worst_tenth
 from udass.io.writing import write_text
 from udass.visualization.report.metrics import Spread, spread
@@ -92,12 +89,10 @@ def write_summary(args: argparse.Namespace) -> str | None:
             results[Path(config).stem] = [result for result in found if result is not None]
     if not results:
         return None
-    counts = {
-        name: {
-            run['seed']: found for run in runs if (found := read_counts(Path(args.out) / name / f'seed_{run["seed"]}'))
-        }
-        for name, runs in results.items()
-    }
+    counts = {}
+    for name, runs in results.items():
+        found = {run['seed']: read_counts(run_folder(args.out, name, run['seed'])) for run in runs}
+        counts[name] = {seed: kept for seed, kept in found.items() if kept is not None}
     rows = summarize(results)
     for row in rows:
         if counts[row['config']]:
@@ -133,8 +128,6 @@ def run(args: argparse.Namespace) -> None:
                 write_summary(args)
                 sys.stderr.write(f'\nInterrupted in {folder}. The same command goes on from there.\n')
                 sys.exit(130)
-            except ExperimentFailed as error:
-                sys.exit(f'error: {error}')
             scores = f'mIoU {result["mIoU"]:.2f}, trained in {result["train_seconds"]:.0f} s'
             print(f'{Path(config).stem} seed {seed}: {scores}{before}', flush=True)
             write_summary(args)

@@ -96,7 +96,7 @@ class SlidingEncoderDecoder(EncoderDecoder):
         return self.decode_head.predict(self.extract_feat(inputs), [dict(img_shape=size)] * len(inputs), self.test_cfg)
 
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Logits (N, C, H, W), averaged over the windows of ``test_cfg``; ValueError if it has no crop size or stride."""
+        """Logits (N, C, H, W), averaged over the windows of ``test_cfg``; ValueError if it has no size or stride."""
         crop, stride = self.test_cfg.get('crop_size'), self.test_cfg.get('stride')
         if crop is None or stride is None:
             raise ValueError(
