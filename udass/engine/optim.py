@@ -347,6 +347,11 @@ def compile_networks(model: nn.Module, options: Mapping) -> list[str]:
     return compiled
 
 
+def use_channels_last(model: nn.Module) -> None:
+    """Stores convolution weights with channels innermost, the layout that tensor cores want; images follow them."""
+    model.to(memory_format=torch.channels_last)
+
+
 def checkpoint_without_reentry(model: nn.Module) -> None:
     """Takes over the gradient checkpointing of mmseg's backbones (``with_cp=True``), which recomputes each block in a
     backward pass of its own: DDP fails on that where a block runs twice in one pass, as all of HRDA's do."""

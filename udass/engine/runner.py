@@ -41,6 +41,7 @@ from udass.engine.optim import (
     match_memory_layout,
     merge_groups,
     scale_learning_rates,
+    use_channels_last,
     with_mixed_precision,
 )
 from udass.engine.renamed import translate_checkpoint
@@ -101,8 +102,7 @@ class UDARunner(Runner):
         model = model.to(get_device())
         checkpoint_without_reentry(model)
         if self.cfg.get('channels_last', False):
-            # The layout that tensor cores want; images follow the weights.
-            model.to(memory_format=torch.channels_last)
+            use_channels_last(model)
         if not self.distributed or model_wrapper_cfg is not None:
             return super().wrap_model(model_wrapper_cfg, model)
         if self.cfg.get('sync_bn') is not None:

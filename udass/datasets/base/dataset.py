@@ -40,16 +40,16 @@ class UDADataset(BaseSegDataset):
 
     Args:
         data_root: folder of the data set.
-        image_folder, label_folder: relative to ``data_root``. None = that of the class.
-        image_suffix, label_suffix: ends of the file names, e.g. '_leftImg8bit.png'. None = that of the class.
+        image_folder, label_folder: relative to ``data_root``. None = that of the class, here and below.
+        image_suffix, label_suffix: ends of the file names, e.g. '_leftImg8bit.png'.
         labelled: False for a target domain: label files are neither looked for nor needed.
         label_table: raw id -> train id, 255 = ignore. An id that is not listed is an error when met. Keys may be
-            strings, as in JSON. None = the table of the class, or the identity over the classes plus 255.
+            strings, as in JSON. Without one in the class, None = the identity over the classes plus 255.
         label_channel: None for single-channel and palette labels; else the channel of a colour label file that holds
             the id, counted as in the file (0 = red).
         indices: use only the first n (int) or the given samples of the sorted list.
-        pipeline, metainfo, test_mode, lazy_init: as in mmseg; ``LoadAnnotations`` and ``PackSegInputs``
-            are replaced by ``LoadLabels`` and ``PackUDAInputs``.
+        pipeline, metainfo, test_mode, lazy_init: as in mmseg; ``LoadAnnotations`` and ``PackSegInputs`` are replaced
+            by ``LoadLabels`` and ``PackUDAInputs``.
     """
 
     IMAGE_FOLDER, LABEL_FOLDER = 'images', 'labels'
@@ -234,7 +234,6 @@ class UDADataset(BaseSegDataset):
         return info
 
     def _selected(self, names: list[str], found: Sequence[str]) -> list[str]:
-        """The names, of which there must be at least one."""
         if not names:
             raise ValueError(
                 f'{type(self).__name__}: the options select none of the {len(found)} images in {self.image_folder}. '

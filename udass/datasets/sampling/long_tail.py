@@ -19,9 +19,8 @@ class LongTailDataset(SeededDataset):
     """Each sample is a source image with more than ``min_pixels`` of a rare class, cropped to hold it.
 
     ``images_per_draw`` consecutive samples share one drawn class, each with an image of its own: as many as one draw
-    needs for all images and mixes of a batch. The ``draws`` of an iteration follow each other. They are drawn without
-    replacement from a list that holds each class as often as its weight. Where there are more draws than entries,
-    the list starts again.
+    needs for all images and mixes of a batch. The ``draws`` of an iteration are drawn without replacement from a list
+    that holds each class as often as its weight; where there are more draws than entries, the list starts again.
 
     The sample carries ``paste_class`` (train id), and ``rare_class`` with ``rare_class_min_pixels`` for
     ``RareClassCrop``. A rare class of which no file has enough is left out. Clips are stills: all their frames are

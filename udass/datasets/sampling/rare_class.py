@@ -13,14 +13,11 @@ from udass.datasets.transforms import RareClassCrop
 
 
 def class_probabilities(frequencies: np.ndarray, temperature: float) -> np.ndarray:
-    """Probability of drawing each class: P(c) = softmax over c of (1 - f_c) / temperature.
+    """Probability of drawing each class, (C,) float64: P(c) = softmax over c of (1 - f_c) / temperature.
 
     Args:
         frequencies: (C,) share of each class among all labelled pixels.
         temperature: > 0; the smaller, the more the rarest classes are drawn (DAFormer: 0.01).
-
-    Returns:
-        (C,) float64, sums to 1.
     """
     if temperature <= 0:
         raise ValueError(f'the temperature of rare-class sampling must be larger than 0, got {temperature}')
