@@ -20,14 +20,9 @@ _OUTLIER = 3
 
 
 class WarpAgreement:
-    """Agreement of warped frames t-1 with frames t, summed over pairs of frames, by region.
-
-    A pixel counts where both the truth at t and the label that the flow leads to exist. A pixel whose flow leads out of
-    frame t-1 counts as wrong.
-
-    Args:
-        classes: C names.
-    """
+    """Agreement of warped frames t-1 with frames t, summed over pairs of frames, by region, of ``classes``, C names. A
+    pixel counts where both the truth at t and the label that the flow leads to exist; one whose flow leads out of frame
+    t-1 is wrong."""
 
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = tuple(classes)

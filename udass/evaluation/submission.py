@@ -107,16 +107,8 @@ def submission_name(image: str, rules: Mapping) -> str:
 
 
 def use_for_submission(config: Config, path: str, split: str) -> None:
-    """Change a config so that testing it writes a submission.
-
-    Args:
-        config (Config): its ``test_dataloader`` and ``test_evaluator`` are changed.
-        path (str): zip file.
-        split (str): images to submit; the labels of 'test' are kept by the servers.
-
-    Raises:
-        ValueError: the config tests on several data sets.
-    """
+    """Change a config so that testing it writes a submission of the images of a split to a zip file; the labels of
+    'test' are kept by the servers. ValueError if the config tests on several data sets."""
     dataset = config.test_dataloader.dataset
     if 'pipeline' not in dataset:
         raise ValueError(

@@ -97,16 +97,9 @@ class TrainedNetwork(nn.Module):
         token: str | None = None,
         commit_message: str = 'Add a network trained with UDASS',
     ) -> str:
-        """Upload what `save_pretrained` writes to the Hugging Face Hub; the repository is made if there is none.
-
-        Args:
-            repo_id: ``owner/name``.
-            private: whether a new repository is private; None leaves it to the hub.
-            token: of the account; None is that of ``hf auth login``.
-
-        Returns:
-            Address of the commit.
-        """
+        """Upload what `save_pretrained` writes to the Hugging Face Hub, and return the address of the commit. The
+        repository ``owner/name`` is made if there is none, private or as the hub decides (None); the token of the
+        account is that of ``hf auth login`` by default."""
         api = HfApi(token=token)
         repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
         with TemporaryDirectory() as folder:

@@ -70,8 +70,7 @@ class FlowCache:
             size: (height, width) that the frames are resized to first; None = their own (precomputed: the files' own).
 
         Raises:
-            FileNotFoundError: a frame or a precomputed file is missing.
-            ValueError: a frame or a precomputed file is damaged or has another shape.
+            FileNotFoundError, ValueError: a frame or a precomputed file is missing, damaged or has another shape.
         """
         if isinstance(self.estimator, PrecomputedFlow):
             return self.estimator(current, other, size)
@@ -187,14 +186,9 @@ class FillReport:
 
 
 def numbered_pairs(folder: str | Path, steps: Sequence[int] = (1,)) -> list[tuple[str, str]]:
-    """Pairs (current, other) of frames below a folder: the other one is ``step`` frames earlier.
-
-    Frames whose paths differ in the last number only are a sequence, in the order of the numbers, gaps or not.
-
-    Raises:
-        FileNotFoundError: the folder does not exist.
-        ValueError: it holds no two numbered images of a sequence, or a step is not positive.
-    """
+    """Pairs (current, other) of frames below a folder: the other one is ``step`` frames earlier. Frames whose paths
+    differ in the last number only are a sequence, in the order of the numbers, gaps or not. FileNotFoundError if the
+    folder does not exist, ValueError if it holds no pair, or a step is not positive."""
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(f'{folder} is no folder; name one that holds numbered frames')

@@ -49,16 +49,9 @@ _ASPECT_TOLERANCE = 0.02
 
 
 def read_flow(path: str | Path) -> Flow:
-    """Read a flow file in the format that its suffix names.
-
-    Returns:
-        tuple: flow (H, W, 2) float32 in pixels and validity (H, W) bool. Flow that a .flo file marks as unknown is 0.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        DamagedFileError: it is damaged, or is not what its suffix says.
-        ValueError: the suffix names no format.
-    """
+    """Read a flow file in the format that its suffix names: flow (H, W, 2) float32 in pixels, 0 where a .flo file marks
+    it as unknown, and validity (H, W) bool. FileNotFoundError if there is none, DamagedFileError if it is not what its
+    suffix says, ValueError if that names no format."""
     path = Path(path)
     decode = _format(path, {'.png': decode_kitti, '.flo': _decode_flo, '.npy': _decode_npy})
     if not path.is_file():
@@ -209,9 +202,8 @@ class PrecomputedFlow:
             size: (height, width) to resize the flow to; None = as the file has it.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            ValueError: it is damaged or has another aspect ratio, or the names do not fit the scheme.
-            TypeError: arrays were given.
+            FileNotFoundError, ValueError: there is no such file, it is damaged or has another aspect ratio, or the
+                names do not fit the scheme; TypeError if arrays were given.
         """
         if isinstance(current, np.ndarray):
             raise TypeError(

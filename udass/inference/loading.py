@@ -71,9 +71,8 @@ def load_network(
         options: settings that replace those of the config, dotted key -> value.
 
     Raises:
-        FileNotFoundError: a file does not exist.
-        ValueError: the files do not fit each other, the checkpoint has no config or no such branch, or there is no such
-            device.
+        FileNotFoundError, ValueError: a file does not exist, the files do not fit each other, the checkpoint has no
+            config or no such branch, or there is no such device.
     """
     path, config, content = _read(config_or_checkpoint, checkpoint, options)
     model = config.get('model')

@@ -22,11 +22,8 @@ class InputScaling:
     """Brings images to the size that a test pipeline gives them.
 
     Args:
-        pipeline: configs of the transforms of the test pipeline.
+        pipeline: configs of its transforms; ValueError if the effect of one on the prediction cannot be undone here.
         native: leave images at their own size, whatever the pipeline does.
-
-    Raises:
-        ValueError: the pipeline holds a transform whose effect on the prediction cannot be undone here.
     """
 
     def __init__(self, pipeline: Sequence[Mapping], native: bool = False) -> None:

@@ -100,13 +100,8 @@ class Segmenter:
         return np.ascontiguousarray(self._as_bgr(image)[..., ::-1])
 
     def batch(self, images: Sequence[ImageLike], previous: Sequence[ImageLike] | None = None) -> list[np.ndarray]:
-        """Class ids of several images at once; see `__call__`.
-
-        Images may differ in size; those that have one size for the network go through it together.
-
-        Args:
-            previous: the frame before each image; None segments all by themselves.
-        """
+        """Class ids of several images at once, and with the frame before each if given; see `__call__`. Images may
+        differ in size; those that have one size for the network go through it together."""
         return self._segment(images, previous, _ids)
 
     def _segment(

@@ -23,15 +23,9 @@ class MeanOfViews(BaseTTAModel):
 
 
 def add_views(dataset: Mapping, scales: Sequence[float]) -> dict:
-    """The config of a data set of images whose pipeline gives each of them at several sizes, as it is and mirrored.
-
-    Args:
-        dataset: its config, or that of a data set that joins others.
-        scales: sizes relative to that of its pipeline; 1 is to be the first.
-
-    Raises:
-        ValueError: the pipeline loads clips, or does not resize and other sizes than 1 are wanted.
-    """
+    """The config of a data set of images, or of several that are joined, whose pipeline gives each of them at several
+    sizes relative to its own (1 is to be the first), as it is and mirrored. ValueError if the pipeline loads clips, or
+    does not resize and other sizes than 1 are wanted."""
     for key, inner in (('datasets', dataset.get('datasets')), ('dataset', dataset.get('dataset'))):
         if inner is not None:
             parts = [add_views(part, scales) for part in ([inner] if key == 'dataset' else inner)]

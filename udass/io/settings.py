@@ -18,15 +18,8 @@ _LONGEST_SOURCE = 200
 
 
 def parse_settings(text: str, path: str | Path) -> dict:
-    """All settings of a stored config. A setting that is not made of constants is returned as its source.
-
-    Args:
-        text: what ``Config.dump`` writes.
-        path: file of the config, for the message.
-
-    Raises:
-        ValueError: the text is no Python source.
-    """
+    """All settings of a stored config (``Config.dump``). One that is not made of constants is returned as its source;
+    ValueError, with the path, if the text is no Python source."""
     settings = {}
     for name, node in _assignments(text, path).items():
         try:

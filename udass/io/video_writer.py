@@ -11,14 +11,8 @@ from udass.io.writing import atomic_path
 
 
 class VideoWriter:
-    """Context that writes RGB frames to an MP4 file of H.264, which browsers play.
-
-    The file gets its name when the context ends without an error; without a frame there is no file.
-
-    Args:
-        path: file to write, ``*.mp4``; its folder is made.
-        rate: frames per second.
-    """
+    """Context that writes RGB frames to an MP4 file of H.264, which browsers play, at ``rate`` frames per second. The
+    file gets its name when the context ends without an error; without a frame there is no file."""
 
     def __init__(self, path: Path, rate: float) -> None:
         self.path, self.rate = path, rate

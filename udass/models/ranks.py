@@ -1,8 +1,7 @@
 """Sums and means over the processes of a distributed run, and their random seeds.
 
-DDP averages the gradients of the ranks. This is right for plain means over equally large batches; sums, and quotients
-whose denominator differs between the ranks, are computed here. Nothing waits for the device, and a single process
-exchanges nothing.
+DDP averages the gradients of the ranks, which is right for plain means over equally large batches. Sums, and quotients
+whose denominator differs between the ranks, are computed here. Nothing waits for the device.
 """
 
 import numpy as np
@@ -42,20 +41,13 @@ class _Sum(torch.autograd.Function):
 
 
 def sum_over_ranks(value: Tensor) -> Tensor:
-    """The sum of a tensor over the ranks, equal on all of them; to be called by all, with one shape.
-
-    Gradients flow: if every rank computes its loss from the sum, DDP's average of their gradients is the gradient of
-    one process that has all batches. (For class centroids: sum the sums and the counts, then divide.)
-    """
+    """The sum of a tensor over the ranks, equal on all of them; to be called by all, with one shape. Gradients flow: if
+    every rank computes its loss from the sum, DDP's average is the gradient of one process that has all batches."""
     return value if world_size() == 1 else _Sum.apply(value)
 
 
 def mean_over_ranks(total: Tensor, number: Tensor) -> Tensor:
     """``total / number`` of the batches of all ranks together, 0 where ``number`` is 0 everywhere.
-
-    Args:
-        total: this rank's sum, with or without gradient.
-        number: how many values this rank has summed up, without gradient; ranks may differ.
 
     Returns:
         This rank's part, such that the *average* over the ranks is the mean: that of the values, which the log takes,

@@ -117,14 +117,9 @@ def train_discriminator(
     optim_wrapper: OptimWrapper,
     student_optim_wrapper: OptimWrapper,
 ) -> dict[str, Tensor]:
-    """One step of the discriminator on detached logits (N, C, H, W) of both domains.
-
-    Args:
-        adaptation_loss: an `AdversarialAlignment`, with or without DDP.
-        student_optim_wrapper: steps on the same gradients first, if the adaptation loss has ``train_with_student``.
-
-    Returns:
-        Its two losses, each already halved, for the log.
+    """One step of the discriminator (an `AdversarialAlignment`, with or without DDP) on detached logits (N, C, H, W) of
+    both domains; with ``train_with_student`` the student's optimizer steps on the same gradients first. Returns its two
+    losses, each already halved, for the log.
     """
     losses = {}
     for name, logits, domain in (('source', source, _SOURCE), ('target', target, _TARGET)):
@@ -148,8 +143,7 @@ def class_centroids(
     Args:
         logits: (N, C, h, w).
         labels: (N, h, w); only correctly classified pixels count. None takes the predicted class.
-        min_pixels: over the whole batch.
-        over_ranks: the batches of all processes count as one, see `sum_over_ranks`.
+        min_pixels: over the whole batch, and with ``over_ranks`` over those of all processes, see `sum_over_ranks`.
     """
     logits = two_class_logits(logits)
     predicted = logits.argmax(dim=1)

@@ -19,8 +19,7 @@ def class_cells(labels: Tensor, classes: Sequence[int], size: Sequence[int], min
     """Which features lie on one of the classes, (N, h, w) bool: it fills at least ``min_ratio`` of their pixels.
 
     Args:
-        labels: (N, H, W) int64.
-        classes: train ids.
+        labels: (N, H, W) int64 train ids.
         size: (h, w) of the features.
         min_ratio: in (0.5, 1], so that at most one class counts.
     """

@@ -75,12 +75,8 @@ class BlockMasking(Masking):
         return (torch.rand(shape, generator=generator, device=generator.device) > self.ratio).float()
 
     def apply(self, frames: Tensor, blocks: Tensor, fill: Tensor) -> Tensor:
-        """Fill the masked pixels of frames (N, T, 3, H, W), all frames of a clip alike.
-
-        Args:
-            blocks: see `draw`; enlarged to pixels by nearest neighbours, as in the reference.
-            fill: (3, 1, 1) colour; the mean that normalisation subtracts becomes the reference's 0.
-        """
+        """Fill the masked pixels of frames (N, T, 3, H, W), all frames of a clip alike, with a colour (3, 1, 1);
+        blocks, see `draw`, are enlarged to pixels by nearest neighbours, as in the reference."""
         blocks = blocks.to(frames.device, non_blocking=True)
         keep = F.interpolate(blocks, size=tuple(frames.shape[-2:]), mode='nearest') > 0
         return torch.where(keep[:, :, None], frames, fill)

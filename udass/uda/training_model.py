@@ -74,16 +74,7 @@ class TrainingModel(BaseModel):
         """Go on with another number of processes than the checkpoint was written with."""
 
     def load_networks(self, weights: Mapping[str, Tensor], origin: str | Path, skip: Sequence[str] = ()) -> list[str]:
-        """Start from the networks of a checkpoint.
-
-        Args:
-            weights: state dict of a training of any method, or of one segmentor.
-            origin: where it comes from, for messages.
-            skip: modules or tensors of each network that keep their start weights.
-
-        Returns:
-            Names of the networks that the state dict has.
-        """
+        """Start from the networks of a checkpoint; arguments and result as of `udass.uda.networks.load_networks`."""
         return load_networks(dict(student=unwrap(self.student), teacher=self.teacher), weights, origin, skip)
 
 

@@ -188,15 +188,13 @@ def to_mmseg(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str
 
 
 def add_fusion(weights: Mapping[str, Tensor], previous_share: float) -> dict[str, Tensor]:
-    """Weights of a flow-guided segmentor that averages the logits of two frames, from those of an image segmentor.
+    """Weights of a flow-guided segmentor that averages the logits of two frames, from those of an image segmentor:
+    ``fusion.weight`` (C, 2 C, 1, 1) is added.
 
     Args:
         weights: of one segmentor of single frames.
         previous_share: s in [0, 1]; the fused logits are (1 - s) times those of the current frame plus s times the
             warped ones of the previous frame. 0 is how the fusion starts in training.
-
-    Returns:
-        The weights and ``fusion.weight`` (C, 2 C, 1, 1), C classes.
 
     Raises:
         ValueError: the share is out of range, the weights have a fusion already, or no known decoder.

@@ -94,11 +94,8 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
             )
 
     def draw_crop_box(self, size: Sequence[int], generator: torch.Generator | None = None) -> Box:
-        """A detail box inside images of ``size`` (H, W), padding included, on the grid of the context's cells.
-
-        Every position is equally likely (the reference never draws the last one). The generator lives on the CPU; None
-        is torch's default one.
-        """
+        """A detail box inside images of ``size`` (H, W), padding included, on the grid of the context's cells. Every
+        position is equally likely (the reference never draws the last one); the generator lives on the CPU."""
         edges: list[int] = []
         for length, crop in zip(size, self.crop_size, strict=True):
             length += -length % self.context_cell
@@ -207,11 +204,8 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         return super().extract_feat(self._scaled(images, scale))
 
     def _both_features(self, images: Tensor, windows: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Features of images (N, 3, H, W) as context and of windows (M, 3, h, w) as detail.
-
-        If both have one size after scaling, they go through the encoder as one batch, which takes half the kernel
-        launches. An encoder with batch norm in training mode would mix their statistics and gets them one by one.
-        """
+        """Features of images (N, 3, H, W) as context and of windows (M, 3, h, w) as detail: of one size after scaling
+        they go through the encoder as one batch, unless batch norm in training mode would mix their statistics."""
         context, detail = self._scaled(images, self.scales[0]), self._scaled(windows, self.scales[1])
         encoder = [self.backbone, self.neck] if self.with_neck else [self.backbone]
         if context.shape[2:] != detail.shape[2:] or any(map(uses_batch_statistics, encoder)):

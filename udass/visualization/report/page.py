@@ -45,13 +45,9 @@ class ClassRow(NamedTuple):
 def render_report(
     methods: Sequence[Method], open_dataset: Callable[[dict], BaseSegDataset | ConcatDataset], examples: int = 3
 ) -> str:
-    """The HTML page of one method or of several; it needs no other file and no network.
-
-    Args:
-        methods: see `read_methods`; gains and losses are those of the last one over the first.
-        open_dataset: makes the test data set from the stored config of a run, for the examples.
-        examples: images that gain most to show, and as many that lose most.
-    """
+    """The HTML page of one method or of several, with ``examples`` images that gain most and as many that lose most,
+    from the first to the last; it needs no other file and no network. ``open_dataset`` makes the test data set from the
+    stored config of a run."""
     names = [method.name for method in methods]
     configs = [method.runs[0].config for method in methods]
     comparisons = metrics.comparisons_of(methods)
@@ -206,10 +202,8 @@ def flat_settings(config: Mapping) -> dict[str, str]:
 
 
 def differences(configs: Sequence[Mapping]) -> list[tuple[str, list[str]]]:
-    """(dotted key, its value in each config, '-' where it is absent) of the settings that are not the same in all.
-
-    The seed does not count, and a component that is switched off with None is the same as one that is not named.
-    """
+    """(dotted key, its value in each config, '-' where it is absent) of the settings that are not the same in all. The
+    seed does not count, nor does a component that is switched off with None where others do not name it."""
     settings = [flat_settings(config) for config in configs]
     rows = {
         key: [part.get(key, '-') for part in settings] for key in sorted({key for part in settings for key in part})

@@ -80,15 +80,12 @@ class Method:
 
 
 def read_methods(folders: Sequence[str | Path]) -> list[Method]:
-    """The methods in the given folders, each under a name of its own.
+    """The methods in the given folders, each under a name of its own; FileNotFoundError or ValueError if a folder does
+    not exist, holds no run, or is given twice.
 
     Args:
-        folders: work dirs of ``udass train``, or folders of ``udass seeds`` or ``udass demo``: that of
-            one config (``seed_<n>`` below it are the seeds of one method), or that of all.
-
-    Raises:
-        FileNotFoundError: a folder does not exist.
-        ValueError: a folder holds no run, or is given twice.
+        folders: work dirs of ``udass train``, or folders of ``udass seeds`` or ``udass demo``: that of one config
+            (``seed_<n>`` below it are the seeds of one method), or that of all.
     """
     paths = [Path(folder) for folder in folders]
     resolved = [path.resolve() for path in paths]
@@ -153,12 +150,8 @@ def read_run(folder: Path) -> Run:
 
 
 def read_scalars(files: Sequence[Path]) -> tuple[list[dict], list[dict]]:
-    """Records of training and of validation, by step.
-
-    Args:
-        files: logs of one work dir, the oldest first. A later log (after ``--resume``, or a new start) replaces the
-            records of earlier ones from its first step on.
-    """
+    """Records of training and of validation, by step, of the logs of one work dir, the oldest first. A later log (after
+    ``--resume``, or a new start) replaces the records of earlier ones from its first step on."""
     kinds: tuple[list[dict], list[dict]] = ([], [])
     for file in files:
         records = [record for record in _records(file) if 'step' in record]
