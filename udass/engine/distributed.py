@@ -11,12 +11,13 @@ from datetime import timedelta
 import numpy as np
 import torch
 import torch.distributed as dist
+from mmengine.dist import get_world_size
 from mmengine.model import MMDistributedDataParallel, MMSeparateDistributedDataParallel
 from mmseg.registry import MODEL_WRAPPERS
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from udass.models.ranks import average_over_ranks_, running_statistics, world_size
+from udass.models.ranks import average_over_ranks_, running_statistics
 
 _PORT = '29500'
 _INSIDE = 'module.'
@@ -112,7 +113,7 @@ class HostExchange:
     that waits for another gives up after ``timeout`` seconds."""
 
     def __init__(self, timeout: float = 1800) -> None:
-        self._size = world_size()
+        self._size = get_world_size()
         # NCCL only exchanges tensors on the device.
         options = dict(backend='gloo', timeout=timedelta(seconds=timeout))
         self._group = dist.new_group(**options) if self._size > 1 else None
@@ -156,7 +157,7 @@ def check_same(exchange: HostExchange, values: Mapping[str, object]) -> None:
 def rank_state(model: nn.Module) -> dict:
     """Extra states and running statistics of batch norm of this process, under their keys of the state dict and on the
     host; empty for a single process, whose state dict has it all. The model is without a wrapper."""
-    if world_size() == 1:
+    if get_world_size() == 1:
         return {}
     own = ('_extra_state', 'running_mean', 'running_var')
     state = {key: value for key, value in model.state_dict().items() if key.endswith(own)}
@@ -173,7 +174,7 @@ def with_rank_state(state: Mapping, states: list[dict], rank: int, ranks: int) -
 def sync_batch_norm_statistics(model: nn.Module) -> Iterator[None]:
     """Inside, running statistics of batch norm are their mean over the processes, all of which call this; afterwards
     each process has its own again."""
-    statistics = running_statistics(model) if world_size() > 1 else []
+    statistics = running_statistics(model) if get_world_size() > 1 else []
     before = [value.clone() for value in statistics]
     average_over_ranks_(statistics)
     try:

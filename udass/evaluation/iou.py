@@ -84,10 +84,8 @@ class IoUTable:
             table.add_row([name, _percent(value), ''])
         lines = [table.get_string()]
         if self.absent:
-            absent = (
-                f'{len(self.absent)} of {len(self.classes)} classes do not occur in the truth and do not count in the'
-            )
-            lines.append(f'{absent} means: {", ".join(self.absent)}')
+            absent = f'{len(self.absent)} of {len(self.classes)} classes do not occur in the truth'
+            lines.append(f'{absent} and do not count in the means: {", ".join(self.absent)}')
         return '\n'.join([*lines, f'pixel accuracy {_percent(self.pixel_accuracy)} (all values in percent)'])
 
     def to_dict(self) -> dict:
@@ -100,9 +98,9 @@ class IoUTable:
             'IoU': dict(zip(self.classes, map(_rounded, self.iou), strict=True)),
         }
         result |= {name: _rounded(value) for name, value in self.protocols.items()}
-        return result | (
-            {'datasets': {name: t.to_dict() for name, t in self.datasets.items()}} if self.datasets else {}
-        )
+        if self.datasets:
+            result['datasets'] = {name: table.to_dict() for name, table in self.datasets.items()}
+        return result
 
 
 def dataset_keys(names: Iterable[str]) -> list[str]:

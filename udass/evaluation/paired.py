@@ -58,12 +58,7 @@ class Comparison:
     def to_dict(self) -> dict:
         """For JSON."""
         by_class = {name: difference.to_dict() for name, difference in self.iou.items()}
-        return {
-            'seeds': self.seeds,
-            'mIoU': self.miou.to_dict(),
-            'worst_tenth': self.worst.to_dict(),
-            'IoU': by_class,
-        }
+        return {'seeds': self.seeds, 'mIoU': self.miou.to_dict(), 'worst_tenth': self.worst.to_dict(), 'IoU': by_class}
 
 
 def compare(
@@ -163,8 +158,7 @@ def compare_all(tests: Mapping[str, Mapping[int, ImageCounts]]) -> dict[tuple[st
     found = {}
     for (one, first), (other, second) in combinations(tests.items(), 2):
         shared = [seed for seed in first if seed in second]
-        if shared and all(
-            first[shared[0]].is_of_the_same_test(part[seed]) for part in (first, second) for seed in shared
-        ):
-            found[other, one] = compare([first[seed] for seed in shared], [second[seed] for seed in shared])
+        parts = [[part[seed] for seed in shared] for part in (first, second)]
+        if shared and all(parts[0][0].is_of_the_same_test(test) for part in parts for test in part):
+            found[other, one] = compare(*parts)
     return found

@@ -1,9 +1,4 @@
-"""Trained networks on images and video.
-
-from udass.inference import Segmenter
-segment = Segmenter('work_dirs/streets_quadmix/iter_450.pth')
-ids = segment('image.png')
-"""
+"""Trained networks on images and video: ``Segmenter('work_dirs/streets_quadmix/iter_450.pth')('image.png')``."""
 
 from udass.inference.inputs import Frame, Stream, Video, check_inputs, find_inputs
 from udass.inference.loading import LoadedNetwork, load_network

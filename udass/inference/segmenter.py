@@ -93,7 +93,9 @@ class Segmenter:
 
     def logits(self, image: ImageLike, previous: ImageLike | None = None) -> np.ndarray:
         """Logits (C, H, W) of the classes at the size of the image, before the softmax of `probabilities`."""
-        return self._segment([image], None if previous is None else [previous], _logits)[0]
+        return self._segment([image], None if previous is None else [previous], lambda result: result.seg_logits.data)[
+            0
+        ]
 
     def read(self, image: str | Path) -> np.ndarray:
         """A file as an array (H, W, 3) uint8 RGB, as `__call__` reads it."""
@@ -102,7 +104,7 @@ class Segmenter:
     def batch(self, images: Sequence[ImageLike], previous: Sequence[ImageLike] | None = None) -> list[np.ndarray]:
         """Class ids of several images at once, and with the frame before each if given; see `__call__`. Images may
         differ in size; those that have one size for the network go through it together."""
-        return self._segment(images, previous, _ids)
+        return self._segment(images, previous, lambda result: result.pred_sem_seg.data[0].to(torch.uint8))
 
     def _segment(
         self,
@@ -172,16 +174,6 @@ class Segmenter:
                 f'got {found}'
             )
         return np.ascontiguousarray(array[..., 2::-1])
-
-
-def _ids(result: SegDataSample) -> Tensor:
-    """Class ids (H, W) uint8."""
-    return result.pred_sem_seg.data[0].to(torch.uint8)
-
-
-def _logits(result: SegDataSample) -> Tensor:
-    """Logits (C, H, W)."""
-    return result.seg_logits.data
 
 
 def _probabilities(result: SegDataSample) -> Tensor:

@@ -1,9 +1,7 @@
 """Checksums that decoders do not compare by themselves: those of checkpoints and of PNG files.
 
-torch.load does not verify the checksums of the zip file that a checkpoint is, so that a flipped bit becomes a wrong
-weight. Checkpoints of this project end with a checksum of the whole file: the comment of the zip file, which torch.load
-ignores. A PNG file has a checksum per chunk (PNG specification, section 5.3), of which Pillow does not compare those of
-the pixels, and OpenCV returns what it could decode.
+Checkpoints of this project end with a checksum of the whole file: the comment of the zip file, which torch.load
+ignores as it does the zip file's own. A PNG file has a checksum per chunk (PNG specification, section 5.3).
 """
 
 import os

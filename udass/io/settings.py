@@ -1,8 +1,4 @@
-"""Read settings from stored configs, which are data and are never run.
-
-mmengine writes a config as Python source. The source is parsed, and only what settings consist of is evaluated:
-constants, lists, tuples, sets, dicts, ``dict(...)`` and dtypes of torch.
-"""
+"""Read settings from stored configs, which mmengine writes as Python source and which are parsed, never run."""
 
 import ast
 import math

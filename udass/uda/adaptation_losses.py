@@ -86,8 +86,7 @@ class AdversarialAlignment(nn.Module):
         super().__init__()
         if weight < 0 or channels < 1:
             raise ValueError(f'weight is a factor of the loss, 0 or more, and channels >= 1; got {weight}, {channels}')
-        self.weight = weight
-        self.train_with_student = train_with_student
+        self.weight, self.train_with_student = weight, train_with_student
         widths = [num_classes, channels, 2 * channels, 4 * channels, 8 * channels]
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
@@ -199,9 +198,7 @@ class CentroidAlignment:
                 'CentroidAlignment: weight is a factor of the loss, 0 or more, and intervals 1 or 2; got '
                 f'{weight} and {intervals}'
             )
-        self.weight = weight
-        self.intervals = intervals
-        self.over_ranks = over_ranks
+        self.weight, self.intervals, self.over_ranks = weight, intervals, over_ranks
 
     def source_centroids(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Class means (C, C) of logits (N, C, h, w) that agree with the labels (N, H, W)."""

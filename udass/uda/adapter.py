@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.dist import get_rank
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from udass.flow.warping import flip_flow
-from udass.models.ranks import rank, seed_of_rank
+from udass.models.ranks import seed_of_rank
 from udass.models.segmentors import FlowGuidedEncoderDecoder, HRDAEncoderDecoder, Outputs
 from udass.models.windows import Box
 from udass.uda.adaptation_losses import train_discriminator
@@ -115,7 +116,7 @@ class DomainAdapter(TeacherStudent):
         self.masked_statistics = masked_statistics
         self.eval_branch = eval_branch
         self.seed = torch.initial_seed() if seed is None else seed
-        self.generator = torch.Generator().manual_seed(seed_of_rank(self.seed, rank()))
+        self.generator = torch.Generator().manual_seed(seed_of_rank(self.seed, get_rank()))
         self.iteration = 0
         check_adapter(self)
 
@@ -387,7 +388,7 @@ class DomainAdapter(TeacherStudent):
 
     def start_ranks(self) -> None:
         """New random streams, and no templates, as all processes need them or none."""
-        self.generator.manual_seed(seed_of_rank(self.seed, rank(), self.iteration))
+        self.generator.manual_seed(seed_of_rank(self.seed, get_rank(), self.iteration))
         if self.mixing is not None:
             self.mixing.clear_templates()
 

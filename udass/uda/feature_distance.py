@@ -50,9 +50,7 @@ class FeatureDistance:
             raise ValueError(f'weight is a factor of the loss, 0 or more; got {weight}')
         if not 0.5 < min_ratio <= 1:
             raise ValueError(f'min_ratio is a share of pixels in (0.5, 1]; got {min_ratio}')
-        self.weight = weight
-        self.min_ratio = min_ratio
-        self.over_ranks = over_ranks
+        self.weight, self.min_ratio, self.over_ranks = weight, min_ratio, over_ranks
         self.classes: list[int] | None = None
 
     def use_metainfo(self, metainfo: Mapping) -> None:

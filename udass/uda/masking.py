@@ -30,8 +30,7 @@ class Masking:
             raise ValueError(f'ratio is the share of an image that is masked, in [0, 1]; got {ratio}')
         if mode not in ('target', 'mixed'):
             raise ValueError(f"the mode of {type(self).__name__} is 'target' or 'mixed'; got {mode!r}")
-        self.ratio = ratio
-        self.mode = mode
+        self.ratio, self.mode = ratio, mode
 
     def select(self, source: Clip, target: Clip) -> Clip:
         """The images to mask, as many as the target has, with their labels and weights."""
@@ -58,8 +57,7 @@ class BlockMasking(Masking):
             raise ValueError(
                 f'block_size and multiple are numbers of pixels, at least 1; got {block_size} and {multiple}'
             )
-        self.block_size = block_size
-        self.multiple = multiple
+        self.block_size, self.multiple = block_size, multiple
 
     def mask(self, clip: Clip, fill: Tensor, generator: Generator) -> Clip:
         """The clip with masked blocks; ``fill`` as of `apply`."""

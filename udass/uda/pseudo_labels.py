@@ -63,10 +63,8 @@ class ConfidencePseudoLabels:
     ) -> None:
         if not 0 <= threshold <= 1:
             raise ValueError(f'threshold is a probability in [0, 1]; got {threshold}')
-        self.threshold = threshold
-        self.use_margins = use_margins
-        self.over_ranks = over_ranks
-        self.two_views = two_views
+        self.threshold, self.use_margins = threshold, use_margins
+        self.over_ranks, self.two_views = over_ranks, two_views
 
     def __call__(self, logits: Tensor, valid: Tensor | None = None, mirrored: Tensor | None = None) -> PseudoLabel:
         """Pseudo-labels for logits (N, C, H, W), or (N, 1, H, W) of a binary head; ``valid`` (N, 1, H, W) is False or 0

@@ -42,9 +42,7 @@ class CrossFramePass:
                 'CrossFramePass: scale must be larger than 0, and rescale a range of sizes, 0 < low <= high, or None; '
                 f'got {scale} and {rescale}'
             )
-        self.scale = scale
-        self.rescale = rescale
-        self.full_size = full_size
+        self.scale, self.rescale, self.full_size = scale, rescale, full_size
 
     def __call__(self, target: Clip, generator: Generator) -> Pass:
         """The pass of a clip with ``cell_labels``."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from PIL import Image
 
 from udass.visualization.canvas import Tile, blank, resize, stack, tile_row, write_text
@@ -50,16 +50,12 @@ def html_page(
     title: str, intro: str, sections: Sequence[Section], classes: Sequence[str], palette: Sequence[Sequence[int]]
 ) -> str:
     """All sections as one HTML page that holds its images, with a legend of the classes in their RGB colours."""
-    return (
-        templates()
-        .get_template('samples.html')
-        .render(
-            title=title,
-            intro=intro,
-            sections=sections,
-            legend=colour_legend(classes, palette),
-            image=lambda tile: image_uri(_shrunk(tile.image, 320), width=320),
-        )
+    return templates('samples.html').render(
+        title=title,
+        intro=intro,
+        sections=sections,
+        legend=colour_legend(classes, palette),
+        image=lambda tile: image_uri(_shrunk(tile.image, 320), width=320),
     )
 
 
@@ -69,15 +65,10 @@ def _shrunk(image: np.ndarray, width: int) -> np.ndarray:
 
 
 @cache
-def templates() -> Environment:
-    """The page templates of the package. Text is escaped, and a variable that is not given is an error."""
-    return Environment(
-        loader=PackageLoader('udass.visualization', 'templates'),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=True,
-        undefined=StrictUndefined,
-    )
+def templates(name: str) -> Template:
+    """A page template of the package. Text is escaped, and a variable that is not given is an error."""
+    options = dict(trim_blocks=True, lstrip_blocks=True, autoescape=True, undefined=StrictUndefined)
+    return Environment(loader=PackageLoader('udass.visualization', 'templates'), **options).get_template(name)
 
 
 def colour_legend(classes: Sequence[str], palette: Sequence[Sequence[int]]) -> list[tuple[str, str]]:

@@ -71,12 +71,8 @@ class ViTAdapter(DINOv2):
         self.up = nn.ConvTranspose2d(channels, channels, 2, 2)
         for level in range(1, 5):
             self.add_module(f'norm{level}', build_norm_layer(norm_cfg, channels)[1])
-        self._reset_adapter()
-
-    def _reset_adapter(self) -> None:
-        self.spm.apply(_reset)
-        self.interactions.apply(_reset)
-        self.up.apply(_reset)
+        for part in (self.spm, self.interactions, self.up):
+            part.apply(_reset)
         for module in self.interactions.modules():
             if isinstance(module, DeformableAttention):
                 module.init_weights()

@@ -1,10 +1,4 @@
-"""Conversion of published weight files to this project's key names, and back.
-
-Published files of one code base family are understood: SegFormer's ImageNet weights of MiT; checkpoints of DAFormer,
-HRDA, MIC and UDASS, whole (``model.``, ``ema_model.``, ``imnet_model.``) or reduced to one network (``backbone.``,
-``decode_head.``); UDASS's video networks; DeepLabV2's ImageNet weights from Caffe as AdaptSegNet and ADVENT publish
-them (``Scale.``); VFM-UDA and VFM-UDA++ (``network.``); and files of this project (``student.``, ``teacher.``).
-"""
+"""Conversion of published weight files to this project's key names, and back; docs/checkpoints.md lists the files."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping

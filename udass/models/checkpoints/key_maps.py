@@ -69,11 +69,8 @@ def mit_to_native(reference: Mapping[str, Tensor]) -> dict[str, Tensor]:
     native, unknown = {}, []
     for key, value in reference.items():
         name = _rename(key, _MIT)
-        for published, own in (
-            *_BLOCK_PARTS,
-            ('.attn.q.', '.attn.attn.in_proj_'),
-            ('.attn.kv.', '.attn.attn.in_proj_'),
-        ):
+        projections = [(f'.attn.{part}.', '.attn.attn.in_proj_') for part in ('q', 'kv')]
+        for published, own in (*_BLOCK_PARTS, *projections):
             name = name.replace(published, own)
         if not NATIVE_MIT.fullmatch(name):
             unknown.append(key)

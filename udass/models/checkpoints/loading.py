@@ -14,16 +14,13 @@ _LISTED = 10
 
 
 def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], origin: str | Path) -> None:
-    """Fill every parameter and buffer of a module.
+    """Fill every parameter and buffer of a module, or raise a ValueError that counts and names keys that are missing,
+    unknown or of another shape, and weights that are not finite; nothing is loaded then.
 
     Args:
         weights: under the module's own keys. Counters of batch norm (``num_batches_tracked``), which files from before
             torch 0.4.1 lack, may be missing.
         origin: where the weights come from, for the message.
-
-    Raises:
-        ValueError: keys are missing, unknown or of another shape, or a weight is not finite; they are counted and
-            named, nothing is loaded.
     """
     own = module.state_dict()
     counters = {key: value.new_zeros(()) for key, value in own.items() if key.endswith('num_batches_tracked')}

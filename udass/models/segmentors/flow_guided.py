@@ -2,8 +2,7 @@
 
 Shapes: N clips, T frames (0 is the frame t to segment, 1 the frame t-1), C classes, H, W pixels, h, w cells of the
 decoder's logits. A flow (N, T-1, 2, H, W) holds (dx, dy) in pixels, from frame 0 to each other one, of which that to
-frame 1 is used. A no-flow mask (N, 1, H, W) bool marks
-pixels of frame t for which frame t-1 says nothing.
+frame 1 is used. A no-flow mask (N, 1, H, W) bool marks pixels of frame t for which frame t-1 says nothing.
 Source: UDASS (TPAMI 2025, arXiv 2311.13254), "flow-guided" networks, which it shares with TPS and DA-VSN.
 """
 

@@ -48,9 +48,8 @@ def test_of(run: Run, dataset: str | None) -> dict:
 
 def dataset_names(methods: Sequence[Method]) -> list[str]:
     """Names of the test sets that are reported side by side, each once."""
-    return list(
-        dict.fromkeys(name for method in methods for run in method.runs for name in run.result.get('datasets', {}))
-    )
+    runs = [run for method in methods for run in method.runs]
+    return list(dict.fromkeys(name for run in runs for name in run.result.get('datasets', {})))
 
 
 def result_keys(methods: Sequence[Method]) -> list[str]:

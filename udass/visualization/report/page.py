@@ -52,31 +52,27 @@ def render_report(
     configs = [method.runs[0].config for method in methods]
     comparisons = metrics.comparisons_of(methods)
     confusions = [(method.name, metrics.confusion_of(method)) for method in methods]
-    return (
-        templates()
-        .get_template('report.html')
-        .render(
-            title=', '.join(names),
-            names=names,
-            breakable=breakable,
-            version=udass.__version__,
-            series=curves.SERIES,
-            date=datetime.datetime.now().astimezone().strftime('%Y-%m-%d %H:%M'),
-            several=any(len(method.runs) > 1 for method in methods),
-            summary=summary_table(methods),
-            missing=missing_of(methods),
-            curves=[*curves.validation_curves(methods), *curves.training_curves(methods)],
-            comparisons=comparisons,
-            scores=unlabelled.scores_of(methods),
-            pseudo_labels=unlabelled.pseudo_labels_of(methods),
-            classes=class_tables(methods, [*comparisons.values()] if len(methods) == 2 else []),
-            confusions=[(name, confusion) for name, confusion in confusions if confusion is not None],
-            examples=find_examples(methods, examples, open_dataset),
-            panels=panels_of(methods),
-            differences=differences(configs),
-            configs=[(name, flat_settings(config)) for name, config in zip(names, configs, strict=True) if config],
-            environments=environment_table(methods),
-        )
+    return templates('report.html').render(
+        title=', '.join(names),
+        names=names,
+        breakable=breakable,
+        version=udass.__version__,
+        series=curves.SERIES,
+        date=datetime.datetime.now().astimezone().strftime('%Y-%m-%d %H:%M'),
+        several=any(len(method.runs) > 1 for method in methods),
+        summary=summary_table(methods),
+        missing=missing_of(methods),
+        curves=[*curves.validation_curves(methods), *curves.training_curves(methods)],
+        comparisons=comparisons,
+        scores=unlabelled.scores_of(methods),
+        pseudo_labels=unlabelled.pseudo_labels_of(methods),
+        classes=class_tables(methods, [*comparisons.values()] if len(methods) == 2 else []),
+        confusions=[(name, confusion) for name, confusion in confusions if confusion is not None],
+        examples=find_examples(methods, examples, open_dataset),
+        panels=panels_of(methods),
+        differences=differences(configs),
+        configs=[(name, flat_settings(config)) for name, config in zip(names, configs, strict=True) if config],
+        environments=environment_table(methods),
     )
 
 
@@ -105,8 +101,6 @@ def summary_table(methods: Sequence[Method]) -> tuple[list[str], list[list[str]]
             'seeds': str(len(runs)),
             'iterations': _iterations(method),
             'minutes of training': _text(minutes),
-        }
-        row |= {
             'seconds per iteration': _text(metrics.spread(times), 2),
             'GPU memory, GiB': _text(metrics.spread(memory)),
         }
@@ -158,15 +152,11 @@ def class_rows(
     if rows:
         means = [metrics.spread(metrics.test_of(run, dataset).get('mIoU') for run in method.runs) for method in methods]
         rows.append(('mean', means))
-    return [
-        ClassRow(
-            name,
-            values,
-            values[1].mean - values[0].mean if len(values) == 2 and None not in values else None,
-            gains.get(name),
-        )
-        for name, values in rows
-    ]
+    found = []
+    for name, values in rows:
+        gain = values[1].mean - values[0].mean if len(values) == 2 and None not in values else None
+        found.append(ClassRow(name, values, gain, gains.get(name)))
+    return found
 
 
 def panels_of(methods: Sequence[Method]) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -205,10 +195,8 @@ def differences(configs: Sequence[Mapping]) -> list[tuple[str, list[str]]]:
     """(dotted key, its value in each config, '-' where it is absent) of the settings that are not the same in all. The
     seed does not count, nor does a component that is switched off with None where others do not name it."""
     settings = [flat_settings(config) for config in configs]
-    rows = {
-        key: [part.get(key, '-') for part in settings] for key in sorted({key for part in settings for key in part})
-    }
-    rows.pop('randomness.seed', None)
+    keys = sorted({key for part in settings for key in part} - {'randomness.seed'})
+    rows = {key: [part.get(key, '-') for part in settings] for key in keys}
     return [(key, values) for key, values in rows.items() if len(set(values)) > 1 and set(values) != {'-', 'None'}]
 
 

@@ -106,9 +106,7 @@ def pseudo_labels_of(methods: Sequence[Method]) -> list[PseudoLabels]:
     found = []
     for method in methods:
         for run in method.runs:
-            records = [
-                record for record in run.training if any(key.startswith('pseudo_labels.share.') for key in record)
-            ]
+            records = [one for one in run.training if any(key.startswith('pseudo_labels.share.') for key in one)]
             if records:
                 found.append(_pseudo_labels(method.name, records[-1]))
                 break
