@@ -141,12 +141,8 @@ def export(parser: Parser) -> None:
     )
     text = 'what onnx and pt2 give: logits, or class ids (default: %(default)s)'
     add('--output', choices=('logits', 'ids'), default='logits', help=text)
-    add(
-        '--check',
-        dest='compare',
-        action='store_true',
-        help='compare what was written with the network, and record how close it is',
-    )
+    text = 'compare what was written with the network, and record how close it is'
+    add('--check', dest='compare', action='store_true', help=text)
     add_branch(parser, 'network to export (default: as in the config)')
     add_settings(parser)
 
@@ -245,9 +241,7 @@ def browse(parser: Parser) -> None:
     parser.epilog = 'example: udass browse streets_quadmix --out samples.html --number 8'
     add_config(parser)
     add = parser.add_argument
-    text = (
-        '*.png: one image, *.html: one page that opens from disk (default: work_dirs/<name of the config>/samples.png)'
-    )
+    text = '*.png: one image, *.html: one page that opens from disk (default: work_dirs/<config>/samples.png)'
     add('--out', type=Path, metavar='FILE', help=text)
     add('--number', type=int, default=4, metavar='N', help='samples of each domain (default: %(default)s)')
     text = 'from which iteration on; a mixing that starts later is seen there (default: 0)'
@@ -296,9 +290,7 @@ def streets(parser: Parser) -> None:
     add('--root', default='data/streets', help='folder to fill (default: %(default)s)')
     add('--seed', type=int, default=0, help='seed of all images (default: %(default)s)')
     add('--size', type=int, nargs=2, metavar=('H', 'W'), default=(192, 384), help='pixels (default: 192 384)')
-    counts = (
-        'images of each domain and split, for example game/train=600 (default: 300 to train on, 50 and 100 to test)'
-    )
+    counts = 'images of each domain and split, e.g. game/train=600 (default: 300 to train on, 50 and 100 to test)'
     add('--counts', nargs='+', type=image_count, default=(), metavar='DOMAIN/SPLIT=N', help=counts)
     add('--clips', action='store_true', help='write clips with optical flow too')
     add('--force', action='store_true', help='replace streets that were drawn with other arguments')

@@ -92,9 +92,7 @@ class CityscapesSeq(ClipDataset):
     ) -> None:
         chosen = classes.video_benchmark(benchmark, 'CityscapesSeq')
         if every_frame and labelled:
-            raise ValueError(
-                'CityscapesSeq: every_frame=True needs labelled=False, as one frame of each snippet has a label'
-            )
+            raise ValueError('CityscapesSeq: every_frame=True needs labelled=False: one frame of a snippet has a label')
         if frame_before and not (labelled and test_mode):
             raise ValueError(
                 'CityscapesSeq: frame_before=True is for testing on labelled frames; it needs labelled=True and '

@@ -76,9 +76,7 @@ class WriteOnlyPickleHandler(PickleHandler):
     """mmengine's handler of pickles, which writes them and reads none."""
 
     def load_from_fileobj(self, file: object) -> object:
-        raise ValueError(
-            'a pickle can run any code while it is read, so none is read: save its content as .json, .yaml or .npy'
-        )
+        raise ValueError('a pickle can run any code while it is read: save its content as .json, .yaml or .npy')
 
 
 def read_config(path: str | Path) -> Config:
@@ -156,6 +154,10 @@ def entries(registry: Registry) -> dict[str, type]:
     return found
 
 
+def _names_of(registry: Registry, base: type) -> set[str]:
+    return {name for name, kind in entries(registry).items() if isinstance(kind, type) and issubclass(kind, base)}
+
+
 def refuse_code(settings: object, names: Collection[str], path: str) -> None:
     """Raises ValueError if building these settings would run code: if a component is none of ``names`` (mmengine would
     import a module of that name), or runs its arguments."""
@@ -211,9 +213,7 @@ def stored_config(checkpoint: Mapping, path: str | Path, keys: tuple[str, ...]) 
     is no config, or one of the keys is not made of constants."""
     text = (checkpoint.get('meta') or {}).get('cfg')
     if not isinstance(text, str) or not text.strip():
-        raise ValueError(
-            f'{path} carries no config (files of udass convert and of other projects have none): {_GIVE_CONFIG}'
-        )
+        raise ValueError(f'{path} carries no config (as files of udass convert and of others): {_GIVE_CONFIG}')
     try:
         return Config(with_new_names(parse_keys(text, path, keys)))
     except ValueError as error:
@@ -270,15 +270,9 @@ def dataset_settings(settings: Mapping) -> dict:
     parts = settings.get('datasets')
     if settings.get('type') == 'ConcatDataset' and isinstance(parts, list) and all(isinstance(p, dict) for p in parts):
         return {'type': 'ConcatDataset', 'datasets': [dataset_settings(part) for part in parts]}
-    kinds = {
-        name for name, kind in entries(DATASETS).items() if isinstance(kind, type) and issubclass(kind, BaseSegDataset)
-    }
-    pipeline = [
-        transform
-        for transform in settings.get('pipeline', [])
-        if not isinstance(transform, dict) or transform.get('type') != 'LoadFlow'
-    ]
-    refuse_code({**settings, 'pipeline': []}, kinds, 'dataset')
+    steps = settings.get('pipeline', [])
+    pipeline = [step for step in steps if not isinstance(step, dict) or step.get('type') != 'LoadFlow']
+    refuse_code({**settings, 'pipeline': []}, _names_of(DATASETS, BaseSegDataset), 'dataset')
     refuse_code(pipeline, _READING, 'dataset.pipeline')
     return {**settings, 'pipeline': pipeline}
 
@@ -300,8 +294,7 @@ def _checked_model(model: dict) -> dict:
     if 'student' in model:
         model = {'student': model['student'], 'eval_branch': model.get('eval_branch', 'student')}
     model = without_start_weights(model)
-    modules = {name for name, kind in entries(MODELS).items() if isinstance(kind, type) and issubclass(kind, nn.Module)}
-    refuse_code(model, modules | set(entries(TASK_UTILS)), 'model')
+    refuse_code(model, _names_of(MODELS, nn.Module) | set(entries(TASK_UTILS)), 'model')
     _refuse_files(model, 'model')
     return model
 

@@ -56,9 +56,7 @@ def local_device(local_rank: int, devices: int) -> int:
     if devices == 1 and 'SLURM_PROCID' in os.environ:
         return 0
     if local_rank >= devices:
-        raise ValueError(
-            f'process {local_rank} of this machine has no GPU: there are {devices}. Start as many processes as GPUs'
-        )
+        raise ValueError(f'process {local_rank} of this machine has no GPU: start as many as there are, {devices}')
     return local_rank
 
 
@@ -66,9 +64,7 @@ def use_slurm_environment(environment: MutableMapping[str, str]) -> None:
     """Sets what torch reads (RANK, WORLD_SIZE, ...) from what srun sets; ValueError if srun started nothing."""
     missing = [name for name in ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID') if name not in environment]
     if missing:
-        raise ValueError(
-            f'--launcher slurm: {", ".join(missing)} is not set; start it with tools/slurm_train.sh or srun'
-        )
+        raise ValueError(f'--launcher slurm: {", ".join(missing)} is not set; start by tools/slurm_train.sh or srun')
     environment.update(
         RANK=environment['SLURM_PROCID'],
         WORLD_SIZE=environment['SLURM_NTASKS'],
@@ -198,11 +194,10 @@ class SeparateDataParallel(MMSeparateDistributedDataParallel):
     """
 
     def __init__(self, module: nn.Module, find_unused_parameters: bool = False) -> None:
-        device_ids = [torch.cuda.current_device()] if torch.cuda.is_available() else None
+        devices = [torch.cuda.current_device()] if torch.cuda.is_available() else None
         # Running statistics of batch norm stay with their rank, see `rank_state`.
-        super().__init__(
-            module, broadcast_buffers=False, find_unused_parameters=find_unused_parameters, device_ids=device_ids
-        )
+        options = dict(broadcast_buffers=False, device_ids=devices)
+        super().__init__(module, find_unused_parameters=find_unused_parameters, **options)
         for child in self._wrapped().values():
             child.register_state_dict_post_hook(_without_module)
             child.register_load_state_dict_pre_hook(_with_module)

@@ -193,10 +193,8 @@ class FiniteLossHook(IntervalHook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
-        losses = {name: value for name, value in (outputs or {}).items() if 'loss' in name}
-        flags = {
-            name: torch.isfinite(value.detach()).all() for name, value in losses.items() if isinstance(value, Tensor)
-        }
+        losses = {name: value for name, value in (outputs or {}).items() if 'loss' in name and torch.is_tensor(value)}
+        flags = {name: torch.isfinite(value.detach()).all() for name, value in losses.items()}
         flags |= {f'the gradients of {name}': ~non_finite for name, non_finite in self._non_finite.items()}
         # Without a step, which the loss scaler left out, what overflowed may have reached the statistics all the same.
         spoiled = [*self._non_finite.values(), *self._overflowed.values()]

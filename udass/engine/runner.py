@@ -80,7 +80,7 @@ class UDARunner(Runner):
             return super().from_cfg(cfg)
         if not {'file'} <= set(start) <= {'file', 'skip'} or isinstance(start.get('skip'), str):
             raise ValueError(
-                f"load_from is a file, or dict(file='FILE', skip=['decode_head.conv_seg', ...]); got {dict(start)}"
+                f"load_from is a file, or dict(file=..., skip=['decode_head.conv_seg']); got {dict(start)}"
             )
         cfg.load_from = start.file
         runner = super().from_cfg(cfg)
@@ -263,9 +263,7 @@ class UDARunner(Runner):
         self.logger.info(f'Loaded {" and ".join(loaded)} from {filename}{left}')
         if model.teacher is not None and 'teacher' not in loaded:
             if model.eval_branch == 'teacher' and not trains:
-                raise ValueError(
-                    f'{filename} has no teacher to test: test its student, or give a checkpoint with a teacher'
-                )
+                raise ValueError(f'{filename} has no teacher to test: test its student, or give one with a teacher')
             self.logger.info(f'{filename} has no teacher: it starts as the student')
 
     def load_checkpoint(

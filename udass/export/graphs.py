@@ -73,9 +73,8 @@ def write_onnx(program: ExportedProgram, path: Path) -> dict:
         raise ImportError('ONNX needs onnx, onnxscript and onnxruntime: pip install "udass[export]"') from error
     try:
         with _quiet():
-            result = torch.onnx.export(
-                program, dynamo=True, input_names=['images'], output_names=['output'], verbose=False
-            )
+            names = dict(input_names=['images'], output_names=['output'])
+            result = torch.onnx.export(program, dynamo=True, verbose=False, **names)
     except torch.onnx.errors.OnnxExporterError as error:
         raise ValueError(f'the network cannot be written as ONNX: {str(error).strip().splitlines()[0]}') from error
     result.save(path, external_data=False)

@@ -120,9 +120,7 @@ def describe(loaded: LoadedNetwork) -> dict:
             'without test_cfg'
         )
     if network.out_channels == 1:
-        raise ValueError(
-            f'{loaded.origin} has one logit with a threshold; only networks with one per class are exported'
-        )
+        raise ValueError(f'{loaded.origin} has one logit with a threshold; networks with one per class are exported')
     InputScaling(pipeline)  # raises what it cannot undo
     slides = test_cfg.get('mode', 'whole') == 'slide'
     normalizes = preprocessor._enable_normalize

@@ -73,9 +73,7 @@ class DISFlow:
         small."""
         height, width = _frame_size(first, second)
         if min(height, width) < _DIS_SMALLEST:
-            raise ValueError(
-                f'DISFlow needs frames of at least {_DIS_SMALLEST} pixels in height and width, got {width}x{height}'
-            )
+            raise ValueError(f'DISFlow needs frames of at least {_DIS_SMALLEST} pixels a side, got {width}x{height}')
         # One per call: its buffers must not be shared between threads, and it cannot be sent to other processes.
         search = cv2.DISOpticalFlow.create(_DIS_PRESETS[self.preset])
         grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (first, second)]

@@ -134,9 +134,8 @@ def _decode_npy(content: bytes, path: Path) -> Flow:
     try:
         coded = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
     except Exception as error:  # a damaged header makes the reader fail in any way
-        raise DamagedFileError(
-            f'{path} ({len(content)} bytes) cannot be read as an array: {error}. {_REPLACE}'
-        ) from error
+        text = f'{path} ({len(content)} bytes) cannot be read as an array: {error}. {_REPLACE}'
+        raise DamagedFileError(text) from error
     if coded.dtype != np.int16 or coded.ndim != 3 or coded.shape[2] != 2:
         raise _wrong_format(path, 'int16 (H, W, 2) with ten times the pixels', f'{coded.dtype} {coded.shape}')
     return coded.astype(np.float32) / np.float32(_NPY_SCALE), np.ones(coded.shape[:2], bool)

@@ -113,9 +113,7 @@ def find_device(device: str | torch.device | None) -> torch.device:
         raise ValueError(f'device {device!r} is unknown: use cpu, cuda or cuda:<number>') from error
     count = torch.cuda.device_count()
     if found.type == 'cuda' and (found.index or 0) >= count:
-        raise ValueError(
-            f'device {device} does not exist: torch sees {count} CUDA devices; use cpu, or see `udass env`'
-        )
+        raise ValueError(f'device {device} does not exist: torch sees {count} CUDA devices (`udass env`); use cpu')
     return found
 
 

@@ -86,9 +86,8 @@ def read_content(path: str) -> bytes:
     if not content:
         raise DamagedFileError(f'{path} is empty. {REPLACE}')
     if is_damaged_png(content):
-        raise DamagedFileError(
-            f'{described(path, content)}: it is truncated, or differs from the checksums in it. {REPLACE}'
-        )
+        reason = 'it is truncated, or differs from the checksums in it'
+        raise DamagedFileError(f'{described(path, content)}: {reason}. {REPLACE}')
     return content
 
 

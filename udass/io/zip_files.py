@@ -32,9 +32,8 @@ def read_file(path: str) -> bytes:
     try:
         info = _opened(archive, os.getpid()).getinfo(member)
     except Exception as error:
-        raise DamagedFileError(
-            f'{name} cannot be found any more ({error}): the zip file has changed. Start again'
-        ) from error
+        text = f'{name} cannot be found any more ({error}): the zip file has changed. Start again'
+        raise DamagedFileError(text) from error
     if info.file_size > MAX_MEMBER_MIB * 2**20:
         raise DamagedFileError(
             f'{name} says that it is {info.file_size / 2**20:.0f} MiB large, more than the {MAX_MEMBER_MIB} MiB that '

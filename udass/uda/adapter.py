@@ -172,10 +172,8 @@ class DomainAdapter(TeacherStudent):
                 torch.cat([self.at_image_size(part[name].logits, part[name].labels) for part in results])
                 for name in ('source', 'target')
             )
-            losses = train_discriminator(
-                self.adaptation_loss, source_logits, target_logits, adaptation_optimizer, optimizer
-            )
-            log.update(losses)
+            logits = source_logits, target_logits
+            log.update(train_discriminator(self.adaptation_loss, *logits, adaptation_optimizer, optimizer))
 
         self.iteration += 1
         return {'loss': loss.detach(), **log}

@@ -72,9 +72,7 @@ def run(args: argparse.Namespace) -> None:
 def request_of(args: argparse.Namespace) -> dict:
     """What makes two calls the same; everything else may differ."""
     paths = {name: getattr(args, name) for name in ('source', 'target', 'test', 'colors')}
-    request = {
-        name: None if path is None else os.path.abspath(os.path.expanduser(path)) for name, path in paths.items()
-    }
+    request = {name: path and os.path.abspath(os.path.expanduser(path)) for name, path in paths.items()}
     return request | {name: getattr(args, name) for name in ('iterations', 'method', 'network', 'seed')}
 
 
@@ -85,9 +83,8 @@ def check_out(out: Path, request: dict) -> None:
     if not (out / _REQUEST).is_file():
         raise ValueError(f'{out} holds other files, and no run of udass adapt: choose another folder with --out')
     known = json.loads((out / _REQUEST).read_text())
-    other = [
-        f'{name}: {known.get(name)} there, {value} now' for name, value in request.items() if known.get(name) != value
-    ]
+    changed = {name: value for name, value in request.items() if known.get(name) != value}
+    other = [f'{name}: {known.get(name)} there, {value} now' for name, value in changed.items()]
     # Without a plan nothing was trained.
     if other and (out / _PLAN).is_file():
         raise ValueError(

@@ -157,9 +157,7 @@ def find_target(path: str | Path) -> Target:
     full = Path(os.path.abspath(os.path.expanduser(path)))
     if full.is_file():
         if full.suffix.lower() not in VIDEO_SUFFIXES:
-            raise ValueError(
-                f'{path} is no video ({", ".join(VIDEO_SUFFIXES)}): give a folder of images, or a video as target'
-            )
+            raise ValueError(f'{path} is no video ({", ".join(VIDEO_SUFFIXES)}): give one, or a folder of images')
         count = count_video_frames(str(full))
         if count < 2:
             raise ValueError(f'{path} has {count} frames that can be decoded, too few: it is damaged, or no video')

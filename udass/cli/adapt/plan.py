@@ -344,9 +344,8 @@ def plan_text(
     }
     warnings = [f'no label shows {", ".join(unseen)}: nothing can be learnt of it'] * bool(unseen)
     warnings += [warning] * (warning is not None)
-    return '\n'.join(
-        [f'{title:<9} {text}' for title, text in parts.items()] + [f'WARNING   {text}' for text in warnings]
-    )
+    lines = [f'{title:<9} {text}' for title, text in parts.items()]
+    return '\n'.join(lines + [f'WARNING   {text}' for text in warnings])
 
 
 def _minutes(seconds: float) -> str:

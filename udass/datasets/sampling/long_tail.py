@@ -55,9 +55,7 @@ class LongTailDataset(SeededDataset):
                     'paste: use PackUDAInputs'
                 )
         if draws < 1 or images_per_draw < 1:
-            raise ValueError(
-                f'{name}: draws and images_per_draw must be 1 or larger, got {draws} and {images_per_draw}'
-            )
+            raise ValueError(f'{name}: draws and images_per_draw must be at least 1, got {draws}, {images_per_draw}')
         metainfo = self.dataset.metainfo
         classes = metainfo.get('rare_classes') if classes is None else classes
         if not classes:

@@ -115,7 +115,7 @@ def convert(weights: Mapping[str, Tensor], source: str = 'auto', branch: str = '
     """
     if source not in SOURCES or branch not in ('student', 'teacher'):
         raise ValueError(
-            f'source is one of {", ".join(SOURCES)}, branch is student or teacher; got {source!r} and {branch!r}'
+            f'source is one of {", ".join(SOURCES)}, branch student or teacher; got {source!r}, {branch!r}'
         )
     layout = find_layout(weights)
     _check_source(source, layout, weights)
@@ -130,9 +130,8 @@ def convert(weights: Mapping[str, Tensor], source: str = 'auto', branch: str = '
         weights = video_to_segmentor(weights, layout)
     if layout == 'VFM-UDA training checkpoint':
         weights.pop('token_masking.mask_token', None)  # the encoder's, a second time
-        weights, unused = _drop(
-            vfm_to_segmentor(weights), lambda key: 'ImageNet classifier' if key.startswith('head.') else None
-        )
+        weights = vfm_to_segmentor(weights)
+        weights, unused = _drop(weights, lambda key: 'ImageNet classifier' if key.startswith('head.') else None)
         dropped |= unused
         _refuse([key for key in weights if not key.startswith(('backbone.', 'decode_head.'))])
     elif layout.startswith(('MiT', 'ResNet', 'DeepLab')):
@@ -196,9 +195,7 @@ def add_fusion(weights: Mapping[str, Tensor], previous_share: float) -> dict[str
     if not 0 <= previous_share <= 1:
         raise ValueError(f'the share of the previous frame is in [0, 1], got {previous_share}')
     if 'fusion.weight' in weights:
-        raise ValueError(
-            'these are the weights of a network of two frames already: it has a fusion.weight. Leave the fusion out'
-        )
+        raise ValueError('these are weights of a network of two frames, with a fusion.weight: leave the fusion out')
     classifier = next((weights[name] for name in _CLASSIFIERS if name in weights), None)
     if classifier is None:
         raise ValueError(

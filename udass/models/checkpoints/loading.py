@@ -28,13 +28,10 @@ def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], origin: str 
     # Extra states (counters, templates) have no shape.
     both = [key for key in own if key in weights and isinstance(own[key], Tensor)]
     shapes = {key: (tuple(weights[key].shape), tuple(own[key].shape)) for key in both}
-    misshapen = [
-        f'{key} {found} instead of {expected}' for key, (found, expected) in shapes.items() if found != expected
-    ]
     found = {
         'missing': [key for key in own if key not in weights],
         'unknown to it': [key for key in weights if key not in own],
-        'of another shape': misshapen,
+        'of another shape': [f'{key} {one} instead of {other}' for key, (one, other) in shapes.items() if one != other],
     }
     problems = '; '.join(f'{len(keys)} {what}: {_first(keys)}' for what, keys in found.items() if keys)
     if problems:

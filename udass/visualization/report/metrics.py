@@ -84,9 +84,8 @@ class Confusion:
         np.fill_diagonal(shares, 0)
         places = np.argsort(-shares, axis=None, kind='stable')[:count]
         pairs = [divmod(int(place), len(shares)) for place in places]
-        return [
-            (self.classes[row], self.classes[col], float(shares[row, col])) for row, col in pairs if shares[row, col]
-        ]
+        names = self.classes
+        return [(names[row], names[col], float(shares[row, col])) for row, col in pairs if shares[row, col]]
 
 
 def confusion_of(method: Method) -> Confusion | None:
@@ -128,9 +127,8 @@ def gains_and_losses(runs: Sequence[Run], count: int) -> tuple[list[Choice], lis
     """The images that gain and that lose most from the first run to the last, of images that all of them tested."""
     tables = [image_miou(run) for run in runs]
     shared = [image for image in tables[0] if all(image in table for table in tables)]
-    choices = [
-        Choice(image, [table[image] for table in tables], tables[-1][image] - tables[0][image]) for image in shared
-    ]
+    scores = {image: [table[image] for table in tables] for image in shared}
+    choices = [Choice(image, miou, miou[-1] - miou[0]) for image, miou in scores.items()]
     choices.sort(key=lambda choice: (-choice.gain, choice.image))
     gains = [choice for choice in choices if choice.gain > 0][:count]
     losses = [choice for choice in reversed(choices) if choice.gain < 0][:count]

@@ -91,9 +91,7 @@ def read_methods(folders: Sequence[str | Path]) -> list[Method]:
     resolved = [path.resolve() for path in paths]
     for path in paths:
         if not path.is_dir():
-            raise FileNotFoundError(
-                f'{path} is not a folder; give the work dir of a run, such as work_dirs/streets_quadmix'
-            )
+            raise FileNotFoundError(f'{path} is not a folder; give the work dir of a run, or a folder of runs')
         if resolved.count(path.resolve()) > 1:
             raise ValueError(f'{path} is given twice')
     found = [item for path in paths for item in _methods_of(path)]
