@@ -303,13 +303,11 @@ def non_finite_state(names: list[str], iteration: int) -> FloatingPointError:
 
 
 def keep_non_finite_out(optimizer: Any) -> Tensor:  # of torch, whose class does not declare `found_inf`
-    """Keeps gradients of which one is not finite out of an optimizer's next step, without waiting for the device.
+    """Keeps gradients of which one is not finite out of an optimizer's next step, without waiting for the device;
+    returns whether one was not, () bool.
 
     A fused step changes nothing then: it reads ``found_inf``, which loss scalers set and the caller deletes after the
     step. Other optimizers get gradients of zero.
-
-    Returns:
-        Tensor: () bool, whether one was not finite.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group['params']]
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]

@@ -222,13 +222,11 @@ def wrappers_by_name(optim_wrapper: OptimWrapper | OptimWrapperDict) -> dict[str
 
 
 def merge_groups(optim_wrapper: OptimWrapper | OptimWrapperDict, model: nn.Module) -> OptimWrapper | OptimWrapperDict:
-    """Joins the parameter groups of each optimizer that have equal options; to be called before schedules are built.
+    """Joins the parameter groups of each optimizer that have equal options, before schedules are built; returns the
+    wrapper.
 
     mmengine makes a group of each parameter, and an optimizer takes a step per group. Each group gets the names of its
     parameters in the model under ``param_names``, as in torch, by which a checkpoint finds them in other groups.
-
-    Returns:
-        The wrapper that was given.
     """
     names = {parameter: name for name, parameter in model.named_parameters()}
     for wrapper in wrappers_by_name(optim_wrapper).values():

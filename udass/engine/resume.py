@@ -113,20 +113,15 @@ def resume_optimizers(
     iteration: int,
     model: nn.Module,
 ) -> bool:
-    """Takes over moments and loss scales from a checkpoint, while rates, options and schedules are the config's.
+    """Takes over moments and loss scales from a checkpoint, while rates, options and schedules are the config's;
+    returns whether the schedules or the rates at their start changed, so that they were computed anew.
 
     Args:
         schedulers: one list per optimizer wrapper or one in all.
-        checkpoint: with ``optimizer`` and ``param_schedulers``.
+        checkpoint: with ``optimizer`` and ``param_schedulers``. ValueError if the optimizer has other parameters, or a
+            schedule that follows the validations changed.
         iteration: iterations that are done.
         model: what the optimizers train.
-
-    Returns:
-        Whether the schedules or the rates at their start changed, so that they were computed anew.
-
-    Raises:
-        ValueError: the optimizer of the checkpoint has other parameters, or a schedule that follows the validations
-            changed.
     """
     state, saved = checkpoint['optimizer'], checkpoint.get('param_schedulers') or {}
     wrappers, lists = _by_name(optim_wrapper), _by_name(schedulers or {})

@@ -31,14 +31,8 @@ class WarpAgreement:
         self._sums: dict[str, np.ndarray] = {}
 
     def add(self, frames: Tensor, labels: Tensor, flow: Tensor, regions: Mapping[str, Tensor]) -> None:
-        """Count one pair of frames.
-
-        Args:
-            frames: (2, 3, H, W) uint8, t and t-1.
-            labels: (2, H, W) class ids of t and t-1, 255 = none.
-            flow: (2, H, W).
-            regions: name -> (H, W) bool, pixels of t.
-        """
+        """Count one pair of frames (2, 3, H, W) uint8, t and t-1, with labels (2, H, W), 255 = none, and flow (2, H,
+        W), in each region of t, name -> (H, W) bool."""
         outside = len(self.classes)
         warped = warp_labels(labels[1:], flow[None], ignore=_OUTSIDE)[0]
         warped = warped.where(warped != _OUTSIDE, outside)

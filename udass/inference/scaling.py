@@ -48,15 +48,12 @@ class InputScaling:
     def __call__(
         self, frames: Sequence[np.ndarray], estimator: Estimator | None = None
     ) -> tuple[list[np.ndarray], np.ndarray | None]:
-        """Frames as the network gets them.
+        """Frames (h, w, 3) uint8 BGR as the network gets them, and the flow (h, w, 2) float32 from frame 0 to frame 1
+        in pixels (dx, dy), None without estimator. A frame that stands for the one before it has no motion.
 
         Args:
             frames: (H, W, 3) uint8 BGR of one size, the one to segment first.
             estimator: of flow between two frames (H, W, 3) uint8 RGB; None computes none.
-
-        Returns:
-            Frames (h, w, 3) uint8 BGR, and the flow (h, w, 2) float32 from frame 0 to frame 1 in pixels (dx, dy), None
-            without estimator. A frame that stands for the one before it has no motion.
         """
         size = frames[0].shape[:2]
         still = len(frames) > 1 and frames[1] is frames[0]

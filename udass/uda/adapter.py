@@ -121,14 +121,11 @@ class DomainAdapter(TeacherStudent):
         check_adapter(self)
 
     def train_step(self, data: dict, optim_wrapper: OptimWrapper | OptimWrapperDict) -> dict[str, Tensor]:
-        """One iteration of training.
+        """One iteration of training; returns scalars for the log, on the device.
 
         Args:
             data: ``source``, ``target`` and, for the long-tail paste, ``long_tail`` batches of the loaders.
             optim_wrapper: of the student, or of ``student`` and ``adaptation_loss``.
-
-        Returns:
-            Scalars for the log, on the device.
         """
         optimizer, adaptation_optimizer = check_optimizers(self.adaptation_loss, optim_wrapper)
         log: dict[str, Tensor] = {}

@@ -49,8 +49,7 @@ def run_experiment(
 
     Raises:
         ValueError: the folder holds a run with other settings.
-        ExperimentFailed: training or testing ended with an error.
-        KeyboardInterrupt: the run was interrupted; its checkpoint is saved.
+        ExperimentFailed, KeyboardInterrupt: training or testing ended with an error, or was interrupted.
     """
     progress = _read_progress(folder, _fingerprint(config, seed, options))
     finished = read_result(folder)

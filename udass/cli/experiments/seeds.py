@@ -27,15 +27,10 @@ def run_folder(out: str, config: str, seed: int) -> Path:
 
 
 def summarize(results: Mapping[str, Sequence[dict]]) -> list[dict]:
-    """Mean and standard deviation (n - 1) per config.
-
-    Args:
-        results: config name -> results of its seeds.
-
-    Returns:
-        list[dict]: per config: ``mIoU`` (of the last iterates, by seed), ``mean``, ``std`` (None for one seed),
-        ``train_seconds`` (mean), ``validations`` (of the run with the most) and, if every run validated more than
-        once, ``best_mean`` and ``best_std`` of the highest validation score of each run.
+    """Mean and standard deviation (n - 1) of the results of the seeds, per config: ``mIoU`` (of the last iterates, by
+    seed), ``mean``, ``std`` (None for one seed), ``train_seconds`` (mean), ``validations`` (of the run with the most)
+    and, if every run validated more than once, ``best_mean`` and ``best_std`` of the highest validation score of each
+    run.
     """
     rows = []
     for name, runs in results.items():

@@ -187,13 +187,9 @@ class SeededDataset(Dataset):
         return {**dataset.get_data_info(place), 'pipeline': dataset.pipeline}
 
     def __getitem__(self, draw: SampleKey) -> dict:
-        """Run the pipeline on the drawn sample, or on its replacement.
-
-        Raises:
-            TypeError: ``draw`` is a plain index.
-            DamagedFileError, OSError: a file cannot be read, and there are no replacements left.
-            ValueError: the pipeline returned nothing, or a file does not fit the data set.
-        """
+        """Run the pipeline on the drawn sample, or on its replacement; DamagedFileError or OSError if a file cannot be
+        read and there are no replacements left, ValueError if it does not fit the data set or the pipeline returned
+        nothing."""
         if not isinstance(draw, SampleKey):
             raise TypeError(
                 f'{type(self).__name__} is indexed with a SampleKey, got {type(draw).__name__} {draw!r}: give '

@@ -35,13 +35,9 @@ _OVERRIDE = (
 def read_checkpoint(path: str | Path, map_location: str | torch.device = 'cpu') -> dict:
     """The content of a file of torch.save, read with ``weights_only=True`` after its checksums are compared.
 
-    Returns:
-        dict: with ``state_dict``; a file that is a bare state dict is put under that name. A config under
-        ``meta['config']`` is left out, because mmengine runs it as Python when it resumes.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file needs code to be read, is damaged, or holds no state dict.
+    A bare state dict is put under the name ``state_dict``. A config under ``meta['config']`` is left out, because
+    mmengine runs it as Python when it resumes. FileNotFoundError if there is no such file, ValueError if it needs code
+    to be read, is damaged, or holds no state dict.
     """
     path = Path(path).expanduser()
     if not path.is_file():

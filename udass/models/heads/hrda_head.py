@@ -83,14 +83,8 @@ class HRDAHead(BaseModule):
     def pixel_loss(
         self, fused: Tensor, detail: Tensor, box: Box, labels: Tensor, weights: Tensor | None
     ) -> dict[str, Tensor]:
-        """Losses of the fused logits, and of the detail alone under ``hr.``, their shares included.
-
-        Args:
-            fused: logits (N, C, H, W).
-            detail: logits (N, C, bh, bw) of the pixels inside ``box``.
-            labels: (N, H, W).
-            weights: (N, H, W) or None.
-        """
+        """Losses of the fused logits (N, C, H, W), and under ``hr.`` of the detail's (N, C, bh, bw) of the pixels
+        inside ``box`` alone, their shares included; labels and weights (or None) are (N, H, W)."""
         losses = self.head.pixel_loss(fused, labels, weights)
         details = self.head.pixel_loss(detail, box.cut(labels), None if weights is None else box.cut(weights))
         return {
