@@ -63,18 +63,6 @@ class DomainAdapter(TeacherStudent):
     labels_across_time = False  # a pass other than mixed and masked ones uses pseudo-labels
     joint_backward = False  # one backward of all passes, so that gradients flow between them
 
-    # Children are of whatever classes the config names, or None: their calls are not checked.
-    ema: Any
-    pseudo_labels: Any
-    mixing: Any
-    photometric: Any
-    source_augmentation: Any
-    target_augmentation: Any
-    masking: Any
-    feature_distance: Any
-    adaptation_loss: Any
-    feature_mixing: Any
-
     def __init__(
         self,
         student: dict,
