@@ -31,16 +31,10 @@ def add_config(parser: Parser) -> None:
     parser.add_argument('config', help='config file, or the name of a published config (udass configs lists them)')
 
 
-def add_settings(parser: Parser, whose: str = 'the config') -> None:
-    """An option for settings ``KEY=VALUE`` that replace those of a config."""
-    text = f'settings that replace those of {whose}'
-    parser.add_argument('--cfg-options', nargs='+', action=_Settings, metavar='KEY=VALUE', help=text)
-
-
-def add_strings(parser: Parser, whose: str) -> None:
-    """The same option for commands that hand the settings on as they are."""
-    text = f'settings that replace those of {whose}'
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help=text)
+def add_settings(parser: Parser, whose: str = 'the config', parsed: bool = True) -> None:
+    """An option for settings ``KEY=VALUE`` that replace those of a config; not parsed, to hand them on as they are."""
+    text, options = f'settings that replace those of {whose}', {'action': _Settings} if parsed else {'default': []}
+    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help=text, **options)
 
 
 def add_launcher(parser: Parser) -> None:
@@ -199,7 +193,7 @@ def seeds(parser: Parser) -> None:
     add('--seeds', nargs='+', type=int, default=[0, 1, 2], help='seeds (default: 0 1 2)')
     text = 'folder for everything (default: %(default)s); results in <config>/seed_<n>/result.json, summary.json, '
     add('--out', default='work_dirs/seeds', metavar='DIR', help=text + 'differences.json, summary.md')
-    add_strings(parser, 'every config')
+    add_settings(parser, 'every config', parsed=False)
 
 
 def flow(parser: Parser) -> None:
@@ -280,7 +274,7 @@ def demo(parser: Parser) -> None:
     add('--out', metavar='DIR', help='folder for everything (default: work_dirs/demo, or work_dirs/demo_quick)')
     add('--seed', type=int, default=0, help='seed of every random stream')
     add('--images', type=int, default=5, help='test images in the comparison, evenly spaced')
-    add_strings(parser, 'both configs')
+    add_settings(parser, 'both configs', parsed=False)
 
 
 def streets(parser: Parser) -> None:

@@ -2,14 +2,14 @@
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from mmengine.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
 from torch import nn
 
 from udass.engine.checkpoint import to_plain
 from udass.engine.renamed import with_new_names
-from udass.io.settings import parse_settings
+from udass.io.settings import flat_settings, parse_settings
 
 # Settings that only say where from and where to.
 _ABOUT_THE_START = {'work_dir', 'resume', 'load_from', 'launcher', 'experiment_name', 'custom_imports'}
@@ -77,17 +77,7 @@ def settings_of(text: str, path: str) -> dict[str, str]:
     only say from where the training starts and where it writes."""
     settings = with_new_names(parse_settings(text, path))
     wanted = {key: value for key, value in settings.items() if key not in _ABOUT_THE_START}
-    return dict(item for key, value in wanted.items() for item in _flat(value, key))
-
-
-def _flat(value: object, path: str) -> Iterator[tuple[str, str]]:
-    items = value.items() if isinstance(value, dict) else ()
-    if isinstance(value, (list, tuple)) and any(isinstance(item, dict) for item in value):
-        items = enumerate(value)
-    if not items:
-        yield path, repr(value)
-    for key, item in items:
-        yield from _flat(item, f'{path}.{key}')
+    return {path: repr(value) for path, value in flat_settings(wanted) if path}
 
 
 def check_changes(changes: dict[str, tuple[str, str]], filename: str) -> None:

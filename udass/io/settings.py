@@ -2,7 +2,7 @@
 
 import ast
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -36,6 +36,17 @@ def parse_keys(text: str, path: str | Path, keys: Collection[str]) -> dict:
             except _NO_VALUE as error:
                 raise ValueError(f'{name} of the config in {path} holds {error}, which is not run') from error
     return found
+
+
+def flat_settings(node: object, path: str = '') -> Iterator[tuple[str, object]]:
+    """(dotted key, value) of every setting below ``node``, through dicts, and lists that hold some."""
+    items = node.items() if isinstance(node, Mapping) else ()
+    if isinstance(node, list | tuple) and any(isinstance(item, Mapping) for item in node):
+        items = enumerate(node)
+    if not items:
+        yield path, node
+    for key, item in items:
+        yield from flat_settings(item, f'{path}.{key}'.lstrip('.'))
 
 
 def _assignments(text: str, path: str | Path) -> dict[str, ast.expr]:

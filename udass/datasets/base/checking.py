@@ -85,17 +85,13 @@ def check_dataset(dataset: UDADataset, cache_folder: str | None = None) -> Repor
     if counts:
         store_counts(dataset, counts, cache_folder)
     if dataset.labelled:
-        _add_counts(report, dataset.metainfo['classes'], counts)
+        classes = dataset.metainfo['classes']
+        table = np.array(list(counts.values()), dtype=np.int64).reshape(-1, len(classes) + 1)
+        report.pixels, report.ignored = table[:, :-1].sum(axis=0), int(table[:, -1].sum())
+        report.files = np.count_nonzero(table[:, :-1], axis=0)
+        warning = warn_of_unseen(classes, report.pixels)
+        report.warnings += [warning] * (warning is not None)
     return report
-
-
-def _add_counts(report: Report, classes: Sequence[str], counts: Mapping[str, list[int]]) -> None:
-    """Add the pixels per class to the report."""
-    table = np.array(list(counts.values()), dtype=np.int64).reshape(-1, len(classes) + 1)
-    report.pixels, report.ignored = table[:, :-1].sum(axis=0), int(table[:, -1].sum())
-    report.files = np.count_nonzero(table[:, :-1], axis=0)
-    warning = warn_of_unseen(classes, report.pixels)
-    report.warnings += [warning] * (warning is not None)
 
 
 def _warn_of_images(report: Report, dataset: UDADataset, names: Sequence[str], rotated: Sequence[str]) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from udass.evaluation.counts import ImageCounts
-from udass.evaluation.paired import Comparison, compare_all
 from udass.visualization.report.reading import Method, Run
 
 
@@ -50,11 +49,6 @@ def dataset_names(methods: Sequence[Method]) -> list[str]:
     """Names of the test sets that are reported side by side, each once."""
     runs = [run for method in methods for run in method.runs]
     return list(dict.fromkeys(name for run in runs for name in run.result.get('datasets', {})))
-
-
-def result_keys(methods: Sequence[Method]) -> list[str]:
-    """Names of all entries of the test results, each once."""
-    return list(dict.fromkeys(key for method in methods for run in method.runs for key in run.result))
 
 
 def training_seconds(run: Run) -> float | None:
@@ -102,11 +96,6 @@ def image_miou(run: Run) -> dict[str, float]:
     """mIoU in percent by image path, over the classes in the ground truth of the image."""
     images = run.details.get('images', [])
     return {item['image']: item['mIoU'] for item in images if None not in (item['image'], item['mIoU'])}
-
-
-def comparisons_of(methods: Sequence[Method]) -> dict[tuple[str, str], Comparison]:
-    """(method, earlier method) -> what the first gains over the second, where the tests kept their pixel counts."""
-    return compare_all({method.name: counts_by_seed(method) for method in methods})
 
 
 def counts_by_seed(method: Method) -> dict[int, ImageCounts]:
