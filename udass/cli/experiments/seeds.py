@@ -86,7 +86,7 @@ def write_summary(args: argparse.Namespace) -> str | None:
         return None
     counts = {}
     for name, runs in results.items():
-        found = {run['seed']: read_counts(run_folder(args.out, name, run['seed'])) for run in runs}
+        found = {run['seed']: read_counts(Path(args.out) / name / f'seed_{run["seed"]}') for run in runs}
         counts[name] = {seed: kept for seed, kept in found.items() if kept is not None}
     rows = summarize(results)
     for row in rows:
