@@ -317,7 +317,7 @@ def with_mixed_precision(optim_wrapper: Mapping, dtype: str) -> dict:
         }
     kind = optim_wrapper.get('type', 'OptimWrapper')
     if kind != 'OptimWrapper':
-        raise ValueError(f'amp={dtype!r} sets the optimizer wrapper, and so does its type, {kind!r}: leave one out')
+        raise ValueError(f'amp={dtype!r} sets the optimizer wrapper, but optim_wrapper.type is {kind!r}: leave one out')
     result = {**optim_wrapper, 'type': 'MixedPrecisionOptimWrapper', 'dtype': dtype}
     check_accumulation(result.pop('accumulative_counts', 1))
     return result

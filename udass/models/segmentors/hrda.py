@@ -145,7 +145,7 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         """The given or drawn box of the detail; arguments and errors as in `outputs`."""
         size, labelled = tuple(images.shape[2:]), tuple(data_samples[0].gt_sem_seg.shape[-2:])
         if labelled != size:
-            raise ValueError(f'images of {size} pixels have labels of {labelled}; HRDA cuts both with one box')
+            raise ValueError(f'images of {size} pixels have labels of {labelled}; HRDA needs one size')
         if crop_box is None:
             return self.draw_crop_box(size, generator)
         box = Box(*map(int, crop_box))
