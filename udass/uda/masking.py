@@ -54,7 +54,7 @@ class BlockMasking(Masking):
     def __init__(self, block_size: int = 64, ratio: float = 0.7, mode: str = 'target', multiple: int = 1) -> None:
         super().__init__(ratio, mode)
         if min(block_size, multiple) < 1:
-            raise ValueError(f'block_size and multiple are at least 1 pixel; got {block_size} and {multiple}')
+            raise ValueError(f'block_size and multiple, in pixels, are at least 1; got {block_size} and {multiple}')
         self.block_size, self.multiple = block_size, multiple
 
     def mask(self, clip: Clip, fill: Tensor, generator: Generator) -> Clip:
