@@ -135,7 +135,7 @@ def build_config(
     config = load_config(source, options)
     name = config_name(source)
     if config.get('test_dataloader') is None or config.get('test_evaluator') is None:
-        raise ValueError(f'{name} has no test_dataloader and test_evaluator: nothing to test on')
+        raise ValueError(f'{name} has no test_dataloader and test_evaluator: add both, or test with another config')
     if config.get('test_cfg') is None:
         config.test_cfg = {'type': 'TestLoop'}
     config.work_dir = str(work_dir or Path('work_dirs') / name / 'test')
@@ -156,7 +156,7 @@ def write_predictions(config: Config, folder: str | None) -> None:
     if folder is not None:
         if not metrics:
             kinds = ', '.join(str(evaluator.get('type')) for evaluator in evaluators)
-            raise ValueError(f'--predictions needs a ClassIoUMetric in test_evaluator, which has {kinds}')
+            raise ValueError(f'--predictions needs a ClassIoUMetric in test_evaluator, which has {kinds}: add one')
         metrics[0]['output_dir'] = folder
     for metric in metrics:
         if metric.get('output_dir') is not None and metric.get('image_root') is None:

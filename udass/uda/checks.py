@@ -24,7 +24,7 @@ def check_adapter(adapter: Any) -> None:
     if adapter.eval_branch not in ('student', 'teacher'):
         raise ValueError(f"eval_branch is 'student' or 'teacher'; got {adapter.eval_branch!r}")
     if adapter.eval_branch == 'teacher' and adapter.ema is None:
-        raise ValueError('eval_branch is teacher, but this method has no teacher (ema is None)')
+        raise ValueError('eval_branch is teacher, but this method has no teacher: set it to student, or add ema')
     if adapter.ema is not None and not adapter.teacher_batch_statistics and not adapter.ema.copy_buffers:
         raise ValueError(
             'teacher_batch_statistics=False uses running statistics that nothing would ever update: '

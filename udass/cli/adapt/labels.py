@@ -210,7 +210,10 @@ def count_classes(folder: LabelledFolder, findings: Sequence[Finding], classes: 
             if classes.table[value] != IGNORE_INDEX:
                 pixels[row, classes.table[value]] += count
     if not pixels.any():
-        raise ValueError(f'no pixel of the labels in {folder.root} has a class: all are ignored')
+        raise ValueError(
+            f'no pixel of the labels in {folder.root} has a class: all are ignored. Check that these are labels, '
+            'and that the file of classes names their ids'
+        )
     return pixels
 
 

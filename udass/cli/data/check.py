@@ -42,7 +42,7 @@ def different_datasets(config: Mapping) -> list[dict[str, Mapping]]:
             key = repr(sorted((name, value) for name, value in node.items() if name not in _NOT_FILES))
             found.setdefault(key, {})[path.removesuffix('.dataset')] = node
     if not found:
-        raise ValueError('the config has no data set of files (UDADataset) to check')
+        raise ValueError('the config has no data set of files (UDADataset) to check: give the config of a training')
     return list(found.values())
 
 

@@ -131,11 +131,13 @@ def labelled_clips(config: Config) -> tuple[ClipDataset, FlowCache, Size]:
     if not isinstance(dataset, ClipDataset) or not dataset.labelled or not dataset.LABELS_OF_ALL_FRAMES:
         raise ValueError(
             f'the test data ({type(dataset).__name__}) have no clips with a label for every frame, which are needed to '
-            'measure flow'
+            'measure flow: give a config that tests on such clips, for example camvid_video_fusion'
         )
     caches = [transform.cache for transform in dataset.pipeline.transforms if getattr(transform, 'cache', None)]
     if not caches:
-        raise ValueError('no LoadFlow with a cache is in the pipeline of the test data: there is no flow to measure')
+        raise ValueError(
+            'no LoadFlow with a cache is in the pipeline of the test data: add one, or give the config of a video'
+        )
     cache = FlowCache(estimator=caches[0]) if isinstance(caches[0], PrecomputedFlow) else caches[0]
     pipeline = [dict(type='LoadClip'), dict(type='LoadClipLabels'), dict(type='PackClip')]
     clips = DATASETS.build({**config.test_dataloader.dataset, 'pipeline': pipeline})
@@ -214,7 +216,7 @@ def run_measure(args: argparse.Namespace) -> None:
     if args.exact and cache.computes:
         raise ValueError(
             f'--exact needs a config that reads exact flow from files, but {args.config} estimates it '
-            f'({type(cache.estimator).__name__})'
+            f'({type(cache.estimator).__name__}): leave --exact out, or give a config of the streets as video'
         )
     exact, measured = (cache, FlowCache(estimator=DISFlow())) if args.exact else (None, cache)
     full = tuple(clips[0]['data_samples'].gt_sem_seg.shape[-2:])
