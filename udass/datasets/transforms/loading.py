@@ -69,8 +69,8 @@ class LoadClip(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LoadLabels(BaseTransform):
-    """Read ``seg_map_path`` and map its ids with the data set's ``label_table``: adds ``gt_seg_map`` (H, W) uint8, H and
-    W those of the image file. Needs ``LoadImage`` before it.
+    """Read ``seg_map_path`` and map its ids with the data set's ``label_table``: adds ``gt_seg_map`` (H, W) uint8, H
+    and W those of the image file. Needs ``LoadImage`` before it.
 
     Args:
         max_size_difference: pixels by which label and image file may differ in height and width (GTA has such pairs);
