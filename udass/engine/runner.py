@@ -303,6 +303,11 @@ class UDARunner(Runner):
         """Continues the training of a checkpoint, always with its optimizers and schedules, and with the settings of
         the config; see `udass.engine.resume`. ValueError if the file holds weights only, comes from a run with another
         seed, or the config has settings that cannot be changed on resume or that leave nothing to train."""
+        if not (resume_optimizer and resume_param_scheduler):
+            raise ValueError(
+                'a training is resumed with its optimizer and its schedules; to start from its networks alone, set '
+                f'load_from={filename} and resume=False'
+            )
         loop, warn = self.train_loop, self.logger.warning
         checkpoint = read_checkpoint(filename, map_location)
         translate_checkpoint(checkpoint)
