@@ -88,6 +88,8 @@ def test_streams_build_and_the_network_has_their_classes(path):
         assert target.dataset.labelled is False
         assert not {'LoadLabels', 'LoadClipLabels'} & {transform.type for transform in target.dataset.pipeline}
     tested = config.test_dataloader.dataset
-    for loader in config.train_dataloader.values():
+    for domain, loader in config.train_dataloader.items():
+        if domain == 'target' and path.stem.startswith('streets2camvid_video_'):
+            continue  # CamVid has one video: it is adapted to without labels, and tested on.
         # GTA and SYNTHIA have no splits, and nothing is tested on them.
         assert loader.dataset.type != tested.type or loader.dataset.split != tested.split
