@@ -269,7 +269,11 @@ def streets(parser: Parser) -> None:
         'images of each domain and split, for example game/train=600 (default: 300 to train on, 50 and 100 to test)'
     )
     add('--counts', nargs='+', type=image_count, default=(), metavar='DOMAIN/SPLIT=N', help=counts)
-    add('--clips', action='store_true', help='write clips with optical flow too')
+    clips = (
+        'write clips of four frames with optical flow, too; how many of each domain and split, for example '
+        'game/train=150 (default: 60 to train on, 10 and 20 to test)'
+    )
+    add('--clips', nargs='*', type=image_count, metavar='DOMAIN/SPLIT=N', help=clips)
     add('--force', action='store_true', help='replace streets that were drawn with other arguments')
     add('--workers', type=int, default=None, help='processes (default: one per core)')
 

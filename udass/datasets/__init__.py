@@ -18,7 +18,7 @@ from udass.datasets.sampling.rare_class import RareClassDataset, class_probabili
 from udass.datasets.sampling.statistics import class_statistics
 from udass.datasets.sampling.streams import SampleKey, SeededDataset, SeededInfiniteSampler, isolated_randomness
 from udass.datasets.sampling.wrappers import ConcatDataset
-from udass.datasets.streets import StreetsCamVidDataset, StreetsClips, StreetsDataset
+from udass.datasets.streets import StreetsCamVidClips, StreetsCamVidDataset, StreetsClips, StreetsDataset
 from udass.datasets.synscapes import Synscapes
 from udass.datasets.synthia import Synthia, SynthiaSeq
 from udass.datasets.urbansyn import UrbanSyn
@@ -47,6 +47,7 @@ __all__ = [
     'SampleKey',
     'SeededDataset',
     'SeededInfiniteSampler',
+    'StreetsCamVidClips',
     'StreetsCamVidDataset',
     'StreetsClips',
     'StreetsDataset',

@@ -66,8 +66,9 @@ class EMA(nn.Module):
 
 def evaluate_with_batch_statistics(teacher: nn.Module) -> None:
     """Evaluation mode without dropout and drop-path, but batch norm uses (and tracks) the statistics of the batch, as
-    the reference's teacher does."""
+    the reference's teacher does. A backbone with ``norm_eval`` keeps its batch norm in evaluation mode."""
+    teacher.train()
+    norms = [norm for norm in teacher.modules() if isinstance(norm, nn.modules.batchnorm._BatchNorm) and norm.training]
     teacher.eval()
-    for module in teacher.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.train()
+    for norm in norms:
+        norm.train()

@@ -89,6 +89,8 @@ class TimmBackbone(TimmNetwork):
             classifier is left out.
         pretrained: without a checkpoint, fetch timm's weights from its hub.
         drop_path_rate: probability of dropping a residual branch in training.
+        norm_eval: keep batch norm in evaluation mode in training, too: it normalises with the statistics of its
+            weights, whatever the batch holds. Scales and shifts are trained. As in MMSegmentation's ResNet.
     """
 
     def __init__(
@@ -98,11 +100,22 @@ class TimmBackbone(TimmNetwork):
         checkpoint: str | None = None,
         pretrained: bool = True,
         drop_path_rate: float = 0.0,
+        norm_eval: bool = False,
     ) -> None:
         options = dict(features_only=True, out_indices=out_indices, drop_path_rate=drop_path_rate)
         super().__init__(name, checkpoint, pretrained, options)
+        self.norm_eval = norm_eval
         info = self.net.feature_info
         self.channels, self.reductions = info.channels(), info.reduction()
+
+    def train(self, mode: bool = True) -> 'TimmBackbone':
+        """Switch to training or evaluation; see ``norm_eval``."""
+        super().train(mode)
+        if self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
 
     def forward(self, inputs: Tensor) -> list[Tensor]:
         """Feature maps of images (N, 3, H, W), finest first."""
