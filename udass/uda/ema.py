@@ -32,9 +32,7 @@ class EMA(nn.Module):
         super().__init__()
         if not 0 <= alpha < 1:
             raise ValueError(f'alpha is the share of the old teacher, in [0, 1); got {alpha}')
-        self.alpha = alpha
-        self.copy_buffers = copy_buffers
-        self.after_step = after_step
+        self.alpha, self.copy_buffers, self.after_step = alpha, copy_buffers, after_step
         self.steps = 0
 
     @torch.no_grad()

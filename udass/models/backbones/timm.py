@@ -51,13 +51,8 @@ class TimmNetwork(BaseModule):
             add_lora(self.net, **lora)
 
     def init_weights(self) -> None:
-        """Load the checkpoint, or the hub's weights, or keep the random start if neither is wanted.
-
-        Raises:
-            FileNotFoundError: the file is missing.
-            ValueError: it cannot be read, or does not fill the network.
-            ConnectionError: the hub cannot be reached.
-        """
+        """Load the checkpoint, or the hub's weights, or keep the random start if neither is wanted; FileNotFoundError,
+        ConnectionError or ValueError if they are missing, cannot be read, or do not fill the network."""
         origin: str | Path = f'timm hub: {self.name}'
         if self.checkpoint is not None:
             origin = local_file(self.checkpoint)
@@ -174,12 +169,8 @@ class TimmViT(TimmNetwork):
         self.mask_token = nn.Parameter(torch.zeros(1, self.net.embed_dim)) if mask_token else None
 
     def forward(self, inputs: Tensor, token_mask: Tensor | None = None) -> list[Tensor]:
-        """Tokens of images (N, 3, H, W) after each of ``out_indices``.
-
-        Args:
-            inputs: images.
-            token_mask: (N, h, w) bool, patches that the mask token replaces, for the h x w patches of the network.
-        """
+        """Tokens of images (N, 3, H, W) after each of ``out_indices``; the mask token replaces the h x w patches of the
+        network where ``token_mask`` (N, h, w) bool is True."""
         grid = self.token_grid(inputs.shape[2:])
         size = [tokens * patch for tokens, patch in zip(grid, self.patch_size, strict=True)]
         if tuple(size) != tuple(inputs.shape[2:]):
@@ -204,16 +195,8 @@ class TimmViT(TimmNetwork):
 
 @contextmanager
 def masked_patches(patch_embed: nn.Module, mask: Tensor | None, mask_token: Tensor | None) -> Iterator[None]:
-    """While the context lasts, the embedding of each masked patch is the mask token.
-
-    Args:
-        patch_embed: returns patches (N, h, w, E) or (N, h * w, E).
-        mask: (N, h, w) bool; None masks nothing.
-        mask_token: (1, E).
-
-    Raises:
-        ValueError: there is a mask but no token.
-    """
+    """While the context lasts, the embedding of each masked patch is the mask token (1, E); the mask is (N, h, w) bool,
+    None masks nothing. ValueError if there is a mask but no token."""
     if mask is None:
         yield
         return
