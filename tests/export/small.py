@@ -8,6 +8,8 @@ from mmseg.registry import MODELS
 from udass.export.folder import sample_image
 
 CLASSES, PALETTE = ('road', 'car', 'sky'), [[128, 64, 128], [0, 0, 142], [70, 130, 180]]
+# Of the convolutional backbone.
+CHANNELS = [32, 48, 192, 96]
 PIXELS = dict(
     type='PixelPreprocessor', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True, pad_val=0
 )
@@ -28,7 +30,7 @@ def segmentor(backbone, head, **settings):
 def convolutional(**settings):
     """Of 0.4 million parameters, at strides 4 to 32."""
     backbone = dict(type='TimmBackbone', name='test_resnet', out_indices=(1, 2, 3, 4), pretrained=False)
-    return segmentor(backbone, daformer([32, 48, 192, 96]), **settings)
+    return segmentor(backbone, daformer(CHANNELS), **settings)
 
 
 def vit(backbone):

@@ -1,6 +1,6 @@
 """Networks as ONNX and as programs of torch.export: what they give, and which sizes they refuse.
 
-The vision transformers are those of timm with two blocks.
+The vision transformers are those of timm with one block.
 """
 
 import importlib.util
@@ -13,7 +13,7 @@ import timm
 import torch
 from PIL import Image
 
-from tests.export.small import convolutional, daformer, save, segmentor, vit
+from tests.export.small import CHANNELS, convolutional, daformer, save, segmentor, vit
 from tests.export.test_network import RESIZE, SLIDE
 from udass.export import export, folder
 from udass.export.folder import sample_image
@@ -25,8 +25,8 @@ SCRIPT = Path(__file__).parents[2] / 'docs' / 'run_onnx.py'
 MIT = dict(type='MiT', variant='b0')
 MIT_CHANNELS = [32, 64, 160, 256]
 HRDA = segmentor(
-    MIT,
-    dict(type='HRDAHead', head=daformer(MIT_CHANNELS), scale_attention=daformer(MIT_CHANNELS, 'conv')),
+    convolutional()['backbone'],
+    dict(type='HRDAHead', head=daformer(CHANNELS), scale_attention=daformer(CHANNELS, 'conv')),
     type='HRDAEncoderDecoder',
     crop_size=(64, 64),
     output_stride=4,
@@ -36,7 +36,7 @@ LITE = segmentor(
     dict(type='TimmBackbone', name='tf_efficientnet_lite0', out_indices=(1, 2, 3, 4), pretrained=False),
     daformer([24, 40, 112, 320]),
 )
-DINOV3 = vit(dict(type='TimmViT', name='vit_small_patch16_dinov3.lvd1689m', out_indices=(1,), pretrained=False))
+DINOV3 = vit(dict(type='TimmViT', name='vit_small_patch16_dinov3.lvd1689m', out_indices=(0,), pretrained=False))
 DINOV2 = vit(dict(type='DINOv2', name='vit_small_patch14_dinov2.lvd142m', multiple=14, pretrained=False))
 
 
@@ -45,7 +45,7 @@ def small_vits(monkeypatch):
     create = timm.create_model
 
     def small(name, **options):
-        return create(name, **options, **(dict(depth=2) if name.startswith('vit') else {}))
+        return create(name, **options, **(dict(depth=1) if name.startswith('vit') else {}))
 
     monkeypatch.setattr(timm, 'create_model', small)
 

@@ -47,13 +47,30 @@ def installed(tmp_path_factory):
     return python.parent
 
 
+# From Python, as in a notebook; the commands start in one process.
+SESSION = """
+import udass
+from udass.cli.main import main
+
+options = {'test_dataloader.dataset.data_root': STREETS}
+scores = udass.test('mine.py', 'work_dirs/mine/iter_2.pth', options=options, out='images')
+print('classes:', len(scores['IoU']), 'mIoU:', scores['mIoU'])
+main(['report', DEMO, '--out', 'report.html'])
+# Two folders, and the network that leaves.
+short = ['--network', 'resnet10t', '--iterations', '2', '--only', 'adapted', '--yes', '--out', 'adapted']
+main(['adapt', f'{STREETS}/game/train', f'{STREETS}/camera/train', *short])
+main(['export', 'adapted/adapted/iter_2.pth', '--format', 'onnx', '--check', '--out', 'exported'])
+"""
+
+
 @pytest.mark.slow
 def test_what_works_in_a_checkout_works_from_a_wheel(installed, tmp_path):
     udass, python = installed / 'udass', installed / 'python'
     where = run(tmp_path, python, '-c', 'import udass; print(udass.__file__)')
     assert where.startswith(str(installed.parent))
     # Pictures and scores from nothing.
-    said = run(tmp_path, udass, 'demo', '--quick', '--images', '2')
+    short = ('--cfg-options', 'train_cfg.max_iters=2', 'train_cfg.val_interval=2')
+    said = run(tmp_path, udass, 'demo', '--quick', '--images', '2', *short)
     demo = tmp_path / 'work_dirs' / 'demo_quick'
     assert 'gain' in said and (demo / 'comparison.png').is_file()
     # Configs by name, and one to edit.
@@ -61,26 +78,22 @@ def test_what_works_in_a_checkout_works_from_a_wheel(installed, tmp_path):
     run(tmp_path, udass, 'configs', '--copy', 'streets_source_only', '--out', 'mine.py')
     loaders = ('train_dataloader.source', 'val_dataloader', 'test_dataloader')
     options = [f'{loader}.dataset.data_root={demo}/streets' for loader in loaders]
-    for config in ('streets_source_only', 'mine.py'):
-        short = ('train_cfg.max_iters=2', 'train_cfg.val_interval=5', *options)
-        run(tmp_path, udass, 'train', config, '--cfg-options', *short)
-        assert (tmp_path / 'work_dirs' / Path(config).stem / 'iter_2.pth').is_file()
-    # From Python, as in a notebook.
-    code = (
-        'import udass\n'
-        f'options = dict.fromkeys(["test_dataloader.dataset.data_root"], {str(demo / "streets")!r})\n'
-        'scores = udass.test("mine.py", "work_dirs/mine/iter_2.pth", options=options, out="images")\n'
-        'print("classes:", len(scores["IoU"]), "mIoU:", scores["mIoU"])'
+    run(
+        tmp_path,
+        udass,
+        'train',
+        'mine.py',
+        '--cfg-options',
+        'train_cfg.max_iters=2',
+        'train_cfg.val_interval=5',
+        *options,
     )
-    assert 'classes: 19 mIoU: ' in run(tmp_path, python, '-c', code)
-    assert len(list((tmp_path / 'images').glob('*.png'))) == 10
-    assert '</html>' in Path(tmp_path / run(tmp_path, udass, 'report', demo).split(':')[0]).read_text()
-    # Two folders, and the network that leaves.
-    streets = demo / 'streets'
+    assert (tmp_path / 'work_dirs' / 'mine' / 'iter_2.pth').is_file()
     # In a few images not every class occurs.
-    (streets / 'game' / 'train' / 'classes.txt').write_text('\n'.join(CLASSES))
-    short = ('--network', 'resnet10t', '--iterations', '2', '--only', 'adapted', '--yes', '--out', 'adapted')
-    run(tmp_path, udass, 'adapt', streets / 'game' / 'train', streets / 'camera' / 'train', *short)
+    (demo / 'streets' / 'game' / 'train' / 'classes.txt').write_text('\n'.join(CLASSES))
+    said = run(tmp_path, python, '-c', f'DEMO, STREETS = {str(demo)!r}, {str(demo / "streets")!r}\n{SESSION}')
+    assert 'classes: 19 mIoU: ' in said
+    assert len(list((tmp_path / 'images').glob('*.png'))) == 10
+    assert '</html>' in (tmp_path / 'report.html').read_text()
     assert any((tmp_path / 'adapted' / 'adapted' / 'target' / 'ids').iterdir())
-    run(tmp_path, udass, 'export', 'adapted/adapted/iter_2.pth', '--format', 'onnx', '--check', '--out', 'exported')
     assert (tmp_path / 'exported' / 'model.onnx').is_file()
