@@ -16,13 +16,7 @@ from udass.benchmark.synthetic import random_batch, random_clip, random_images
 from udass.cli.experiments.preview import Preview
 from udass.engine.data_loader import disable_malloc_trim
 from udass.engine.hooks import FiniteLossHook
-from udass.engine.optim import (
-    checkpoint_without_reentry,
-    compile_networks,
-    merge_groups,
-    use_channels_last,
-    with_mixed_precision,
-)
+from udass.engine.optim import compile_networks, merge_groups, prepare_networks, with_mixed_precision
 from udass.models.segmentors import FlowGuidedEncoderDecoder
 from udass.uda import DomainAdapter
 from udass.uda.mixing.classes import class_mask
@@ -52,7 +46,6 @@ def training_step(config: Config, batch: int, size: Size, device: torch.device) 
     source = settings.train_dataloader.source.dataset
     model.use_metainfo({**DATASETS.get(source.type).METAINFO, **source.get('metainfo', {})})
     model.to(device).train()
-    checkpoint_without_reentry(model)
     _apply_switches(model, settings)
     wrapper = settings.optim_wrapper.to_dict()
     wrapper = with_mixed_precision(wrapper, settings.amp) if settings.get('amp') else wrapper
@@ -126,7 +119,6 @@ def _leave_start_weights_out(backbone: dict) -> None:
 
 
 def _apply_switches(model: torch.nn.Module, config: Config) -> None:
-    if config.get('channels_last'):
-        use_channels_last(model)
+    prepare_networks(model, config)
     if config.get('compile'):
         compile_networks(model, {} if config.compile is True else config.compile)
