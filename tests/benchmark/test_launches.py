@@ -24,8 +24,8 @@ LAUNCHES = {
     'gta2cs_dacs': (1462, [2]),
     'gta2cs_advseg': (2139, [1, 1]),
     # Two frames, with the histograms of the source matched to the target's.
-    'synseq2csseq_quadmix': (4632, GROUPS),
-    'synseq2csseq_quadmix_cnn': (5568, GROUPS),
+    'synseq2csseq_quadmix': (4632, [3]),
+    'synseq2csseq_quadmix_cnn': (5568, [3]),
 }
 SIZE = 64
 # Figures may grow by so much.
