@@ -24,7 +24,7 @@ from udass.cli import write_json
 DOCS = Path(__file__).parents[2] / 'docs'
 RESULT, PICTURE = DOCS / 'results/performance/shares.json', DOCS / 'images/time_shares.svg'
 METHODS = dict(DAFormer='gta2cs_daformer', HRDA='gta2cs_hrda', MIC='gta2cs_mic', QuadMix='gta2cs_quadmix')
-SIZE, BATCH, STEPS = 128, 2, 2
+SIZE, BATCH, STEPS = 128, 2, 1
 # Kind -> parts of the names of its operations; the first that fits counts.
 KINDS = {
     'convolutions': ('convolution',),
