@@ -1,8 +1,4 @@
-"""Register every component of this project in the registries of mmseg and mmengine.
-
-Configs import this module: ``custom_imports = dict(imports=['udass.all_modules'])``. The tools of this project do so
-for every config and checkpoint that they read.
-"""
+"""Register every component of this project: ``custom_imports = dict(imports=['udass.all_modules'])`` in a config."""
 
 from udass import datasets, engine, evaluation, flow, models, uda
 from udass.visualization import hooks

@@ -2,11 +2,8 @@
 
 
 class DamagedFileError(ValueError):
-    """A file of a data set that cannot be decoded: cut off, overwritten, empty.
-
-    What is wrong with how a data set is described (label ids outside the table, other sizes) is a plain ValueError: it
-    concerns every file, and training must not go on around it.
-    """
+    """A file of a data set that cannot be decoded: cut off, overwritten, empty. What is wrong with how a data set is
+    described (label ids outside the table, other sizes) is a plain ValueError, around which training must not go on."""
 
     def __str__(self) -> str:
         return printable(super().__str__())

@@ -13,7 +13,7 @@ def parse(command: str, *arguments: object) -> argparse.Namespace:
 
 def call(command: ModuleType, *arguments: object) -> object:
     """Run a command as from the command line, but with its errors raised."""
-    name = next(name for name, known in COMMANDS.items() if known.module == command.__name__)
+    name = next(name for name, known in COMMANDS.items() if known == command.__name__)
     args = parse(name, *arguments)
     args.arguments = [str(argument) for argument in arguments]
     return command.run(args)

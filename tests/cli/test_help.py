@@ -33,8 +33,10 @@ def test_help_is_a_sentence_the_options_and_an_example(name, monkeypatch, capsys
 
 @pytest.mark.parametrize('name', COMMANDS)
 def test_the_example_is_a_command_with_a_published_config(name):
-    words = [word for part in split(COMMANDS[name].example.split(' (')[0]) for word in expand(part)]
-    args = build_parser()[0].parse_args(words)
+    parser, parsers = build_parser()
+    example = parsers[name].epilog.removeprefix('example: udass ')
+    words = [word for part in split(example.split(' (')[0]) for word in expand(part)]
+    args = parser.parse_args(words)
     for config in (getattr(args, 'config', None), getattr(args, 'check', None), *getattr(args, 'configs', ())):
         assert config is None or find_config(config).parent == CONFIGS
 

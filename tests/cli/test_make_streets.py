@@ -29,6 +29,13 @@ def test_counts_name_the_images_of_each_domain_and_split(tmp_path, capsys):
     assert not (tmp_path / 'camera' / 'train').exists()
 
 
+def test_clips_are_counted_like_images(tmp_path):
+    arguments = ['--root', str(tmp_path), '--size', '32', '48', '--workers', '1', '--counts', 'game/train=1']
+    main(['streets', *arguments, '--clips', 'game/train=2'])
+    assert sorted(path.name for path in (tmp_path / 'game_clips' / 'train').iterdir()) == ['0000', '0001']
+    assert not (tmp_path / 'camera_clips').exists()
+
+
 @pytest.mark.parametrize('count', ['game=600', 'game/train', 'game/train=-1', 'game/train=many'])
 def test_a_count_of_another_form_is_named(count, capsys):
     with pytest.raises(SystemExit):

@@ -35,6 +35,7 @@ BENCHMARKS = {
     'viper2csseq': ('VIPER to Cityscapes-Seq', ['VIPER', 'Cityscapes-Seq']),
     'synseq2csseq': ('SYNTHIA-Seq to Cityscapes-Seq', ['SYNTHIA-Seq', 'Cityscapes-Seq']),
     'viper2bdd': ('VIPER to BDDVid', ['VIPER', 'BDDVid']),
+    'streets2camvid_video': ('streets to CamVid, on video', ['streets', 'CamVid']),
     'streets2camvid': ('streets to CamVid', ['streets', 'CamVid']),
     'camvid_day2dusk': ('CamVid, day to dusk', ['CamVid']),
     'camvid_video': ('CamVid video', ['CamVid']),

@@ -31,7 +31,7 @@ def test_slurms_variables_become_torchs():
     given = {**environment, 'MASTER_ADDR': 'other', 'MASTER_PORT': '1'}
     use_slurm_environment(given)
     assert (given['MASTER_ADDR'], given['MASTER_PORT']) == ('other', '1')
-    with pytest.raises(ValueError, match='SLURM_NTASKS is not set; start it with tools/slurm_train.sh'):
+    with pytest.raises(ValueError, match='SLURM_NTASKS is not set; start by tools/slurm_train.sh'):
         use_slurm_environment({'SLURM_PROCID': '5', 'SLURM_LOCALID': '1'})
 
 
@@ -48,7 +48,7 @@ def test_the_first_machine_of_a_node_list_is_asked_for(tmp_path, monkeypatch):
 def test_a_process_gets_the_gpu_of_its_number(monkeypatch):
     monkeypatch.delenv('SLURM_PROCID', raising=False)
     assert [local_device(number, 2) for number in (0, 1)] == [0, 1]
-    with pytest.raises(ValueError, match='process 2 of this machine has no GPU: there are 2'):
+    with pytest.raises(ValueError, match='process 2 of this machine has no GPU: start as many as there are, 2'):
         local_device(2, 2)
     monkeypatch.setenv('SLURM_PROCID', '3')
     assert local_device(3, 1) == 0

@@ -40,7 +40,7 @@ def test_dis_refuses_what_it_cannot_do():
     frame = texture((40, 64))
     with pytest.raises(ValueError, match="preset is one of .*, got 'slow'"):
         DISFlow(preset='slow')
-    with pytest.raises(ValueError, match='at least 32 pixels in height and width, got 64x31'):
+    with pytest.raises(ValueError, match='at least 32 pixels a side, got 64x31'):
         DISFlow()(frame[:31], frame[:31])
     with pytest.raises(ValueError, match='two frames of one size, got 64x40 and 63x40'):
         DISFlow()(frame, frame[:, 1:])

@@ -5,6 +5,8 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from safetensors.torch import save_file
 
+from udass.uda.ema import evaluate_with_batch_statistics
+
 NAME = 'resnet10t'
 
 
@@ -91,3 +93,17 @@ def test_networks_whose_stages_timm_renames_load_too(tmp_path, suffix):
         backbone.net.state_dict()['stages_0.blocks.0.conv_dw.weight'],
         network.state_dict()['stages.0.blocks.0.conv_dw.weight'],
     )
+
+
+def test_batch_norm_in_evaluation_mode_normalises_each_image_alone_and_trains_its_scale():
+    backbone = MODELS.build(dict(type='TimmBackbone', name='resnet10t', pretrained=False, norm_eval=True)).train()
+    before = {name: buffer.clone() for name, buffer in backbone.named_buffers()}
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    together, alone = backbone(images)[-1], backbone(images[:1])[-1]
+    torch.testing.assert_close(together[:1], alone)
+    together.square().mean().backward()
+    assert backbone.net.bn1.weight.grad.abs().sum() > 0
+    assert all(torch.equal(buffer, before[name]) for name, buffer in backbone.named_buffers())
+    backbone.eval()
+    evaluate_with_batch_statistics(backbone)
+    torch.testing.assert_close(backbone(images[:1])[-1], alone)

@@ -1,4 +1,7 @@
-"""The arguments of the commands: a function each, which adds them to a parser. Nothing here imports torch."""
+"""The arguments of the commands: a function each, which adds them to a parser. Nothing here imports torch.
+
+The docstring of a function is the sentence that the help of its command begins with.
+"""
 
 import argparse
 import re
@@ -28,16 +31,10 @@ def add_config(parser: Parser) -> None:
     parser.add_argument('config', help='config file, or the name of a published config (udass configs lists them)')
 
 
-def add_settings(parser: Parser, whose: str = 'the config') -> None:
-    """An option for settings ``KEY=VALUE`` that replace those of a config."""
-    text = f'settings that replace those of {whose}'
-    parser.add_argument('--cfg-options', nargs='+', action=_Settings, metavar='KEY=VALUE', help=text)
-
-
-def add_strings(parser: Parser, whose: str) -> None:
-    """The same option for commands that hand the settings on as they are."""
-    text = f'settings that replace those of {whose}'
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help=text)
+def add_settings(parser: Parser, whose: str = 'the config', parsed: bool = True) -> None:
+    """An option for settings ``KEY=VALUE`` that replace those of a config; not parsed, to hand them on as they are."""
+    text, options = f'settings that replace those of {whose}', {'action': _Settings} if parsed else {'default': []}
+    parser.add_argument('--cfg-options', nargs='+', metavar='KEY=VALUE', help=text, **options)
 
 
 def add_launcher(parser: Parser) -> None:
@@ -49,6 +46,9 @@ def add_branch(parser: Parser, whose: str = 'network to test (default: as in the
 
 
 def train(parser: Parser) -> None:
+    """Train what a config describes."""
+    example = 'train streets_quadmix --seed 1 (Ctrl-C saves; with --resume the same command goes on)'
+    parser.epilog = f'example: udass {example}'
     add_config(parser)
     add = parser.add_argument
     add('--work-dir', help='folder for logs and checkpoints (default: work_dirs/<name of the config>)')
@@ -63,6 +63,8 @@ def train(parser: Parser) -> None:
 
 
 def test(parser: Parser) -> None:
+    """Test a checkpoint: IoU of every class and their mean."""
+    parser.epilog = 'example: udass test streets_quadmix work_dirs/streets_quadmix/iter_450.pth'
     add_config(parser)
     add = parser.add_argument
     add('checkpoint', help='checkpoint file')
@@ -82,6 +84,8 @@ def test(parser: Parser) -> None:
 
 
 def infer(parser: Parser) -> None:
+    """Segment images and video with a trained network."""
+    parser.epilog = 'example: udass infer work_dirs/streets_quadmix/iter_450.pth images/ --out results'
     parser.usage = (
         '%(prog)s [options] CHECKPOINT INPUT... --out DIR\n'
         '       %(prog)s [options] CONFIG CHECKPOINT INPUT... --out DIR\n'
@@ -115,6 +119,8 @@ def infer(parser: Parser) -> None:
 
 
 def export(parser: Parser) -> None:
+    """Write a trained network into a folder that other programs read: safetensors, ONNX, torch.export."""
+    parser.epilog = 'example: udass export work_dirs/streets_quadmix/iter_450.pth --format safetensors onnx --check'
     parser.usage = '%(prog)s [options] CHECKPOINT\n       %(prog)s [options] CONFIG CHECKPOINT'
     add = parser.add_argument
     text = 'checkpoint of a training (it carries its config), or config and checkpoint'
@@ -129,12 +135,8 @@ def export(parser: Parser) -> None:
     )
     text = 'what onnx and pt2 give: logits, or class ids (default: %(default)s)'
     add('--output', choices=('logits', 'ids'), default='logits', help=text)
-    add(
-        '--check',
-        dest='compare',
-        action='store_true',
-        help='compare what was written with the network, and record how close it is',
-    )
+    text = 'compare what was written with the network, and record how close it is'
+    add('--check', dest='compare', action='store_true', help=text)
     add_branch(parser, 'network to export (default: as in the config)')
     add_settings(parser)
 
@@ -147,6 +149,9 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def report(parser: Parser) -> None:
+    """Write one HTML page of a run, or of several side by side."""
+    example = 'report work_dirs/streets_source_only work_dirs/streets_quadmix --out comparison.html'
+    parser.epilog = f'example: udass {example}'
     add = parser.add_argument
     text = (
         'work dirs of udass train, or folders of udass seeds or udass demo, whose seeds become one method with mean '
@@ -160,6 +165,8 @@ def report(parser: Parser) -> None:
 
 
 def adapt(parser: Parser) -> None:
+    """Adapt a network from a folder of labelled images to a folder or video without labels, without a config."""
+    parser.epilog = 'example: udass adapt labelled_photos/ drive.mp4 --out work_dirs/drive'
     add = parser.add_argument
     text = 'folder of images and labels: two folders in it (images/, labels/), or pairs side by side'
     add('source', metavar='SOURCE', help=text)
@@ -179,15 +186,19 @@ def adapt(parser: Parser) -> None:
 
 
 def seeds(parser: Parser) -> None:
+    """Train and test each config with each seed."""
+    parser.epilog = 'example: udass seeds streets_source_only streets_quadmix --seeds 0 1 2'
     add = parser.add_argument
     add('configs', nargs='+', metavar='CONFIG', help='config files, or names of published configs')
     add('--seeds', nargs='+', type=int, default=[0, 1, 2], help='seeds (default: 0 1 2)')
     text = 'folder for everything (default: %(default)s); results in <config>/seed_<n>/result.json, summary.json, '
     add('--out', default='work_dirs/seeds', metavar='DIR', help=text + 'differences.json, summary.md')
-    add_strings(parser, 'every config')
+    add_settings(parser, 'every config', parsed=False)
 
 
 def flow(parser: Parser) -> None:
+    """Compute the optical flow that the clips of a config, or a folder of frames, need in training; or measure it."""
+    parser.epilog = 'example: udass flow viper2csseq_quadmix --workers 8'
     add = parser.add_argument
     text = 'config file, or name of a published config; it says where flow is stored and how it is estimated'
     add('config', nargs='?', help=text)
@@ -211,6 +222,8 @@ def flow(parser: Parser) -> None:
 
 
 def check(parser: Parser) -> None:
+    """Read every file of the data sets of a config and report problems."""
+    parser.epilog = 'example: udass check gta2cs_quadmix'
     add_config(parser)
     add_settings(parser)
     text = 'problems to list per data set (default: 20)'
@@ -218,11 +231,11 @@ def check(parser: Parser) -> None:
 
 
 def browse(parser: Parser) -> None:
+    """Show the training samples of a config: augmented images, clips with flow, mixed images."""
+    parser.epilog = 'example: udass browse streets_quadmix --out samples.html --number 8'
     add_config(parser)
     add = parser.add_argument
-    text = (
-        '*.png: one image, *.html: one page that opens from disk (default: work_dirs/<name of the config>/samples.png)'
-    )
+    text = '*.png: one image, *.html: one page that opens from disk (default: work_dirs/<config>/samples.png)'
     add('--out', type=Path, metavar='FILE', help=text)
     add('--number', type=int, default=4, metavar='N', help='samples of each domain (default: %(default)s)')
     text = 'from which iteration on; a mixing that starts later is seen there (default: 0)'
@@ -233,6 +246,8 @@ def browse(parser: Parser) -> None:
 
 
 def convert(parser: Parser) -> None:
+    """Convert weights between code bases: published, ours, mmseg."""
+    parser.epilog = 'example: udass convert mic.pth out.pth --from mic --check gta2cs_mic'
     add = parser.add_argument
     add('input', type=Path, metavar='IN', help='file of torch.save')
     add('output', type=Path, metavar='OUT', help='file to write')
@@ -251,42 +266,51 @@ def convert(parser: Parser) -> None:
 
 
 def demo(parser: Parser) -> None:
+    """Train source-only and QuadMix on the built-in streets and compare."""
+    parser.epilog = 'example: udass demo --out work_dirs/demo --images 8'
     add = parser.add_argument
     text = 'see that everything works: a few images and iterations, which teach the networks little'
     add('--quick', action='store_true', help=text)
     add('--out', metavar='DIR', help='folder for everything (default: work_dirs/demo, or work_dirs/demo_quick)')
     add('--seed', type=int, default=0, help='seed of every random stream')
     add('--images', type=int, default=5, help='test images in the comparison, evenly spaced')
-    add_strings(parser, 'both configs')
+    add_settings(parser, 'both configs', parsed=False)
 
 
 def streets(parser: Parser) -> None:
+    """Write the built-in street scenes as data set folders."""
+    parser.epilog = 'example: udass streets --root data/streets --clips'
     add = parser.add_argument
     add('--root', default='data/streets', help='folder to fill (default: %(default)s)')
     add('--seed', type=int, default=0, help='seed of all images (default: %(default)s)')
     add('--size', type=int, nargs=2, metavar=('H', 'W'), default=(192, 384), help='pixels (default: 192 384)')
-    counts = (
-        'images of each domain and split, for example game/train=600 (default: 300 to train on, 50 and 100 to test)'
-    )
+    counts = 'images of each domain and split, e.g. game/train=600 (default: 300 to train on, 50 and 100 to test)'
     add('--counts', nargs='+', type=image_count, default=(), metavar='DOMAIN/SPLIT=N', help=counts)
-    add('--clips', action='store_true', help='write clips with optical flow too')
+    clips = (
+        'write clips of four frames with optical flow, too; how many of each domain and split, for example '
+        'game/train=150 (default: 60 to train on, 10 and 20 to test)'
+    )
+    add('--clips', nargs='*', type=image_count, metavar='DOMAIN/SPLIT=N', help=clips)
     add('--force', action='store_true', help='replace streets that were drawn with other arguments')
     add('--workers', type=int, default=None, help='processes (default: one per core)')
 
 
 def image_count(text: str) -> tuple[str, str, int]:
-    """'game/train=600' as ('game', 'train', 600).
-
-    Raises:
-        argparse.ArgumentTypeError: the text has another form.
-    """
+    """'game/train=600' as ('game', 'train', 600)."""
     found = re.fullmatch(r'(\w+)/(\w+)=(\d+)', text)
     if found is None:
         raise argparse.ArgumentTypeError(f'{text!r} is not of the form DOMAIN/SPLIT=N, for example game/train=600')
     return found[1], found[2], int(found[3])
 
 
+def env(parser: Parser) -> None:
+    """Show versions, devices, conflicting packages and what is missing."""
+    parser.epilog = 'example: udass env'
+
+
 def configs(parser: Parser) -> None:
+    """List the published configs with their networks and scores, or copy one to edit."""
+    parser.epilog = 'example: udass configs quadmix cityscapes'
     add = parser.add_argument
     add('words', nargs='*', metavar='WORD', help='list only configs that have all these words in their description')
     text = 'write this config, with its base files resolved, to a file that can be edited'
@@ -295,6 +319,8 @@ def configs(parser: Parser) -> None:
 
 
 def benchmark(parser: Parser) -> None:
+    """Measure time, memory and kernel launches of a training step, of mixing, of the loaders or of inference."""
+    parser.epilog = 'example: udass benchmark step benchmark_daformer_mitb0 benchmark_quadmix_mitb0 --size 256'
     add = parser.add_argument
     text = (
         'what to measure; only the loader reads data, memory computes the bytes of a training without running it, and '

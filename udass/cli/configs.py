@@ -30,11 +30,8 @@ def to_text(entries: Mapping[str, Mapping]) -> str:
 
 
 def copy(name: str, out: Path) -> None:
-    """Write a config with its base files resolved: all settings in one file, which works wherever it lies.
-
-    Raises:
-        FileExistsError: there is a file of this name.
-    """
+    """Write a config with its base files resolved: all settings in one file, which works wherever it lies;
+    FileExistsError if there is a file of this name."""
     # They take seconds to import.
     from mmengine.config import Config
 

@@ -1,7 +1,4 @@
-"""Convert published weights for the configs of this project, and its weights for other code bases.
-
-docs/checkpoints.md lists the formats, and where published files are used.
-"""
+"""Convert published weights for the configs of this project, and its weights for other code bases."""
 
 import argparse
 from collections.abc import Mapping

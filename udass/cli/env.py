@@ -1,8 +1,4 @@
-"""Show the state of an installation, and what is wrong with it.
-
-Ends with status 1 if distributions get in each other's way, something needed is missing or too old, or a package
-cannot be imported. It needs nothing but the standard library, so that it runs where the project does not.
-"""
+"""Show the state of an installation, and what is wrong with it, by the standard library alone."""
 
 import argparse
 import importlib

@@ -24,9 +24,8 @@ def run(args: argparse.Namespace) -> None:
         options=args.cfg_options,
     )
     for name, told in config['files'].items():
-        takes = (
-            f', images of {"any size" if told["dynamic"] else "{}x{}".format(*told["size"])}' if 'size' in told else ''
-        )
+        size = 'any size' if told.get('dynamic') else '{}x{}'.format(*told.get('size', (0, 0)))
+        takes = f', images of {size}' if 'size' in told else ''
         opset = f', opset {told["opset"]}' if 'opset' in told else ''
         print(f'{name}{takes}{opset}{_closeness(told)}')
     print(f'{out}: {", ".join([*config["files"], "config.json", "README.md"])}')

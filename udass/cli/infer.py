@@ -1,7 +1,4 @@
-"""Segment images and video with a trained network: class ids, colour overlays, video with overlays.
-
-docs/use_a_network.md lists the files that are written, and how images are resized.
-"""
+"""Segment images and video with a trained network: class ids, colour overlays, video with overlays."""
 
 import argparse
 import sys
@@ -25,11 +22,8 @@ _MAX_PROBLEMS = 20
 
 
 def split_files(args: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """The files of the model (checkpoint, or config and checkpoint), and the inputs.
-
-    Raises:
-        UsageError: one of them is missing, or a number is not positive.
-    """
+    """The files of the model (checkpoint, or config and checkpoint), and the inputs; UsageError if one of them is
+    missing, or a number is not positive."""
     files = [args.config, *args.files] if args.config is not None else args.files
     count = 2 if args.config is not None or Path(files[0]).suffix.lower() in ('.py', '.json', '.yaml', '.yml') else 1
     if len(files) <= count:
@@ -40,13 +34,8 @@ def split_files(args: argparse.Namespace) -> tuple[list[str], list[str]]:
 
 
 class Results:
-    """Writes predictions below a folder.
-
-    Args:
-        folder: for everything.
-        segment: the network, for its classes and colours.
-        all_overlays: whether frames of videos get an overlay each, too.
-    """
+    """Writes predictions below a folder, in the colours of the network; with ``all_overlays`` frames of videos get an
+    overlay each, too."""
 
     def __init__(self, folder: Path, segment: Segmenter, all_overlays: bool) -> None:
         self.folder, self.segment, self.all_overlays = folder, segment, all_overlays
@@ -84,18 +73,15 @@ def segment_frames(
         # The last one read is the frame before the first of this group. Decoders of video go forward only.
         images = dict(list(images.items())[-1:])
         own = [frame.path for frame in group]
-        needed = [
-            path for frame in group for path in ((frame.previous, frame.path) if with_previous else (frame.path,))
-        ]
+        needed = [path for frame in group for path in (frame.previous, frame.path)] if with_previous else own
         for path in [path for path in dict.fromkeys(needed) if path not in images]:
             try:
                 images[path] = segment.read(path)
             except (OSError, ValueError) as error:
                 if path in own:
                     problems.append(str(error))
-        ids = segment_group(
-            segment, [frame for frame in group if frame.path in images], images, with_previous, problems
-        )
+        readable = [frame for frame in group if frame.path in images]
+        ids = segment_group(segment, readable, images, with_previous, problems)
         for frame in group:
             yield frame, images[frame.path] if frame.path in ids else None, ids.get(frame.path)
 
@@ -130,11 +116,8 @@ def segment_group(
 def segment_files(
     segment: Segmenter, video: Video, results: Results, size: int, bar: tqdm, problems: list[str]
 ) -> None:
-    """Single images, or the frames of a video file or folder.
-
-    Frames of a video that fail repeat the one before them, so that the video keeps its time; at the start, the one
-    after.
-    """
+    """Single images, or the frames of a video file or folder. Frames of a video that fail repeat the one before them,
+    so that the video keeps its time; at the start, the one after."""
     last, waiting = None, 0
     with nullcontext() if video.name is None else results.video(video.name, video.rate) as file:
         for frame, image, ids in segment_frames(segment, video.frames, size, problems):

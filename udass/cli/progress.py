@@ -37,11 +37,7 @@ def memory() -> int:
 
 
 class ProgressHook(Hook):
-    """Bars of training, validation and test.
-
-    Args:
-        stream: where to draw them.
-    """
+    """Bars of training, validation and test, drawn to a stream."""
 
     # After the hook that reads the losses.
     priority = 'LOWEST'
@@ -87,21 +83,12 @@ class ProgressHook(Hook):
     def before_test(self, runner: Runner) -> None:
         self._start('test', len(runner.test_dataloader))
 
-    def after_test_iter(
-        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: list | None = None
-    ) -> None:
-        self._bars[-1].update()
-
-    def after_test(self, runner: Runner) -> None:
-        self._bars.pop().close()
+    after_test_iter, after_test = after_val_iter, after_val
 
 
 @contextmanager
 def progress(runner: Runner, stream: TextIO | None = None) -> Iterator[None]:
-    """Inside, a terminal shows bars in place of the lines of the log that count iterations.
-
-    Log files and pipes get the lines. ``stream`` is that of errors by default.
-    """
+    """Inside, a terminal (of errors by default) shows bars in place of the lines of the log that count iterations."""
     # Not when this module is imported: notebooks and tests replace the stream.
     stream = sys.stderr if stream is None else stream
     if not stream.isatty() or not is_main_process():

@@ -1,8 +1,4 @@
-"""Write one HTML page of a run, or of several side by side, that opens from disk without a network.
-
-The page has what the folders hold: curves from the log, and once ``udass test`` was run with --json and
---predictions, scores by class, confusions and examples. What is missing is listed with the command that makes it.
-"""
+"""Write one HTML page of a run, or of several side by side, that opens from disk without a network."""
 
 import argparse
 from pathlib import Path

@@ -149,11 +149,8 @@ def build_config(
 
 
 def write_predictions(config: Config, folder: str | None) -> None:
-    """Let the IoU metric of the test write the predicted class ids to ``folder``, named by the paths of the images.
-
-    Raises:
-        ValueError: the config does not test with ClassIoUMetric.
-    """
+    """Let the IoU metric of the test write the predicted class ids to ``folder``, named by the paths of the images;
+    ValueError if the config does not test with ClassIoUMetric."""
     evaluators = config.test_evaluator if isinstance(config.test_evaluator, list) else [config.test_evaluator]
     metrics = [evaluator for evaluator in evaluators if evaluator.get('type') == 'ClassIoUMetric']
     if folder is not None:
@@ -180,17 +177,5 @@ def image_folders(node: Mapping, scope: str) -> list[str]:
 
 def run(args: argparse.Namespace) -> None:
     """``udass test``."""
-    test(
-        args.config,
-        args.checkpoint,
-        options=args.cfg_options,
-        branch=args.branch,
-        work_dir=args.work_dir,
-        launcher=args.launcher,
-        tta=args.tta,
-        out=args.out,
-        predictions=args.predictions,
-        json=args.json,
-        submission=args.submission,
-        submission_split=args.submission_split,
-    )
+    names = ('branch', 'work_dir', 'launcher', 'tta', 'out', 'predictions', 'json', 'submission', 'submission_split')
+    test(args.config, args.checkpoint, options=args.cfg_options, **{name: getattr(args, name) for name in names})

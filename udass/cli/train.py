@@ -44,9 +44,6 @@ def train(
 
     Returns:
         Path: the checkpoint of the last iteration.
-
-    Raises:
-        FileNotFoundError, ValueError: see `udass.engine.config.load_config`.
     """
     settings = build_config(config, work_dir, resume, options, seed, amp, deterministic, launcher)
     with processes_ended(), explained_type_errors(settings.to_dict()):
@@ -109,14 +106,7 @@ def command_to_resume(arguments: Sequence[str]) -> str:
 
 def run(args: argparse.Namespace) -> None:
     """``udass train``."""
-    train(
-        args.config,
-        work_dir=args.work_dir,
-        resume=args.resume == 'latest' or args.resume or False,
-        options=args.cfg_options,
-        seed=args.seed,
-        amp=args.amp,
-        deterministic=args.deterministic,
-        launcher=args.launcher,
-        resume_command=command_to_resume(args.arguments),
-    )
+    resume = args.resume == 'latest' or args.resume or False
+    same = {name: getattr(args, name) for name in ('work_dir', 'seed', 'amp', 'deterministic', 'launcher')}
+    command = command_to_resume(args.arguments)
+    train(args.config, resume=resume, options=args.cfg_options, resume_command=command, **same)

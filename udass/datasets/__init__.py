@@ -18,49 +18,8 @@ from udass.datasets.sampling.rare_class import RareClassDataset, class_probabili
 from udass.datasets.sampling.statistics import class_statistics
 from udass.datasets.sampling.streams import SampleKey, SeededDataset, SeededInfiniteSampler, isolated_randomness
 from udass.datasets.sampling.wrappers import ConcatDataset
-from udass.datasets.streets import StreetsCamVidDataset, StreetsClips, StreetsDataset
+from udass.datasets.streets import StreetsCamVidClips, StreetsCamVidDataset, StreetsClips, StreetsDataset
 from udass.datasets.synscapes import Synscapes
 from udass.datasets.synthia import Synthia, SynthiaSeq
 from udass.datasets.urbansyn import UrbanSyn
 from udass.datasets.wilddash import WildDash2
-
-__all__ = [
-    'ACDC',
-    'BDD100K',
-    'BDDVid',
-    'CamVidDataset',
-    'CamVidVideo',
-    'Cityscapes',
-    'CityscapesSeq',
-    'ClassStatistics',
-    'ClipDataset',
-    'ConcatDataset',
-    'DarkZurich',
-    'FrameFolder',
-    'GTA',
-    'ImageFolder',
-    'LongTailDataset',
-    'Mapillary',
-    'MapillaryV2',
-    'RareClassDataset',
-    'Report',
-    'SampleKey',
-    'SeededDataset',
-    'SeededInfiniteSampler',
-    'StreetsCamVidDataset',
-    'StreetsClips',
-    'StreetsDataset',
-    'Synscapes',
-    'Synthia',
-    'SynthiaSeq',
-    'UDADataset',
-    'UrbanSyn',
-    'VideoFile',
-    'Viper',
-    'WildDash2',
-    'check_dataset',
-    'class_probabilities',
-    'class_statistics',
-    'isolated_randomness',
-    'transforms',
-]

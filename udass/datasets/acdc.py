@@ -17,11 +17,8 @@ class ACDC(UDADataset):
 
     Args:
         split: 'train' (1600), 'val' (406) or 'test' (2000, whose labels only the server has: labelled=False).
-        conditions: some of 'fog', 'night', 'rain' and 'snow'.
+        conditions: some of 'fog', 'night', 'rain' and 'snow'; ValueError for others, or none.
         common: see ``UDADataset``.
-
-    Raises:
-        ValueError: a condition that does not exist, or none.
     """
 
     METAINFO = classes.metainfo(

@@ -49,9 +49,6 @@ class BDDVid(ClipDataset):
             without fence).
         metainfo: replaces or adds to that of the benchmark.
         common: see ``ClipDataset``.
-
-    Raises:
-        ValueError: an unknown benchmark.
     """
 
     IMAGE_FOLDER, LABEL_FOLDER = '{split}/images', '{split}/labels'

@@ -59,15 +59,14 @@ class CityscapesSeq(ClipDataset):
         split: 'train' or 'val'.
         benchmark: whose classes to use, 'viper' (15; riders count as persons), 'viper_rider_ignored' (the same without
             the pixels of riders, as in UnifiedVideoDA) or 'synthia_seq' (12, reported as ``mIoU11`` without fence).
-        every_frame: every frame whose past is there is a clip, not only the one that gtFine names; needs
-            ``labelled=False``, and no gtFine.
+        every_frame: every frame whose past is there is a clip; needs ``labelled=False``, and no gtFine.
         frame_before: for testing: the frame before each labelled one is a clip, too, without a label. It is segmented
             for the sake of ``TemporalConsistency`` and does not count in the IoU; testing takes twice the time.
         metainfo: replaces or adds to that of the benchmark (but for the classes).
         labelled, test_mode, common: see ``ClipDataset``.
 
     Raises:
-        ValueError: an unknown benchmark, other classes, every_frame with labels, or frame_before without.
+        ValueError: these options do not go together, or the benchmark is unknown.
         FileNotFoundError: a frame that gtFine names, or one before it, is missing.
     """
 
@@ -93,9 +92,7 @@ class CityscapesSeq(ClipDataset):
     ) -> None:
         chosen = classes.video_benchmark(benchmark, 'CityscapesSeq')
         if every_frame and labelled:
-            raise ValueError(
-                'CityscapesSeq: every_frame=True needs labelled=False, as one frame of each snippet has a label'
-            )
+            raise ValueError('CityscapesSeq: every_frame=True needs labelled=False: one frame of a snippet has a label')
         if frame_before and not (labelled and test_mode):
             raise ValueError(
                 'CityscapesSeq: frame_before=True is for testing on labelled frames; it needs labelled=True and '

@@ -91,3 +91,15 @@ class StreetsClips(StreetsDataset, ClipDataset):
         if not names:
             raise FileNotFoundError(f'StreetsClips: no <clip>/{what}/*{suffix} in {folder}. {self.DOWNLOAD_HINT}')
         return [name.replace(f'/{what}/', '/images/') for name in names]
+
+
+@DATASETS.register_module()
+class StreetsCamVidClips(StreetsClips):
+    """Clips of streets with the 11 classes of CamVid; arguments as in ``StreetsClips``."""
+
+    METAINFO = StreetsCamVidDataset.METAINFO
+    LABEL_TABLE = StreetsCamVidDataset.LABEL_TABLE
+    DOWNLOAD_HINT = (
+        'Generate the clips with `udass streets --root data/streets_camvid --size 360 480 --counts game/train=600 '
+        '--clips game/train=150`, or set data_root in the config to the folder that holds them.'
+    )

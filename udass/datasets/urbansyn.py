@@ -15,9 +15,7 @@ class UrbanSyn(UDADataset):
     IMAGE_FOLDER, LABEL_FOLDER = 'rgb', 'ss'
     LABEL_TABLE = classes.label_table({train_id: train_id for train_id in range(19)}, (19, IGNORE_INDEX))
     LABEL_CHANNEL = 0
-    DOWNLOAD_HINT = (
-        'Unpack rgb and ss of urbansyn.org, and set data_root in the config to the folder that holds rgb/ and ss/.'
-    )
+    DOWNLOAD_HINT = 'Unpack rgb and ss of urbansyn.org, and set data_root in the config to the folder that holds both.'
 
     def label_path(self, name: str) -> str:
         """Path of the label of the image ``name``, whose file has another beginning."""

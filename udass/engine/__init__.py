@@ -8,18 +8,3 @@ from udass.engine.hooks import DamagedFileHook, FiniteLossHook, ScalarLogHook
 from udass.engine.loop import UDATrainLoop
 from udass.engine.optim import ChildOptimWrapperConstructor, GroupPolyLR
 from udass.engine.runner import UDARunner
-
-__all__ = [
-    'BatchNormStatisticsHook',
-    'ChildOptimWrapperConstructor',
-    'DamagedFileHook',
-    'FiniteLossHook',
-    'GroupPolyLR',
-    'PseudoLabelHook',
-    'SafeCheckpointHook',
-    'ScalarLogHook',
-    'TargetValidationHook',
-    'UDARunner',
-    'UDATrainLoop',
-    'read_config',
-]

@@ -31,9 +31,7 @@ _READABLE = (type(None), bool, int, float, complex, str, bytes, bytearray, torch
 
 
 def damage_of(path: Path) -> str | None:
-    """What is wrong with a checkpoint file, None if it is whole: compares it with its checksums, and reads it. Nothing
-    of the file is executed.
-    """
+    """What is wrong with a checkpoint file, None if it is whole: compares it with its checksums, and reads it."""
     try:
         read_checkpoint(path)
     except Exception as error:  # A damaged archive raises whatever its damaged bytes happen to mean.
@@ -49,13 +47,10 @@ def has_checkpoint(work_dir: Path) -> bool:
 
 
 def resumable_checkpoint(work_dir: Path) -> Path | None:
-    """The newest whole checkpoint of a work dir, None where nothing was ever saved.
+    """The newest whole checkpoint of a work dir, None where nothing was ever saved; ValueError if none is whole.
 
     That is the one which ``last_checkpoint`` names. If it is gone or damaged, this is reported, and the next older
     one is tried; a file that no record names counts as well, as a run can be killed before it writes the record.
-
-    Raises:
-        ValueError: there are checkpoints, and none is whole.
     """
     work_dir = Path(work_dir)
     recorded, problems = None, []
@@ -106,7 +101,7 @@ def latest_checkpoint(work_dir: Path) -> Path | None:
         text = os.fsdecode(file.read(_LONGEST_PATH)).strip()
     # The folder may have been moved or copied since: what is beside the record is meant.
     for path in (Path(work_dir) / Path(text).name, Path(text)):
-        if _is_file(path):
+        if os.path.isfile(path):  # No for what cannot be a path.
             return path
     found = ', '.join(sorted(path.name for path in Path(work_dir).glob('*.pth'))) or 'no *.pth file'
     readable = text if text.isprintable() and len(text) < 200 else repr(text[:200])
@@ -114,14 +109,6 @@ def latest_checkpoint(work_dir: Path) -> Path | None:
         f'{record} names {readable}, which does not exist; the folder holds {found}. Give the checkpoint to resume '
         'from, or delete last_checkpoint to start again'
     )
-
-
-def _is_file(path: Path) -> bool:
-    """Whether there is such a file; no for what cannot be a path."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
 
 
 @contextmanager
@@ -172,11 +159,8 @@ def check_unused(work_dir: Path, resume: bool, load_from: str | None) -> None:
 
 
 def to_plain(value: object) -> Any:  # noqa: ANN401  the kind of the result follows from the value
-    """A value of a checkpoint as torch.load reads it with ``weights_only=True``; tensors stay.
-
-    Configs hold mappings of mmengine, numbers and arrays of NumPy, and paths. They become dicts, numbers, lists and
-    strings; what has no plain form (a class, a function) becomes its text.
-    """
+    """A value of a checkpoint as torch.load reads it with ``weights_only=True``: of mappings of mmengine, of NumPy's
+    numbers and arrays, and of paths plain ones, and text of what has no plain form; tensors stay."""
     if isinstance(value, torch.Tensor) or type(value) in _READABLE:
         return value
     if isinstance(value, Mapping):
@@ -206,9 +190,7 @@ def to_plain(value: object) -> Any:  # noqa: ANN401  the kind of the result foll
 class PlainContentHook(Hook):
     """Makes everything in checkpoints tensors and plain values, because nothing else loads safely.
 
-    Histories of logged scalars are buffers of mmengine; what data sets and optimizers hold is anything that a config
-    can hold. ``UDARunner`` has this hook always; a config need not name it. It comes last, because other hooks add to a
-    checkpoint.
+    ``UDARunner`` always has this hook. It comes last, because other hooks add to a checkpoint.
     """
 
     priority = 'LOWEST'

@@ -83,12 +83,9 @@ def config_name(config: str | Path | Config) -> str:
 
 
 def prepare_config(config: Config) -> None:
-    """Register this project, and bring a config into the form that everything else expects, in place: paths become
-    strings, and ``model.num_classes`` replaces the number of classes in every head of the network.
-
-    Raises:
-        ValueError: that number makes no sense, or the config has a name of an earlier version.
-    """
+    """Registers this project, and brings a config into the form that everything else expects, in place: paths become
+    strings, and ``model.num_classes`` replaces the number of classes in every head. ValueError if that number makes no
+    sense, or the config has a name of an earlier version."""
     register_all()
     settings = config._cfg_dict if isinstance(config, Config) else config
     check_renamed(settings)

@@ -76,22 +76,12 @@ class WriteOnlyPickleHandler(PickleHandler):
     """mmengine's handler of pickles, which writes them and reads none."""
 
     def load_from_fileobj(self, file: object) -> object:
-        raise ValueError(
-            'a pickle can run any code while it is read, so none is read: save its content as .json, .yaml or .npy'
-        )
+        raise ValueError('a pickle can run any code while it is read: save its content as .json, .yaml or .npy')
 
 
 def read_config(path: str | Path) -> Config:
-    """A config as the file has it, before anything is checked.
-
-    Args:
-        path: a file, or the name of a published config.
-
-    Raises:
-        FileNotFoundError: there is no such config, or a file of its ``_base_`` does not exist.
-        ValueError: the file cannot be read, or it is a data file that names code. A ``.py`` file is a program: its
-            errors are raised together with its name.
-    """
+    """A config, by its file or published name, as the file has it, before anything is checked; FileNotFoundError if it
+    or a file of its ``_base_`` does not exist, ValueError if it cannot be read, or is a data file that names code."""
     register_all()
     path = find_config(path)
     is_data = path.suffix in _DATA_SUFFIXES
@@ -164,6 +154,10 @@ def entries(registry: Registry) -> dict[str, type]:
     return found
 
 
+def _names_of(registry: Registry, base: type) -> set[str]:
+    return {name for name, kind in entries(registry).items() if isinstance(kind, type) and issubclass(kind, base)}
+
+
 def refuse_code(settings: object, names: Collection[str], path: str) -> None:
     """Raises ValueError if building these settings would run code: if a component is none of ``names`` (mmengine would
     import a module of that name), or runs its arguments."""
@@ -208,23 +202,18 @@ def _check_data_file(path: Path) -> None:
 
 def _check_imports(config: Config) -> None:
     """Drops the import of this project, which is there, and refuses others."""
-    imports = (config.pop('custom_imports', None) or {}).get('imports', [])
-    others = [name for name in ([imports] if isinstance(imports, str) else imports) if name not in OWN_MODULES]
+    others = _other_modules(config)
+    config.pop('custom_imports', None)
     if others:
-        raise ValueError(f'custom_imports names {", ".join(map(str, others))}: nothing is imported for data')
+        raise ValueError(f'custom_imports names {others}: nothing is imported for data')
 
 
 def stored_config(checkpoint: Mapping, path: str | Path, keys: tuple[str, ...]) -> Config:
-    """The named keys of the config in a checkpoint's ``meta``; a key that it does not have is left out.
-
-    Raises:
-        ValueError: there is no config, or one of the keys is not made of constants.
-    """
+    """The named keys of the config in a checkpoint's ``meta``, without those that it does not have; ValueError if there
+    is no config, or one of the keys is not made of constants."""
     text = (checkpoint.get('meta') or {}).get('cfg')
     if not isinstance(text, str) or not text.strip():
-        raise ValueError(
-            f'{path} carries no config (files of udass convert and of other projects have none): {_GIVE_CONFIG}'
-        )
+        raise ValueError(f'{path} carries no config (as files of udass convert and of others): {_GIVE_CONFIG}')
     try:
         return Config(with_new_names(parse_keys(text, path, keys)))
     except ValueError as error:
@@ -234,12 +223,9 @@ def stored_config(checkpoint: Mapping, path: str | Path, keys: tuple[str, ...]) 
 def inference_config(checkpoint: Mapping, path: str | Path) -> Config:
     """The part of a checkpoint's config that inference uses, safe to build: network and loaders of the test data.
 
-    The network consists of registered modules and is given no file. Settings of start weights, which would come from
-    files that the config chooses, are left out: the checkpoint fills the network.
-
-    Raises:
-        ValueError: there is no config, it is not made of constants, it has a component that is not registered or is no
-            module, or names a file in its network.
+    Settings of start weights, which would come from files that the config chooses, are left out. ValueError if there is
+    no config, it is not made of constants, has a component that is no registered module, or names a file in its
+    network.
     """
     keys = ('model', 'test_dataloader', 'val_dataloader', 'custom_imports')
     return checked_config(stored_config(checkpoint, path, keys), path)
@@ -265,7 +251,9 @@ def checked_config(config: Config, path: str | Path) -> Config:
                 }
     except (ValueError, TypeError, AttributeError) as error:
         # Also of what has not even the form of a config.
-        raise ValueError(f'the config in {path}: {error}. {_own_modules(config)}{_GIVE_CONFIG}') from error
+        names = _other_modules(config)
+        advice = f'The modules that it names ({names}) are not imported: import them before, or ' if names else ''
+        raise ValueError(f'the config in {path}: {error}. {advice}{_GIVE_CONFIG}') from error
     return config
 
 
@@ -282,25 +270,16 @@ def dataset_settings(settings: Mapping) -> dict:
     parts = settings.get('datasets')
     if settings.get('type') == 'ConcatDataset' and isinstance(parts, list) and all(isinstance(p, dict) for p in parts):
         return {'type': 'ConcatDataset', 'datasets': [dataset_settings(part) for part in parts]}
-    kinds = {
-        name for name, kind in entries(DATASETS).items() if isinstance(kind, type) and issubclass(kind, BaseSegDataset)
-    }
-    pipeline = [
-        transform
-        for transform in settings.get('pipeline', [])
-        if not isinstance(transform, dict) or transform.get('type') != 'LoadFlow'
-    ]
-    refuse_code({**settings, 'pipeline': []}, kinds, 'dataset')
+    steps = settings.get('pipeline', [])
+    pipeline = [step for step in steps if not isinstance(step, dict) or step.get('type') != 'LoadFlow']
+    refuse_code({**settings, 'pipeline': []}, _names_of(DATASETS, BaseSegDataset), 'dataset')
     refuse_code(pipeline, _READING, 'dataset.pipeline')
     return {**settings, 'pipeline': pipeline}
 
 
 def open_test_dataset(config: Mapping) -> BaseSegDataset | ConcatDataset:
-    """The data set that a run with this stored config was tested on, to read its images and labels.
-
-    Raises:
-        ValueError, OSError: the data set is not there, the config has none, or one that a stored config may not name.
-    """
+    """The data set that a run with this stored config was tested on, to read its images and labels; ValueError or
+    OSError if it is not there, or the config has none, or one that a stored config may not name."""
     loader = config.get('test_dataloader')
     if not isinstance(loader, Mapping) or not isinstance(loader.get('dataset'), Mapping):
         raise ValueError('the stored config has no test_dataloader that can be read without running it')
@@ -315,21 +294,16 @@ def _checked_model(model: dict) -> dict:
     if 'student' in model:
         model = {'student': model['student'], 'eval_branch': model.get('eval_branch', 'student')}
     model = without_start_weights(model)
-    modules = {name for name, kind in entries(MODELS).items() if isinstance(kind, type) and issubclass(kind, nn.Module)}
-    refuse_code(model, modules | set(entries(TASK_UTILS)), 'model')
+    refuse_code(model, _names_of(MODELS, nn.Module) | set(entries(TASK_UTILS)), 'model')
     _refuse_files(model, 'model')
     return model
 
 
-def _own_modules(config: Config) -> str:
-    """Which modules of the user's own the config names, as a sentence; empty if there are none."""
+def _other_modules(config: Config) -> str:
+    """Names of the modules that a config imports, but for those of this project."""
     imports = (config.get('custom_imports') or {}).get('imports') or []
-    names = [name for name in ([imports] if isinstance(imports, str) else imports) if name not in OWN_MODULES]
-    return (
-        f'The modules that it names ({", ".join(map(str, names))}) are not imported: import them before, or '
-        if names
-        else ''
-    )
+    names = [imports] if isinstance(imports, str) else imports
+    return ', '.join(str(name) for name in names if name not in OWN_MODULES)
 
 
 def without_start_weights(node: object) -> object:

@@ -209,14 +209,12 @@ def start_worker(init_fn: Callable[[int], None] | None, worker_id: int) -> None:
 
 
 def disable_malloc_trim() -> bool:
-    """Lets this process keep memory that it frees, instead of giving it back and requesting it again.
+    """Lets this process keep memory that it frees, instead of giving it back and requesting it again; returns whether
+    the C library can do this (the GNU one can).
 
     A loader worker makes and drops images of many megabytes per sample, a network on the CPU activations. By default
-    each of them is new pages, which the kernel must clear: of a training step at crops of 512 that was a sixth. The
-    process then holds what it needed at its peak, and more where sizes vary much. It cannot be undone.
-
-    Returns:
-        Whether the C library can do this (the GNU one can); under another allocator it does nothing.
+    each of them is new pages, which the kernel must clear. The process then holds what it needed at its peak, and more
+    where sizes vary much. It cannot be undone.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -11,12 +11,13 @@ from datetime import timedelta
 import numpy as np
 import torch
 import torch.distributed as dist
+from mmengine.dist import get_world_size
 from mmengine.model import MMDistributedDataParallel, MMSeparateDistributedDataParallel
 from mmseg.registry import MODEL_WRAPPERS
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from udass.models.ranks import average_over_ranks_, running_statistics, world_size
+from udass.models.ranks import average_over_ranks_, running_statistics
 
 _PORT = '29500'
 _INSIDE = 'module.'
@@ -55,9 +56,7 @@ def local_device(local_rank: int, devices: int) -> int:
     if devices == 1 and 'SLURM_PROCID' in os.environ:
         return 0
     if local_rank >= devices:
-        raise ValueError(
-            f'process {local_rank} of this machine has no GPU: there are {devices}. Start as many processes as GPUs'
-        )
+        raise ValueError(f'process {local_rank} of this machine has no GPU: start as many as there are, {devices}')
     return local_rank
 
 
@@ -65,9 +64,7 @@ def use_slurm_environment(environment: MutableMapping[str, str]) -> None:
     """Sets what torch reads (RANK, WORLD_SIZE, ...) from what srun sets; ValueError if srun started nothing."""
     missing = [name for name in ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID') if name not in environment]
     if missing:
-        raise ValueError(
-            f'--launcher slurm: {", ".join(missing)} is not set; start it with tools/slurm_train.sh or srun'
-        )
+        raise ValueError(f'--launcher slurm: {", ".join(missing)} is not set; start by tools/slurm_train.sh or srun')
     environment.update(
         RANK=environment['SLURM_PROCID'],
         WORLD_SIZE=environment['SLURM_NTASKS'],
@@ -108,14 +105,11 @@ def check_sync_bn(kind: str | None) -> None:
 
 
 class HostExchange:
-    """Exchanges values on the host, without waiting for the device. All processes build it, and make every call.
-
-    Args:
-        timeout: seconds after which a process that waits for another gives up.
-    """
+    """Exchanges values on the host, without waiting for the device. All processes build it, and make every call; one
+    that waits for another gives up after ``timeout`` seconds."""
 
     def __init__(self, timeout: float = 1800) -> None:
-        self._size = world_size()
+        self._size = get_world_size()
         # NCCL only exchanges tensors on the device.
         options = dict(backend='gloo', timeout=timedelta(seconds=timeout))
         self._group = dist.new_group(**options) if self._size > 1 else None
@@ -159,7 +153,7 @@ def check_same(exchange: HostExchange, values: Mapping[str, object]) -> None:
 def rank_state(model: nn.Module) -> dict:
     """Extra states and running statistics of batch norm of this process, under their keys of the state dict and on the
     host; empty for a single process, whose state dict has it all. The model is without a wrapper."""
-    if world_size() == 1:
+    if get_world_size() == 1:
         return {}
     own = ('_extra_state', 'running_mean', 'running_var')
     state = {key: value for key, value in model.state_dict().items() if key.endswith(own)}
@@ -176,7 +170,7 @@ def with_rank_state(state: Mapping, states: list[dict], rank: int, ranks: int) -
 def sync_batch_norm_statistics(model: nn.Module) -> Iterator[None]:
     """Inside, running statistics of batch norm are their mean over the processes, all of which call this; afterwards
     each process has its own again."""
-    statistics = running_statistics(model) if world_size() > 1 else []
+    statistics = running_statistics(model) if get_world_size() > 1 else []
     before = [value.clone() for value in statistics]
     average_over_ranks_(statistics)
     try:
@@ -200,11 +194,10 @@ class SeparateDataParallel(MMSeparateDistributedDataParallel):
     """
 
     def __init__(self, module: nn.Module, find_unused_parameters: bool = False) -> None:
-        device_ids = [torch.cuda.current_device()] if torch.cuda.is_available() else None
+        devices = [torch.cuda.current_device()] if torch.cuda.is_available() else None
         # Running statistics of batch norm stay with their rank, see `rank_state`.
-        super().__init__(
-            module, broadcast_buffers=False, find_unused_parameters=find_unused_parameters, device_ids=device_ids
-        )
+        options = dict(broadcast_buffers=False, device_ids=devices)
+        super().__init__(module, find_unused_parameters=find_unused_parameters, **options)
         for child in self._wrapped().values():
             child.register_state_dict_post_hook(_without_module)
             child.register_load_state_dict_pre_hook(_with_module)

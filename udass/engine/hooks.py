@@ -23,10 +23,6 @@ _LISTED = 5
 _UNSETTLED = 50
 
 
-def _logger_of(runner: Runner) -> LoggerHook | None:
-    return next((hook for hook in runner.hooks if isinstance(hook, LoggerHook)), None)
-
-
 class IntervalHook(Hook):
     """Base of hooks that read from the device every ``interval`` iterations and after the last one."""
 
@@ -39,7 +35,7 @@ class IntervalHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
-        self._logger = _logger_of(runner)
+        self._logger = next((hook for hook in runner.hooks if isinstance(hook, LoggerHook)), None)
         if self.interval is None:
             self.interval = 50 if self._logger is None else self._logger.interval
 
@@ -51,11 +47,10 @@ class IntervalHook(Hook):
 class ScalarLogHook(IntervalHook, RuntimeInfoHook):
     """mmengine's RuntimeInfoHook without a device synchronisation per scalar and iteration.
 
-    The scalars that ``train_step`` returns stay on the device and are read as one tensor at the end of each interval;
-    the log gets their mean over the interval and over all processes. What was measured since the last line of the log
-    is in the next one, also if its name does not occur any more (losses change their names where a method does
-    something new), and so is what comes after the last full interval. After a validation, ``validation.json`` in the
-    work dir has its metrics, as ``udass test --json`` writes them, and whether the config tests in the same way.
+    The scalars that ``train_step`` returns stay on the device and are read as one tensor at the end of each interval
+    and of the training; the log gets their mean over the interval and over all processes. After a validation,
+    ``validation.json`` in the work dir has its metrics, as ``udass test --json`` writes them, and whether the config
+    tests in the same way.
 
     Args:
         interval: iterations between two readings; None takes that of the LoggerHook.
@@ -132,22 +127,18 @@ def mean_scalars(pending: dict[str, list[Tensor | float]]) -> dict[str, float]:
 class FiniteLossHook(IntervalHook):
     """Keeps gradients that are not finite out of the weights, and reports where they came from.
 
-    The step must not wait for the device, so that nothing here reads whether a loss is finite before the step is made.
-    Instead:
+    Nothing here waits for the device before a step is made:
 
-    * Right before an optimizer's update, its gradients are checked *on the device* (after the reduction over processes,
-      so that all of them decide alike). If any of them is not finite, a fused optimizer changes nothing, and others get
-      gradients of zero: weights move by momentum and weight decay alone. They never become NaN.
-    * Statistics of batch norm that the same iteration spoiled are restored, as well on the device.
-    * Whether each loss and the gradients were finite is noted on the device and read once per interval, for all of its
-      iterations at once. The report names the iteration, the losses (``<pass>.<loss>``) and the images of the batch.
-    * Weights (the teacher's, too), statistics and the optimizer's moments can overflow by finite gradients. They are
-      checked once per interval, and before each checkpoint (`SafeCheckpointHook`): such a state ends the training and
-      is never saved.
+    * Right before an optimizer's update its gradients are checked on the device, after the reduction over processes.
+      If one is not finite, a fused optimizer changes nothing, and others get gradients of zero: weights move by
+      momentum and weight decay alone. Statistics of batch norm that the same iteration spoiled are restored.
+    * Whether losses and gradients were finite is read once per interval. The report names the iteration, the losses
+      (``<pass>.<loss>``) and the images of the batch; the count is part of the checkpoint.
+    * Weights (the teacher's, too), statistics and moments can overflow by finite gradients. They are checked once per
+      interval and before each checkpoint (`SafeCheckpointHook`): such a state ends the training and is never saved.
 
-    So the state is whole whenever the report of a loss comes, up to an interval later, and can be saved and resumed.
-    The count is part of the checkpoint. In fp16 the loss scaler finds gradients that overflow, before this hook sees
-    them: they are no fault and do not count, unless no step was made at all for 50 iterations.
+    In fp16 the loss scaler finds gradients that overflow before this hook sees them. They do not count, unless no step
+    was made at all for 50 iterations.
 
     Args:
         max_skipped: iterations that may be left out in the whole training, each with a warning; one more saves a
@@ -202,10 +193,8 @@ class FiniteLossHook(IntervalHook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
-        losses = {name: value for name, value in (outputs or {}).items() if 'loss' in name}
-        flags = {
-            name: torch.isfinite(value.detach()).all() for name, value in losses.items() if isinstance(value, Tensor)
-        }
+        losses = {name: value for name, value in (outputs or {}).items() if 'loss' in name and torch.is_tensor(value)}
+        flags = {name: torch.isfinite(value.detach()).all() for name, value in losses.items()}
         flags |= {f'the gradients of {name}': ~non_finite for name, non_finite in self._non_finite.items()}
         # Without a step, which the loss scaler left out, what overflowed may have reached the statistics all the same.
         spoiled = [*self._non_finite.values(), *self._overflowed.values()]
@@ -314,13 +303,11 @@ def non_finite_state(names: list[str], iteration: int) -> FloatingPointError:
 
 
 def keep_non_finite_out(optimizer: Any) -> Tensor:  # of torch, whose class does not declare `found_inf`
-    """Keeps gradients of which one is not finite out of an optimizer's next step, without waiting for the device.
+    """Keeps gradients of which one is not finite out of an optimizer's next step, without waiting for the device;
+    returns whether one was not, () bool.
 
     A fused step changes nothing then: it reads ``found_inf``, which loss scalers set and the caller deletes after the
     step. Other optimizers get gradients of zero.
-
-    Returns:
-        Tensor: () bool, whether one was not finite.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group['params']]
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -350,9 +337,8 @@ def _image_names(data_batch: dict | None) -> str:
 class DamagedFileHook(Hook):
     """Says whether training goes on around files that cannot be read or decoded, and counts them.
 
-    A damaged file is replaced by another sample (see ``SeededDataset``), the same one whatever the number of workers
-    and after a resume. Each file is named once in the log, and counted when its batch is trained on; the count is part
-    of the checkpoint. In a distributed run each process counts its own.
+    A damaged file is replaced by another sample (see ``SeededDataset``). Each is named once in the log, and counted
+    when its batch is trained on, by each process for itself; the count is part of the checkpoint.
 
     Args:
         max_files: damaged files that are tolerated in the whole training; one more saves a checkpoint and stops.

@@ -19,13 +19,11 @@ class InterruptGuard:
     """Context manager that turns the first of ``SIGNALS`` into a flag.
 
     An exception out of a signal handler can hit between two parameters of an optimizer step, and what a handler writes
-    can fail: in ``train.py | tee log`` the same Ctrl-C ends tee. So the handlers only set flags. A Ctrl-C after the
-    first signal raises KeyboardInterrupt: at once, or when a file that is being saved is whole. Other signals repeat
-    themselves (a terminal and its shell both send SIGHUP) and mean nothing new. A SIGHUP that was ignored before
-    (``nohup``) stays ignored. Outside the main thread, where Python allows no signal handlers, the guard does nothing.
-
-    Torch reports a dead loader worker by an exception out of a handler, too, wherever the training is. The guard lets
-    it out only while the training waits for loaders, see :meth:`waiting`.
+    can fail: in ``train.py | tee log`` the same Ctrl-C ends tee. A Ctrl-C after the first signal raises
+    KeyboardInterrupt: at once, or when a file that is being saved is whole. Other signals repeat themselves and mean
+    nothing new; a SIGHUP that was ignored before (``nohup``) stays ignored. The exception by which torch reports a dead
+    loader worker is let out only while the training waits for loaders, see :meth:`waiting`. Outside the main thread,
+    where Python allows no signal handlers, the guard does nothing.
 
     Attributes:
         signum (int | None): the signal that came, None before.

@@ -54,15 +54,13 @@ class UDATrainLoop(IterBasedTrainLoop):
     the death of one of its workers.
 
     Args:
-        runner: the runner.
         dataloader: domain -> dataloader config.
         max_iters: iterations of the whole training.
         val_begin: first iteration after which to validate.
         val_interval: validate every so many iterations, and after the last one.
-        domains: domains to load; others in ``dataloader`` are left alone. The first is the labelled
-            source.
-        source_sampling: config of a dataset wrapper that draws from the source, such as
-            ``dict(type='RareClassDataset', temperature=0.01)``; None draws every image equally often.
+        domains: domains to load; others in ``dataloader`` are left alone. The first is the labelled source.
+        source_sampling: config of a dataset wrapper that draws from the source, such as a ``RareClassDataset``; None
+            draws every image equally often.
         long_tail: config of a third stream, ``long_tail``, of source images that contain a rare class:
             ``draws`` (rare classes per iteration), ``mixes`` (mixed images per target image that get a paste), 2 each
             by default, ``pipeline`` (None takes the source's), and arguments of ``LongTailDataset``. Its batch holds
@@ -105,12 +103,8 @@ class UDATrainLoop(IterBasedTrainLoop):
         self._first_iter = 0
 
     def run(self) -> torch.nn.Module:
-        """Trains to the last iteration; returns the model.
-
-        Raises:
-            SystemExit: after an interrupt, with status 128 + signal (130 after Ctrl-C), once the checkpoint is saved.
-            Exception: what a hook put into ``failure``, once the checkpoint is saved.
-        """
+        """Trains to the last iteration, and returns the model. After saving, an interrupt raises SystemExit with status
+        128 + signal (130 after Ctrl-C), and what a hook put into ``failure`` is raised."""
         self._first_iter = self._iter
         if get_device() == 'cpu':
             disable_malloc_trim()

@@ -222,13 +222,11 @@ def wrappers_by_name(optim_wrapper: OptimWrapper | OptimWrapperDict) -> dict[str
 
 
 def merge_groups(optim_wrapper: OptimWrapper | OptimWrapperDict, model: nn.Module) -> OptimWrapper | OptimWrapperDict:
-    """Joins the parameter groups of each optimizer that have equal options; to be called before schedules are built.
+    """Joins the parameter groups of each optimizer that have equal options, before schedules are built; returns the
+    wrapper.
 
     mmengine makes a group of each parameter, and an optimizer takes a step per group. Each group gets the names of its
     parameters in the model under ``param_names``, as in torch, by which a checkpoint finds them in other groups.
-
-    Returns:
-        The wrapper that was given.
     """
     names = {parameter: name for name, parameter in model.named_parameters()}
     for wrapper in wrappers_by_name(optim_wrapper).values():
@@ -247,17 +245,13 @@ def merge_groups(optim_wrapper: OptimWrapper | OptimWrapperDict, model: nn.Modul
 
 
 def scale_learning_rates(optim_wrapper: OptimWrapper | OptimWrapperDict, total_batch: int, options: Mapping) -> None:
-    """Adapts the learning rates of a config to the batch that one step learns from.
+    """Adapts the learning rates of a config to the batch that one step learns from, before schedules are built.
 
     Args:
-        optim_wrapper: before its schedules are built.
         total_batch: source images per step, over all processes.
         options: ``auto_scale_lr`` of a config: ``base_batch_size``, for which its rates are meant, and ``rule``: with
             ``linear`` (the default, mmengine's) rates are multiplied by total_batch / base_batch_size, with ``sqrt`` by
-            the square root of it.
-
-    Raises:
-        ValueError: ``base_batch_size`` is missing, or the rule is another one.
+            the square root of it. ValueError for others.
     """
     base, rule = options.get('base_batch_size'), options.get('rule', 'linear')
     if not isinstance(base, int) or base < 1 or rule not in ('linear', 'sqrt'):
@@ -276,11 +270,8 @@ def scale_learning_rates(optim_wrapper: OptimWrapper | OptimWrapperDict, total_b
 
 @torch.no_grad()
 def match_memory_layout(optim_wrapper: OptimWrapper | OptimWrapperDict) -> None:
-    """Stores each loaded moment with the strides of its parameter.
-
-    Optimizers keep the strides of the file. A fused step walks through parameter and moments side by side, and would
-    take the moments of other weights if ``channels_last`` was switched between saving and resuming.
-    """
+    """Stores each loaded moment with the strides of its parameter: a fused step walks through both side by side, and
+    ``channels_last`` may have been switched between saving and resuming."""
     for wrapper in wrappers_by_name(optim_wrapper).values():
         for parameter, state in wrapper.optimizer.state.items():
             for name, value in state.items():
@@ -290,11 +281,8 @@ def match_memory_layout(optim_wrapper: OptimWrapper | OptimWrapperDict) -> None:
 
 
 def accumulative_counts(optim_wrapper: OptimWrapper | Mapping) -> int:
-    """``accumulative_counts`` of an optimizer wrapper's config: parts of the batch, whose gradients make one step.
-
-    Raises:
-        ValueError: it is no number of parts.
-    """
+    """``accumulative_counts`` of an optimizer wrapper's config: parts of the batch, whose gradients make one step;
+    ValueError if it is no number of parts."""
     counts = optim_wrapper.get('accumulative_counts', 1) if isinstance(optim_wrapper, Mapping) else 1
     if not isinstance(counts, int) or counts < 1:
         raise ValueError(f'optim_wrapper.accumulative_counts is a number of batches, 1 or more; got {counts!r}')
@@ -319,12 +307,8 @@ def check_wrappers(optim_wrapper: Mapping) -> None:
 
 
 def with_mixed_precision(optim_wrapper: Mapping, dtype: str) -> dict:
-    """The config of an optimizer wrapper, or of one per part of the model, for mixed precision.
-
-    Raises:
-        ValueError: an unknown type, a wrapper of another kind, whose precision is its own matter, or one that is to
-            accumulate gradients by itself.
-    """
+    """The config of an optimizer wrapper, or of one per part of the model, for mixed precision; ValueError for an
+    unknown type, a wrapper of another kind, or one that is to accumulate gradients by itself."""
     check_type(dtype)
     if 'optimizer' not in optim_wrapper:
         return {
@@ -333,9 +317,7 @@ def with_mixed_precision(optim_wrapper: Mapping, dtype: str) -> dict:
         }
     kind = optim_wrapper.get('type', 'OptimWrapper')
     if kind != 'OptimWrapper':
-        raise ValueError(
-            f'amp={dtype!r} sets the optimizer wrapper, but optim_wrapper.type is {kind!r}: leave one of them out'
-        )
+        raise ValueError(f'amp={dtype!r} sets the optimizer wrapper, but optim_wrapper.type is {kind!r}: leave one out')
     result = {**optim_wrapper, 'type': 'MixedPrecisionOptimWrapper', 'dtype': dtype}
     check_accumulation(result.pop('accumulative_counts', 1))
     return result
@@ -377,10 +359,7 @@ def prepare_networks(model: nn.Module, config: Mapping) -> None:
 
 def checkpoint_without_reentry(model: nn.Module) -> None:
     """Takes over the gradient checkpointing of mmseg's backbones (``with_cp=True``), which recomputes each block in a
-    backward pass of its own inside the backward pass.
-
-    DDP fails on that wherever a block runs twice in one pass, as all of HRDA's do, and torch will drop it.
-    """
+    backward pass of its own: DDP fails on that where a block runs twice in one pass, as all of HRDA's do."""
     for module in model.modules():
         if getattr(module, 'with_cp', False):
             module.with_cp = False

@@ -2,14 +2,14 @@
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from mmengine.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
 from torch import nn
 
 from udass.engine.checkpoint import to_plain
 from udass.engine.renamed import with_new_names
-from udass.io.settings import parse_settings
+from udass.io.settings import flat_settings, parse_settings
 
 # Settings that only say where from and where to.
 _ABOUT_THE_START = {'work_dir', 'resume', 'load_from', 'launcher', 'experiment_name', 'custom_imports'}
@@ -30,13 +30,11 @@ _COUNTERS = {'last_step', '_global_step', '_last_value', 'best', 'num_bad_epochs
 def check_resumable(
     checkpoint: dict, filename: str, seed: int, config: str, classes: Sequence[str] | None
 ) -> dict[str, tuple[str, str]]:
-    """Checks a checkpoint before anything of it is loaded.
+    """Checks a checkpoint before anything of it is loaded; returns the settings that changed since, see
+    `changed_settings`.
 
     Args:
         seed, config, classes: those of the run that is to continue it; the config as mmengine writes it.
-
-    Returns:
-        The settings that changed since, see `changed_settings`.
 
     Raises:
         ValueError: the file holds no training state, was trained with another seed or on other classes, or the config
@@ -67,10 +65,8 @@ def check_resumable(
 
 
 def changed_settings(before: str, now: str, path: str) -> dict[str, tuple[str, str]]:
-    """Dotted key -> (old, new) for each setting that differs between two configs, as source text.
-
-    The configs are as mmengine writes them (``Config.pretty_text``), and are parsed, not executed.
-    """
+    """Dotted key -> (old, new) for each setting that differs between two configs (``Config.pretty_text``), as source
+    text."""
     old, new = settings_of(before, path), settings_of(now, 'this config')
     keys = [key for key in {**old, **new} if old.get(key) != new.get(key)]
     return {key: (old.get(key, 'not set'), new.get(key, 'not set')) for key in keys}
@@ -81,17 +77,7 @@ def settings_of(text: str, path: str) -> dict[str, str]:
     only say from where the training starts and where it writes."""
     settings = with_new_names(parse_settings(text, path))
     wanted = {key: value for key, value in settings.items() if key not in _ABOUT_THE_START}
-    return dict(item for key, value in wanted.items() for item in _flat(value, key))
-
-
-def _flat(value: object, path: str) -> Iterator[tuple[str, str]]:
-    items = value.items() if isinstance(value, dict) else ()
-    if isinstance(value, (list, tuple)) and any(isinstance(item, dict) for item in value):
-        items = enumerate(value)
-    if not items:
-        yield path, repr(value)
-    for key, item in items:
-        yield from _flat(item, f'{path}.{key}')
+    return {path: repr(value) for path, value in flat_settings(wanted) if path}
 
 
 def check_changes(changes: dict[str, tuple[str, str]], filename: str) -> None:
@@ -117,20 +103,15 @@ def resume_optimizers(
     iteration: int,
     model: nn.Module,
 ) -> bool:
-    """Takes over moments and loss scales from a checkpoint, while rates, options and schedules are the config's.
+    """Takes over moments and loss scales from a checkpoint, while rates, options and schedules are the config's;
+    returns whether the schedules or the rates at their start changed, so that they were computed anew.
 
     Args:
         schedulers: one list per optimizer wrapper or one in all.
-        checkpoint: with ``optimizer`` and ``param_schedulers``.
+        checkpoint: with ``optimizer`` and ``param_schedulers``. ValueError if the optimizer has other parameters, or a
+            schedule that follows the validations changed.
         iteration: iterations that are done.
         model: what the optimizers train.
-
-    Returns:
-        Whether the schedules or the rates at their start changed, so that they were computed anew.
-
-    Raises:
-        ValueError: the optimizer of the checkpoint has other parameters, or a schedule that follows the validations
-            changed.
     """
     state, saved = checkpoint['optimizer'], checkpoint.get('param_schedulers') or {}
     wrappers, lists = _by_name(optim_wrapper), _by_name(schedulers or {})
@@ -195,13 +176,10 @@ def _resume_optimizer(
 def _in_groups_of(
     wrapper: OptimWrapper, state: dict, schedules: list[dict], order: dict[nn.Parameter, int]
 ) -> tuple[dict, list[dict]]:
-    """A saved optimizer and its schedules in the parameter groups of this run, whatever groups they were saved in.
+    """A saved optimizer and its schedules in the parameter groups of this run; ValueError if others were trained.
 
     Parameters are found by their names. Checkpoints of earlier versions have none: their parameters, mostly one per
     group, are in the order of the model.
-
-    Raises:
-        ValueError: other parameters were trained.
     """
     groups, before = wrapper.optimizer.param_groups, state['param_groups']
     if 'param_names' not in groups[0]:  # An optimizer that the runner did not build.

@@ -79,7 +79,7 @@ class UDARunner(Runner):
             return super().from_cfg(cfg)
         if not {'file'} <= set(start) <= {'file', 'skip'} or isinstance(start.get('skip'), str):
             raise ValueError(
-                f"load_from is a file, or dict(file='FILE', skip=['decode_head.conv_seg', ...]); got {dict(start)}"
+                f"load_from is a file, or dict(file=..., skip=['decode_head.conv_seg']); got {dict(start)}"
             )
         cfg.load_from = start.file
         runner = super().from_cfg(cfg)
@@ -135,14 +135,6 @@ class UDARunner(Runner):
         with file_only(self.logger):
             super()._log_env(env_cfg)
         self.logger.info(f'Environment, config and everything below are logged in {self.log_dir}')
-
-    def set_randomness(
-        self, seed: int | None = None, diff_rank_seed: bool = False, deterministic: bool = False
-    ) -> None:
-        """mmengine's; ValueError if the seed is out of range."""
-        if seed is not None and not 0 <= seed < 2**32:
-            raise ValueError(f'the seed (randomness.seed, --seed) must be in 0..{2**32 - 1}, got {seed}')
-        super().set_randomness(seed, diff_rank_seed, deterministic)
 
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper | OptimWrapperDict:
         """mmengine's, in the precision that ``amp`` says; gradients are accumulated by the training step."""
@@ -268,9 +260,7 @@ class UDARunner(Runner):
         self.logger.info(f'Loaded {" and ".join(loaded)} from {filename}{left}')
         if model.teacher is not None and 'teacher' not in loaded:
             if model.eval_branch == 'teacher' and not trains:
-                raise ValueError(
-                    f'{filename} has no teacher to test: test its student, or give a checkpoint with a teacher'
-                )
+                raise ValueError(f'{filename} has no teacher to test: test its student, or give one with a teacher')
             self.logger.info(f'{filename} has no teacher: it starts as the student')
 
     def load_checkpoint(
@@ -280,11 +270,8 @@ class UDARunner(Runner):
         strict: bool = True,
         revise_keys: list[tuple[str, str]] | None = None,
     ) -> dict:
-        """Loads all that a checkpoint file holds for the model, counters and templates included; see `load_networks`.
-
-        Arguments and result as in mmengine, but strict by default and for local files only; ValueError if the file does
-        not fit.
-        """
+        """Loads all that a local checkpoint file holds for the model, counters and templates included; arguments and
+        result as in mmengine, but strict by default. ValueError if the file does not fit; see `load_networks`."""
         checkpoint = read_checkpoint(filename, map_location)
         translate_checkpoint(checkpoint)
         self._load(checkpoint, filename, strict, revise_keys)
@@ -312,19 +299,9 @@ class UDARunner(Runner):
         resume_param_scheduler: bool = True,
         map_location: str | Callable = 'cpu',
     ) -> None:
-        """Continues the training of a checkpoint, with the settings of the config; see `udass.engine.resume`.
-
-        Arguments as in mmengine; optimizers and schedules must be resumed.
-
-        Raises:
-            ValueError: the file holds weights only, comes from a run with another seed, or the config has settings that
-                cannot be changed on resume or that leave nothing to train.
-        """
-        if not (resume_optimizer and resume_param_scheduler):
-            raise ValueError(
-                'a training is resumed with its optimizer and its schedules; to start from its networks alone, set '
-                f'load_from={filename} and resume=False'
-            )
+        """Continues the training of a checkpoint, always with its optimizers and schedules, and with the settings of
+        the config; see `udass.engine.resume`. ValueError if the file holds weights only, comes from a run with another
+        seed, or the config has settings that cannot be changed on resume or that leave nothing to train."""
         loop, warn = self.train_loop, self.logger.warning
         checkpoint = read_checkpoint(filename, map_location)
         translate_checkpoint(checkpoint)
@@ -374,10 +351,8 @@ class UDARunner(Runner):
         by_epoch: bool = True,
         backend_args: dict | None = None,
     ) -> None:
-        """Saves a checkpoint atomically. To be called by every process: each adds what differs between them.
-
-        Arguments as in mmengine, except that only local folders are written to.
-        """
+        """Saves a checkpoint atomically, to a local folder; other arguments as in mmengine. To be called by every
+        process: each adds what differs between them."""
         if file_client_args is not None or backend_args is not None:
             raise ValueError(
                 'checkpoints are written to local folders only: leave file_client_args and backend_args out, got '

@@ -20,14 +20,9 @@ _OUTLIER = 3
 
 
 class WarpAgreement:
-    """Agreement of warped frames t-1 with frames t, summed over pairs of frames, by region.
-
-    A pixel counts where both the truth at t and the label that the flow leads to exist. A pixel whose flow leads out of
-    frame t-1 counts as wrong.
-
-    Args:
-        classes: C names.
-    """
+    """Agreement of warped frames t-1 with frames t, summed over pairs of frames, by region, of ``classes``, C names. A
+    pixel counts where both the truth at t and the label that the flow leads to exist; one whose flow leads out of frame
+    t-1 is wrong."""
 
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = tuple(classes)
@@ -36,14 +31,8 @@ class WarpAgreement:
         self._sums: dict[str, np.ndarray] = {}
 
     def add(self, frames: Tensor, labels: Tensor, flow: Tensor, regions: Mapping[str, Tensor]) -> None:
-        """Count one pair of frames.
-
-        Args:
-            frames: (2, 3, H, W) uint8, t and t-1.
-            labels: (2, H, W) class ids of t and t-1, 255 = none.
-            flow: (2, H, W).
-            regions: name -> (H, W) bool, pixels of t.
-        """
+        """Count one pair of frames (2, 3, H, W) uint8, t and t-1, with labels (2, H, W), 255 = none, and flow (2, H,
+        W), in each region of t, name -> (H, W) bool."""
         outside = len(self.classes)
         warped = warp_labels(labels[1:], flow[None], ignore=_OUTSIDE)[0]
         warped = warped.where(warped != _OUTSIDE, outside)

@@ -84,10 +84,8 @@ class IoUTable:
             table.add_row([name, _percent(value), ''])
         lines = [table.get_string()]
         if self.absent:
-            absent = (
-                f'{len(self.absent)} of {len(self.classes)} classes do not occur in the truth and do not count in the'
-            )
-            lines.append(f'{absent} means: {", ".join(self.absent)}')
+            absent = f'{len(self.absent)} of {len(self.classes)} classes do not occur in the truth'
+            lines.append(f'{absent} and do not count in the means: {", ".join(self.absent)}')
         return '\n'.join([*lines, f'pixel accuracy {_percent(self.pixel_accuracy)} (all values in percent)'])
 
     def to_dict(self) -> dict:
@@ -100,9 +98,9 @@ class IoUTable:
             'IoU': dict(zip(self.classes, map(_rounded, self.iou), strict=True)),
         }
         result |= {name: _rounded(value) for name, value in self.protocols.items()}
-        return result | (
-            {'datasets': {name: t.to_dict() for name, t in self.datasets.items()}} if self.datasets else {}
-        )
+        if self.datasets:
+            result['datasets'] = {name: table.to_dict() for name, table in self.datasets.items()}
+        return result
 
 
 def dataset_keys(names: Iterable[str]) -> list[str]:
@@ -132,13 +130,8 @@ def join_tables(tables: Mapping[str, IoUTable]) -> IoUTable:
 
 
 def confusion_matrix(predicted: Tensor, truth: Tensor, num_classes: int) -> Tensor:
-    """Count pixels by true class (rows) and predicted class (columns): (C, C) int64 on the CPU.
-
-    Args:
-        predicted (Tensor): class ids of any shape.
-        truth (Tensor): class ids of the same shape; pixels whose id is no class, such as 255, do not count.
-        num_classes (int): C.
-    """
+    """Count pixels by true class (rows) and predicted class (columns): (C, C) int64 on the CPU, for class ids of any
+    one shape; true ids that are no class, such as 255, do not count."""
     predicted, truth = predicted.long(), truth.long()
     valid = (truth >= 0) & (truth < num_classes) & (predicted >= 0) & (predicted < num_classes)
     pairs = torch.where(valid, truth * num_classes + predicted, num_classes**2).flatten()
@@ -158,11 +151,7 @@ def class_iou(confusion: Tensor) -> Tensor:
 
 
 def iou_table(confusion: Tensor, classes: Sequence[str], name: str = 'the test set') -> IoUTable:
-    """Metrics of a confusion matrix (C, C) of C classes; ``name`` is for the message.
-
-    Raises:
-        ValueError: not one pixel has a label.
-    """
+    """Metrics of a confusion matrix (C, C); ``name`` is for the ValueError if not one pixel has a label."""
     if confusion.sum() == 0:
         raise ValueError(
             f'no pixel of {name} has a label: nothing can be evaluated. Look at the label files and '
@@ -181,8 +170,7 @@ class ClassIoUMetric(BaseMetric):
     After an evaluation ``table`` holds the full result (on the main process) and ``details``, ready for JSON:
     ``classes``; ``confusion`` (C, C), pixels by true class (rows) and predicted class; ``images``, a list of ``image``
     (path), ``mIoU`` and ``IoU`` by class in percent, None for classes that the truth of the image does not contain, and
-    ``prediction``, the file that was written for it (below ``output_dir``), if any. ``counts`` has the confusion
-    matrix of every image.
+    ``prediction``, the file below ``output_dir``, if any. ``counts`` has the confusion matrix of every image.
 
     ``protocols`` in the metainfo of the data set are additional means to report, each under its name: a list of class
     names, e.g. ``mIoU16=['road', ...]``, or ``dict(condition='fog', classes=[...])``: only the images whose metainfo
@@ -194,12 +182,12 @@ class ClassIoUMetric(BaseMetric):
     over the test sets, in which each counts once, whatever the number of its images.
 
     Args:
-        ignore_index (int): label of pixels that do not count.
-        output_dir (str | None): folder for the predictions as PNG files of class ids; None writes none.
-        collect_device (str), prefix (str | None): see mmengine's ``BaseMetric``. ``gpu`` stands for the connection of
-            the processes, which may be one of CPUs, ``cpu`` for files in the working folder.
-        image_root (str | None): folder of the images. A prediction is named by the path of its image below it; None
-            takes the name of the image alone. ``udass test`` sets it.
+        ignore_index: label of pixels that do not count.
+        output_dir: folder for the predictions as PNG files of class ids; None writes none.
+        collect_device, prefix: see mmengine's ``BaseMetric``. ``gpu`` stands for the connection of the processes, which
+            may be one of CPUs, ``cpu`` for files in the working folder.
+        image_root: folder of the images. A prediction is named by the path of its image below it; None takes the name
+            of the image alone. ``udass test`` sets it.
     """
 
     # Without a prefix mmengine warns at every start.
@@ -311,13 +299,8 @@ def _image_metrics(result: dict) -> dict:
 def protocol_means(
     protocols: Mapping[str, Sequence[str] | Mapping], table: IoUTable, results: Sequence[dict]
 ) -> dict[str, float]:
-    """Means of the IoU by protocol, in [0, 1]; a protocol of which the truth has no class or image is left out.
-
-    Args:
-        protocols (Mapping): name -> class names or dict(classes=..., condition=...), see ``ClassIoUMetric``.
-        table (IoUTable): of all images.
-        results (Sequence[dict]): ``condition`` and ``confusion`` (C, C) of each image.
-    """
+    """Means of the IoU by protocol (see ``ClassIoUMetric``), in [0, 1]; a protocol of which the truth has no class or
+    image is left out. ``results`` hold ``condition`` and ``confusion`` (C, C) of each image."""
     means = {}
     for protocol_name, protocol in protocols.items():
         options = protocol if isinstance(protocol, Mapping) else {'classes': protocol}
@@ -367,15 +350,9 @@ def extra_scores(values: Mapping[str, float], table: IoUTable | None) -> dict[st
 
 
 def write_scores(path: Path, metrics: Sequence[BaseMetric], values: Mapping[str, float], **about: object) -> None:
-    """Write the results of an evaluation as JSON and, of ``ClassIoUMetric``, the confusion matrix and the metrics of
-    every image to ``<path>.details.json``, its pixel counts to ``<path>.counts.npz`` (`ImageCounts`).
-
-    Args:
-        path (Path): ``*.json``.
-        metrics (Sequence[BaseMetric]): of the evaluator.
-        values (Mapping[str, float]): what the evaluator returned.
-        about: additional entries, such as the checkpoint.
-    """
+    """Write the results of an evaluation, and ``about`` it, as JSON and, of ``ClassIoUMetric``, the confusion matrix
+    and the metrics of every image to ``<path>.details.json``, its pixel counts to ``<path>.counts.npz``
+    (`ImageCounts`)."""
     metric = find_metric(metrics)
     table = None if metric is None else metric.table
     content = {**about, **({} if table is None else table.to_dict()), **extra_scores(values, table)}

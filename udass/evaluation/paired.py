@@ -58,12 +58,7 @@ class Comparison:
     def to_dict(self) -> dict:
         """For JSON."""
         by_class = {name: difference.to_dict() for name, difference in self.iou.items()}
-        return {
-            'seeds': self.seeds,
-            'mIoU': self.miou.to_dict(),
-            'worst_tenth': self.worst.to_dict(),
-            'IoU': by_class,
-        }
+        return {'seeds': self.seeds, 'mIoU': self.miou.to_dict(), 'worst_tenth': self.worst.to_dict(), 'IoU': by_class}
 
 
 def compare(
@@ -74,8 +69,7 @@ def compare(
     The mIoU of a test set is no mean over its images, so that the variance over images is that of a bootstrap: images
     are drawn with replacement, the same for both methods and all seeds, and their counts are added. The variance over
     seeds is that of the differences by seed. The interval is Student's with the degrees of freedom of Welch and
-    Satterthwaite. A bootstrap over as few as three seeds would be too short: they rarely show how much seeds vary.
-    One seed leaves the variance over seeds unknown, and the interval is one over images alone.
+    Satterthwaite; one seed leaves the variance over seeds unknown, and the interval is one over images alone.
 
     Args:
         first, second: counts by seed, in the same order of the seeds.
@@ -126,12 +120,8 @@ def _mean_scores(confusion: np.ndarray, weights: np.ndarray, places: Sequence[np
 
 
 def weighted_scores(confusion: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Scores in percent of weighted images: (R, S, K), NaN for classes that the truth of these images lacks.
-
-    Args:
-        confusion: (S, N, C, C) counts by seed and image.
-        weights: (R, N), how often each image counts.
-    """
+    """Scores in percent of weighted images: (R, S, K), NaN for classes that the truth of these images lacks, of counts
+    (S, N, C, C) by seed and image and weights (R, N), how often each image counts."""
     seeds, images, classes = confusion.shape[:3]
     flat = confusion.transpose(1, 0, 2, 3).reshape(images, -1)
     iou = _iou((weights @ flat).reshape(-1, seeds, classes, classes))
@@ -163,16 +153,12 @@ def _mean_of_lowest(scores: np.ma.MaskedArray, weights: np.ndarray) -> np.ndarra
 
 
 def compare_all(tests: Mapping[str, Mapping[int, ImageCounts]]) -> dict[tuple[str, str], Comparison]:
-    """(method, earlier method) -> what the first gains over the second, for all pairs with seeds in common.
-
-    Args:
-        tests: method -> seed -> counts. Methods that were tested on other images or classes are no pair.
-    """
+    """(method, earlier method) -> what the first gains over the second, for all pairs with seeds in common; ``tests``
+    are method -> seed -> counts, and those on other images or classes are no pair."""
     found = {}
     for (one, first), (other, second) in combinations(tests.items(), 2):
         shared = [seed for seed in first if seed in second]
-        if shared and all(
-            first[shared[0]].is_of_the_same_test(part[seed]) for part in (first, second) for seed in shared
-        ):
-            found[other, one] = compare([first[seed] for seed in shared], [second[seed] for seed in shared])
+        parts = [[part[seed] for seed in shared] for part in (first, second)]
+        if shared and all(parts[0][0].is_of_the_same_test(test) for part in parts for test in part):
+            found[other, one] = compare(*parts)
     return found

@@ -79,11 +79,8 @@ class SubmissionFiles(BaseMetric):
 
 
 def submission_ids(metainfo: Mapping) -> np.ndarray:
-    """Id to write for each class of a data set: (C,) uint8.
-
-    Raises:
-        ValueError: the data set has no server, or a class has no id or one that is not of 8 bits.
-    """
+    """Id to write for each class of a data set, (C,) uint8; ValueError if the data set has no server, or a class has no
+    id of 8 bits."""
     if metainfo.get('submission') is None:
         raise ValueError(
             'there is no server for this data set: its metainfo has no submission=dict(image_suffix=..., '
@@ -110,16 +107,8 @@ def submission_name(image: str, rules: Mapping) -> str:
 
 
 def use_for_submission(config: Config, path: str, split: str) -> None:
-    """Change a config so that testing it writes a submission.
-
-    Args:
-        config (Config): its ``test_dataloader`` and ``test_evaluator`` are changed.
-        path (str): zip file.
-        split (str): images to submit; the labels of 'test' are kept by the servers.
-
-    Raises:
-        ValueError: the config tests on several data sets.
-    """
+    """Change a config so that testing it writes a submission of the images of a split to a zip file; the labels of
+    'test' are kept by the servers. ValueError if the config tests on several data sets."""
     dataset = config.test_dataloader.dataset
     if 'pipeline' not in dataset:
         raise ValueError(

@@ -55,21 +55,17 @@ class TemporalConsistency(BaseMetric):
     compare are left out.
 
     Predictions of t-1 are those of the test set: its clips must come in the order of the video (``DefaultSampler`` with
-    ``shuffle=False``) and in one process (several processes share the frames one by one, so that none has two
-    consecutive ones; a warning says how many are missing). ``frame_paths`` of the samples define the order. The first
-    frame of a video has nothing to be compared with. For snippets with one label, see ``frame_before`` of
-    ``CityscapesSeq``.
-
-    The flow is computed here, at the size of the truth, and not taken from the samples, so that networks of other
-    sizes, with other flow or without flow are measured alike.
+    ``shuffle=False``) and in one process; a warning says how many are missing. For snippets with one label, see
+    ``frame_before`` of ``CityscapesSeq``. The flow is computed here, at the size of the truth, so that networks of
+    other sizes, with other flow or without flow are measured alike.
 
     Args:
-        flow (dict): config of a cache that is called with the paths of frame t and t-1 and the size (H, W)
-            (``FlowCache`` or ``PrecomputedFlow``).
-        backward (dict | None): the same for the flow from t-1 to t. A pixel counts if the flow there and back ends
-            where it began (``udass.flow.consistent``). None = the files of ``flow`` mark the pixels visible at t-1
+        flow: config of a cache that is called with the paths of frame t and t-1 and the size (H, W) (``FlowCache`` or
+            ``PrecomputedFlow``).
+        backward: the same for the flow from t-1 to t. A pixel counts if the flow there and back ends where it began
+            (``udass.flow.consistent``). None = the files of ``flow`` mark the pixels visible at t-1
             (``PrecomputedFlow`` of PNG files, as of the built-in clips).
-        collect_device (str), prefix (str | None): see ``ClassIoUMetric``.
+        collect_device, prefix: see ``ClassIoUMetric``.
     """
 
     # Without a prefix mmengine warns at every start.

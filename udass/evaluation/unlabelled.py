@@ -98,12 +98,8 @@ def entropy(probabilities: Tensor) -> Tensor:
 
 
 def soft_neighbourhood_density(probabilities: Tensor, temperature: float = 0.05) -> float:
-    """Mean entropy, in nats, of the softmax over the cosine similarities of each pixel to all others.
-
-    Args:
-        probabilities: (n, C), at least two pixels.
-        temperature: by which similarities are divided.
-    """
+    """Mean entropy, in nats, of the softmax over the cosine similarities, divided by a temperature, of each pixel to
+    all others; probabilities (n, C) of at least two pixels."""
     features = torch.nn.functional.normalize(probabilities, dim=1)
     total = 0.0
     for first in range(0, len(features), _ROWS):
@@ -115,15 +111,11 @@ def soft_neighbourhood_density(probabilities: Tensor, temperature: float = 0.05)
 
 
 def ensemble_agreement(predictions: Sequence[np.ndarray], classes: int) -> list[float]:
-    """Share of the pixels, in percent, where each of several runs predicts what most of them predict.
+    """Share of the pixels, in percent, where each of several runs predicts (class ids of one shape) what most predict.
 
     The ensemble of all candidates stands for the labels, as in EnsV (Hu et al. 2023, Simplifying and Stabilizing Model
     Selection in Unsupervised Domain Adaptation). There it is the mean of their probabilities; files of predictions hold
     classes, so that here they vote. Of classes with as many votes the first one wins.
-
-    Args:
-        predictions: class ids of each run, of one shape.
-        classes: C.
     """
     stacked = np.stack([prediction.ravel() for prediction in predictions])
     votes = np.stack([(stacked == number).sum(0) for number in range(classes)])

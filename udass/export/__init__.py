@@ -1,11 +1,4 @@
-"""Trained networks that leave the framework: a folder with weights and settings, ONNX, torch.export, a hub.
-
-import udass
-network = udass.load('exported')
-labels = network.predict('image.png')
-"""
+"""Trained networks that leave the framework: a folder with weights and settings, ONNX, torch.export, a hub."""
 
 from udass.export.folder import FORMATS, export
 from udass.export.network import TrainedNetwork, load
-
-__all__ = ['FORMATS', 'TrainedNetwork', 'export', 'load']

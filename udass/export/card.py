@@ -28,13 +28,8 @@ labels = network.predict('image.png')  # (H, W) uint8, indices into network.clas
 
 
 def model_card(segment: Segmenter, config: Mapping, name: str) -> str:
-    """The text of the card.
-
-    Args:
-        segment: the network; the work dir of its checkpoint is searched for results of a test.
-        config: content of ``config.json``, with ``files``.
-        name: title.
-    """
+    """The text of the card of a network under a title; ``config`` is the content of ``config.json``, with ``files``.
+    The work dir of its checkpoint is searched for results of a test."""
     path = Path(segment.origin)
     meta, data = _training(path)
     scores = _scores(path, meta.get('iter'), segment.branch)

@@ -88,10 +88,7 @@ def export(
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
     """Yield a temporary folder; it becomes ``folder`` when the block ends without an error, or else is removed.
-
-    Raises:
-        FileExistsError: ``folder`` is there and not empty.
-    """
+    FileExistsError if ``folder`` is there and not empty."""
     if folder.is_file() or folder.is_dir() and any(folder.iterdir()):
         raise FileExistsError(f'{folder} exists already: name a new folder (out, --out)')
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -113,10 +110,7 @@ def write_graphs(
     samples: Sequence[np.ndarray],
 ) -> dict[str, dict]:
     """Write a program in each format; what ``config.json`` tells of each file: ``about``, and what was found.
-
-    Raises:
-        ValueError: a file does not give what the network gives.
-    """
+    ValueError if a file does not give what the network gives."""
     files = {}
     for name in formats:
         write, run = _GRAPHS[name]
@@ -127,11 +121,7 @@ def write_graphs(
 
 
 def graph_size(config: dict) -> tuple[int, int]:
-    """Height and width of the images that a graph takes by default.
-
-    Raises:
-        ValueError: the network takes images of any size, so that there is no default.
-    """
+    """Height and width of the images that a graph takes by default; ValueError if the network takes any."""
     scales = [step['scale'] for step in config['resize'] if step.get('scale')]
     if config['window']:
         return tuple(config['window'])
@@ -161,11 +151,8 @@ def parity(
     file: str, run: Callable[[Tensor], Tensor], segment: Segmenter, samples: Sequence[np.ndarray]
 ) -> dict[str, float]:
     """How far the results of a file for samples (H, W, 3) are from those of the network: largest difference of logits
-    and of probabilities (of logits only), and share of pixels with the same class; of the worst image.
-
-    Raises:
-        ValueError: the file cannot be run with an image, or its results are not those of the network.
-    """
+    and of probabilities (of logits only), and share of pixels with the same class; of the worst image. ValueError if
+    the file cannot be run with an image, or its results are not those of the network."""
     advice = 'export it for one size (without --dynamic)' if len(samples) > 1 else 'export it as safetensors'
     found: list[dict[str, float]] = []
     for pixels in samples:

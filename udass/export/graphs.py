@@ -30,7 +30,8 @@ class _Ids(nn.Module):
 
 
 def trace(network: TrainedNetwork, size: Sequence[int], *, dynamic: bool, ids: bool) -> ExportedProgram:
-    """The program of the network for RGB images (1, 3, H, W) float32 with values in 0..255, in evaluation mode.
+    """The program of the network for RGB images (1, 3, H, W) float32 with values in 0..255, in evaluation mode;
+    ValueError if PyTorch cannot make one, for instance because the size decides what is computed.
 
     Args:
         network: on the CPU; its windows go through it in one batch from now on.
@@ -38,9 +39,6 @@ def trace(network: TrainedNetwork, size: Sequence[int], *, dynamic: bool, ids: b
         dynamic: H and W may be others than those. Whether the results are right then is left to the caller to check:
             the program may have kept what it computed from ``size``.
         ids: the result is class ids (1, H, W) uint8, not logits (1, C, H, W) float32.
-
-    Raises:
-        ValueError: PyTorch cannot make a program of it, for instance because the size decides what is computed.
     """
     if network.network.test_cfg:
         # One graph for all windows instead of a copy for each batch of them.
@@ -67,21 +65,16 @@ def write_pt2(program: ExportedProgram, path: Path) -> dict:
 
 
 def write_onnx(program: ExportedProgram, path: Path) -> dict:
-    """Write the program as one file of ONNX; its input is ``images``, its output ``output``.
-
-    Raises:
-        ImportError: the packages of ``pip install udass[export]`` are missing.
-        ValueError: ONNX has no operator for something that the network does.
-    """
+    """Write the program as one file of ONNX; its input is ``images``, its output ``output``. ImportError if the
+    packages of ``pip install udass[export]`` are missing, ValueError if ONNX lacks an operator of the network."""
     try:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ImportError('ONNX needs onnx, onnxscript and onnxruntime: pip install "udass[export]"') from error
     try:
         with _quiet():
-            result = torch.onnx.export(
-                program, dynamo=True, input_names=['images'], output_names=['output'], verbose=False
-            )
+            names = dict(input_names=['images'], output_names=['output'])
+            result = torch.onnx.export(program, dynamo=True, verbose=False, **names)
     except torch.onnx.errors.OnnxExporterError as error:
         raise ValueError(f'the network cannot be written as ONNX: {str(error).strip().splitlines()[0]}') from error
     result.save(path, external_data=False)

@@ -97,16 +97,9 @@ class TrainedNetwork(nn.Module):
         token: str | None = None,
         commit_message: str = 'Add a network trained with UDASS',
     ) -> str:
-        """Upload what `save_pretrained` writes to the Hugging Face Hub; the repository is made if there is none.
-
-        Args:
-            repo_id: ``owner/name``.
-            private: whether a new repository is private; None leaves it to the hub.
-            token: of the account; None is that of ``hf auth login``.
-
-        Returns:
-            Address of the commit.
-        """
+        """Upload what `save_pretrained` writes to the Hugging Face Hub, and return the address of the commit. The
+        repository ``owner/name`` is made if there is none, private or as the hub decides (None); the token of the
+        account is that of ``hf auth login`` by default."""
         api = HfApi(token=token)
         repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
         with TemporaryDirectory() as folder:
@@ -116,12 +109,8 @@ class TrainedNetwork(nn.Module):
 
 def describe(loaded: LoadedNetwork) -> dict:
     """The content of ``config.json``: what a program needs to prepare images and to read the results, and ``network``,
-    from which this project rebuilds the network.
-
-    Raises:
-        ValueError: the preprocessor pads or is of another kind, the test pipeline has other transforms than resizes, or
-            the network has a single logit.
-    """
+    from which this project rebuilds the network. ValueError if the preprocessor pads or is of another kind, the test
+    pipeline has other transforms than resizes, or the network has a single logit."""
     network, pipeline = loaded.network, loaded.test_pipeline
     preprocessor, test_cfg = network.data_preprocessor, network.test_cfg or {}
     if not isinstance(preprocessor, SegDataPreProcessor) or preprocessor.test_cfg:
@@ -131,9 +120,7 @@ def describe(loaded: LoadedNetwork) -> dict:
             'without test_cfg'
         )
     if network.out_channels == 1:
-        raise ValueError(
-            f'{loaded.origin} has one logit with a threshold; only networks with one per class are exported'
-        )
+        raise ValueError(f'{loaded.origin} has one logit with a threshold; networks with one per class are exported')
     InputScaling(pipeline)  # raises what it cannot undo
     slides = test_cfg.get('mode', 'whole') == 'slide'
     normalizes = preprocessor._enable_normalize

@@ -4,23 +4,3 @@ from udass.flow.cache import FillReport, FlowCache, FlowRequest, fill, numbered_
 from udass.flow.estimators import DISFlow, Estimator, RAFTFlow
 from udass.flow.files import PrecomputedFlow, read_flow, write_flow
 from udass.flow.warping import consistent, flip_flow, inside, resize_flow, warp, warp_labels
-
-__all__ = [
-    'DISFlow',
-    'Estimator',
-    'FillReport',
-    'FlowCache',
-    'FlowRequest',
-    'PrecomputedFlow',
-    'RAFTFlow',
-    'consistent',
-    'fill',
-    'flip_flow',
-    'inside',
-    'numbered_pairs',
-    'read_flow',
-    'resize_flow',
-    'warp',
-    'warp_labels',
-    'write_flow',
-]

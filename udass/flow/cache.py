@@ -70,8 +70,7 @@ class FlowCache:
             size: (height, width) that the frames are resized to first; None = their own (precomputed: the files' own).
 
         Raises:
-            FileNotFoundError: a frame or a precomputed file is missing.
-            ValueError: a frame or a precomputed file is damaged or has another shape.
+            FileNotFoundError, ValueError: a frame or a precomputed file is missing, damaged or has another shape.
         """
         if isinstance(self.estimator, PrecomputedFlow):
             return self.estimator(current, other, size)
@@ -94,11 +93,8 @@ class FlowCache:
         return decode_kitti(content, 'the computed flow')[0]
 
     def visible(self, current: str | Path, other: str | Path, size: Size | None = None) -> np.ndarray:
-        """Which pixels (H, W) bool of the current frame are visible in the other one, see ``PrecomputedFlow.visible``.
-
-        Raises:
-            ValueError: the flow is estimated, which does not tell; and the errors of ``PrecomputedFlow``.
-        """
+        """Which pixels (H, W) bool of the current frame are visible in the other one, see ``PrecomputedFlow.visible``;
+        also a ValueError if the flow is estimated, which does not tell."""
         if isinstance(self.estimator, PrecomputedFlow):
             return self.estimator.visible(current, other, size)
         raise ValueError(
@@ -112,11 +108,7 @@ class FlowCache:
         return path is not None and path.is_file()
 
     def path(self, current: str | Path, other: str | Path, size: Size | None = None) -> Path | None:
-        """The file that holds or will hold the flow; None without a folder.
-
-        Raises:
-            FileNotFoundError: a frame is missing.
-        """
+        """The file that holds or will hold the flow, None without a folder; FileNotFoundError if a frame is missing."""
         if isinstance(self.estimator, PrecomputedFlow):
             return self.estimator.file(current, other)
         if self.folder is None:
@@ -194,14 +186,9 @@ class FillReport:
 
 
 def numbered_pairs(folder: str | Path, steps: Sequence[int] = (1,)) -> list[tuple[str, str]]:
-    """Pairs (current, other) of frames below a folder: the other one is ``step`` frames earlier.
-
-    Frames whose paths differ in the last number only are a sequence, in the order of the numbers, gaps or not.
-
-    Raises:
-        FileNotFoundError: the folder does not exist.
-        ValueError: it holds no two numbered images of a sequence, or a step is not positive.
-    """
+    """Pairs (current, other) of frames below a folder: the other one is ``step`` frames earlier. Frames whose paths
+    differ in the last number only are a sequence, in the order of the numbers, gaps or not. FileNotFoundError if the
+    folder does not exist, ValueError if it holds no pair, or a step is not positive."""
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(f'{folder} is no folder; name one that holds numbered frames')

@@ -69,16 +69,11 @@ class DISFlow:
         return f'dis_{self.preset}'
 
     def __call__(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Flow (H, W, 2) from the first to the second frame.
-
-        Raises:
-            ValueError: the frames are not RGB images of one size, or too small.
-        """
+        """Flow (H, W, 2) from the first to the second frame; ValueError if these are not RGB images of one size, or too
+        small."""
         height, width = _frame_size(first, second)
         if min(height, width) < _DIS_SMALLEST:
-            raise ValueError(
-                f'DISFlow needs frames of at least {_DIS_SMALLEST} pixels in height and width, got {width}x{height}'
-            )
+            raise ValueError(f'DISFlow needs frames of at least {_DIS_SMALLEST} pixels a side, got {width}x{height}')
         # One per call: its buffers must not be shared between threads, and it cannot be sent to other processes.
         search = cv2.DISOpticalFlow.create(_DIS_PRESETS[self.preset])
         grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (first, second)]
@@ -189,11 +184,7 @@ def _load_file(network: nn.Module, path: Path) -> None:
 
 
 def _frame_size(first: np.ndarray, second: np.ndarray) -> tuple[int, int]:
-    """(H, W) of two frames.
-
-    Raises:
-        ValueError: they are not RGB images of one size.
-    """
+    """(H, W) of two frames; ValueError if they are not RGB images of one size."""
     for frame in (first, second):
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
             raise ValueError(f'a frame is (H, W, 3) uint8 RGB, got {frame.dtype} {frame.shape}')

@@ -49,16 +49,9 @@ _ASPECT_TOLERANCE = 0.02
 
 
 def read_flow(path: str | Path) -> Flow:
-    """Read a flow file in the format that its suffix names.
-
-    Returns:
-        tuple: flow (H, W, 2) float32 in pixels and validity (H, W) bool. Flow that a .flo file marks as unknown is 0.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        DamagedFileError: it is damaged, or is not what its suffix says.
-        ValueError: the suffix names no format.
-    """
+    """Read a flow file in the format that its suffix names: flow (H, W, 2) float32 in pixels, 0 where a .flo file marks
+    it as unknown, and validity (H, W) bool. FileNotFoundError if there is none, DamagedFileError if it is not what its
+    suffix says, ValueError if that names no format."""
     path = Path(path)
     decode = _format(path, {'.png': decode_kitti, '.flo': _decode_flo, '.npy': _decode_npy})
     if not path.is_file():
@@ -67,11 +60,8 @@ def read_flow(path: str | Path) -> Flow:
 
 
 def write_flow(path: str | Path, flow: np.ndarray, valid: np.ndarray | None = None) -> None:
-    """Write flow (H, W, 2) and its validity (H, W) bool, None = everywhere, in the format that the suffix names.
-
-    Raises:
-        ValueError: the name, the shapes or the values do not fit the format.
-    """
+    """Write flow (H, W, 2) and its validity (H, W) bool, None = everywhere, in the format that the suffix names;
+    ValueError if the name, the shapes or the values do not fit it."""
     path = Path(path)
     if flow.ndim != 3 or flow.shape[2] != 2 or (valid is not None and valid.shape != flow.shape[:2]):
         shape = None if valid is None else valid.shape
@@ -144,9 +134,8 @@ def _decode_npy(content: bytes, path: Path) -> Flow:
     try:
         coded = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
     except Exception as error:  # a damaged header makes the reader fail in any way
-        raise DamagedFileError(
-            f'{path} ({len(content)} bytes) cannot be read as an array: {error}. {_REPLACE}'
-        ) from error
+        text = f'{path} ({len(content)} bytes) cannot be read as an array: {error}. {_REPLACE}'
+        raise DamagedFileError(text) from error
     if coded.dtype != np.int16 or coded.ndim != 3 or coded.shape[2] != 2:
         raise _wrong_format(path, 'int16 (H, W, 2) with ten times the pixels', f'{coded.dtype} {coded.shape}')
     return coded.astype(np.float32) / np.float32(_NPY_SCALE), np.ones(coded.shape[:2], bool)
@@ -195,11 +184,8 @@ class PrecomputedFlow:
         return f'{self.folder} {self.naming}'
 
     def file(self, current: str | Path, other: str | Path) -> Path:
-        """The flow file of a pair of frames, which need not exist.
-
-        Raises:
-            ValueError: the names do not fit the scheme, or it has no flow between such frames.
-        """
+        """The flow file of a pair of frames, which need not exist; ValueError if the names do not fit the scheme, or it
+        has no flow between such frames."""
         current, other = Path(current), Path(other)
         if self.naming in _SCHEMES:
             name = self._published_name(current, other)
@@ -215,9 +201,8 @@ class PrecomputedFlow:
             size: (height, width) to resize the flow to; None = as the file has it.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            ValueError: it is damaged or has another aspect ratio, or the names do not fit the scheme.
-            TypeError: arrays were given.
+            FileNotFoundError, ValueError: there is no such file, it is damaged or has another aspect ratio, or the
+                names do not fit the scheme; TypeError if arrays were given.
         """
         if isinstance(current, np.ndarray):
             raise TypeError(

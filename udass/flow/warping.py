@@ -18,11 +18,8 @@ def warp(maps: Tensor, flow: Tensor) -> Tensor:
     """Bilinearly sampled maps of the other frame, aligned with the current one; beyond the border the border counts.
 
     Args:
-        maps: (N, K, H, W) float, e.g. images or logits of the other frame. Gradients flow back to it.
+        maps: (N, K, H, W) float, e.g. images or logits of the other frame, as is the result. Gradients flow back to it.
         flow: (N, 2, H, W), current -> other, in pixels of the maps.
-
-    Returns:
-        Tensor: (N, K, H, W) of the maps' type.
 
     Raises:
         ValueError, TypeError: the shapes do not fit, or the maps are not floating point.
@@ -41,18 +38,12 @@ def warp(maps: Tensor, flow: Tensor) -> Tensor:
 
 
 def warp_labels(labels: Tensor, flow: Tensor, ignore: int = 255) -> Tensor:
-    """Labels of the other frame, each taken from the pixel nearest to where the flow points.
+    """Labels (N, H, W) of the other frame, each taken from the pixel nearest to where the flow points.
 
     Args:
-        labels: (N, H, W) integers of at most 24 bits.
+        labels: (N, H, W) integers of at most 24 bits, whose type the result has; ValueError if the flow does not fit.
         flow: (N, 2, H, W), current -> other.
         ignore: label where the flow points out of the frame.
-
-    Returns:
-        Tensor: (N, H, W) of the labels' type.
-
-    Raises:
-        ValueError: the shapes do not fit.
     """
     _check(flow, labels.shape, 'labels (N, H, W)', 3)
     # Shifted, so that the zeros outside mean `ignore`. float32 holds such integers exactly.
@@ -84,11 +75,7 @@ def flip_flow(flow: Tensor) -> Tensor:
 
 
 def inside(flow: Tensor) -> Tensor:
-    """Where a flow (N, 2, H, W) points into the other frame, between the centres of its outermost pixels.
-
-    Returns:
-        Tensor: (N, 1, H, W) bool.
-    """
+    """Where a flow (N, 2, H, W) points into the other frame, between its outermost pixel centres: (N, 1, H, W) bool."""
     _check(flow)
     height, width = flow.shape[-2:]
     x, y = _positions(flow).unbind(1)
@@ -98,7 +85,7 @@ def inside(flow: Tensor) -> Tensor:
 
 
 def consistent(forward: Tensor, backward: Tensor, relative: float = 0.01, absolute: float = 0.5) -> Tensor:
-    """Forward-backward consistency: False for pixels that are occluded in the other frame or outside of it.
+    """Forward-backward consistency, (N, 1, H, W) bool: False for pixels that the other frame does not show.
 
     With f the forward flow and b the backward flow at the point that f leads to, a pixel is consistent if
     ``|f + b|^2 < relative * (|f|^2 + |b|^2) + absolute``.
@@ -106,13 +93,9 @@ def consistent(forward: Tensor, backward: Tensor, relative: float = 0.01, absolu
     ECCV 2010, with its values.
 
     Args:
-        forward: (N, 2, H, W), current -> other.
-        backward: (N, 2, H, W), other -> current.
+        forward, backward: (N, 2, H, W), current -> other and back.
         relative: tolerance as a share of the squared motion.
         absolute: tolerance in squared pixels.
-
-    Returns:
-        Tensor: (N, 1, H, W) bool.
     """
     _check(backward, forward.shape, 'forward flow (N, 2, H, W)', 4)
     returning = warp(backward, forward)

@@ -54,17 +54,8 @@ class Video:
 
 
 class Stream:
-    """The frames of a camera or of a network stream as they come, (H, W, 3) uint8 RGB; a context.
-
-    Args:
-        source: number of a camera, or an address such as ``rtsp://host/name``.
-
-    Attributes:
-        rate: frames per second.
-
-    Raises:
-        OSError: there is no such camera, or nothing comes from the address.
-    """
+    """The frames of a camera (its number) or network stream (an address such as ``rtsp://host/name``) as they come, (H,
+    W, 3) uint8 RGB, ``rate`` per second; a context. OSError if nothing comes from there."""
 
     def __init__(self, source: int | str) -> None:
         self._capture = cv2.VideoCapture(source)

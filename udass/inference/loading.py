@@ -71,9 +71,8 @@ def load_network(
         options: settings that replace those of the config, dotted key -> value.
 
     Raises:
-        FileNotFoundError: a file does not exist.
-        ValueError: the files do not fit each other, the checkpoint has no config or no such branch, or there is no such
-            device.
+        FileNotFoundError, ValueError: a file does not exist, the files do not fit each other, the checkpoint has no
+            config or no such branch, or there is no such device.
     """
     path, config, content = _read(config_or_checkpoint, checkpoint, options)
     model = config.get('model')
@@ -105,11 +104,7 @@ def load_network(
 
 
 def find_device(device: str | torch.device | None) -> torch.device:
-    """The device; None is the GPU if there is one.
-
-    Raises:
-        ValueError: there is no such device.
-    """
+    """The device, None being the GPU if there is one; ValueError if there is no such device."""
     if device is None:
         return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     try:
@@ -118,9 +113,7 @@ def find_device(device: str | torch.device | None) -> torch.device:
         raise ValueError(f'device {device!r} is unknown: use cpu, cuda or cuda:<number>') from error
     count = torch.cuda.device_count()
     if found.type == 'cuda' and (found.index or 0) >= count:
-        raise ValueError(
-            f'device {device} does not exist: torch sees {count} CUDA devices; use cpu, or see `udass env`'
-        )
+        raise ValueError(f'device {device} does not exist: torch sees {count} CUDA devices (`udass env`); use cpu')
     return found
 
 

@@ -11,17 +11,11 @@ _LABELS = ('LoadLabels', 'LoadAnnotations')
 
 
 def config_for_mmseg(config: Config) -> Config:
-    """What ``init_model`` and ``MMSegInferencer`` of mmseg take: the student alone, and a test pipeline without labels
-    under mmseg's names.
+    """What ``init_model`` and ``MMSegInferencer`` of mmseg take from the config of an experiment of images: the student
+    alone, and a test pipeline without labels under mmseg's names. ValueError if it has no student or no test data.
 
-    They load weights of a bare segmentor, which ``udass convert CHECKPOINT OUT`` writes. `Segmenter`
-    needs neither, and gives the same class ids.
-
-    Args:
-        config: of an experiment of images, for instance ``load_config(FILE)``.
-
-    Raises:
-        ValueError: the config has no student or no test data.
+    They load weights of a bare segmentor, which ``udass convert CHECKPOINT OUT`` writes. `Segmenter` needs neither, and
+    gives the same class ids.
     """
     if 'student' not in config.get('model', {}) or config.get('test_dataloader') is None:
         raise ValueError('config_for_mmseg needs the config of an experiment, with model.student and test_dataloader')

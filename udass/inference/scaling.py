@@ -22,11 +22,8 @@ class InputScaling:
     """Brings images to the size that a test pipeline gives them.
 
     Args:
-        pipeline: configs of the transforms of the test pipeline.
+        pipeline: configs of its transforms; ValueError if the effect of one on the prediction cannot be undone here.
         native: leave images at their own size, whatever the pipeline does.
-
-    Raises:
-        ValueError: the pipeline holds a transform whose effect on the prediction cannot be undone here.
     """
 
     def __init__(self, pipeline: Sequence[Mapping], native: bool = False) -> None:
@@ -51,15 +48,12 @@ class InputScaling:
     def __call__(
         self, frames: Sequence[np.ndarray], estimator: Estimator | None = None
     ) -> tuple[list[np.ndarray], np.ndarray | None]:
-        """Frames as the network gets them.
+        """Frames (h, w, 3) uint8 BGR as the network gets them, and the flow (h, w, 2) float32 from frame 0 to frame 1
+        in pixels (dx, dy), None without estimator. A frame that stands for the one before it has no motion.
 
         Args:
             frames: (H, W, 3) uint8 BGR of one size, the one to segment first.
             estimator: of flow between two frames (H, W, 3) uint8 RGB; None computes none.
-
-        Returns:
-            Frames (h, w, 3) uint8 BGR, and the flow (h, w, 2) float32 from frame 0 to frame 1 in pixels (dx, dy), None
-            without estimator. A frame that stands for the one before it has no motion.
         """
         size = frames[0].shape[:2]
         still = len(frames) > 1 and frames[1] is frames[0]

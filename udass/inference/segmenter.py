@@ -93,21 +93,18 @@ class Segmenter:
 
     def logits(self, image: ImageLike, previous: ImageLike | None = None) -> np.ndarray:
         """Logits (C, H, W) of the classes at the size of the image, before the softmax of `probabilities`."""
-        return self._segment([image], None if previous is None else [previous], _logits)[0]
+        return self._segment([image], None if previous is None else [previous], lambda result: result.seg_logits.data)[
+            0
+        ]
 
     def read(self, image: str | Path) -> np.ndarray:
         """A file as an array (H, W, 3) uint8 RGB, as `__call__` reads it."""
         return np.ascontiguousarray(self._as_bgr(image)[..., ::-1])
 
     def batch(self, images: Sequence[ImageLike], previous: Sequence[ImageLike] | None = None) -> list[np.ndarray]:
-        """Class ids of several images at once; see `__call__`.
-
-        Images may differ in size; those that have one size for the network go through it together.
-
-        Args:
-            previous: the frame before each image; None segments all by themselves.
-        """
-        return self._segment(images, previous, _ids)
+        """Class ids of several images at once, and with the frame before each if given; see `__call__`. Images may
+        differ in size; those that have one size for the network go through it together."""
+        return self._segment(images, previous, lambda result: result.pred_sem_seg.data[0].to(torch.uint8))
 
     def _segment(
         self,
@@ -156,11 +153,8 @@ class Segmenter:
         return self.network(data['inputs'], data['data_samples'], mode='predict', **options)
 
     def _as_bgr(self, image: ImageLike) -> np.ndarray:
-        """An image (H, W, 3) uint8 BGR.
-
-        Raises:
-            FileNotFoundError, ValueError: the file cannot be read, or the array or the image of Pillow is no image.
-        """
+        """An image (H, W, 3) uint8 BGR; FileNotFoundError or ValueError if a file cannot be read, or an array is no
+        image."""
         if isinstance(image, str | Path):
             return read_image(str(image), upright=True, bit_depth=self._bit_depth)
         if isinstance(image, Image.Image):
@@ -180,16 +174,6 @@ class Segmenter:
                 f'got {found}'
             )
         return np.ascontiguousarray(array[..., 2::-1])
-
-
-def _ids(result: SegDataSample) -> Tensor:
-    """Class ids (H, W) uint8."""
-    return result.pred_sem_seg.data[0].to(torch.uint8)
-
-
-def _logits(result: SegDataSample) -> Tensor:
-    """Logits (C, H, W)."""
-    return result.seg_logits.data
 
 
 def _probabilities(result: SegDataSample) -> Tensor:

@@ -10,11 +10,8 @@ class MeanOfViews(BaseTTAModel):
     """Averages the probabilities of the views of each image; arguments as mmengine's."""
 
     def merge_preds(self, data_samples_list: list[list]) -> list:
-        """The first sample of each image, with the mean of the probabilities (C, H, W) of its views as ``seg_logits``.
-
-        Raises:
-            ValueError: the network has a single logit per pixel.
-        """
+        """The first sample of each image, with the mean of the probabilities (C, H, W) of its views as ``seg_logits``;
+        ValueError if the network has a single logit per pixel."""
         for views in data_samples_list:
             logits = [view.seg_logits.data for view in views]
             if len(logits[0]) < 2:
@@ -26,15 +23,9 @@ class MeanOfViews(BaseTTAModel):
 
 
 def add_views(dataset: Mapping, scales: Sequence[float]) -> dict:
-    """The config of a data set of images whose pipeline gives each of them at several sizes, as it is and mirrored.
-
-    Args:
-        dataset: its config, or that of a data set that joins others.
-        scales: sizes relative to that of its pipeline; 1 is to be the first.
-
-    Raises:
-        ValueError: the pipeline loads clips, or does not resize and other sizes than 1 are wanted.
-    """
+    """The config of a data set of images, or of several that are joined, whose pipeline gives each of them at several
+    sizes relative to its own (1 is to be the first), as it is and mirrored. ValueError if the pipeline loads clips, or
+    does not resize and other sizes than 1 are wanted."""
     for key, inner in (('datasets', dataset.get('datasets')), ('dataset', dataset.get('dataset'))):
         if inner is not None:
             parts = [add_views(part, scales) for part in ([inner] if key == 'dataset' else inner)]

@@ -1,9 +1,7 @@
 """Checksums that decoders do not compare by themselves: those of checkpoints and of PNG files.
 
-torch.load does not verify the checksums of the zip file that a checkpoint is, so that a flipped bit becomes a wrong
-weight. Checkpoints of this project end with a checksum of the whole file: the comment of the zip file, which torch.load
-ignores. A PNG file has a checksum per chunk (PNG specification, section 5.3), of which Pillow does not compare those of
-the pixels, and OpenCV returns what it could decode.
+Checkpoints of this project end with a checksum of the whole file: the comment of the zip file, which torch.load
+ignores as it does the zip file's own. A PNG file has a checksum per chunk (PNG specification, section 5.3).
 """
 
 import os
@@ -22,11 +20,7 @@ _PNG_START, _PNG_LAST_CHUNK = b'\x89PNG\r\n\x1a\n', b'IEND'
 
 
 def add_checksum(path: Path) -> None:
-    """Add the checksum to a file of torch.save.
-
-    Raises:
-        ValueError: the file is no zip file, or has a comment already.
-    """
+    """Add the checksum to a file of torch.save; ValueError if it is no zip file, or has a comment already."""
     with open(path, 'r+b') as file:
         if not _ends_without_comment(file):
             raise ValueError(f'{path} is not a zip file without a comment, as torch.save writes it')
@@ -37,10 +31,7 @@ def add_checksum(path: Path) -> None:
 
 def check_checksum(path: Path) -> None:
     """Compare a checkpoint file with its checksums: one over all bytes in files of this project, one per member in zip
-    files of other programs. Other files have none and are not read.
-
-    Raises:
-        ValueError, zipfile.BadZipFile: the file is damaged.
+    files of other programs; ValueError or zipfile.BadZipFile if it is damaged. Other files have none and are not read.
     """
     with open(path, 'rb') as file:
         size = os.fstat(file.fileno()).st_size

@@ -75,12 +75,8 @@ def is_rotated(path: str) -> bool:
 
 
 def read_content(path: str) -> bytes:
-    """Content of an image file; that of a PNG file is compared with its checksums.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        DamagedFileError: the file is empty, or a damaged PNG file.
-    """
+    """Content of an image file; FileNotFoundError if there is none, DamagedFileError if it is empty, or a PNG file that
+    differs from its checksums."""
     try:
         content = read_file(path)
     except FileNotFoundError as error:
@@ -90,9 +86,8 @@ def read_content(path: str) -> bytes:
     if not content:
         raise DamagedFileError(f'{path} is empty. {REPLACE}')
     if is_damaged_png(content):
-        raise DamagedFileError(
-            f'{described(path, content)}: it is truncated, or differs from the checksums in it. {REPLACE}'
-        )
+        reason = 'it is truncated, or differs from the checksums in it'
+        raise DamagedFileError(f'{described(path, content)}: {reason}. {REPLACE}')
     return content
 
 
@@ -106,12 +101,8 @@ def decode(path: str, content: bytes, flags: int) -> np.ndarray | None:
 
 
 def check_header(path: str, content: bytes) -> None:
-    """Refuse files that must not or cannot be decoded.
-
-    Raises:
-        DamagedFileError: according to its header the file has more pixels than ``UDASS_MAX_PIXELS``.
-        ValueError: it is a TIFF file of more than 4 channels, for example of a satellite.
-    """
+    """Raises DamagedFileError if an image has more pixels than ``UDASS_MAX_PIXELS`` according to its header, and
+    ValueError for a TIFF file of more than 4 channels, for example of a satellite."""
     tags = _tiff_tags(content)
     channels = max(int(np.max(tags.get(_TIFF_CHANNELS, 1))), np.size(tags.get(_TIFF_BITS, 8)))
     if channels > 4:

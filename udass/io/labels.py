@@ -18,15 +18,12 @@ IGNORE_INDEX = 255
 def read_label_ids(
     path: str, channel: int | None = None, label_filter: Callable[[np.ndarray], np.ndarray] | None = None
 ) -> np.ndarray:
-    """Read the raw ids of a label file.
+    """Read the raw ids (H, W) of a label file, uint8 or wider, values >= 0.
 
     Args:
         path: a single-channel image or a palette image (its indices are the ids), of 8 or 16 bits.
         channel: if the ids are in one channel of a colour image, its position in the file (0 = red). SYNTHIA: 0.
         label_filter: applied to the ids; ``LABEL_FILTER`` of the data set.
-
-    Returns:
-        (H, W), uint8 or wider, values >= 0.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -72,19 +69,8 @@ def _decode_channel(path: str, content: bytes, channel: int) -> np.ndarray:
 
 
 def map_labels(ids: np.ndarray, table: Mapping[int, int], path: str) -> np.ndarray:
-    """Map raw ids to train ids.
-
-    Args:
-        ids: (H, W) raw ids >= 0.
-        table: raw id -> train id (0..254) or 255 = ignore.
-        path: the file, for the message.
-
-    Returns:
-        (H, W) uint8.
-
-    Raises:
-        ValueError: an id is not in the table.
-    """
+    """Map raw ids (H, W) >= 0 to train ids (H, W) uint8 by a table raw id -> train id or 255; ValueError, with the
+    path, if an id is not in it."""
     if ids.dtype != np.uint8 and ids.min() >= 0 and ids.max() < 256:
         ids = ids.astype(np.uint8)
     if ids.dtype == np.uint8:

@@ -9,11 +9,8 @@ CONFIGS = _PACKAGE / 'configs' if (_PACKAGE / 'configs').is_dir() else _PACKAGE.
 
 
 def find_config(config: str | Path) -> Path:
-    """The file of a config: the given one, or that of the published config of this name, such as ``gta2cs_quadmix``.
-
-    Raises:
-        FileNotFoundError: there is neither.
-    """
+    """The file of a config: the given one, or that of the published config of this name, such as ``gta2cs_quadmix``;
+    FileNotFoundError if there is neither."""
     if Path(config).is_file():
         return Path(config)
     published = CONFIGS / f'{config}.py'

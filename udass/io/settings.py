@@ -1,12 +1,8 @@
-"""Read settings from stored configs, which are data and are never run.
-
-mmengine writes a config as Python source. The source is parsed, and only what settings consist of is evaluated:
-constants, lists, tuples, sets, dicts, ``dict(...)`` and dtypes of torch.
-"""
+"""Read settings from stored configs, which mmengine writes as Python source and which are parsed, never run."""
 
 import ast
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -18,15 +14,8 @@ _LONGEST_SOURCE = 200
 
 
 def parse_settings(text: str, path: str | Path) -> dict:
-    """All settings of a stored config. A setting that is not made of constants is returned as its source.
-
-    Args:
-        text: what ``Config.dump`` writes.
-        path: file of the config, for the message.
-
-    Raises:
-        ValueError: the text is no Python source.
-    """
+    """All settings of a stored config (``Config.dump``). One that is not made of constants is returned as its source;
+    ValueError, with the path, if the text is no Python source."""
     settings = {}
     for name, node in _assignments(text, path).items():
         try:
@@ -37,11 +26,8 @@ def parse_settings(text: str, path: str | Path) -> dict:
 
 
 def parse_keys(text: str, path: str | Path, keys: Collection[str]) -> dict:
-    """The named settings of a stored config, without those that it does not have.
-
-    Raises:
-        ValueError: the text is no Python source, or one of the settings is not made of constants.
-    """
+    """The named settings of a stored config, without those that it does not have; ValueError if the text is no Python
+    source, or one of the settings is not made of constants."""
     found = {}
     for name, node in _assignments(text, path).items():
         if name in keys:
@@ -50,6 +36,17 @@ def parse_keys(text: str, path: str | Path, keys: Collection[str]) -> dict:
             except _NO_VALUE as error:
                 raise ValueError(f'{name} of the config in {path} holds {error}, which is not run') from error
     return found
+
+
+def flat_settings(node: object, path: str = '') -> Iterator[tuple[str, object]]:
+    """(dotted key, value) of every setting below ``node``, through dicts, and lists that hold some."""
+    items = node.items() if isinstance(node, Mapping) else ()
+    if isinstance(node, list | tuple) and any(isinstance(item, Mapping) for item in node):
+        items = enumerate(node)
+    if not items:
+        yield path, node
+    for key, item in items:
+        yield from flat_settings(item, f'{path}.{key}'.lstrip('.'))
 
 
 def _assignments(text: str, path: str | Path) -> dict[str, ast.expr]:
@@ -68,11 +65,7 @@ def _assignments(text: str, path: str | Path) -> dict[str, ast.expr]:
 
 
 def _value(node: ast.expr) -> object:
-    """Value of a constant expression.
-
-    Raises:
-        ValueError: with the source of what is none.
-    """
+    """Value of a constant expression; ValueError, with its source, if it is none."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         if node.func.id == 'dict' and len(node.args) <= 1 and None not in [item.arg for item in node.keywords]:
             first = _value(node.args[0]) if node.args else {}

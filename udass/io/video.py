@@ -43,13 +43,8 @@ def open_capture(path: str) -> cv2.VideoCapture:
 
 
 def read_video_frame(path: str, number: int) -> np.ndarray:
-    """Decode one frame as (H, W, 3) uint8 BGR, upright if the file has an orientation.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        DamagedFileError: it does not have this frame.
-        ValueError: it is no video.
-    """
+    """Decode one frame as (H, W, 3) uint8 BGR, upright if the file has an orientation; FileNotFoundError if there is no
+    such file, DamagedFileError if it lacks this frame, ValueError if it is no video."""
     frame = _open_video(path).read(number)
     if frame is None:
         raise DamagedFileError(

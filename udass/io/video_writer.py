@@ -11,14 +11,8 @@ from udass.io.writing import atomic_path
 
 
 class VideoWriter:
-    """Context that writes RGB frames to an MP4 file of H.264, which browsers play.
-
-    The file gets its name when the context ends without an error; without a frame there is no file.
-
-    Args:
-        path: file to write, ``*.mp4``; its folder is made.
-        rate: frames per second.
-    """
+    """Context that writes RGB frames to an MP4 file of H.264, which browsers play, at ``rate`` frames per second. The
+    file gets its name when the context ends without an error; without a frame there is no file."""
 
     def __init__(self, path: Path, rate: float) -> None:
         self.path, self.rate = path, rate
@@ -26,12 +20,8 @@ class VideoWriter:
         self._stack = ExitStack()
 
     def add(self, frame: np.ndarray) -> None:
-        """Append a frame (H, W, 3) uint8 RGB. H.264 takes even sides: the last line of an odd one is repeated.
-
-        Raises:
-            OSError: the file cannot be written.
-            ValueError: the frame has another size than the ones before.
-        """
+        """Append a frame (H, W, 3) uint8 RGB; OSError if the file cannot be written, ValueError if the frame has
+        another size than the ones before. H.264 takes even sides: the last line of an odd one is repeated."""
         frame = np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), mode='edge')
         height, width = frame.shape[:2]
         if self._file is None:

@@ -27,14 +27,8 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def atomic_path(path: Path, durable: bool = False) -> Iterator[Path]:
     """Yield a temporary path; the file written there takes the place of ``path`` when the block ends without an error.
 
-    The folder of ``path`` is made, and temporary files that killed processes left there are removed.
-
-    Args:
-        path: the file to write.
-        durable: wait until the file is on the disk, so that it survives a power failure.
-
-    Raises:
-        OSError: the file could not be written; a file that was there before is untouched.
+    The folder of ``path`` is made, and temporary files that killed processes left there are removed. ``durable`` waits
+    until the file is on the disk, so that it survives a power failure. An OSError leaves a file that was there before.
     """
     temporary = temporary_path(path.parent)
     try:

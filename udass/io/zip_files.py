@@ -23,12 +23,8 @@ MAX_MEMBER_MIB = int(os.environ.get('UDASS_MAX_MEMBER_MIB', '1024'))
 
 
 def read_file(path: str) -> bytes:
-    """Read the content of a file.
-
-    Raises:
-        FileNotFoundError: it is neither unpacked nor in a zip file.
-        DamagedFileError: its zip file is damaged or encrypted, or the file is larger than ``UDASS_MAX_MEMBER_MIB``.
-    """
+    """Content of a file; FileNotFoundError if it is neither unpacked nor in a zip file, DamagedFileError if its zip
+    file is damaged or encrypted, or the file is larger than ``UDASS_MAX_MEMBER_MIB``."""
     if Path(path).is_file():
         return Path(path).read_bytes()
     archive, member = _find(path)
@@ -36,9 +32,8 @@ def read_file(path: str) -> bytes:
     try:
         info = _opened(archive, os.getpid()).getinfo(member)
     except Exception as error:
-        raise DamagedFileError(
-            f'{name} cannot be found any more ({error}): the zip file has changed. Start again'
-        ) from error
+        text = f'{name} cannot be found any more ({error}): the zip file has changed. Start again'
+        raise DamagedFileError(text) from error
     if info.file_size > MAX_MEMBER_MIB * 2**20:
         raise DamagedFileError(
             f'{name} says that it is {info.file_size / 2**20:.0f} MiB large, more than the {MAX_MEMBER_MIB} MiB that '
@@ -115,11 +110,7 @@ def _nearest_folder(path: str) -> tuple[str, str]:
 
 @lru_cache(maxsize=16)
 def _members(folder: str) -> Mapping[str, tuple[str, str]]:
-    """Path -> (zip file, member) of all files in the zip files of a folder.
-
-    Raises:
-        ValueError: a zip file is damaged.
-    """
+    """Path -> (zip file, member) of all files in the zip files of a folder; ValueError if one of these is damaged."""
     found: dict[str, tuple[str, str]] = {}
     for archive in sorted(Path(folder).glob('*.zip')):
         if _is_hidden(archive.name) or not archive.is_file():

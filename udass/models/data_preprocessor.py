@@ -24,15 +24,8 @@ class PixelPreprocessor(SegDataPreProcessor):
     """
 
     def pixels(self, data: dict) -> tuple[Tensor, list]:
-        """A loader batch on the device: RGB frames (N, T, 3, H, W) float in [0, 255] and the data samples.
-
-        Args:
-            data: ``inputs``, list of N uint8 images (3, H, W), which are clips of one frame, or clips (T, 3, H, W), in
-                the loader's channel order; and ``data_samples``.
-
-        Raises:
-            ValueError: the images of the batch differ in size.
-        """
+        """A loader batch on the device: RGB frames (N, T, 3, H, W) float in [0, 255] of images (3, H, W), which are
+        clips of one frame, or clips (T, 3, H, W), in the loader's channel order; and the data samples."""
         check_one_size(data, 'end the pipeline with a crop of fixed size, or use batch_size=1')
         data = self.cast_data(data)
         frames = torch.stack([image if image.dim() == 4 else image[None] for image in data['inputs']])
@@ -73,11 +66,7 @@ class PixelPreprocessor(SegDataPreProcessor):
 
 
 def check_one_size(data: dict, advice: str) -> None:
-    """Whether all images of a loader batch have one size.
-
-    Raises:
-        ValueError: they differ; the message names sizes and files, and ends with the advice.
-    """
+    """Raises ValueError, with sizes, files and the advice, if the images of a loader batch differ in size."""
     sizes = sorted({tuple(image.shape[-2:]) for image in data['inputs']})
     if len(sizes) > 1:
         names = [sample.metainfo.get('img_path') for sample in data['data_samples']]

@@ -1,24 +1,14 @@
 """Sums and means over the processes of a distributed run, and their random seeds.
 
-DDP averages the gradients of the ranks. This is right for plain means over equally large batches; sums, and quotients
-whose denominator differs between the ranks, are computed here. Nothing waits for the device, and a single process
-exchanges nothing.
+DDP averages the gradients of the ranks, which is right for plain means over equally large batches. Sums, and quotients
+whose denominator differs between the ranks, are computed here. Nothing waits for the device.
 """
 
 import numpy as np
 import torch
 import torch.distributed as dist
+from mmengine.dist import get_world_size
 from torch import Tensor, nn
-
-
-def world_size() -> int:
-    """Number of processes of the run, 1 without ``torch.distributed``."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-def rank() -> int:
-    """Number of this process, 0 without ``torch.distributed``."""
-    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
 def seed_of_rank(seed: int, number: int, iteration: int = 0) -> int:
@@ -42,26 +32,19 @@ class _Sum(torch.autograd.Function):
 
 
 def sum_over_ranks(value: Tensor) -> Tensor:
-    """The sum of a tensor over the ranks, equal on all of them; to be called by all, with one shape.
-
-    Gradients flow: if every rank computes its loss from the sum, DDP's average of their gradients is the gradient of
-    one process that has all batches. (For class centroids: sum the sums and the counts, then divide.)
-    """
-    return value if world_size() == 1 else _Sum.apply(value)
+    """The sum of a tensor over the ranks, equal on all of them; to be called by all, with one shape. Gradients flow: if
+    every rank computes its loss from the sum, DDP's average is the gradient of one process that has all batches."""
+    return value if get_world_size() == 1 else _Sum.apply(value)
 
 
 def mean_over_ranks(total: Tensor, number: Tensor) -> Tensor:
     """``total / number`` of the batches of all ranks together, 0 where ``number`` is 0 everywhere.
 
-    Args:
-        total: this rank's sum, with or without gradient.
-        number: how many values this rank has summed up, without gradient; ranks may differ.
-
     Returns:
         This rank's part, such that the *average* over the ranks is the mean: that of the values, which the log takes,
         and that of the gradients, which DDP takes.
     """
-    ranks = world_size()
+    ranks = get_world_size()
     if ranks == 1:
         return total / number.clamp(min=1)
     return total * ranks / _summed(number).clamp(min=1)
@@ -70,7 +53,7 @@ def mean_over_ranks(total: Tensor, number: Tensor) -> Tensor:
 def share_over_ranks(mask: Tensor, dtype: torch.dtype) -> Tensor:
     """Share of True in the masks of all ranks together, a scalar of ``dtype`` in [0, 1], equal on all ranks; masks may
     differ in size. It has no gradient."""
-    if world_size() == 1:
+    if get_world_size() == 1:
         return mask.to(dtype).mean()
     # Counts of a batch can exceed what float32 holds exactly.
     counts = torch.stack([mask.sum(), torch.full((), mask.numel(), device=mask.device)]).double()
@@ -86,9 +69,9 @@ def running_statistics(module: nn.Module) -> list[Tensor]:
 
 def average_over_ranks_(tensors: list[Tensor]) -> None:
     """Replace floating-point tensors by their mean over the ranks, in place; one exchange for all of them."""
-    if world_size() == 1 or not tensors:
+    if get_world_size() == 1 or not tensors:
         return
-    mean = _summed(torch.cat([tensor.reshape(-1) for tensor in tensors])) / world_size()
+    mean = _summed(torch.cat([tensor.reshape(-1) for tensor in tensors])) / get_world_size()
     for tensor, part in zip(tensors, mean.split([tensor.numel() for tensor in tensors]), strict=True):
         tensor.copy_(part.reshape(tensor.shape))
 

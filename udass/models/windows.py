@@ -49,20 +49,14 @@ def average_windows(
     stride: int = 1,
     max_batch: int | None = None,
 ) -> Tensor:
-    """The mean of the logits of all windows that cover a cell.
+    """The mean of the logits of all windows that cover a cell, (N, C, H / stride, W / stride).
 
     Args:
         images: (N, 3, H, W), H and W multiples of ``stride``.
         boxes: windows of one size that cover the images; edges are multiples of ``stride``.
-        predict: logits (M, C, h / stride, w / stride) of windows (M, 3, h, w).
+        predict: logits (M, C, h / stride, w / stride) of windows (M, 3, h, w); ValueError for another stride.
         stride: pixels per cell of the logits.
         max_batch: at most so many windows go through ``predict`` at once; None takes all of them.
-
-    Returns:
-        Tensor: (N, C, H / stride, W / stride).
-
-    Raises:
-        ValueError: max_batch is not positive, or the logits have another stride.
     """
     if max_batch is not None and max_batch < 1:
         raise ValueError(f'max_batch is a number of windows, at least 1 (None: no limit); got {max_batch}')
@@ -94,10 +88,8 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
 
 
 def uses_batch_statistics(module: nn.Module) -> bool:
-    """Whether some batch norm inside would normalise with the statistics of the batch it sees.
-
-    Then the result of a window depends on the windows beside it, and windows must not be split into batches.
-    """
+    """Whether some batch norm inside would normalise with the statistics of the batch: then the result of a window
+    depends on those beside it, and windows must not be split into batches."""
     return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.training for layer in module.modules())
 
 

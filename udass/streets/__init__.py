@@ -3,16 +3,3 @@
 from udass.streets.domain import CAMERA, DOMAINS, GAME, Domain
 from udass.streets.render import StreetClip, render_clip, render_image
 from udass.streets.writer import DEFAULT_CLIP_COUNTS, DEFAULT_COUNTS, write_streets
-
-__all__ = [
-    'CAMERA',
-    'DEFAULT_CLIP_COUNTS',
-    'DEFAULT_COUNTS',
-    'DOMAINS',
-    'GAME',
-    'Domain',
-    'StreetClip',
-    'render_clip',
-    'render_image',
-    'write_streets',
-]

@@ -7,24 +7,3 @@ from udass.uda.mixing import ClassMix, FeatureMixing, QuadMix, VideoQuadMix
 from udass.uda.photometric import PhotometricChange, StrongAugmentation
 from udass.uda.pseudo_labels import ConfidencePseudoLabels, CrossFramePseudoLabels
 from udass.uda.video import CrossFramePass, VideoAdapter
-
-__all__ = [
-    'AdversarialAlignment',
-    'BlockMasking',
-    'CentroidAlignment',
-    'ClassMix',
-    'ConfidencePseudoLabels',
-    'CrossFramePass',
-    'CrossFramePseudoLabels',
-    'DomainAdapter',
-    'EMA',
-    'EntropyMinimization',
-    'FeatureDistance',
-    'FeatureMixing',
-    'PhotometricChange',
-    'QuadMix',
-    'StrongAugmentation',
-    'TokenMasking',
-    'VideoAdapter',
-    'VideoQuadMix',
-]

@@ -86,8 +86,7 @@ class AdversarialAlignment(nn.Module):
         super().__init__()
         if weight < 0 or channels < 1:
             raise ValueError(f'weight is a factor of the loss, 0 or more, and channels >= 1; got {weight}, {channels}')
-        self.weight = weight
-        self.train_with_student = train_with_student
+        self.weight, self.train_with_student = weight, train_with_student
         widths = [num_classes, channels, 2 * channels, 4 * channels, 8 * channels]
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
@@ -95,11 +94,8 @@ class AdversarialAlignment(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], 1, 4, stride=2, padding=1))
 
     def forward(self, logits: Tensor) -> Tensor:
-        """The discriminator's output (N, 1, H // 32, W // 32) for logits (N, C, H, W).
-
-        Raises:
-            ValueError: the image is too small for one output.
-        """
+        """The discriminator's output (N, 1, H // 32, W // 32) for logits (N, C, H, W); ValueError if the image is too
+        small."""
         if min(logits.shape[-2:]) < _DISCRIMINATOR_STRIDE:
             raise ValueError(
                 f'AdversarialAlignment needs crops of at least {_DISCRIMINATOR_STRIDE} pixels on each '
@@ -120,14 +116,9 @@ def train_discriminator(
     optim_wrapper: OptimWrapper,
     student_optim_wrapper: OptimWrapper,
 ) -> dict[str, Tensor]:
-    """One step of the discriminator on detached logits (N, C, H, W) of both domains.
-
-    Args:
-        adaptation_loss: an `AdversarialAlignment`, with or without DDP.
-        student_optim_wrapper: steps on the same gradients first, if the adaptation loss has ``train_with_student``.
-
-    Returns:
-        Its two losses, each already halved, for the log.
+    """One step of the discriminator (an `AdversarialAlignment`, with or without DDP) on detached logits (N, C, H, W) of
+    both domains; with ``train_with_student`` the student's optimizer steps on the same gradients first. Returns its two
+    losses, each already halved, for the log.
     """
     losses = {}
     for name, logits, domain in (('source', source, _SOURCE), ('target', target, _TARGET)):
@@ -151,8 +142,7 @@ def class_centroids(
     Args:
         logits: (N, C, h, w).
         labels: (N, h, w); only correctly classified pixels count. None takes the predicted class.
-        min_pixels: over the whole batch.
-        over_ranks: the batches of all processes count as one, see `sum_over_ranks`.
+        min_pixels: over the whole batch, and with ``over_ranks`` over those of all processes, see `sum_over_ranks`.
     """
     logits = two_class_logits(logits)
     predicted = logits.argmax(dim=1)
@@ -208,9 +198,7 @@ class CentroidAlignment:
                 'CentroidAlignment: weight is a factor of the loss, 0 or more, and intervals 1 or 2; got '
                 f'{weight} and {intervals}'
             )
-        self.weight = weight
-        self.intervals = intervals
-        self.over_ranks = over_ranks
+        self.weight, self.intervals, self.over_ranks = weight, intervals, over_ranks
 
     def source_centroids(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Class means (C, C) of logits (N, C, h, w) that agree with the labels (N, H, W)."""

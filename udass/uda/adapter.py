@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.dist import get_rank
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from udass.flow.warping import flip_flow
-from udass.models.ranks import rank, seed_of_rank
+from udass.models.ranks import seed_of_rank
 from udass.models.segmentors import FlowGuidedEncoderDecoder, HRDAEncoderDecoder, Outputs
 from udass.models.windows import Box
 from udass.uda.adaptation_losses import train_discriminator
@@ -62,18 +63,6 @@ class DomainAdapter(TeacherStudent):
     labels_across_time = False  # a pass other than mixed and masked ones uses pseudo-labels
     joint_backward = False  # one backward of all passes, so that gradients flow between them
 
-    # Children are of whatever classes the config names, or None: their calls are not checked.
-    ema: Any
-    pseudo_labels: Any
-    mixing: Any
-    photometric: Any
-    source_augmentation: Any
-    target_augmentation: Any
-    masking: Any
-    feature_distance: Any
-    adaptation_loss: Any
-    feature_mixing: Any
-
     def __init__(
         self,
         student: dict,
@@ -115,19 +104,16 @@ class DomainAdapter(TeacherStudent):
         self.masked_statistics = masked_statistics
         self.eval_branch = eval_branch
         self.seed = torch.initial_seed() if seed is None else seed
-        self.generator = torch.Generator().manual_seed(seed_of_rank(self.seed, rank()))
+        self.generator = torch.Generator().manual_seed(seed_of_rank(self.seed, get_rank()))
         self.iteration = 0
         check_adapter(self)
 
     def train_step(self, data: dict, optim_wrapper: OptimWrapper | OptimWrapperDict) -> dict[str, Tensor]:
-        """One iteration of training.
+        """One iteration of training; returns scalars for the log, on the device.
 
         Args:
             data: ``source``, ``target`` and, for the long-tail paste, ``long_tail`` batches of the loaders.
             optim_wrapper: of the student, or of ``student`` and ``adaptation_loss``.
-
-        Returns:
-            Scalars for the log, on the device.
         """
         optimizer, adaptation_optimizer = check_optimizers(self.adaptation_loss, optim_wrapper)
         log: dict[str, Tensor] = {}
@@ -171,10 +157,8 @@ class DomainAdapter(TeacherStudent):
                 torch.cat([self.at_image_size(part[name].logits, part[name].labels) for part in results])
                 for name in ('source', 'target')
             )
-            losses = train_discriminator(
-                self.adaptation_loss, source_logits, target_logits, adaptation_optimizer, optimizer
-            )
-            log.update(losses)
+            logits = source_logits, target_logits
+            log.update(train_discriminator(self.adaptation_loss, *logits, adaptation_optimizer, optimizer))
 
         self.iteration += 1
         return {'loss': loss.detach(), **log}
@@ -387,7 +371,7 @@ class DomainAdapter(TeacherStudent):
 
     def start_ranks(self) -> None:
         """New random streams, and no templates, as all processes need them or none."""
-        self.generator.manual_seed(seed_of_rank(self.seed, rank(), self.iteration))
+        self.generator.manual_seed(seed_of_rank(self.seed, get_rank(), self.iteration))
         if self.mixing is not None:
             self.mixing.clear_templates()
 

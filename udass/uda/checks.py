@@ -31,9 +31,7 @@ def check_adapter(adapter: Any) -> None:
             'set ema.copy_buffers=True too'
         )
     if not adapter.masked_statistics and adapter.masking is None:
-        raise ValueError(
-            'masked_statistics=False is about the masked pass, which a method without masking does not make'
-        )
+        raise ValueError('masked_statistics=False is about the masked pass, which a method without masking lacks')
     _check_outputs(adapter, student)
     if isinstance(adapter.masking, TokenMasking):
         _check_mask_token(student)

@@ -93,11 +93,9 @@ class Clip:
         return Clip(**{name: torch.cat(pair) for name, pair in pairs.items() if all(part is not None for part in pair)})
 
     def match_shape(self, batch: int, size: tuple[int, int]) -> 'Clip':
-        """The clips with another batch and image size, without resampling.
-
-        Samples are repeated in turn up to ``batch``. Rows and columns beyond ``size`` (H, W) are cut off at the bottom
-        and right; missing ones are added there with label 255, which is never pasted.
-        """
+        """The clips with another batch and image size (H, W), without resampling: samples are repeated in turn up to
+        ``batch``, rows and columns cut off at the bottom and right, or added there with label 255, which is never
+        pasted."""
         clip = self
         if len(clip) != batch:
             clip = clip[torch.arange(batch, device=clip.frames.device) % len(clip)]
@@ -113,8 +111,7 @@ def paste(mask: Tensor, over: Clip, under: Clip) -> Clip:
     """``mask ? over : under`` for pixels, labels, weights and flow alike, so that each pixel keeps its label.
 
     Flow follows the mask of the other frame, as published (UDASS, QuadMix on clips): where the masks of the two frames
-    differ, along the borders of moving objects, a pixel has the motion of the other clip. On the built-in streets these
-    are 0 to 1.4 % of the pixels.
+    differ, along the borders of moving objects, a pixel has the motion of the other clip.
 
     Args:
         mask: (N, T, H, W) bool.

@@ -32,9 +32,7 @@ class EMA(nn.Module):
         super().__init__()
         if not 0 <= alpha < 1:
             raise ValueError(f'alpha is the share of the old teacher, in [0, 1); got {alpha}')
-        self.alpha = alpha
-        self.copy_buffers = copy_buffers
-        self.after_step = after_step
+        self.alpha, self.copy_buffers, self.after_step = alpha, copy_buffers, after_step
         self.steps = 0
 
     @torch.no_grad()
@@ -66,8 +64,9 @@ class EMA(nn.Module):
 
 def evaluate_with_batch_statistics(teacher: nn.Module) -> None:
     """Evaluation mode without dropout and drop-path, but batch norm uses (and tracks) the statistics of the batch, as
-    the reference's teacher does."""
+    the reference's teacher does. A backbone with ``norm_eval`` keeps its batch norm in evaluation mode."""
+    teacher.train()
+    norms = [norm for norm in teacher.modules() if isinstance(norm, nn.modules.batchnorm._BatchNorm) and norm.training]
     teacher.eval()
-    for module in teacher.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.train()
+    for norm in norms:
+        norm.train()

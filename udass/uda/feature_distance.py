@@ -19,8 +19,7 @@ def class_cells(labels: Tensor, classes: Sequence[int], size: Sequence[int], min
     """Which features lie on one of the classes, (N, h, w) bool: it fills at least ``min_ratio`` of their pixels.
 
     Args:
-        labels: (N, H, W) int64.
-        classes: train ids.
+        labels: (N, H, W) int64 train ids.
         size: (h, w) of the features.
         min_ratio: in (0.5, 1], so that at most one class counts.
     """
@@ -51,17 +50,11 @@ class FeatureDistance:
             raise ValueError(f'weight is a factor of the loss, 0 or more; got {weight}')
         if not 0.5 < min_ratio <= 1:
             raise ValueError(f'min_ratio is a share of pixels in (0.5, 1]; got {min_ratio}')
-        self.weight = weight
-        self.min_ratio = min_ratio
-        self.over_ranks = over_ranks
+        self.weight, self.min_ratio, self.over_ranks = weight, min_ratio, over_ranks
         self.classes: list[int] | None = None
 
     def use_metainfo(self, metainfo: Mapping) -> None:
-        """Look up the ids of ``thing_classes``.
-
-        Raises:
-            ValueError: the source data set names no thing classes.
-        """
+        """Look up the ids of ``thing_classes``; ValueError if the source data set names none."""
         names = list(metainfo.get('thing_classes') or ())
         if not names:
             raise ValueError(

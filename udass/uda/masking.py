@@ -30,8 +30,7 @@ class Masking:
             raise ValueError(f'ratio is the share of an image that is masked, in [0, 1]; got {ratio}')
         if mode not in ('target', 'mixed'):
             raise ValueError(f"the mode of {type(self).__name__} is 'target' or 'mixed'; got {mode!r}")
-        self.ratio = ratio
-        self.mode = mode
+        self.ratio, self.mode = ratio, mode
 
     def select(self, source: Clip, target: Clip) -> Clip:
         """The images to mask, as many as the target has, with their labels and weights."""
@@ -55,11 +54,8 @@ class BlockMasking(Masking):
     def __init__(self, block_size: int = 64, ratio: float = 0.7, mode: str = 'target', multiple: int = 1) -> None:
         super().__init__(ratio, mode)
         if min(block_size, multiple) < 1:
-            raise ValueError(
-                f'block_size and multiple are numbers of pixels, at least 1; got {block_size} and {multiple}'
-            )
-        self.block_size = block_size
-        self.multiple = multiple
+            raise ValueError(f'block_size and multiple, in pixels, are at least 1; got {block_size} and {multiple}')
+        self.block_size, self.multiple = block_size, multiple
 
     def mask(self, clip: Clip, fill: Tensor, generator: Generator) -> Clip:
         """The clip with masked blocks; ``fill`` as of `apply`."""
@@ -75,12 +71,8 @@ class BlockMasking(Masking):
         return (torch.rand(shape, generator=generator, device=generator.device) > self.ratio).float()
 
     def apply(self, frames: Tensor, blocks: Tensor, fill: Tensor) -> Tensor:
-        """Fill the masked pixels of frames (N, T, 3, H, W), all frames of a clip alike.
-
-        Args:
-            blocks: see `draw`; enlarged to pixels by nearest neighbours, as in the reference.
-            fill: (3, 1, 1) colour; the mean that normalisation subtracts becomes the reference's 0.
-        """
+        """Fill the masked pixels of frames (N, T, 3, H, W), all frames of a clip alike, with a colour (3, 1, 1);
+        blocks, see `draw`, are enlarged to pixels by nearest neighbours, as in the reference."""
         blocks = blocks.to(frames.device, non_blocking=True)
         keep = F.interpolate(blocks, size=tuple(frames.shape[-2:]), mode='nearest') > 0
         return torch.where(keep[:, :, None], frames, fill)

@@ -21,10 +21,8 @@ NETWORKS = ('student', 'teacher', 'imagenet')
 
 
 def build_network(config: Mapping) -> BaseSegmentor:
-    """Build a segmentor of mmseg or this project for the training step.
-
-    Heads of mmseg get the pixel-weighted loss, and mmseg's ``SegDataPreProcessor`` becomes a `PixelPreprocessor`.
-    """
+    """Build a segmentor of mmseg or this project for the training step: heads of mmseg get the pixel-weighted loss, and
+    mmseg's ``SegDataPreProcessor`` becomes a `PixelPreprocessor`."""
     # Segmentors of mmseg write into their config (``pretrained``), and several networks are built from one.
     config = ConfigDict(deepcopy(dict(config)))
     preprocessor = config.get('data_preprocessor')
@@ -45,10 +43,8 @@ def build_network(config: Mapping) -> BaseSegmentor:
 
 
 def share_frozen(student: nn.Module, network: nn.Module) -> None:
-    """Give a network of the student's config the student's frozen parameters themselves: one copy in memory.
-
-    Batch norm, whose parameters are few, keeps its own: the published CNN of video freezes them alone.
-    """
+    """Give a network of the student's config the student's frozen parameters themselves: one copy in memory. Batch
+    norm, whose parameters are few, keeps its own: the published CNN of video freezes them alone."""
     modules = dict(student.named_modules())
     for name, module in network.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -81,7 +77,7 @@ def load_networks(
     origin: str | Path,
     skip: Sequence[str] = (),
 ) -> list[str]:
-    """Load the networks of an adapter, each completely or not at all.
+    """Load the networks of an adapter, each completely or not at all; returns the names of those that the file has.
 
     A missing teacher starts as the file's student; a missing ImageNet network keeps its weights.
 
@@ -90,9 +86,6 @@ def load_networks(
         weights: state dict of an adapter (keys ``student.``, ``teacher.``, ``imagenet.``), or of one segmentor.
         origin: where they come from, for the message.
         skip: modules or tensors of a network that keep their start weights, for instance ``decode_head.conv_seg``.
-
-    Returns:
-        Names of the networks that the file has.
     """
     found = split_networks(weights)
     if 'student' not in found:

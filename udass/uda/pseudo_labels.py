@@ -40,10 +40,7 @@ def pseudo_labelled(frames: Tensor, flow: Tensor | None, known: Sequence[PseudoL
 
 
 def two_class_logits(logits: Tensor) -> Tensor:
-    """Logits (N, 2, H, W) whose softmax is the sigmoid of logits (N, 1, H, W) of a binary head; others as they are.
-
-    Softmax of (0, z) gives the second class 1 / (1 + exp(-z)).
-    """
+    """Logits (N, 2, H, W) whose softmax is the sigmoid of logits (N, 1, H, W) of a binary head; others as they are."""
     return logits if logits.shape[1] != 1 else torch.cat([torch.zeros_like(logits), logits], dim=1)
 
 
@@ -66,19 +63,12 @@ class ConfidencePseudoLabels:
     ) -> None:
         if not 0 <= threshold <= 1:
             raise ValueError(f'threshold is a probability in [0, 1]; got {threshold}')
-        self.threshold = threshold
-        self.use_margins = use_margins
-        self.over_ranks = over_ranks
-        self.two_views = two_views
+        self.threshold, self.use_margins = threshold, use_margins
+        self.over_ranks, self.two_views = over_ranks, two_views
 
     def __call__(self, logits: Tensor, valid: Tensor | None = None, mirrored: Tensor | None = None) -> PseudoLabel:
-        """Pseudo-labels.
-
-        Args:
-            logits: (N, C, H, W), or (N, 1, H, W) of a binary head.
-            valid: (N, 1, H, W), False or 0 in the margins.
-            mirrored: the logits of the mirrored images, mirrored back.
-        """
+        """Pseudo-labels for logits (N, C, H, W), or (N, 1, H, W) of a binary head; ``valid`` (N, 1, H, W) is False or 0
+        in the margins, ``mirrored`` are the logits of the mirrored images, mirrored back."""
         # In mixed precision a half-precision sum would be coarser than the threshold.
         logits = two_class_logits(at_least_float32(logits))
         if mirrored is None:
@@ -118,13 +108,8 @@ class CrossFramePseudoLabels:
         return self.flip_probability > 0 and torch.rand(1, generator=generator).tolist()[0] < self.flip_probability
 
     def __call__(self, logits: Tensor, flow: Tensor | None = None, valid: Tensor | None = None) -> PseudoLabel:
-        """Labels of a frame.
-
-        Args:
-            logits: (N, C, H, W) of another frame; of the frame itself if there is no flow.
-            flow: (N, 2, H, W) from the frame to the other one.
-            valid: (N, 1, H, W), False in the margins.
-        """
+        """Labels of a frame from logits (N, C, H, W) of another one and the flow (N, 2, H, W) to it, or from its own
+        without flow; ``valid`` (N, 1, H, W) is False in the margins."""
         probabilities = two_class_logits(at_least_float32(logits)).softmax(dim=1)
         confidence, labels = (probabilities if flow is None else warp(probabilities, flow)).max(dim=1)
         weights = torch.ones_like(confidence)

@@ -51,10 +51,9 @@ class TrainingModel(BaseModel):
         # mmseg.apis.init_model adds these two to the arguments of any model.
         if {'pretrained', 'train_cfg'} <= set(kwargs):
             raise ValueError(
-                f'mmseg.apis.init_model takes bare segmentors, and {cls.__name__} holds those of a '
-                'training: use udass.inference.Segmenter(CHECKPOINT), or give init_model the config that '
-                'udass.inference.config_for_mmseg makes and the file that udass convert '
-                'writes'
+                f'mmseg.apis.init_model takes bare segmentors, and {cls.__name__} holds those of a training: use '
+                'udass.inference.Segmenter(CHECKPOINT), or give init_model the config that '
+                'udass.inference.config_for_mmseg makes and the file that udass convert writes'
             )
         return super().__new__(cls)
 
@@ -74,16 +73,7 @@ class TrainingModel(BaseModel):
         """Go on with another number of processes than the checkpoint was written with."""
 
     def load_networks(self, weights: Mapping[str, Tensor], origin: str | Path, skip: Sequence[str] = ()) -> list[str]:
-        """Start from the networks of a checkpoint.
-
-        Args:
-            weights: state dict of a training of any method, or of one segmentor.
-            origin: where it comes from, for messages.
-            skip: modules or tensors of each network that keep their start weights.
-
-        Returns:
-            Names of the networks that the state dict has.
-        """
+        """Start from the networks of a checkpoint; arguments and result as of `udass.uda.networks.load_networks`."""
         return load_networks(dict(student=unwrap(self.student), teacher=self.teacher), weights, origin, skip)
 
 
@@ -168,12 +158,10 @@ class TeacherStudent(TrainingModel):
         meta = dict.fromkeys(('img_shape', 'ori_shape', 'pad_shape'), frames.shape[-2:])
         options = options or {}
         batched = (self.data_preprocessor.normalize(frames), *options.values())
-        logits = [
-            at_least_float32(
-                self.teacher.encode_decode(images, [meta] * len(images), **dict(zip(options, values, strict=True)))
-            )
-            for images, *values in zip(*(value.chunk(self.accumulative_counts) for value in batched), strict=True)
-        ]
+        logits = []
+        for images, *values in zip(*(value.chunk(self.accumulative_counts) for value in batched), strict=True):
+            arguments = dict(zip(options, values, strict=True))
+            logits.append(at_least_float32(self.teacher.encode_decode(images, [meta] * len(images), **arguments)))
         return logits[0] if len(logits) == 1 else torch.cat(logits)
 
     def forward(self, inputs: Tensor, data_samples: list | None = None, mode: str = 'tensor') -> list | Tensor:

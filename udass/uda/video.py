@@ -42,9 +42,7 @@ class CrossFramePass:
                 'CrossFramePass: scale must be larger than 0, and rescale a range of sizes, 0 < low <= high, or None; '
                 f'got {scale} and {rescale}'
             )
-        self.scale = scale
-        self.rescale = rescale
-        self.full_size = full_size
+        self.scale, self.rescale, self.full_size = scale, rescale, full_size
 
     def __call__(self, target: Clip, generator: Generator) -> Pass:
         """The pass of a clip with ``cell_labels``."""
@@ -195,11 +193,7 @@ class VideoAdapter(DomainAdapter):
         return {'loss_centroids': self.centroid_alignment(source, target)}
 
     def labelled_clip(self, batch: dict) -> Clip:
-        """As for images.
-
-        Raises:
-            ValueError: clips are to be mixed, but their frame t-1 has no label.
-        """
+        """As for images; ValueError if clips are to be mixed, but their frame t-1 has no label."""
         for sample in batch['data_samples'] if self.mixing is not None else ():
             if sample.metainfo.get('labelled_frames', 2) < 2:
                 raise ValueError(
@@ -209,11 +203,8 @@ class VideoAdapter(DomainAdapter):
         return super().labelled_clip(batch)
 
     def pseudo_labelled_clip(self, batch: dict) -> Clip:
-        """A target batch with labels of frames t and t-1 from the teacher; the other frames are ignored.
-
-        Raises:
-            ValueError: the clips have no past pair or no flow.
-        """
+        """A target batch with labels of frames t and t-1 from the teacher, the other frames being ignored; ValueError
+        if the clips have no past pair or no flow."""
         frames, samples = self.data_preprocessor.pixels(batch)  # (N, 4, 3, H, W)
         flow, past_flow, valid = (stack_field(samples, name) for name in ('flow', 'past_flow', 'valid_pseudo_mask'))
         if frames.shape[1] != 4 or flow is None or past_flow is None:

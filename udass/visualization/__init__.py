@@ -3,5 +3,3 @@
 from udass.visualization.canvas import overlay_labels, save_image
 from udass.visualization.overlays import draw_legend, draw_overlay
 from udass.visualization.panels import draw_comparison, draw_training_panel
-
-__all__ = ['draw_comparison', 'draw_legend', 'draw_overlay', 'draw_training_panel', 'overlay_labels', 'save_image']

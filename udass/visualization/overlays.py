@@ -13,17 +13,8 @@ _MIN_WIDTH = 640
 def draw_overlay(
     image: np.ndarray, ids: np.ndarray, classes: Sequence[str], palette: Sequence[Sequence[int]]
 ) -> np.ndarray:
-    """Class colours over an image, above a legend.
-
-    Args:
-        image: RGB (H, W, 3) uint8.
-        ids: class ids (H, W).
-        classes: names by id.
-        palette: RGB colours by id.
-
-    Returns:
-        RGB image, uint8, with the size of the input or, if that is narrow, a multiple of it, and the legend below.
-    """
+    """Class colours of ids (H, W) over an RGB image (H, W, 3) uint8, above a legend; of the size of the input or, if
+    that is narrow, of a multiple of it."""
     factor = max(1, -(-_MIN_WIDTH // image.shape[1]))
     height, width = (side * factor for side in image.shape[:2])
     overlay = overlay_labels(resize(image, height, width), resize(ids, height, width), palette)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from PIL import Image
 
 from udass.visualization.canvas import Tile, blank, resize, stack, tile_row, write_text
@@ -26,12 +26,8 @@ class Section:
 
 
 def draw_page(sections: Sequence[Section], legends: Sequence[np.ndarray] = ()) -> np.ndarray:
-    """All sections below each other as one RGB image; a group stays on one line where it fits.
-
-    Args:
-        sections: what to draw.
-        legends: images of `PAGE_WIDTH` for the end of the page.
-    """
+    """All sections below each other as one RGB image; a group stays on one line where it fits. Legends, images of
+    `PAGE_WIDTH`, end the page."""
     parts = []
     for section in sections:
         heading = write_text(blank(54, PAGE_WIDTH), section.title, (6, 8), 20)
@@ -53,23 +49,13 @@ def draw_page(sections: Sequence[Section], legends: Sequence[np.ndarray] = ()) -
 def html_page(
     title: str, intro: str, sections: Sequence[Section], classes: Sequence[str], palette: Sequence[Sequence[int]]
 ) -> str:
-    """All sections as one HTML page that holds its images.
-
-    Args:
-        title, intro: of the page.
-        sections: what to show.
-        classes, palette: names and RGB colours, for the legend.
-    """
-    return (
-        templates()
-        .get_template('samples.html')
-        .render(
-            title=title,
-            intro=intro,
-            sections=sections,
-            legend=colour_legend(classes, palette),
-            image=lambda tile: image_uri(_shrunk(tile.image, 320), width=320),
-        )
+    """All sections as one HTML page that holds its images, with a legend of the classes in their RGB colours."""
+    return templates('samples.html').render(
+        title=title,
+        intro=intro,
+        sections=sections,
+        legend=colour_legend(classes, palette),
+        image=lambda tile: image_uri(_shrunk(tile.image, 320), width=320),
     )
 
 
@@ -79,15 +65,10 @@ def _shrunk(image: np.ndarray, width: int) -> np.ndarray:
 
 
 @cache
-def templates() -> Environment:
-    """The page templates of the package. Text is escaped, and a variable that is not given is an error."""
-    return Environment(
-        loader=PackageLoader('udass.visualization', 'templates'),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=True,
-        undefined=StrictUndefined,
-    )
+def templates(name: str) -> Template:
+    """A page template of the package. Text is escaped, and a variable that is not given is an error."""
+    options = dict(trim_blocks=True, lstrip_blocks=True, autoescape=True, undefined=StrictUndefined)
+    return Environment(loader=PackageLoader('udass.visualization', 'templates'), **options).get_template(name)
 
 
 def colour_legend(classes: Sequence[str], palette: Sequence[Sequence[int]]) -> list[tuple[str, str]]:
@@ -97,13 +78,8 @@ def colour_legend(classes: Sequence[str], palette: Sequence[Sequence[int]]) -> l
 
 
 def image_uri(image: np.ndarray | Image.Image, width: int, kind: str = 'png') -> str:
-    """An RGB image as a data URI, at most ``width`` pixels wide.
-
-    Args:
-        image: (H, W, 3) uint8, or an image of Pillow.
-        width: in pixels.
-        kind: ``png`` keeps colours as they are and mixes none, as labels need it; ``jpeg`` is for photographs.
-    """
+    """An RGB image (H, W, 3) uint8 as a data URI, at most ``width`` pixels wide. As ``png`` colours stay as they are
+    and none are mixed, as labels need it; ``jpeg`` is for photographs."""
     result = (image if isinstance(image, Image.Image) else Image.fromarray(np.ascontiguousarray(image))).convert('RGB')
     if result.width > width:
         resampling = Image.Resampling.NEAREST if kind == 'png' else Image.Resampling.LANCZOS

@@ -38,15 +38,9 @@ def draw_training_panel(
     Args:
         panels: name -> ``frames`` (N, T, 3, H, W) RGB in [0, 255], ``labels`` (N, T, H, W), and ``confidence``
             (N, T, H, W) in [0, 1] or None. ``source`` and ``target`` come first, then the rest in their order.
-        classes: names by id.
-        palette: RGB colours by id.
+            ValueError if there are none.
+        classes, palette: names and RGB colours by id.
         max_images: rows at most.
-
-    Returns:
-        RGB image, uint8.
-
-    Raises:
-        ValueError: there is nothing to draw.
     """
     if not panels:
         raise ValueError('there are no panels to draw: the training step must call its pass hooks')
@@ -100,12 +94,8 @@ def draw_comparison(
     Args:
         images: RGB images (H, W, 3), one per row.
         columns: column title -> one label map (H, W) per row.
-        classes: names by id.
-        palette: RGB colours by id.
+        classes, palette: names and RGB colours by id.
         tile_width: width of each tile in pixels.
-
-    Returns:
-        RGB image, uint8.
     """
     rows = []
     for row, image in enumerate(images):

@@ -19,14 +19,8 @@ from udass.visualization.panels import panel_columns, source_first
 def sample_tiles(
     inputs: Tensor, sample: SegDataSample, classes: Sequence[str], palette: Sequence[Sequence[int]]
 ) -> list[Tile]:
-    """Tiles of one sample of a loader: frames, labels, flow, and where its pseudo-labels are trusted.
-
-    Args:
-        inputs: image (3, H, W) or clip (T, 3, H, W), uint8 BGR.
-        sample: its data sample; fields that it does not have are not drawn.
-        classes: names by id.
-        palette: RGB colours by id.
-    """
+    """Tiles of one sample of a loader, image (3, H, W) or clip (T, 3, H, W) uint8 BGR: frames, and of what its data
+    sample has labels, flow, and where its pseudo-labels are trusted."""
     frames = inputs if inputs.dim() == 4 else inputs[None]
     images = np.ascontiguousarray(frames.flip(1).permute(0, 2, 3, 1).cpu().numpy())
     names = ('t', 't-1', 't-k', 't-k-1')[: len(images)]
@@ -51,13 +45,8 @@ def sample_tiles(
 
 
 def panel_tiles(panels: Mapping[str, Mapping], row: int, palette: Sequence[Sequence[int]]) -> list[list[Tile]]:
-    """Tiles of one image of the batch, a group per pass: image, label, confidence, and of clips frame t-1 and its flow.
-
-    Args:
-        panels: as of `draw_training_panel`.
-        row: index of the image in the batch.
-        palette: RGB colours by id.
-    """
+    """Tiles of image ``row`` of the batch, a group per pass: image, label, confidence, and of clips frame t-1 and its
+    flow; ``panels`` as of `draw_training_panel`."""
     groups = []
     for name in source_first(panels):
         panel = panels[name]

@@ -108,8 +108,8 @@ def test_a_data_set_without_the_list_says_so(filled_scenes):
     'arguments, message',
     [
         (dict(classes=[dict(LAMP, name='sign')]), r"LongTailDataset: rare_classes names \['sign'\]"),
-        (dict(images_per_draw=0), 'draws and images_per_draw must be 1 or larger, got 1 and 0'),
-        (dict(draws=0), 'draws and images_per_draw must be 1 or larger, got 0 and 1'),
+        (dict(images_per_draw=0), 'draws and images_per_draw must be at least 1, got 1, 0'),
+        (dict(draws=0), 'draws and images_per_draw must be at least 1, got 0, 1'),
         (dict(classes=[dict(LAMP, weight=1.5)]), 'integer weight of 1 or more'),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 
 from udass.visualization.report import metrics
 from udass.visualization.report.curves import draw_curve, mean_over_seeds, training_curves
-from udass.visualization.report.page import differences, flat_settings
+from udass.visualization.report.page import differences, runner_settings
 from udass.visualization.report.reading import Method, Run
 
 
@@ -134,7 +134,7 @@ def test_settings_that_differ():
         ('param_scheduler.0.end', ['5', '7']),
         ('param_scheduler.1.type', ["'Poly'", '-']),
     ]
-    assert flat_settings({'model': {'type': 'A', 'size': (1, 2), 'empty': {}}}) == {
+    assert runner_settings({'model': {'type': 'A', 'size': (1, 2), 'empty': {}}}) == {
         'model.type': "'A'",
         'model.size': '[1, 2]',
         'model.empty': '{}',

@@ -1,8 +1,4 @@
-"""Adapt a network from a folder of labelled images to one of unlabelled images, without a config of one's own.
-
-Looks at the data, prints a plan, trains on the source alone and adapted to the target, and writes labels for the
-target, pages to look at, and the configs.
-"""
+"""Adapt a network from a folder of labelled images to one of unlabelled images, without a config of one's own."""
 
 import argparse
 import json
@@ -27,7 +23,7 @@ from udass.cli.adapt.labels import (
     find_classes,
 )
 from udass.cli.adapt.plan import NETWORKS, Data, Step, choose_network, config_text, measure, plan_text
-from udass.cli.experiments.experiment import ExperimentFailed, run_experiment, run_tool
+from udass.cli.experiments.experiment import run_experiment, run_tool
 from udass.datasets.sampling.counting import map_in_threads
 from udass.engine.checkpoint import latest_checkpoint
 from udass.engine.config import load_config
@@ -67,8 +63,6 @@ def run(args: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         sys.stderr.write('\nInterrupted. The same command goes on from here.\n')
         sys.exit(130)
-    except ExperimentFailed as error:
-        sys.exit(f'error: {error}')
     report.run(argparse.Namespace(folders=[out / name for name in results], out=out / 'report.html', examples=3))
     target = find_target(args.target)
     write_target_page(out, list(results), target)
@@ -78,9 +72,7 @@ def run(args: argparse.Namespace) -> None:
 def request_of(args: argparse.Namespace) -> dict:
     """What makes two calls the same; everything else may differ."""
     paths = {name: getattr(args, name) for name in ('source', 'target', 'test', 'colors')}
-    request = {
-        name: None if path is None else os.path.abspath(os.path.expanduser(path)) for name, path in paths.items()
-    }
+    request = {name: path and os.path.abspath(os.path.expanduser(path)) for name, path in paths.items()}
     return request | {name: getattr(args, name) for name in ('iterations', 'method', 'network', 'seed')}
 
 
@@ -91,9 +83,8 @@ def check_out(out: Path, request: dict) -> None:
     if not (out / _REQUEST).is_file():
         raise ValueError(f'{out} holds other files, and no run of udass adapt: choose another folder with --out')
     known = json.loads((out / _REQUEST).read_text())
-    other = [
-        f'{name}: {known.get(name)} there, {value} now' for name, value in request.items() if known.get(name) != value
-    ]
+    changed = {name: value for name, value in request.items() if known.get(name) != value}
+    other = [f'{name}: {known.get(name)} there, {value} now' for name, value in changed.items()]
     # Without a plan nothing was trained.
     if other and (out / _PLAN).is_file():
         raise ValueError(

@@ -31,11 +31,7 @@ _LAYOUTS = (
 
 @dataclass(frozen=True)
 class LabelledFolder:
-    """Images with a label each: ``<root>/<image_folder>/<name><image_suffix>``, and the same for labels.
-
-    Attributes:
-        names: what an image and its label share.
-    """
+    """Images with a label each: ``<root>/<image_folder>/<name><image_suffix>``, and the same for labels."""
 
     root: str
     image_folder: str
@@ -69,12 +65,8 @@ class Target:
 
 
 def find_labelled(folder: str | Path) -> LabelledFolder:
-    """The images and labels of a folder, with those of the folders below.
-
-    Raises:
-        FileNotFoundError: there is no such folder, or nothing in it that can be paired.
-        ValueError: images have no label, or there are several labels for them.
-    """
+    """The images and labels of a folder, with those of the folders below; FileNotFoundError if there is no such folder
+    or nothing in it that can be paired, ValueError if images have no label or several."""
     root = Path(os.path.abspath(os.path.expanduser(folder)))
     if not root.is_dir():
         raise FileNotFoundError(f'{folder} is no folder; give one with images and labels: {_LAYOUTS}')
@@ -160,18 +152,12 @@ def _suffixes(files: Iterable[str]) -> list[str]:
 
 
 def find_target(path: str | Path) -> Target:
-    """The images of a target: a folder, its ``images`` where it has labels too, or frames of a video.
-
-    Raises:
-        FileNotFoundError: there is no such file or folder, or no image in it.
-        ValueError: the file is no video that can be read.
-    """
+    """The images of a target: a folder, its ``images`` where it has labels too, or frames of a video; FileNotFoundError
+    if there is no such file, folder or image, ValueError if the file is no video that can be read."""
     full = Path(os.path.abspath(os.path.expanduser(path)))
     if full.is_file():
         if full.suffix.lower() not in VIDEO_SUFFIXES:
-            raise ValueError(
-                f'{path} is no video ({", ".join(VIDEO_SUFFIXES)}): give a folder of images, or a video as target'
-            )
+            raise ValueError(f'{path} is no video ({", ".join(VIDEO_SUFFIXES)}): give one, or a folder of images')
         count = count_video_frames(str(full))
         if count < 2:
             raise ValueError(f'{path} has {count} frames that can be decoded, too few: it is damaged, or no video')

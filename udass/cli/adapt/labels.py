@@ -2,8 +2,8 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -59,12 +59,8 @@ def unpack(colour: int) -> list[int]:
 
 
 def read_class_file(path: Path) -> list[tuple[str, list[int] | None]]:
-    """The lines of a file of classes: a name, or a name and its colour (``road 128 64 128``).
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it holds no class, or half a colour.
-    """
+    """The lines of a file of classes: a name, or a name and its colour (``road 128 64 128``); FileNotFoundError if
+    there is no such file, ValueError if it holds no class, or half a colour."""
     if not path.is_file():
         raise FileNotFoundError(f'{path} does not exist; expected a file with a line per class: road 128 64 128')
     rows: list[tuple[str, list[int] | None]] = []
@@ -85,11 +81,8 @@ def read_class_file(path: Path) -> list[tuple[str, list[int] | None]]:
 
 
 def examine(pair: tuple[str, str], by_colour: bool) -> Finding:
-    """Look at one label and at the size of its image.
-
-    Raises:
-        ValueError: they differ in size, or the label has too many colours to be one.
-    """
+    """Look at one label and at the size of its image; ValueError if they differ in size, or if the label has too many
+    colours to be one."""
     image, label = pair
     size, label_size = image_size(image), image_size(label)
     if size != label_size:
@@ -131,15 +124,13 @@ def classes_are_colours(folder: LabelledFolder, findings: Sequence[Finding]) -> 
 
 
 def find_classes(folder: LabelledFolder, findings: Sequence[Finding], file: Path | None, by_colour: bool) -> Classes:
-    """The classes of the labels: those of ``file`` or, without one, those that occur.
+    """The classes of the labels: those of ``file`` or, without one, those that occur; ValueError, with what to write
+    where, if what occurs does not say which classes there are.
 
     Args:
         findings: of every label.
         file: names, and colours, of the classes.
         by_colour: whether the file says which colour is which class; otherwise its lines are the ids 0, 1, 2, ...
-
-    Raises:
-        ValueError: what occurs does not say which classes there are; the message says what to write where.
     """
     found = Counter()
     for finding in findings:
@@ -167,13 +158,8 @@ def find_classes(folder: LabelledFolder, findings: Sequence[Finding], file: Path
     if palettes and len(palettes[0]) >= len(ids) and len(set(map(tuple, palettes[0][: len(ids)]))) == len(ids):
         palette, origin = palettes[0][: len(ids)], 'counted, in the colours of the palette'
     origin += f'; names can be written to {wanted}'
-    return Classes(
-        tuple(f'class_{number}' for number in ids),
-        palette,
-        _with_ignored({number: number for number in ids}),
-        False,
-        origin,
-    )
+    names = tuple(f'class_{number}' for number in ids)
+    return Classes(names, palette, {IGNORE_INDEX: IGNORE_INDEX, **dict(zip(ids, ids, strict=True))}, False, origin)
 
 
 def _named_classes(file: Path, by_colour: bool) -> Classes:
@@ -197,11 +183,7 @@ def _named_classes(file: Path, by_colour: bool) -> Classes:
         if len(set(packed)) < len(packed):
             raise ValueError(f'{file} gives a colour to two classes: every line needs a colour of its own')
         return Classes(tuple(names), palette, dict(zip(packed, ids, strict=True)), True, str(file))
-    return Classes(tuple(names), palette, _with_ignored(dict(enumerate(ids))), False, str(file))
-
-
-def _with_ignored(table: Mapping[int, int]) -> dict[int, int]:
-    return {IGNORE_INDEX: IGNORE_INDEX, **table}
+    return Classes(tuple(names), palette, {IGNORE_INDEX: IGNORE_INDEX, **dict(enumerate(ids))}, False, str(file))
 
 
 def colour_map(number: int) -> list[list[int]]:
@@ -213,11 +195,7 @@ def colour_map(number: int) -> list[list[int]]:
 
 
 def count_classes(folder: LabelledFolder, findings: Sequence[Finding], classes: Classes) -> np.ndarray:
-    """Pixels (files, classes) of every class.
-
-    Raises:
-        ValueError: a label holds something that is no class.
-    """
+    """Pixels (files, classes) of every class; ValueError if a label holds something that is no class."""
     pixels = np.zeros((len(findings), len(classes.names)), np.int64)
     for row, ((_, label), finding) in enumerate(zip(folder.paths(), findings, strict=True)):
         unknown = [value for value in finding.counts if value not in classes.table]
@@ -244,6 +222,4 @@ def convert_colours(folder: LabelledFolder, classes: Classes, out: Path) -> Labe
         write_image(out / f'{name}.png', map_labels(pack(read_image(label)), classes.table, label))
 
     map_in_threads(convert, list(zip(folder.names, folder.paths(), strict=True)), f'Converting colours to ids: {out}')
-    return LabelledFolder(
-        folder.root, folder.image_folder, os.path.abspath(out), folder.image_suffix, '.png', folder.names
-    )
+    return replace(folder, label_folder=os.path.abspath(out), label_suffix='.png')

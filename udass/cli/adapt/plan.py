@@ -103,11 +103,8 @@ class Data:
 
 
 def choose_network(wanted: str | None) -> tuple[str, str | None]:
-    """Name of the network, and a warning if it is not the one that fits best.
-
-    Raises:
-        ConnectionError, OSError: the weights of the wanted one cannot be fetched.
-    """
+    """Name of the network, and a warning if it is not the one that fits best; ConnectionError or OSError if the weights
+    of the wanted one cannot be fetched."""
     if wanted is not None:
         fetch(NETWORKS[wanted])
         return wanted, None
@@ -280,9 +277,7 @@ def method_lines(method: str, iterations: int, side: int, with_rare: bool, cache
         model.append(f'    mixing=dict(start_iter={start}),')
         loop.append(f'    long_tail=dict(cache_folder={str(cache)!r}),' if with_rare else '    long_tail=None,')
     if method == 'quadmix' and short:
-        model.append(
-            '    masking=None,  # A fourth pass takes a third more time, which so short a run does not pay back.'
-        )
+        model += ['    masking=None,  # A fourth pass takes a third more time, which so short a run does not pay back.']
     elif method in ('mic', 'quadmix'):
         model.append(f'    masking=dict(block_size={max(1, side // 16)}),')
     return [
@@ -349,9 +344,8 @@ def plan_text(
     }
     warnings = [f'no label shows {", ".join(unseen)}: nothing can be learnt of it'] * bool(unseen)
     warnings += [warning] * (warning is not None)
-    return '\n'.join(
-        [f'{title:<9} {text}' for title, text in parts.items()] + [f'WARNING   {text}' for text in warnings]
-    )
+    lines = [f'{title:<9} {text}' for title, text in parts.items()]
+    return '\n'.join(lines + [f'WARNING   {text}' for text in warnings])
 
 
 def _minutes(seconds: float) -> str:

@@ -1,7 +1,4 @@
-"""Show the training samples of a config: augmented images with labels, clips with flow, mixed images.
-
-Without a checkpoint pseudo-labels come from random weights: they show where labels go, not how good they are.
-"""
+"""Show the training samples of a config: augmented images with labels, clips with flow, mixed images."""
 
 import argparse
 import math

@@ -1,8 +1,4 @@
-"""Read every file of the data sets of a config and report what is missing, damaged or does not fit.
-
-The pipelines of the config are run on an image of every size that there is. Ends with status 1 if there are problems.
-The counted classes are cached for rare-class sampling.
-"""
+"""Read every file of the data sets of a config and report what is missing, damaged or does not fit."""
 
 import argparse
 import sys
@@ -87,9 +83,8 @@ def pipeline_problems(uses: Mapping[str, Mapping], report: Report) -> Iterator[s
 
 def run(args: argparse.Namespace) -> None:
     """Check all data sets of a config."""
-    config = load_config(args.config, args.cfg_options)
+    config, has_problems = load_config(args.config, args.cfg_options), False
     init_default_scope(config.get('default_scope', 'mmseg'))
-    has_problems = False
     for uses in different_datasets(config.to_dict()):
         dataset = DATASETS.build({**next(iter(uses.values())), 'lazy_init': True})
         report = check_dataset(dataset)

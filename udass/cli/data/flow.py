@@ -1,14 +1,5 @@
 """Compute the optical flow that clips need before training, and measure its quality on labelled clips.
 
-Computing fills caches. Loaders compute the flow that the cache lacks, so that this is not needed; but it is needed once
-only. It can be stopped at any time (Ctrl-C) and goes on where it was. In a config it fills the caches of the data sets
-that have a method ``flow_pairs()``, which lists the paths (current frame, other frame) of all flows that they need. The
-cache is the attribute ``cache`` of a transform in their pipeline (``LoadFlow``), and the size of the flow that of the
-``img`` which the transforms before it make of the first sample.
-
-With ``--measure``, the command tells whether frame t-1, warped by the flow of the test data, is what frame t shows, at
-the size of the frames and at that of the network's inputs, beside no motion at all.
-
 docs/optical_flow.md describes estimators, files, cache and results.
 """
 
@@ -48,7 +39,8 @@ Size = tuple[int, int]
 
 
 def cache_of(dataset: object, where: str) -> tuple[FlowCache, Size] | None:
-    """The cache of a data set and the (height, width) of its flow; None if it reads no flow of files."""
+    """The cache of a data set (that of the ``LoadFlow`` in its pipeline) and the (height, width) of its flow, which is
+    that of the first sample there; None if it reads no flow of files."""
     transforms = dataset.pipeline.transforms
     for place, transform in enumerate(transforms):
         cache = getattr(transform, 'cache', None)
@@ -133,11 +125,8 @@ def _read_config(args: argparse.Namespace) -> Config:
 
 
 def labelled_clips(config: Config) -> tuple[ClipDataset, FlowCache, Size]:
-    """The test clips with all frames and labels at full size, the cache of their flow, and the size of the inputs.
-
-    Raises:
-        ValueError: there are no labelled clips, or no flow is loaded.
-    """
+    """The test clips with all frames and labels at full size, the cache of their flow, and the size of the inputs;
+    ValueError if there are no labelled clips, or no flow is loaded."""
     dataset = DATASETS.build(config.test_dataloader.dataset)
     if not isinstance(dataset, ClipDataset) or not dataset.labelled or not dataset.LABELS_OF_ALL_FRAMES:
         raise ValueError(

@@ -4,7 +4,7 @@ What is there already stays.
 """
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tqdm import tqdm
 
@@ -16,17 +16,22 @@ def progress(items: Iterable, total: int) -> tqdm:
     return tqdm(items, total=total, desc='streets', disable=total == 0)
 
 
+def by_domain(counts: Sequence[tuple[str, str, int]]) -> dict[str, dict[str, int]]:
+    """Domain to split to number."""
+    result: dict[str, dict[str, int]] = {}
+    for domain, split, number in counts:
+        result.setdefault(domain, {})[split] = number
+    return result
+
+
 def run(args: argparse.Namespace) -> None:
     """Draw what is missing."""
-    counts: dict[str, dict[str, int]] = {}
-    for domain, split, number in args.counts:
-        counts.setdefault(domain, {})[split] = number
     drawn = write_streets(
         args.root,
         seed=args.seed,
         size=tuple(args.size),
-        counts=counts,
-        clip_counts=DEFAULT_CLIP_COUNTS if args.clips else None,
+        counts=by_domain(args.counts),
+        clip_counts=None if args.clips is None else by_domain(args.clips) or DEFAULT_CLIP_COUNTS,
         force=args.force,
         workers=args.workers,
         progress=progress,

@@ -23,7 +23,7 @@ RESULT = 'result.json'
 _PROGRESS, _COUNTS = 'progress.json', 'test.counts.npz'
 
 
-class ExperimentFailed(RuntimeError):
+class ExperimentFailed(ChildProcessError):
     """A command of an experiment ended with an error."""
 
 
@@ -49,8 +49,7 @@ def run_experiment(
 
     Raises:
         ValueError: the folder holds a run with other settings.
-        ExperimentFailed: training or testing ended with an error.
-        KeyboardInterrupt: the run was interrupted; its checkpoint is saved.
+        ExperimentFailed, KeyboardInterrupt: training or testing ended with an error, or was interrupted.
     """
     progress = _read_progress(folder, _fingerprint(config, seed, options))
     finished = read_result(folder)
@@ -119,14 +118,10 @@ def run_tool(name: str, arguments: Sequence[str]) -> None:
 
 
 def run_process(command: Sequence[str]) -> None:
-    """Run a command and wait for it.
+    """Run a command and wait for it; ExperimentFailed if it ended with an error, KeyboardInterrupt after a signal.
 
     Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 are handed on, so that a training saves its state; a second Ctrl-C makes it
     abort.
-
-    Raises:
-        ExperimentFailed: it ended with an error.
-        KeyboardInterrupt: it was interrupted.
     """
     # In a session of its own the process gets a Ctrl-C from here and only from here, not from the terminal as well.
     process = subprocess.Popen(command, start_new_session=True)

@@ -59,11 +59,8 @@ class Preview:
             yield from islice(batches, number)
 
     def passes(self, batch: dict) -> dict[str, dict]:
-        """The fields of the clip of each pass of an iteration, by name; of the networks only the teacher is run.
-
-        Args:
-            batch: of `batches`, in their order.
-        """
+        """The fields of the clip of each pass of an iteration, by name, for a batch of `batches` in their order; of the
+        networks only the teacher is run."""
         model = self.model
         model.train()
         panels: dict[str, dict] = {}

@@ -1,7 +1,4 @@
-"""Train and test each config with each seed, and tabulate mean and standard deviation of the last iterates.
-
-Finished runs stay, interrupted ones go on: after Ctrl-C, give the same command again.
-"""
+"""Train and test each config with each seed, and tabulate mean and standard deviation of the last iterates."""
 
 import argparse
 import sys
@@ -9,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from udass.cli import write_json
-from udass.cli.experiments.experiment import ExperimentFailed, read_counts, read_result, run_experiment
+from udass.cli.experiments.experiment import read_counts, read_result, run_experiment
 from udass.evaluation.paired import Comparison, compare_all, worst_tenth
 from udass.io.writing import write_text
 from udass.visualization.report.metrics import Spread, spread
@@ -30,15 +27,10 @@ def run_folder(out: str, config: str, seed: int) -> Path:
 
 
 def summarize(results: Mapping[str, Sequence[dict]]) -> list[dict]:
-    """Mean and standard deviation (n - 1) per config.
-
-    Args:
-        results: config name -> results of its seeds.
-
-    Returns:
-        list[dict]: per config: ``mIoU`` (of the last iterates, by seed), ``mean``, ``std`` (None for one seed),
-        ``train_seconds`` (mean), ``validations`` (of the run with the most) and, if every run validated more than
-        once, ``best_mean`` and ``best_std`` of the highest validation score of each run.
+    """Mean and standard deviation (n - 1) of the results of the seeds, per config: ``mIoU`` (of the last iterates, by
+    seed), ``mean``, ``std`` (None for one seed), ``train_seconds`` (mean), ``validations`` (of the run with the most)
+    and, if every run validated more than once, ``best_mean`` and ``best_std`` of the highest validation score of each
+    run.
     """
     rows = []
     for name, runs in results.items():
@@ -92,12 +84,10 @@ def write_summary(args: argparse.Namespace) -> str | None:
             results[Path(config).stem] = [result for result in found if result is not None]
     if not results:
         return None
-    counts = {
-        name: {
-            run['seed']: found for run in runs if (found := read_counts(Path(args.out) / name / f'seed_{run["seed"]}'))
-        }
-        for name, runs in results.items()
-    }
+    counts = {}
+    for name, runs in results.items():
+        found = {run['seed']: read_counts(Path(args.out) / name / f'seed_{run["seed"]}') for run in runs}
+        counts[name] = {seed: kept for seed, kept in found.items() if kept is not None}
     rows = summarize(results)
     for row in rows:
         if counts[row['config']]:
@@ -133,8 +123,6 @@ def run(args: argparse.Namespace) -> None:
                 write_summary(args)
                 sys.stderr.write(f'\nInterrupted in {folder}. The same command goes on from there.\n')
                 sys.exit(130)
-            except ExperimentFailed as error:
-                sys.exit(f'error: {error}')
             scores = f'mIoU {result["mIoU"]:.2f}, trained in {result["train_seconds"]:.0f} s'
             print(f'{Path(config).stem} seed {seed}: {scores}{before}', flush=True)
             write_summary(args)

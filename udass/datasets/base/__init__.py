@@ -2,5 +2,3 @@
 
 from udass.datasets.base.clips import ClipDataset
 from udass.datasets.base.dataset import UDADataset
-
-__all__ = ['ClipDataset', 'UDADataset']

@@ -30,8 +30,7 @@ class Report:
         warnings: what may be meant so, but is often a mistake.
         sizes: (width, height) of the readable images -> how many there are.
         examples: (width, height) -> name of an image of this size without problems.
-        pixels: (C,) labelled pixels per class in usable label files, None for a data set without labels.
-        files: (C,) usable label files that hold the class, None likewise.
+        pixels, files: (C,) labelled pixels per class, and usable label files that hold it; None without labels.
         ignored: pixels of usable label files without a class.
     """
 
@@ -58,11 +57,8 @@ class _Finding:
 def check_dataset(dataset: UDADataset, cache_folder: str | None = None) -> Report:
     """Read every file of a data set, with a progress bar; its pixel counts go to the cache of ``class_statistics``.
 
-    Sizes of image and label may differ by what the ``LoadLabels`` of the pipeline allows. ``indices`` of the data set
-    are not regarded.
-
     Args:
-        dataset: built with ``lazy_init=True`` if files may be missing.
+        dataset: built with ``lazy_init=True`` if files may be missing; its ``indices`` are not regarded.
         cache_folder: see ``class_statistics``.
     """
     try:
@@ -89,17 +85,13 @@ def check_dataset(dataset: UDADataset, cache_folder: str | None = None) -> Repor
     if counts:
         store_counts(dataset, counts, cache_folder)
     if dataset.labelled:
-        _add_counts(report, dataset.metainfo['classes'], counts)
+        classes = dataset.metainfo['classes']
+        table = np.array(list(counts.values()), dtype=np.int64).reshape(-1, len(classes) + 1)
+        report.pixels, report.ignored = table[:, :-1].sum(axis=0), int(table[:, -1].sum())
+        report.files = np.count_nonzero(table[:, :-1], axis=0)
+        warning = warn_of_unseen(classes, report.pixels)
+        report.warnings += [warning] * (warning is not None)
     return report
-
-
-def _add_counts(report: Report, classes: Sequence[str], counts: Mapping[str, list[int]]) -> None:
-    """Add the pixels per class to the report."""
-    table = np.array(list(counts.values()), dtype=np.int64).reshape(-1, len(classes) + 1)
-    report.pixels, report.ignored = table[:, :-1].sum(axis=0), int(table[:, -1].sum())
-    report.files = np.count_nonzero(table[:, :-1], axis=0)
-    warning = warn_of_unseen(classes, report.pixels)
-    report.warnings += [warning] * (warning is not None)
 
 
 def _warn_of_images(report: Report, dataset: UDADataset, names: Sequence[str], rotated: Sequence[str]) -> None:
@@ -117,11 +109,8 @@ def _warn_of_images(report: Report, dataset: UDADataset, names: Sequence[str], r
 
 
 def join_equal(findings: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
-    """One message for all findings that differ in nothing but the files and numbers such as their sizes.
-
-    Args:
-        findings: (message, paths that it may hold, what it is about first).
-    """
+    """One message for all findings (message, paths that it may hold, what it is about first) that differ in nothing but
+    the files and numbers such as their sizes."""
     kinds: dict[str, list[tuple[str, Sequence[str]]]] = {}
     for text, files in findings:
         # Ids of labels that are not in the table stay.
@@ -138,15 +127,13 @@ def join_equal(findings: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
 
 
 def check_pipeline(dataset: UDADataset, examples: Mapping[tuple[int, int], str], one_size: bool) -> list[str]:
-    """Run the pipeline of a data set on an image of every size, several times and at the smallest random scale.
+    """The errors of the pipeline of a data set, equal ones joined, on an image of every size, several times and at the
+    smallest random scale.
 
     Args:
         dataset: its files were checked.
         examples: (width, height) -> name of an image of this size, see ``Report``.
         one_size: whether what leaves the pipeline must have one size, as in training.
-
-    Returns:
-        The errors, equal ones joined.
     """
     # Lists the frames that clips consist of; without a past a frame may belong to none.
     there = set(dataset.image_names())

@@ -1,37 +1,18 @@
-"""The 19 classes of Cityscapes, to which most driving data sets are mapped, and those of the video benchmarks.
-
-The benchmarks VIPER -> Cityscapes-Seq and SYNTHIA-Seq -> Cityscapes-Seq were set up by DA-VSN (Guan et al., ICCV 2021);
-TPS, CMOM and UDASS (arXiv 2311.13254) use them unchanged.
+"""The 19 classes of Cityscapes, to which most driving data sets are mapped, and those of the video benchmarks, which
+DA-VSN (Guan et al., ICCV 2021) set up and TPS, CMOM and UDASS (arXiv 2311.13254) use unchanged.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from mmseg.datasets import CityscapesDataset
+
 from udass.io.labels import IGNORE_INDEX
 
-# In the order of the train ids: name, official colour (RGB), and id in the published label files ("label id").
-_ROWS = (
-    ('road', (128, 64, 128), 7),
-    ('sidewalk', (244, 35, 232), 8),
-    ('building', (70, 70, 70), 11),
-    ('wall', (102, 102, 156), 12),
-    ('fence', (190, 153, 153), 13),
-    ('pole', (153, 153, 153), 17),
-    ('traffic light', (250, 170, 30), 19),
-    ('traffic sign', (220, 220, 0), 20),
-    ('vegetation', (107, 142, 35), 21),
-    ('terrain', (152, 251, 152), 22),
-    ('sky', (70, 130, 180), 23),
-    ('person', (220, 20, 60), 24),
-    ('rider', (255, 0, 0), 25),
-    ('car', (0, 0, 142), 26),
-    ('truck', (0, 0, 70), 27),
-    ('bus', (0, 60, 100), 28),
-    ('train', (0, 80, 100), 31),
-    ('motorcycle', (0, 0, 230), 32),
-    ('bicycle', (119, 11, 32), 33),
-)
-CLASSES, PALETTE, LABEL_IDS = zip(*_ROWS, strict=True)
+# In the order of the train ids: names, official colours (RGB), and ids in the published label files ("label ids").
+CLASSES = tuple(CityscapesDataset.METAINFO['classes'])
+PALETTE = tuple(map(tuple, CityscapesDataset.METAINFO['palette']))
+LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 # Countable objects: the feature distance of DAFormer is taken on them (train ids 6, 7, 11..18).
 THING_CLASSES = (*CLASSES[6:8], *CLASSES[11:])
 # What QuadMix pastes of GTA, with its threshold of 50 pixels.
@@ -48,12 +29,8 @@ LABEL_TABLE = label_table({raw: train_id for train_id, raw in enumerate(LABEL_ID
 
 
 def rare_classes(weights: Iterable[str] | Mapping[str, int], min_pixels: int) -> list[dict]:
-    """``rare_classes`` of a metainfo.
-
-    Args:
-        weights: names, or name -> weight.
-        min_pixels: that an image must exceed to be pasted from.
-    """
+    """``rare_classes`` of a metainfo: names (or name -> weight), and the pixels that an image must exceed to be pasted
+    from."""
     weights = weights if isinstance(weights, Mapping) else dict.fromkeys(weights, 1)
     return [dict(name=name, weight=weight, min_pixels=min_pixels) for name, weight in weights.items()]
 
@@ -134,11 +111,7 @@ _BENCHMARKS = {
 
 
 def video_benchmark(name: str, owner: str) -> VideoBenchmark:
-    """A benchmark by its name, 'viper', 'viper_rider_ignored' or 'synthia_seq'; ``owner`` is for the message.
-
-    Raises:
-        ValueError: an unknown benchmark.
-    """
+    """A benchmark by its name; ``owner`` is for the ValueError of an unknown one."""
     if name not in _BENCHMARKS:
         raise ValueError(f'{owner}: benchmark is one of {sorted(_BENCHMARKS)}, got {name!r}')
     return _BENCHMARKS[name]

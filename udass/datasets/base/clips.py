@@ -15,17 +15,16 @@ _NUMBERED = re.compile(r'(?P<head>.*?)(?P<number>\d+)(?P<tail>[^\d/]*)', re.DOTA
 class ClipDataset(UDADataset):
     """Numbered frames in a folder; a sample is a clip: frame t, t - 1 and, if requested, a past pair t - k, t - k - 1.
 
-    Images and labels are found and paired as in ``UDADataset``. The last number in a name is that of the frame, what
-    precedes it (folders included) names the sequence. In addition a sample's info holds, with T = 2 or 4 frames:
+    The last number in a name is that of the frame, what precedes it (folders included) names the sequence. In addition
+    to what ``UDADataset`` gives, a sample's info holds, with T = 2 or 4 frames:
 
     - ``frame_paths``: T paths, frame t first (it is ``img_path``), then t - 1, t - k and t - k - 1;
     - ``label_paths``: T paths or None where a frame has no label (labelled only);
     - ``flow_pairs``: pairs (i, j) of indices into ``frame_paths`` whose flow, frame i to frame j, is needed: from frame
       0 to each other one and, with a past pair, from 2 to 3.
 
-    Missing frames: the first frames of a sequence have no past. In training they are left out; with ``test_mode``,
-    where every labelled frame must be evaluated, the earliest frame there is takes the place of those before it (no
-    motion). A number that is missing later is an error. See ``LABELS_OF_ALL_FRAMES`` for missing labels.
+    In training the first frames of a sequence, which have no past, are left out. With ``test_mode`` the earliest frame
+    there is takes the place of those before it (no motion). A number that is missing later is an error.
 
     Args:
         past: k >= 1, frames from t back to the past pair; None = clips of t and t - 1 only.
@@ -58,10 +57,8 @@ class ClipDataset(UDADataset):
         return (0, 1) if self.past is None else (0, 1, self.past, self.past + 1)
 
     def flow_pairs(self) -> list[tuple[str, str]]:
-        """Paths (current frame, other frame) of all pairs whose flow the samples need, each once.
-
-        Pairs of a frame with itself are left out: their flow is 0.
-        """
+        """Paths (current frame, other frame) of all pairs whose flow the samples need, each once; none of a frame with
+        itself, whose flow is 0."""
         self.full_init()
         pairs: dict[tuple[str, str], None] = {}
         for index in range(len(self)):
@@ -76,12 +73,8 @@ class ClipDataset(UDADataset):
         return [list(order) for _, order in sorted(self._orders.items())]
 
     def load_data_list(self) -> list[dict]:
-        """List the clips, sorted by the name of frame t.
-
-        Raises:
-            FileNotFoundError: as in ``UDADataset``; a frame within a sequence is missing, or a label of a clip.
-            ValueError: no frame is left, or one is not numbered.
-        """
+        """List the clips, sorted by the name of frame t; errors as of ``UDADataset``, FileNotFoundError if a frame
+        within a sequence or a label of a clip is missing, ValueError if no frame is left or one is not numbered."""
         samples = super().load_data_list()
         if self.labelled and self.LABELS_OF_ALL_FRAMES:
             existing = {self.label_path(name) for name in self._names(self.label_folder, self.seg_map_suffix, 'labels')}
@@ -126,11 +119,8 @@ class ClipDataset(UDADataset):
         return clip
 
     def earlier(self, name: str, distance: int) -> str | None:
-        """Name of the frame that lies ``distance`` frames before; None if the sequence starts later.
-
-        Raises:
-            FileNotFoundError: the sequence has frames before it, but not this one.
-        """
+        """Name of the frame that lies ``distance`` frames before; None if the sequence starts later, FileNotFoundError
+        if it has frames before it, but not this one."""
         head, number, tail = self._parts(name)
         if self.step is None:
             place = self._places[name] - distance

@@ -40,16 +40,16 @@ class UDADataset(BaseSegDataset):
 
     Args:
         data_root: folder of the data set.
-        image_folder, label_folder: relative to ``data_root``. None = that of the class.
-        image_suffix, label_suffix: ends of the file names, e.g. '_leftImg8bit.png'. None = that of the class.
+        image_folder, label_folder: relative to ``data_root``. None = that of the class, here and below.
+        image_suffix, label_suffix: ends of the file names, e.g. '_leftImg8bit.png'.
         labelled: False for a target domain: label files are neither looked for nor needed.
         label_table: raw id -> train id, 255 = ignore. An id that is not listed is an error when met. Keys may be
-            strings, as in JSON. None = the table of the class, or the identity over the classes plus 255.
+            strings, as in JSON. Without one in the class, None = the identity over the classes plus 255.
         label_channel: None for single-channel and palette labels; else the channel of a colour label file that holds
             the id, counted as in the file (0 = red).
         indices: use only the first n (int) or the given samples of the sorted list.
-        pipeline, metainfo, test_mode, lazy_init: as in mmseg; ``LoadAnnotations`` and ``PackSegInputs``
-            are replaced by ``LoadLabels`` and ``PackUDAInputs``.
+        pipeline, metainfo, test_mode, lazy_init: as in mmseg; ``LoadAnnotations`` and ``PackSegInputs`` are replaced
+            by ``LoadLabels`` and ``PackUDAInputs``.
     """
 
     IMAGE_FOLDER, LABEL_FOLDER = 'images', 'labels'
@@ -131,12 +131,8 @@ class UDADataset(BaseSegDataset):
         return f'Found for example {min(names)}.'
 
     def load_data_list(self) -> list[dict]:
-        """List the samples, sorted by name.
-
-        Raises:
-            FileNotFoundError: a folder is missing, holds no image of the given suffix, or images have no label.
-            ValueError: ``included`` selects no image.
-        """
+        """List the samples, sorted by name; FileNotFoundError if a folder is missing, holds no image of the given
+        suffix, or images have no label, ValueError if ``included`` selects no image."""
         names = self.image_names()
         missing = self.names_without_label(names) if self.labelled else []
         if missing:
@@ -153,11 +149,8 @@ class UDADataset(BaseSegDataset):
         return [self.make_sample(name) for name in names]
 
     def filter_data(self) -> list[dict]:
-        """All samples; mmengine calls this before it takes those of ``indices``.
-
-        Raises:
-            ValueError: ``indices`` names none, or one that does not exist.
-        """
+        """All samples, which mmengine calls for before it takes those of ``indices``; ValueError if these are none, or
+        one does not exist."""
         samples, chosen = super().filter_data(), self._indices
         if chosen is None or isinstance(chosen, int) and chosen:
             return samples
@@ -177,11 +170,8 @@ class UDADataset(BaseSegDataset):
         return self._selected([name for name in found if self.included(name)], found)
 
     def label_names(self) -> list[str]:
-        """Sorted names of the labels that belong to the data set.
-
-        Raises:
-            FileNotFoundError: the folder is missing or holds no label.
-        """
+        """Sorted names of the labels that belong to the data set; FileNotFoundError if the folder is missing or holds
+        none."""
         return [name for name in self._names(self.label_folder, self.seg_map_suffix, 'labels') if self.included(name)]
 
     def names_without_label(self, names: Sequence[str]) -> list[str]:
@@ -244,7 +234,6 @@ class UDADataset(BaseSegDataset):
         return info
 
     def _selected(self, names: list[str], found: Sequence[str]) -> list[str]:
-        """The names, of which there must be at least one."""
         if not names:
             raise ValueError(
                 f'{type(self).__name__}: the options select none of the {len(found)} images in {self.image_folder}. '

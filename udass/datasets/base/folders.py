@@ -58,8 +58,8 @@ class ImageFolder(_Unlabelled):
     Args:
         folder: where the images are; '' = in ``data_root`` itself.
         classes_from: name of the source data set's type, whose classes and palette are taken, e.g. 'GTA'.
-        metainfo: ``classes`` and ``palette``, where the source is a ``UDADataset`` that got them from the config; other
-            keys (e.g. ``pseudo_margins``) with either.
+        metainfo: ``classes`` and ``palette``, where the source got them from the config; other keys (e.g.
+            ``pseudo_margins``) with either.
         common: see ``UDADataset``.
 
     Raises:
@@ -72,15 +72,11 @@ class ImageFolder(_Unlabelled):
 
 @DATASETS.register_module()
 class FrameFolder(_Unlabelled, ClipDataset):
-    """All numbered images below ``<data_root>/<folder>``, whatever their kind, as clips; arguments as of
+    """All numbered images below ``<data_root>/<folder>``, whatever their kind, as clips; arguments and errors as of
     ``ImageFolder`` and ``ClipDataset``.
 
     Frames follow each other in the order of the last number in their names, also if it goes 0, 5, 10. Each subfolder,
     and each beginning of a name, is a video of its own.
-
-    Raises:
-        FileNotFoundError: the folder is missing or holds no image.
-        ValueError: an image has no number, or the classes are given twice or not at all.
     """
 
     DOWNLOAD_HINT = 'Set data_root and folder in the config to a folder of numbered frames.'
@@ -97,11 +93,7 @@ class VideoFile(_Unlabelled, ClipDataset):
     Args:
         path: the video, of any kind that OpenCV decodes (``VIDEO_SUFFIXES`` of ``udass.io.video``).
         every: frames t are those whose number, counted from 0, is a multiple of this; t - 1 is always the frame before.
-        common: see ``ImageFolder`` and ``ClipDataset``.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it cannot be decoded, or the classes are given twice or not at all.
+        common: see ``ImageFolder`` and ``ClipDataset``, also for errors.
     """
 
     DOWNLOAD_HINT = 'Set path in the config to a video file.'

@@ -8,12 +8,8 @@ from udass.io.labels import IGNORE_INDEX
 
 
 def check_metainfo(metainfo: Mapping, owner: str) -> None:
-    """Check the classes and the lists of class names.
-
-    Raises:
-        ValueError: classes are missing, doubled or more than 255, a list names something that is not a class, a rare
-            class has an impossible weight or threshold, or a protocol an unknown key.
-    """
+    """Raises ValueError if classes are missing, doubled or more than 255, a list names something that is not a class, a
+    rare class has an impossible weight or threshold, or a protocol has an unknown key."""
     classes = list(metainfo.get('classes') or ())
     if not classes or len(set(classes)) != len(classes):
         raise ValueError(f'{owner}: metainfo needs `classes`, a list of different names, got {classes}')
@@ -55,17 +51,12 @@ def check_label_table(table: Mapping | None, num_classes: int, owner: str) -> di
     Args:
         table: raw id -> train id or 255; None = the identity over the classes plus 255.
         num_classes: of the train ids.
-        owner: name of the data set, for messages.
-
-    Raises:
-        ValueError: it is no dict, is empty, or holds something that is no integer in the valid range.
+        owner: name of the data set, for the ValueError of what is no such table.
     """
     if table is None:
         return {train_id: train_id for train_id in (*range(num_classes), IGNORE_INDEX)}
     if not isinstance(table, Mapping) or not table:
-        raise ValueError(
-            f'{owner}: label_table is a dict raw id -> train id, such as {{0: 0, 7: 1, 255: 255}}, got {table!r}'
-        )
+        raise ValueError(f'{owner}: label_table is a dict such as {{0: 0, 7: 1, 255: 255}}, got {table!r}')
     numbers = {}
     for raw, new in table.items():
         number = int(raw) if isinstance(raw, str) and raw.isdecimal() else raw

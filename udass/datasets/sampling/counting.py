@@ -30,11 +30,7 @@ class ClassStatistics:
     ignored: np.ndarray
 
     def frequencies(self) -> np.ndarray:
-        """(C,) share of each class among all labelled pixels; sums to 1.
-
-        Raises:
-            ValueError: not one pixel has a class.
-        """
+        """(C,) share of each class among all labelled pixels; ValueError if not one pixel has a class."""
         total = self.pixels.sum()
         if total == 0:
             raise ValueError('no pixel of the data set has a class: check that label_table fits the label files')
@@ -46,12 +42,8 @@ class ClassStatistics:
 
 
 def label_description(dataset: BaseSegDataset) -> SimpleNamespace:
-    """Attributes of a `UDADataset` for a data set of mmseg: where its labels are and what their ids mean.
-
-    Raises:
-        TypeError: it is no data set of mmseg.
-        ValueError: a sample has no label.
-    """
+    """Attributes of a `UDADataset` for a data set of mmseg: where its labels are and what their ids mean; TypeError if
+    it is no data set of mmseg, ValueError if a sample has no label."""
     name = type(dataset).__name__
     if not isinstance(dataset, BaseSegDataset):
         raise TypeError(f'the classes of a {name} cannot be counted: it is no data set of mmseg')

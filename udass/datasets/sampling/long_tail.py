@@ -19,9 +19,8 @@ class LongTailDataset(SeededDataset):
     """Each sample is a source image with more than ``min_pixels`` of a rare class, cropped to hold it.
 
     ``images_per_draw`` consecutive samples share one drawn class, each with an image of its own: as many as one draw
-    needs for all images and mixes of a batch. The ``draws`` of an iteration follow each other. They are drawn without
-    replacement from a list that holds each class as often as its weight. Where there are more draws than entries,
-    the list starts again.
+    needs for all images and mixes of a batch. The ``draws`` of an iteration are drawn without replacement from a list
+    that holds each class as often as its weight; where there are more draws than entries, the list starts again.
 
     The sample carries ``paste_class`` (train id), and ``rare_class`` with ``rare_class_min_pixels`` for
     ``RareClassCrop``. A rare class of which no file has enough is left out. Clips are stills: all their frames are
@@ -56,9 +55,7 @@ class LongTailDataset(SeededDataset):
                     'paste: use PackUDAInputs'
                 )
         if draws < 1 or images_per_draw < 1:
-            raise ValueError(
-                f'{name}: draws and images_per_draw must be 1 or larger, got {draws} and {images_per_draw}'
-            )
+            raise ValueError(f'{name}: draws and images_per_draw must be at least 1, got {draws}, {images_per_draw}')
         metainfo = self.dataset.metainfo
         classes = metainfo.get('rare_classes') if classes is None else classes
         if not classes:

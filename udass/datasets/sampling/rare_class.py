@@ -13,14 +13,11 @@ from udass.datasets.transforms import RareClassCrop
 
 
 def class_probabilities(frequencies: np.ndarray, temperature: float) -> np.ndarray:
-    """Probability of drawing each class: P(c) = softmax over c of (1 - f_c) / temperature.
+    """Probability of drawing each class, (C,) float64: P(c) = softmax over c of (1 - f_c) / temperature.
 
     Args:
         frequencies: (C,) share of each class among all labelled pixels.
         temperature: > 0; the smaller, the more the rarest classes are drawn (DAFormer: 0.01).
-
-    Returns:
-        (C,) float64, sums to 1.
     """
     if temperature <= 0:
         raise ValueError(f'the temperature of rare-class sampling must be larger than 0, got {temperature}')
@@ -30,12 +27,8 @@ def class_probabilities(frequencies: np.ndarray, temperature: float) -> np.ndarr
 
 
 def require_crop_search(dataset: Dataset, owner: str) -> None:
-    """Check that the pipelines crop to the class that a wrapper draws.
-
-    Raises:
-        TypeError: the data set is none of mmseg.
-        ValueError: its pipeline crops without looking for the class.
-    """
+    """Raises ValueError if a pipeline crops without looking for the class that a wrapper draws, and TypeError if the
+    data set is none of mmseg."""
     for inner in plain_datasets(dataset, owner):
         if not isinstance(inner, BaseSegDataset):
             raise TypeError(

@@ -38,10 +38,9 @@ def class_statistics(
     """Statistics of a labelled data set, sample by sample, from the cache as far as its files have not changed.
 
     The cache is one JSON file per label folder and label table, shared by all subsets of the folder and by all users.
-    A file is counted again when its size or time of change differs. Processes that need the same statistics at once
-    (ranks, seeds) wait for the first one; the file is replaced in one step, so that none ever reads half of it. Where
-    it cannot be replaced (another user's in a sticky folder, a read-only or full disk), a cache of one's own is written
-    besides. Classes of which no label has a pixel are named in a warning.
+    Processes that need the same statistics at once (ranks, seeds) wait for the first one. Where the file cannot be
+    replaced (another user's in a sticky folder, a read-only or full disk), a cache of one's own is written besides.
+    Classes of which no label has a pixel are named in a warning.
 
     Args:
         dataset: of this project or of mmseg, inside wrappers or not.
@@ -63,15 +62,11 @@ def class_statistics(
 def _statistics(
     dataset: BaseDataset | ConcatDataset | RepeatDataset, cache_folder: str | None = None
 ) -> ClassStatistics:
-    if isinstance(dataset, ConcatDataset):
-        parts = [_statistics(inner, cache_folder) for inner in dataset.datasets]
+    if isinstance(dataset, ConcatDataset | RepeatDataset):
+        inner = dataset.datasets if isinstance(dataset, ConcatDataset) else [dataset.dataset]
+        parts = [_statistics(one, cache_folder) for one in inner] * getattr(dataset, 'times', 1)
         pixels, ignored = (np.concatenate([getattr(part, name) for part in parts]) for name in ('pixels', 'ignored'))
         return ClassStatistics(pixels=pixels, ignored=ignored)
-    if isinstance(dataset, RepeatDataset):
-        part = _statistics(dataset.dataset, cache_folder)
-        return ClassStatistics(
-            pixels=np.tile(part.pixels, (dataset.times, 1)), ignored=np.tile(part.ignored, dataset.times)
-        )
     if isinstance(dataset, UDADataset) and not dataset.labelled:
         raise ValueError(
             f'{type(dataset).__name__} is used without labels (labelled=False): there are no classes to count. '
@@ -86,13 +81,8 @@ def _statistics(
 def store_counts(
     dataset: UDADataset | SimpleNamespace, counts: Mapping[str, list[int]], cache_folder: str | None = None
 ) -> None:
-    """Put counts that were made elsewhere (``check_dataset``) into the cache of ``class_statistics``.
-
-    Args:
-        dataset: with labels.
-        counts: path of the label file -> result of ``count_pixels``.
-        cache_folder: see ``class_statistics``.
-    """
+    """Put counts that were made elsewhere (``check_dataset``), label file -> result of ``count_pixels``, into the cache
+    of ``class_statistics``."""
     files = _cache_files(dataset, cache_folder)
     folder = dataset.label_folder
     entries = {os.path.relpath(path, folder): [file_stamp(path), numbers] for path, numbers in counts.items()}

@@ -2,10 +2,6 @@
 
 A sample is a pure function of (seed, stream name, rank, position in the stream). Two loaders with different stream
 names share nothing, however many workers they have; a resumed run continues at a position without decoding anything.
-
-One draw has three independent sources of randomness, separated by the numbers below:
-the choices of a dataset wrapper (which class, which file), those shared by a group of consecutive draws, and the
-pipeline's (crop, flip, ...), which comes from the global generators that mmcv's transforms use.
 """
 
 import random
@@ -23,7 +19,8 @@ from torch.utils.data import Dataset, Sampler
 from udass.datasets.sampling.wrappers import locate, plain_datasets
 from udass.errors import DamagedFileError
 
-# Purposes of random numbers that are derived from one stream. Part of the reproducibility of runs: never renumber.
+# Purposes of random numbers that are derived from one stream: the order of the samples, choices of a dataset wrapper,
+# those that consecutive draws share, the pipeline's, ... Part of the reproducibility of runs: never renumber.
 _ORDER, _STREAM, _CHOICE, _GROUP, _PIPELINE, _REPLACEMENT = range(1, 7)
 
 
@@ -73,11 +70,8 @@ class SampleKey(NamedTuple):
 
 @contextmanager
 def isolated_randomness(seed: int) -> Iterator[None]:
-    """Seed ``random``, numpy's global and torch's CPU generator for a block, then restore their states.
-
-    With ``num_workers=0`` the pipelines run in the training process: without the restore they would shift the
-    trainer's own random numbers (dropout, mixing). ``seed`` is in [0, 2**32).
-    """
+    """Inside, ``random``, numpy's global and torch's CPU generator start from a seed in [0, 2**32); afterwards they are
+    as before: with ``num_workers=0`` the pipelines run in the training process."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(seed)
     np.random.seed(seed)
@@ -97,8 +91,7 @@ class SeededInfiniteSampler(Sampler):
 
     The order is one permutation after another of all indices, identical on all ranks; rank r of n takes positions
     r, r + n, r + 2n, ... of it (as mmengine's ``InfiniteSampler`` does), so that within a pass no two ranks get the
-    same sample.
-    Every ``iter()`` starts at the position given to ``skip`` (0 at first).
+    same sample. Every ``iter()`` starts at the position given to ``skip`` (0 at first).
 
     Args:
         dataset: anything with a length.
@@ -157,9 +150,8 @@ class SeededDataset(Dataset):
     """A dataset whose samples are functions of a ``SampleKey``, whatever process computes them.
 
     A damaged file raises (mmengine's datasets would silently take another one if the pipeline returns None), or is
-    replaced by another draw: which one depends on the position in the stream alone, so that neither the workers nor a
-    resume change the run. The metainfo of the replacing ``data_samples`` has ``damaged_files``, the messages about the
-    replaced files, which `DamagedFileHook` counts.
+    replaced by another draw, which depends on the position in the stream alone. The metainfo of the replacing
+    ``data_samples`` has ``damaged_files``, the messages about the replaced files, which `DamagedFileHook` counts.
 
     Args:
         dataset: config of an mmseg dataset, or the dataset; also a ``ConcatDataset`` or ``RepeatDataset`` of some.
@@ -195,13 +187,9 @@ class SeededDataset(Dataset):
         return {**dataset.get_data_info(place), 'pipeline': dataset.pipeline}
 
     def __getitem__(self, draw: SampleKey) -> dict:
-        """Run the pipeline on the drawn sample, or on its replacement.
-
-        Raises:
-            TypeError: ``draw`` is a plain index.
-            DamagedFileError, OSError: a file cannot be read, and there are no replacements left.
-            ValueError: the pipeline returned nothing, or a file does not fit the data set.
-        """
+        """Run the pipeline on the drawn sample, or on its replacement; DamagedFileError or OSError if a file cannot be
+        read and there are no replacements left, ValueError if it does not fit the data set or the pipeline returned
+        nothing."""
         if not isinstance(draw, SampleKey):
             raise TypeError(
                 f'{type(self).__name__} is indexed with a SampleKey, got {type(draw).__name__} {draw!r}: give '

@@ -69,15 +69,8 @@ class ConcatDataset(_ConcatDataset):
 
 
 def plain_datasets(dataset: object, owner: str) -> Iterator[BaseDataset]:
-    """The data sets inside wrappers, one after another.
-
-    Args:
-        dataset: a data set, or a ``ConcatDataset`` or ``RepeatDataset``.
-        owner: what needs it, for the message.
-
-    Raises:
-        TypeError: something else.
-    """
+    """The data sets inside wrappers (``ConcatDataset``, ``RepeatDataset``), one after another; ``owner`` is for the
+    TypeError of anything else."""
     if isinstance(dataset, _ConcatDataset):
         for inner in dataset.datasets:
             yield from plain_datasets(inner, owner)

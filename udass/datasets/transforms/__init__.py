@@ -5,22 +5,3 @@ from udass.datasets.transforms.geometry import ClipCrop, ClipFlip, ClipResize, C
 from udass.datasets.transforms.loading import LoadClip, LoadClipLabels, LoadFlow, LoadImage, LoadLabels
 from udass.datasets.transforms.margins import PseudoMargins
 from udass.datasets.transforms.packing import META_KEYS, PackClip, PackUDAInputs
-
-__all__ = [
-    'META_KEYS',
-    'ClipCrop',
-    'ClipFlip',
-    'ClipResize',
-    'CutBottomRows',
-    'LoadClip',
-    'LoadClipLabels',
-    'LoadFlow',
-    'LoadImage',
-    'LoadLabels',
-    'PackClip',
-    'PackUDAInputs',
-    'PadToCover',
-    'PseudoMargins',
-    'RareClassCrop',
-    'ResizeToCover',
-]

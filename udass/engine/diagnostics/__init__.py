@@ -3,5 +3,3 @@
 from udass.engine.diagnostics.batch_norm import BatchNormStatisticsHook
 from udass.engine.diagnostics.pseudo_labels import PseudoLabelHook
 from udass.engine.diagnostics.target_validation import TargetValidationHook
-
-__all__ = ['BatchNormStatisticsHook', 'PseudoLabelHook', 'TargetValidationHook']

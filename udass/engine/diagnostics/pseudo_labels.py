@@ -72,9 +72,8 @@ class PseudoLabelHook(IntervalHook):
             return
         clip, self._clip = self._clip, None
         classes = runner.train_dataloader.dataset.metainfo['classes']
-        counts = count_pseudo_labels(
-            clip, true_labels(data_batch['target']['data_samples']), len(classes), self.threshold
-        )
+        truth = true_labels(data_batch['target']['data_samples'])
+        counts = count_pseudo_labels(clip, truth, len(classes), self.threshold)
         self._counts = counts if self._counts is None else self._counts + counts
         if not self._reads_after(runner):
             return

@@ -15,9 +15,7 @@ _LOAD_LABELS = ('LoadLabels', 'LoadClipLabels', 'LoadAnnotations')
 @HOOKS.register_module()
 class TargetValidationHook(Hook):
     """Evaluates the network on further images after each validation, without labels on those that the target trains on.
-
-    The results join the metrics of the validation: they are in its line of the log, in TensorBoard, in
-    ``validation.json``, and ``save_best`` of the checkpoint hook can name them.
+    The results join the metrics of the validation, and ``save_best`` of the checkpoint hook can name them.
 
     Args:
         evaluator: metrics as in ``val_evaluator``; None takes an ``UnlabelledMetric``.

@@ -3,5 +3,3 @@ from udass.models.backbones.dinov2 import DINOv2
 from udass.models.backbones.mit import MiT
 from udass.models.backbones.timm import TimmBackbone, TimmViT
 from udass.models.backbones.vit_adapter import ViTAdapter
-
-__all__ = ['CaffeResNet', 'DINOv2', 'MiT', 'TimmBackbone', 'TimmViT', 'ViTAdapter']

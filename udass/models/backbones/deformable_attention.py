@@ -19,8 +19,7 @@ Size = tuple[int, int]
 class DeformableAttention(nn.Module):
     """Each query takes a weighted sum of values at a few learned places around its reference point on each level.
 
-    Places between pixels are interpolated bilinearly; values outside a level are zero. No compiled operation is needed:
-    the values are sampled by ``torch.nn.functional.grid_sample``.
+    Places between pixels are interpolated bilinearly, by ``grid_sample``; values outside a level are zero.
 
     Args:
         channels: E of queries, values and result.
@@ -57,16 +56,13 @@ class DeformableAttention(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, query: Tensor, reference: Tensor, value: Tensor, sizes: Sequence[Size]) -> Tensor:
-        """Attend to the values.
+        """Attend to the values: (N, Q, E).
 
         Args:
             query: (N, Q, E).
             reference: (Q, 2), the point (x, y) of each query in [0, 1], where 0 and 1 are the edges of the image.
             value: (N, V, E).
             sizes: height and width of each level; V is the sum of their areas.
-
-        Returns:
-            (N, Q, E).
         """
         batch, queries = query.shape[:2]
         offsets = at_least_float32(self.sampling_offsets(query))

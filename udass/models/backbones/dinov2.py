@@ -66,12 +66,7 @@ class DINOv2(TimmNetwork):
         self.mask_token = nn.Parameter(torch.zeros(1, self.net.embed_dim)) if mask_token else None
 
     def forward(self, inputs: Tensor, token_mask: Tensor | None = None) -> list[Tensor]:
-        """The map of images (N, 3, H, W).
-
-        Args:
-            inputs: images.
-            token_mask: (N, h, w) bool, patches that the mask token replaces.
-        """
+        """The map of images (N, 3, H, W); the mask token replaces patches where ``token_mask`` (N, h, w) is True."""
         class_token, tokens, grid = self.embed(self.resize(inputs), token_mask)
         tokens = torch.cat([class_token, tokens], dim=1)
         recomputes = self.grad_checkpointing and self.training
@@ -97,10 +92,8 @@ class DINOv2(TimmNetwork):
         return class_token.expand(len(tokens), -1, -1), tokens, (height, width)
 
     def positions(self, grid: tuple[int, int]) -> Tensor:
-        """Position embedding of the patches (1, h * w, E).
-
-        DINOv2 adds 0.1 to the number of patches when it interpolates, which moves the sampled places a little.
-        """
+        """Position embedding of the patches (1, h * w, E); as DINOv2, with 0.1 added to the number of patches for the
+        scale, which moves the sampled places a little."""
         side = math.isqrt(self.net.pos_embed.shape[1] - 1)
         positions = self.net.pos_embed[:, 1:].transpose(1, 2).unflatten(2, (side, side))
         if grid != (side, side):

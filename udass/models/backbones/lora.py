@@ -11,19 +11,14 @@ _LAYER, _DOWN, _UP = '.base_layer.', '.lora_A.default.', '.lora_B.default.'
 
 
 def add_lora(net: nn.Module, rank: int, alpha: int, modules: Sequence[str] = ('attn.qkv', 'attn.proj')) -> None:
-    """Freeze a network, and learn a change of low rank for some of its linear layers: W x + alpha / rank * B A x.
-
-    B starts at zero, so that the network starts as it is.
+    """Freeze a network, and learn a change of low rank for some of its linear layers: W x + alpha / rank * B A x. B
+    starts at zero, so that the network starts as it is.
 
     Args:
         net: changed in place.
         rank: r of A (r, inputs) and B (outputs, r).
         alpha: factor of the change, divided by the rank.
         modules: ends of the names of the layers.
-
-    Raises:
-        ImportError: peft is not installed.
-        ValueError: the network has no such layers, or the rank is less than 1.
     """
     try:
         from peft import LoraConfig, inject_adapter_in_model

@@ -70,11 +70,8 @@ class MiT(MixVisionTransformer):
                     block.attn.norm.eps = 1e-5
 
     def forward(self, inputs: Tensor) -> list[Tensor]:
-        """Features of images (N, 3, H, W), finest first; stage i is (N, channels[i], ceil(H/s), ceil(W/s)).
-
-        Raises:
-            ValueError: an image side is shorter than 29 pixels.
-        """
+        """Features of images (N, 3, H, W), finest first; stage i is (N, channels[i], ceil(H/s), ceil(W/s)). ValueError
+        if a side is shorter than 29 pixels."""
         if min(inputs.shape[-2:]) < _SMALLEST:
             raise ValueError(
                 f'MiT needs images of at least {_SMALLEST} pixels on each side; got {tuple(inputs.shape[-2:])} (HRDA '

@@ -51,13 +51,8 @@ class TimmNetwork(BaseModule):
             add_lora(self.net, **lora)
 
     def init_weights(self) -> None:
-        """Load the checkpoint, or the hub's weights, or keep the random start if neither is wanted.
-
-        Raises:
-            FileNotFoundError: the file is missing.
-            ValueError: it cannot be read, or does not fill the network.
-            ConnectionError: the hub cannot be reached.
-        """
+        """Load the checkpoint, or the hub's weights, or keep the random start if neither is wanted; FileNotFoundError,
+        ConnectionError or ValueError if they are missing, cannot be read, or do not fill the network."""
         origin: str | Path = f'timm hub: {self.name}'
         if self.checkpoint is not None:
             origin = local_file(self.checkpoint)
@@ -89,6 +84,8 @@ class TimmBackbone(TimmNetwork):
             classifier is left out.
         pretrained: without a checkpoint, fetch timm's weights from its hub.
         drop_path_rate: probability of dropping a residual branch in training.
+        norm_eval: keep batch norm in evaluation mode in training, too: it normalises with the statistics of its
+            weights, whatever the batch holds. Scales and shifts are trained. As in MMSegmentation's ResNet.
     """
 
     def __init__(
@@ -98,11 +95,22 @@ class TimmBackbone(TimmNetwork):
         checkpoint: str | None = None,
         pretrained: bool = True,
         drop_path_rate: float = 0.0,
+        norm_eval: bool = False,
     ) -> None:
         options = dict(features_only=True, out_indices=out_indices, drop_path_rate=drop_path_rate)
         super().__init__(name, checkpoint, pretrained, options)
+        self.norm_eval = norm_eval
         info = self.net.feature_info
         self.channels, self.reductions = info.channels(), info.reduction()
+
+    def train(self, mode: bool = True) -> 'TimmBackbone':
+        """Switch to training or evaluation; see ``norm_eval``."""
+        super().train(mode)
+        if self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
 
     def forward(self, inputs: Tensor) -> list[Tensor]:
         """Feature maps of images (N, 3, H, W), finest first."""
@@ -161,12 +169,8 @@ class TimmViT(TimmNetwork):
         self.mask_token = nn.Parameter(torch.zeros(1, self.net.embed_dim)) if mask_token else None
 
     def forward(self, inputs: Tensor, token_mask: Tensor | None = None) -> list[Tensor]:
-        """Tokens of images (N, 3, H, W) after each of ``out_indices``.
-
-        Args:
-            inputs: images.
-            token_mask: (N, h, w) bool, patches that the mask token replaces, for the h x w patches of the network.
-        """
+        """Tokens of images (N, 3, H, W) after each of ``out_indices``; the mask token replaces the h x w patches of the
+        network where ``token_mask`` (N, h, w) bool is True."""
         grid = self.token_grid(inputs.shape[2:])
         size = [tokens * patch for tokens, patch in zip(grid, self.patch_size, strict=True)]
         if tuple(size) != tuple(inputs.shape[2:]):
@@ -191,16 +195,8 @@ class TimmViT(TimmNetwork):
 
 @contextmanager
 def masked_patches(patch_embed: nn.Module, mask: Tensor | None, mask_token: Tensor | None) -> Iterator[None]:
-    """While the context lasts, the embedding of each masked patch is the mask token.
-
-    Args:
-        patch_embed: returns patches (N, h, w, E) or (N, h * w, E).
-        mask: (N, h, w) bool; None masks nothing.
-        mask_token: (1, E).
-
-    Raises:
-        ValueError: there is a mask but no token.
-    """
+    """While the context lasts, the embedding of each masked patch is the mask token (1, E); the mask is (N, h, w) bool,
+    None masks nothing. ValueError if there is a mask but no token."""
     if mask is None:
         yield
         return

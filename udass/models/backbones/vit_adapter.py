@@ -71,12 +71,8 @@ class ViTAdapter(DINOv2):
         self.up = nn.ConvTranspose2d(channels, channels, 2, 2)
         for level in range(1, 5):
             self.add_module(f'norm{level}', build_norm_layer(norm_cfg, channels)[1])
-        self._reset_adapter()
-
-    def _reset_adapter(self) -> None:
-        self.spm.apply(_reset)
-        self.interactions.apply(_reset)
-        self.up.apply(_reset)
+        for part in (self.spm, self.interactions, self.up):
+            part.apply(_reset)
         for module in self.interactions.modules():
             if isinstance(module, DeformableAttention):
                 module.init_weights()
@@ -111,12 +107,7 @@ class ViTAdapter(DINOv2):
 
 
 class SpatialPrior(nn.Module):
-    """Convolutional features of images: maps (N, E, H/r, W/r), r = 4, 8, 16, 32.
-
-    Args:
-        channels: E.
-        norm_cfg: of the norm after each convolution.
-    """
+    """Convolutional features of images: maps (N, E, H/r, W/r), r = 4, 8, 16, 32; a norm follows each convolution."""
 
     def __init__(self, channels: int, norm_cfg: dict) -> None:
         super().__init__()
@@ -141,12 +132,7 @@ class SpatialPrior(nn.Module):
 
 
 class Interaction(nn.Module):
-    """One group of blocks between an injector (pyramid into tokens) and extractors (tokens into pyramid).
-
-    Args:
-        channels: E.
-        extra_extractors: extractors after the first.
-    """
+    """One group of blocks between an injector (pyramid into tokens) and one extractor or more (tokens into pyramid)."""
 
     def __init__(self, channels: int, extra_extractors: int = 0) -> None:
         super().__init__()

@@ -3,19 +3,3 @@
 from udass.models.checkpoints.conversion import SOURCES, add_fusion, convert, find_layout, to_mmseg, to_reference
 from udass.models.checkpoints.loading import StrictPretrained, load_strictly, read_segmentor_weights
 from udass.models.checkpoints.reading import local_file, read_checkpoint, read_weights, weights_of
-
-__all__ = [
-    'SOURCES',
-    'StrictPretrained',
-    'add_fusion',
-    'convert',
-    'find_layout',
-    'load_strictly',
-    'local_file',
-    'read_checkpoint',
-    'read_segmentor_weights',
-    'read_weights',
-    'to_mmseg',
-    'to_reference',
-    'weights_of',
-]

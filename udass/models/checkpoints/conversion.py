@@ -1,10 +1,4 @@
-"""Conversion of published weight files to this project's key names, and back.
-
-Published files of one code base family are understood: SegFormer's ImageNet weights of MiT; checkpoints of DAFormer,
-HRDA, MIC and UDASS, whole (``model.``, ``ema_model.``, ``imnet_model.``) or reduced to one network (``backbone.``,
-``decode_head.``); UDASS's video networks; DeepLabV2's ImageNet weights from Caffe as AdaptSegNet and ADVENT publish
-them (``Scale.``); VFM-UDA and VFM-UDA++ (``network.``); and files of this project (``student.``, ``teacher.``).
-"""
+"""Conversion of published weight files to this project's key names, and back; docs/checkpoints.md lists the files."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -94,11 +88,7 @@ class Conversion:
 
 
 def find_layout(keys: Iterable[str]) -> str:
-    """Which kind of file has these keys: one of the names in `_LAYOUTS`.
-
-    Raises:
-        ValueError: none of them.
-    """
+    """Which kind of file has these keys: one of the names in `_LAYOUTS`; ValueError if it is none of them."""
     keys = list(keys)
     for layout, groups in _LAYOUTS:
         if all(any(key.startswith(prefixes) for key in keys) for prefixes in groups):
@@ -125,7 +115,7 @@ def convert(weights: Mapping[str, Tensor], source: str = 'auto', branch: str = '
     """
     if source not in SOURCES or branch not in ('student', 'teacher'):
         raise ValueError(
-            f'source is one of {", ".join(SOURCES)}, branch is student or teacher; got {source!r} and {branch!r}'
+            f'source is one of {", ".join(SOURCES)}, branch student or teacher; got {source!r}, {branch!r}'
         )
     layout = find_layout(weights)
     _check_source(source, layout, weights)
@@ -140,9 +130,8 @@ def convert(weights: Mapping[str, Tensor], source: str = 'auto', branch: str = '
         weights = video_to_segmentor(weights, layout)
     if layout == 'VFM-UDA training checkpoint':
         weights.pop('token_masking.mask_token', None)  # the encoder's, a second time
-        weights, unused = _drop(
-            vfm_to_segmentor(weights), lambda key: 'ImageNet classifier' if key.startswith('head.') else None
-        )
+        weights = vfm_to_segmentor(weights)
+        weights, unused = _drop(weights, lambda key: 'ImageNet classifier' if key.startswith('head.') else None)
         dropped |= unused
         _refuse([key for key in weights if not key.startswith(('backbone.', 'decode_head.'))])
     elif layout.startswith(('MiT', 'ResNet', 'DeepLab')):
@@ -192,15 +181,13 @@ def to_mmseg(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str
 
 
 def add_fusion(weights: Mapping[str, Tensor], previous_share: float) -> dict[str, Tensor]:
-    """Weights of a flow-guided segmentor that averages the logits of two frames, from those of an image segmentor.
+    """Weights of a flow-guided segmentor that averages the logits of two frames, from those of an image segmentor:
+    ``fusion.weight`` (C, 2 C, 1, 1) is added.
 
     Args:
         weights: of one segmentor of single frames.
         previous_share: s in [0, 1]; the fused logits are (1 - s) times those of the current frame plus s times the
             warped ones of the previous frame. 0 is how the fusion starts in training.
-
-    Returns:
-        The weights and ``fusion.weight`` (C, 2 C, 1, 1), C classes.
 
     Raises:
         ValueError: the share is out of range, the weights have a fusion already, or no known decoder.
@@ -208,9 +195,7 @@ def add_fusion(weights: Mapping[str, Tensor], previous_share: float) -> dict[str
     if not 0 <= previous_share <= 1:
         raise ValueError(f'the share of the previous frame is in [0, 1], got {previous_share}')
     if 'fusion.weight' in weights:
-        raise ValueError(
-            'these are the weights of a network of two frames already: it has a fusion.weight. Leave the fusion out'
-        )
+        raise ValueError('these are weights of a network of two frames, with a fusion.weight: leave the fusion out')
     classifier = next((weights[name] for name in _CLASSIFIERS if name in weights), None)
     if classifier is None:
         raise ValueError(

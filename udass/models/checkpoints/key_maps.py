@@ -64,19 +64,13 @@ NATIVE_MIT = re.compile(
 
 
 def mit_to_native(reference: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of a MiT under mmseg's names.
-
-    Raises:
-        ValueError: a key is none of a MiT's, or a query projection lacks its key-value projection or the reverse.
-    """
+    """The weights of a MiT under mmseg's names; ValueError if a key is none of a MiT's, or a query projection lacks its
+    key-value projection or the reverse."""
     native, unknown = {}, []
     for key, value in reference.items():
         name = _rename(key, _MIT)
-        for published, own in (
-            *_BLOCK_PARTS,
-            ('.attn.q.', '.attn.attn.in_proj_'),
-            ('.attn.kv.', '.attn.attn.in_proj_'),
-        ):
+        projections = [(f'.attn.{part}.', '.attn.attn.in_proj_') for part in ('q', 'kv')]
+        for published, own in (*_BLOCK_PARTS, *projections):
             name = name.replace(published, own)
         if not NATIVE_MIT.fullmatch(name):
             unknown.append(key)
@@ -108,11 +102,8 @@ def mit_to_reference(native: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def video_to_segmentor(weights: Mapping[str, Tensor], layout: str) -> dict[str, Tensor]:
-    """Published weights as ``backbone.``, ``decode_head.``, ``auxiliary_head.`` and ``fusion.`` of one segmentor.
-
-    Args:
-        layout: a key of `VIDEO_LAYOUTS`. Keys without a known place keep their name, and a MiT keeps its names.
-    """
+    """Published weights in one of `VIDEO_LAYOUTS` as ``backbone.``, ``decode_head.``, ``auxiliary_head.`` and
+    ``fusion.`` of one segmentor. Keys without a known place keep their name, and a MiT keeps its names."""
     return {_rename(key, VIDEO_LAYOUTS[layout]): value for key, value in weights.items()}
 
 
@@ -123,18 +114,14 @@ def segmentor_to_video(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def vfm_to_segmentor(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A published network of VFM-UDA or VFM-UDA++ (keys without ``network.``) as ``backbone.`` and ``decode_head.``.
-
-    Keys without a known place keep their name.
-    """
+    """A published network of VFM-UDA or VFM-UDA++ (keys without ``network.``) as ``backbone.`` and ``decode_head.``;
+    keys without a known place keep their name."""
     return {_rename(key, _VFM).replace('.dwconv.dwconv.', '.dwconv.'): value for key, value in weights.items()}
 
 
 def segformer_head_to_mmseg(head: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The published SegFormer head (keys without prefix) as weights of mmseg's SegformerHead with ``act_cfg=None``.
-
-    mmseg embeds with convolution and batch norm where the original has a linear layer: the batch norm becomes the bias,
-    with identity statistics.
+    """The published SegFormer head (keys without prefix) as weights of mmseg's SegformerHead with ``act_cfg=None``:
+    where the original has a linear layer, convolution and batch norm, which becomes the bias, with identity statistics.
     """
     mmseg = {}
     for stage in range(4):

@@ -14,16 +14,13 @@ _LISTED = 10
 
 
 def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], origin: str | Path) -> None:
-    """Fill every parameter and buffer of a module.
+    """Fill every parameter and buffer of a module, or raise a ValueError that counts and names keys that are missing,
+    unknown or of another shape, and weights that are not finite; nothing is loaded then.
 
     Args:
         weights: under the module's own keys. Counters of batch norm (``num_batches_tracked``), which files from before
             torch 0.4.1 lack, may be missing.
         origin: where the weights come from, for the message.
-
-    Raises:
-        ValueError: keys are missing, unknown or of another shape, or a weight is not finite; they are counted and
-            named, nothing is loaded.
     """
     own = module.state_dict()
     counters = {key: value.new_zeros(()) for key, value in own.items() if key.endswith('num_batches_tracked')}
@@ -31,13 +28,10 @@ def load_strictly(module: nn.Module, weights: Mapping[str, Tensor], origin: str 
     # Extra states (counters, templates) have no shape.
     both = [key for key in own if key in weights and isinstance(own[key], Tensor)]
     shapes = {key: (tuple(weights[key].shape), tuple(own[key].shape)) for key in both}
-    misshapen = [
-        f'{key} {found} instead of {expected}' for key, (found, expected) in shapes.items() if found != expected
-    ]
     found = {
         'missing': [key for key in own if key not in weights],
         'unknown to it': [key for key in weights if key not in own],
-        'of another shape': misshapen,
+        'of another shape': [f'{key} {one} instead of {other}' for key, (one, other) in shapes.items() if one != other],
     }
     problems = '; '.join(f'{len(keys)} {what}: {_first(keys)}' for what, keys in found.items() if keys)
     if problems:

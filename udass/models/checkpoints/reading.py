@@ -35,13 +35,9 @@ _OVERRIDE = (
 def read_checkpoint(path: str | Path, map_location: str | torch.device = 'cpu') -> dict:
     """The content of a file of torch.save, read with ``weights_only=True`` after its checksums are compared.
 
-    Returns:
-        dict: with ``state_dict``; a file that is a bare state dict is put under that name. A config under
-        ``meta['config']`` is left out, because mmengine runs it as Python when it resumes.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file needs code to be read, is damaged, or holds no state dict.
+    A bare state dict is put under the name ``state_dict``. A config under ``meta['config']`` is left out, because
+    mmengine runs it as Python when it resumes. FileNotFoundError if there is no such file, ValueError if it needs code
+    to be read, is damaged, or holds no state dict.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -68,10 +64,7 @@ def read_checkpoint(path: str | Path, map_location: str | torch.device = 'cpu') 
 
 def weights_of(checkpoint: Mapping, path: str | Path) -> dict[str, Tensor]:
     """The tensors of a checkpoint's state dict; a ``module.`` that data parallelism left on every key is removed.
-
-    Raises:
-        ValueError: the state dict is empty or holds other things than tensors.
-    """
+    ValueError if the state dict is empty or holds other things than tensors."""
     weights = dict(checkpoint['state_dict'])
     # Counters and generators of training components; networks have none.
     weights = {key: value for key, value in weights.items() if not key.endswith('_extra_state')}
@@ -96,11 +89,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
 
 def local_file(source: str | Path) -> Path:
-    """The path of a weight file, downloaded once into torch's hub folder if ``source`` is a URL.
-
-    Raises:
-        FileNotFoundError: a local file that does not exist, or a URL that cannot be fetched.
-    """
+    """The path of a weight file, downloaded once into torch's hub folder if ``source`` is a URL; FileNotFoundError if
+    it does not exist or cannot be fetched."""
     url = urlparse(str(source))
     if url.scheme not in ('http', 'https'):
         path = Path(source).expanduser()

@@ -3,14 +3,3 @@ from udass.models.heads.deeplab_heads import ACCELHead, DLV2Head
 from udass.models.heads.hrda_head import HRDAHead
 from udass.models.heads.pyramid_head import PyramidHead, UpscalingHead
 from udass.models.heads.segformer_heads import SegFormerMLPHead, WeightedSegformerHead
-
-__all__ = [
-    'ACCELHead',
-    'DAFormerHead',
-    'DLV2Head',
-    'HRDAHead',
-    'PyramidHead',
-    'SegFormerMLPHead',
-    'UpscalingHead',
-    'WeightedSegformerHead',
-]

@@ -11,15 +11,8 @@ from udass.models.losses.pixel_weight import PixelWeightMixin
 
 
 def check_heads(network: nn.Module, needs_weights: bool) -> None:
-    """Check that every head of a network can be trained: decoders, auxiliary heads, and the heads inside them.
-
-    Args:
-        network: after `weigh_heads`.
-        needs_weights: whether the network learns from pseudo-labels, which have a weight per pixel.
-
-    Raises:
-        ValueError: a head or one of its losses would ignore the weights, would learn nothing, or cannot be computed.
-    """
+    """Raises ValueError if a head of a network (after `weigh_heads`), or one of its losses, would learn nothing, cannot
+    be computed, or would ignore weights where it learns from pseudo-labels, which have one per pixel."""
     heads = {name: module for name, module in network.named_modules() if isinstance(module, BaseDecodeHead)}
     for name in ('decode_head', 'auxiliary_head'):
         module = getattr(network, name, None)

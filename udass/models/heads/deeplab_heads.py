@@ -57,14 +57,8 @@ class DLV2Head(PixelWeightMixin, BaseDecodeHead):
 
 @MODELS.register_module()
 class ACCELHead(PixelWeightMixin, BaseDecodeHead):
-    """Sum of one 3x3 convolution per dilation on the last stage, dropout of channels, 1x1 convolution without bias.
-
-    Args:
-        in_channels: channels of the last stage.
-        num_classes: C.
-        channels: channels of the sum.
-        dilations: of the convolutions.
-    """
+    """Sum of one 3x3 convolution per dilation on the last stage, dropout of channels, 1x1 convolution without bias;
+    ``channels`` are those of the sum."""
 
     def __init__(
         self,

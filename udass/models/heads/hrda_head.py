@@ -20,6 +20,9 @@ from udass.models.windows import Box
 class HRDAHead(BaseModule):
     """Decodes context and detail with one head and weighs them with an attention; the head of `HRDAEncoderDecoder`.
 
+    Source of the variants of the attention: Hoyer et al. 2022, table 7; options ``attention_classwise`` and
+    ``fixed_attention`` of the published code.
+
     Args:
         head: config of the decoder, applied to both scales.
         scale_attention: config of the decoder that computes the detail's weight from the context features. Its
@@ -28,12 +31,7 @@ class HRDAHead(BaseModule):
         fixed_attention: constant weight of the detail, in [0, 1], instead of a ``scale_attention``.
 
     Raises:
-        ValueError: the attention is given twice or not at all, the decoders differ in classes or channels, or a
-            number is outside [0, 1].
-        TypeError: the decoder has a loss of its own.
-
-    Source of the variants of the attention: Hoyer et al. 2022, table 7; options ``attention_classwise`` and
-    ``fixed_attention`` of the published code.
+        ValueError, TypeError: these do not go together, or the decoder has a loss of its own.
     """
 
     def __init__(
@@ -85,14 +83,8 @@ class HRDAHead(BaseModule):
     def pixel_loss(
         self, fused: Tensor, detail: Tensor, box: Box, labels: Tensor, weights: Tensor | None
     ) -> dict[str, Tensor]:
-        """Losses of the fused logits, and of the detail alone under ``hr.``, their shares included.
-
-        Args:
-            fused: logits (N, C, H, W).
-            detail: logits (N, C, bh, bw) of the pixels inside ``box``.
-            labels: (N, H, W).
-            weights: (N, H, W) or None.
-        """
+        """Losses of the fused logits (N, C, H, W), and under ``hr.`` of the detail's (N, C, bh, bw) of the pixels
+        inside ``box`` alone, their shares included; labels and weights (or None) are (N, H, W)."""
         losses = self.head.pixel_loss(fused, labels, weights)
         details = self.head.pixel_loss(detail, box.cut(labels), None if weights is None else box.cut(weights))
         return {
@@ -110,20 +102,15 @@ def fuse_scales(
     ratio: int,
     align_corners: bool = False,
 ) -> Tensor:
-    """(1 - attention) * context + attention * detail on the grid of the detail; context alone outside the box.
-
-    Context and attention are enlarged after their product, as in the reference.
+    """(1 - attention) * context + attention * detail on the grid of the detail, (N, C, ratio * h, ratio * w); context
+    alone outside the box. Context and attention are enlarged after their product, as in the reference.
 
     Args:
         context: (N, C, h, w).
         attention: (N, C, h, w) in [0, 1], (N, 1, h, w) for all classes alike, or a number for all cells alike.
         detail: logits of the box, (N, C, detail_box.size).
-        context_box: where the detail lies, in cells of the context.
-        detail_box: where it lies in cells of the detail.
+        context_box, detail_box: where the detail lies, in cells of the context and in its own.
         ratio: how many times finer the cells of the detail are.
-
-    Returns:
-        Tensor: (N, C, ratio * h, ratio * w).
     """
     size = (context.shape[2] * ratio, context.shape[3] * ratio)
     if not isinstance(attention, Tensor):

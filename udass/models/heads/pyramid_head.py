@@ -32,8 +32,6 @@ class PyramidHead(PixelWeightMixin, BaseDecodeHead):
         in_channels: E of the maps at 1/4, 1/8, 1/16 and 1/32.
         num_classes: C.
         norm_cfg: of the norm after each addition. Several processes want ``SyncBN``.
-        ignore_index: label of pixels without class.
-        loss_decode: of the decoder.
     """
 
     def __init__(
@@ -77,15 +75,8 @@ class PyramidHead(PixelWeightMixin, BaseDecodeHead):
 
 @MODELS.register_module()
 class UpscalingHead(PixelWeightMixin, BaseDecodeHead):
-    """Enlarges one map of tokens twice by two (transposed convolutions without bias), then classifies.
-
-    Args:
-        in_channels: E.
-        num_classes: C.
-        in_index: which of the backbone's maps.
-        ignore_index: label of pixels without class.
-        loss_decode: of the decoder.
-    """
+    """Enlarges one map of tokens (``in_index`` of the backbone's, E = ``in_channels``) twice by two (transposed
+    convolutions without bias), then classifies."""
 
     def __init__(
         self,

@@ -85,17 +85,11 @@ class SegFormerMLPHead(PixelWeightMixin, BaseDecodeHead):
 
 
 def fuse_stages(layer: ConvModule, embedded: Sequence[Tensor], align_corners: bool) -> Tensor:
-    """A 1x1 convolution (with norm and activation) of all stages' embeddings, enlarged and joined.
+    """A 1x1 convolution (with norm and activation) of all stages' embeddings (N, E_i, h_i, w_i), finest first, enlarged
+    and joined: (N, E, h_0, w_0).
 
     The convolution is the sum of those of each stage, and it commutes with the enlargement. Applied first, it never
     needs the channels of all stages side by side, and all products but one are of small maps.
-
-    Args:
-        layer: from the channels of all embeddings to E.
-        embedded: (N, E_i, h_i, w_i), finest first.
-
-    Returns:
-        Tensor: (N, E, h_0, w_0).
     """
     weights = layer.conv.weight.split([stage.shape[1] for stage in embedded], dim=1)
     fused, *parts = [F.conv2d(stage, weight) for stage, weight in zip(embedded, weights, strict=True)]

@@ -59,11 +59,8 @@ class FeatureDistillation(BaseModule):
         return self
 
     def init_weights(self) -> None:
-        """Load the weights of the frozen network; errors as of its class.
-
-        Raises:
-            ValueError: the training that is resumed had others.
-        """
+        """Load the weights of the frozen network; errors as of its class, and ValueError if a training that is resumed
+        had others."""
         self.frozen.init_weights()
         self.is_loaded = True
         found = self.frozen_sum()
@@ -93,12 +90,7 @@ class FeatureDistillation(BaseModule):
         return self.frozen(F.interpolate(images, size=self.size, mode='bilinear', align_corners=False))[-1]
 
     def forward(self, features: Tensor, targets: Tensor) -> Tensor:
-        """The weighted loss.
-
-        Args:
-            features: (N, in_channels, h, w) of the student.
-            targets: of `targets`, (N, D, H, W).
-        """
+        """The weighted loss of features (N, in_channels, h, w) of the student against `targets` (N, D, H, W)."""
         resized = F.interpolate(self.head(features), size=targets.shape[2:], mode='bilinear', align_corners=False)
         return self.weight * feature_loss(resized, targets, self.smooth_l1_share)
 

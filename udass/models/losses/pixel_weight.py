@@ -13,14 +13,8 @@ from torch import Tensor, cat, nn
 
 
 def stack_pixel_weights(data_samples: list) -> Tensor | None:
-    """Pixel weights of a batch, (N, H, W) float, or None where no sample has any.
-
-    Args:
-        data_samples (list[SegDataSample]): samples, of which all or none carry ``gt_pixel_weight`` (1, H, W).
-
-    Raises:
-        ValueError: some samples of the batch have weights and others do not.
-    """
+    """Pixel weights of a batch, (N, H, W) float, or None where no sample has ``gt_pixel_weight`` (1, H, W); ValueError
+    if some have it."""
     present = ['gt_pixel_weight' in sample for sample in data_samples]
     if not any(present):
         return None
@@ -32,11 +26,11 @@ def stack_pixel_weights(data_samples: list) -> Tensor | None:
 class PixelWeightMixin(BaseDecodeHead):
     """Makes a decode head weigh its loss with ``gt_pixel_weight`` of the data samples.
 
-    Put it before the head among the bases: ``class MyHead(PixelWeightMixin, SegformerHead)``. Heads of mmseg need no
-    class of their own: `weigh_heads` does this for the heads of a network. The loss is
-    sum(weight * cross-entropy) / number of ALL pixels, ignored ones included: the average of DAFormer and the code
-    bases built on it, which is mmseg's ``CrossEntropyLoss(avg_non_ignore=False)``. A pixel sampler of the head
-    (``OHEMPixelSampler``) chooses among the pixels whose weight is not 0, and what it chooses keeps its weight.
+    Put it before the head among the bases: ``class MyHead(PixelWeightMixin, SegformerHead)``; heads of mmseg get it
+    from `weigh_heads`. The loss is sum(weight * cross-entropy) / number of ALL pixels, ignored ones included: the
+    average of DAFormer and the code bases built on it, which is mmseg's ``CrossEntropyLoss(avg_non_ignore=False)``. A
+    pixel sampler of the head (``OHEMPixelSampler``) chooses among the pixels whose weight is not 0, which keep their
+    weight.
     """
 
     def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: list) -> dict[str, Tensor]:

@@ -1,7 +1,4 @@
-"""Cross-entropy averaged over the pixels that have a label.
-
-Shapes: N batch, C classes, H, W pixels.
-"""
+"""Cross-entropy averaged over the pixels that have a label."""
 
 import torch.nn.functional as F
 from mmseg.registry import MODELS
@@ -33,10 +30,8 @@ class ValidCrossEntropy(nn.Module):
         weighted_over_all: bool = False,
     ) -> None:
         super().__init__()
-        self.loss_weight = loss_weight
-        self.loss_name = loss_name
-        self.over_ranks = over_ranks
-        self.weighted_over_all = weighted_over_all
+        self.loss_weight, self.loss_name = loss_weight, loss_name
+        self.over_ranks, self.weighted_over_all = over_ranks, weighted_over_all
 
     def forward(self, logits: Tensor, labels: Tensor, weight: Tensor | None = None, ignore_index: int = 255) -> Tensor:
         """The loss of logits (N, C, H, W) against labels (N, H, W), with weights (N, H, W) or without; a scalar."""

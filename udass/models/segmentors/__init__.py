@@ -3,12 +3,3 @@ from udass.models.segmentors.flow_guided_hrda import FlowGuidedHRDAEncoderDecode
 from udass.models.segmentors.hrda import HRDAEncoderDecoder
 from udass.models.segmentors.logit_fusion import LogitFusion
 from udass.models.segmentors.sliding import Outputs, SlidingEncoderDecoder
-
-__all__ = [
-    'FlowGuidedEncoderDecoder',
-    'FlowGuidedHRDAEncoderDecoder',
-    'HRDAEncoderDecoder',
-    'Outputs',
-    'LogitFusion',
-    'SlidingEncoderDecoder',
-]

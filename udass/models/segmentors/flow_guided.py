@@ -2,8 +2,7 @@
 
 Shapes: N clips, T frames (0 is the frame t to segment, 1 the frame t-1), C classes, H, W pixels, h, w cells of the
 decoder's logits. A flow (N, T-1, 2, H, W) holds (dx, dy) in pixels, from frame 0 to each other one, of which that to
-frame 1 is used. A no-flow mask (N, 1, H, W) bool marks
-pixels of frame t for which frame t-1 says nothing.
+frame 1 is used. A no-flow mask (N, 1, H, W) bool marks pixels of frame t for which frame t-1 says nothing.
 Source: UDASS (TPAMI 2025, arXiv 2311.13254), "flow-guided" networks, which it shares with TPS and DA-VSN.
 """
 
@@ -180,11 +179,7 @@ def auxiliary_samples(data_samples: list, number: int) -> list:
 
 def two_frames(inputs: Tensor, flow: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Frames t and t-1 (N, 3, H, W) of clips (N, T, 3, H, W) or images, and the flow between them (N, 2, H, W); None
-    for frame t-1 and its flow where there is no flow (N, T-1, 2, H, W).
-
-    Raises:
-        ValueError: there is a flow, but no such frame; or it is not (N, T-1, 2, H, W) of the frames.
-    """
+    for frame t-1 and its flow where there is no flow (N, T-1, 2, H, W). ValueError if a flow does not fit the clips."""
     frames = inputs[:, None] if inputs.dim() == 4 else inputs
     if flow is None:
         return frames[:, 0], None, None

@@ -94,11 +94,8 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
             )
 
     def draw_crop_box(self, size: Sequence[int], generator: torch.Generator | None = None) -> Box:
-        """A detail box inside images of ``size`` (H, W), padding included, on the grid of the context's cells.
-
-        Every position is equally likely (the reference never draws the last one). The generator lives on the CPU; None
-        is torch's default one.
-        """
+        """A detail box inside images of ``size`` (H, W), padding included, on the grid of the context's cells. Every
+        position is equally likely (the reference never draws the last one); the generator lives on the CPU."""
         edges: list[int] = []
         for length, crop in zip(size, self.crop_size, strict=True):
             length += -length % self.context_cell
@@ -148,9 +145,7 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         """The given or drawn box of the detail; arguments and errors as in `outputs`."""
         size, labelled = tuple(images.shape[2:]), tuple(data_samples[0].gt_sem_seg.shape[-2:])
         if labelled != size:
-            raise ValueError(
-                f'images of {size} pixels have labels of {labelled}; HRDA cuts both with one box and needs one size'
-            )
+            raise ValueError(f'images of {size} pixels have labels of {labelled}; HRDA needs one size')
         if crop_box is None:
             return self.draw_crop_box(size, generator)
         box = Box(*map(int, crop_box))
@@ -207,11 +202,8 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
         return super().extract_feat(self._scaled(images, scale))
 
     def _both_features(self, images: Tensor, windows: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Features of images (N, 3, H, W) as context and of windows (M, 3, h, w) as detail.
-
-        If both have one size after scaling, they go through the encoder as one batch, which takes half the kernel
-        launches. An encoder with batch norm in training mode would mix their statistics and gets them one by one.
-        """
+        """Features of images (N, 3, H, W) as context and of windows (M, 3, h, w) as detail: of one size after scaling
+        they go through the encoder as one batch, unless batch norm in training mode would mix their statistics."""
         context, detail = self._scaled(images, self.scales[0]), self._scaled(windows, self.scales[1])
         encoder = [self.backbone, self.neck] if self.with_neck else [self.backbone]
         if context.shape[2:] != detail.shape[2:] or any(map(uses_batch_statistics, encoder)):
@@ -243,11 +235,8 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
 
 
 def cell_sizes(scales: Sequence[float], output_stride: int) -> tuple[int, int]:
-    """Full-resolution pixels per cell of logits of context and detail.
-
-    Raises:
-        ValueError: they are not whole numbers, or the first is no multiple of the second.
-    """
+    """Full-resolution pixels per cell of logits of context and detail; ValueError if they are not whole numbers, or the
+    first is no multiple of the second."""
     cells = [output_stride / scale for scale in scales]
     if any(cell != int(cell) for cell in cells) or cells[0] % cells[1]:
         raise ValueError(

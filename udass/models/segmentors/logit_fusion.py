@@ -32,22 +32,16 @@ class LogitFusion(nn.Conv2d):
         no_flow: Tensor | None = None,
         ratio: tuple[float, float] | None = None,
     ) -> Tensor:
-        """The fused logits.
+        """The fused logits: (N, C, h, w), with ``no_flow`` (N, C, H, W).
 
         Args:
             current, previous: logits (N, C, h, w) of the two frames.
             flow: (N, 2, H, W).
-            no_flow: no-flow mask (N, 1, H, W) bool of pixels whose content has no motion: there the current logits
-                take the place of the warped ones. An object's edge is finer than a cell, so with a mask the fusion is
-                done at pixel size.
+            no_flow: no-flow mask (N, 1, H, W) bool of pixels whose content has no motion (ValueError if it is none):
+                there the current logits take the place of the warped ones. An object's edge is finer than a cell, so
+                with a mask the fusion is done at pixel size.
             ratio: factors of dx and dy when the flow is resized to the logits; None takes the ratios of the widths and
                 of the heights (the reference's code takes that of the heights for both).
-
-        Returns:
-            Tensor: (N, C, h, w), with ``no_flow`` (N, C, H, W).
-
-        Raises:
-            ValueError: ``no_flow`` is no mask of the flow's pixels.
         """
         if no_flow is None:
             warped = warp(previous, resize_flow(flow, current.shape[2:], ratio))

@@ -68,16 +68,9 @@ class SlidingEncoderDecoder(EncoderDecoder):
         return self.neck(features) if self.with_neck else features
 
     def outputs(self, inputs: Tensor, data_samples: list, *, token_mask: Tensor | None = None) -> Outputs:
-        """Losses, and the features and logits of the same forward that they were computed from.
-
-        Args:
-            inputs: normalised images (N, 3, H, W).
-            data_samples: with labels, and with pixel weights or without.
-            token_mask: see `extract_feat`.
-
-        Raises:
-            ValueError: the head computes its losses from the features in a way of its own.
-        """
+        """Losses of normalised images (N, 3, H, W), and the features and logits of the same forward; the samples have
+        labels, and pixel weights or not; ``token_mask`` as of `extract_feat`. ValueError if the head computes its
+        losses in a way of its own."""
         if type(self.decode_head).loss is not BaseDecodeHead.loss:
             raise ValueError(
                 f'{type(self.decode_head).__name__} computes its losses in a way of its own, without logits: leave '
@@ -96,11 +89,7 @@ class SlidingEncoderDecoder(EncoderDecoder):
         return self.decode_head.predict(self.extract_feat(inputs), [dict(img_shape=size)] * len(inputs), self.test_cfg)
 
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
-        """Logits (N, C, H, W), averaged over the windows of ``test_cfg``.
-
-        Raises:
-            ValueError: test_cfg has no crop size or stride.
-        """
+        """Logits (N, C, H, W), averaged over the windows of ``test_cfg``; ValueError if it has no size or stride."""
         crop, stride = self.test_cfg.get('crop_size'), self.test_cfg.get('stride')
         if crop is None or stride is None:
             raise ValueError(

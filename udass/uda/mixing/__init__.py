@@ -4,16 +4,3 @@ from udass.uda.mixing.feature_mixing import FeatureMixing
 from udass.uda.mixing.long_tail import LongTail, paste_long_tail
 from udass.uda.mixing.quadmix import Directions, QuadMix, quadmix
 from udass.uda.mixing.video_quadmix import VideoQuadMix
-
-__all__ = [
-    'ClassMix',
-    'Directions',
-    'FeatureMixing',
-    'LongTail',
-    'Mixing',
-    'QuadMix',
-    'VideoQuadMix',
-    'classmix',
-    'paste_long_tail',
-    'quadmix',
-]

@@ -43,13 +43,8 @@ class Examples:
 def find_examples(
     methods: Sequence[Method], count: int, open_dataset: Callable[[dict], BaseSegDataset | ConcatDataset]
 ) -> Examples:
-    """Of one method the best and the worst images, of several those that gain and lose most.
-
-    Args:
-        methods: the first run of each with predictions is shown.
-        count: images per group.
-        open_dataset: makes the test data set from the stored config of a run.
-    """
+    """Of one method the ``count`` best and worst images, of several those that gain and lose most; ``open_dataset``
+    makes the test data set from the stored config of a run. The first run of each method with predictions is shown."""
     found = [(method.name, run) for method in methods for run in method.runs if run.predictions and run.details]
     runs = list(dict(reversed(found)).values())[::-1]
     names = list(dict.fromkeys(name for name, _ in found))
@@ -103,11 +98,8 @@ def draw_example(
 
 
 def prediction_file(run: Run, image: str) -> str:
-    """Name of the prediction of an image below the folder of the run's predictions.
-
-    Raises:
-        ValueError: the test did not keep the names, and several images could have it.
-    """
+    """Name of the prediction of an image below the folder of the run's predictions; ValueError if the test did not keep
+    the names, and several images could have it."""
     item = next(item for item in run.details['images'] if item['image'] == image)
     if 'prediction' in item:
         return item['prediction']

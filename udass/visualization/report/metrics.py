@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from udass.evaluation.counts import ImageCounts
-from udass.evaluation.paired import Comparison, compare_all
 from udass.visualization.report.reading import Method, Run
 
 
@@ -48,14 +47,8 @@ def test_of(run: Run, dataset: str | None) -> dict:
 
 def dataset_names(methods: Sequence[Method]) -> list[str]:
     """Names of the test sets that are reported side by side, each once."""
-    return list(
-        dict.fromkeys(name for method in methods for run in method.runs for name in run.result.get('datasets', {}))
-    )
-
-
-def result_keys(methods: Sequence[Method]) -> list[str]:
-    """Names of all entries of the test results, each once."""
-    return list(dict.fromkeys(key for method in methods for run in method.runs for key in run.result))
+    runs = [run for method in methods for run in method.runs]
+    return list(dict.fromkeys(name for run in runs for name in run.result.get('datasets', {})))
 
 
 def training_seconds(run: Run) -> float | None:
@@ -85,9 +78,8 @@ class Confusion:
         np.fill_diagonal(shares, 0)
         places = np.argsort(-shares, axis=None, kind='stable')[:count]
         pairs = [divmod(int(place), len(shares)) for place in places]
-        return [
-            (self.classes[row], self.classes[col], float(shares[row, col])) for row, col in pairs if shares[row, col]
-        ]
+        names = self.classes
+        return [(names[row], names[col], float(shares[row, col])) for row, col in pairs if shares[row, col]]
 
 
 def confusion_of(method: Method) -> Confusion | None:
@@ -104,11 +96,6 @@ def image_miou(run: Run) -> dict[str, float]:
     """mIoU in percent by image path, over the classes in the ground truth of the image."""
     images = run.details.get('images', [])
     return {item['image']: item['mIoU'] for item in images if None not in (item['image'], item['mIoU'])}
-
-
-def comparisons_of(methods: Sequence[Method]) -> dict[tuple[str, str], Comparison]:
-    """(method, earlier method) -> what the first gains over the second, where the tests kept their pixel counts."""
-    return compare_all({method.name: counts_by_seed(method) for method in methods})
 
 
 def counts_by_seed(method: Method) -> dict[int, ImageCounts]:
@@ -129,9 +116,8 @@ def gains_and_losses(runs: Sequence[Run], count: int) -> tuple[list[Choice], lis
     """The images that gain and that lose most from the first run to the last, of images that all of them tested."""
     tables = [image_miou(run) for run in runs]
     shared = [image for image in tables[0] if all(image in table for table in tables)]
-    choices = [
-        Choice(image, [table[image] for table in tables], tables[-1][image] - tables[0][image]) for image in shared
-    ]
+    scores = {image: [table[image] for table in tables] for image in shared}
+    choices = [Choice(image, miou, miou[-1] - miou[0]) for image, miou in scores.items()]
     choices.sort(key=lambda choice: (-choice.gain, choice.image))
     gains = [choice for choice in choices if choice.gain > 0][:count]
     losses = [choice for choice in reversed(choices) if choice.gain < 0][:count]

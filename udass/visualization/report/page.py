@@ -3,7 +3,7 @@
 import datetime
 import inspect
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
@@ -13,7 +13,8 @@ from mmseg.datasets import BaseSegDataset
 from PIL import Image
 
 import udass
-from udass.evaluation.paired import Comparison, Difference, worst_tenth
+from udass.evaluation.paired import Comparison, Difference, compare_all, worst_tenth
+from udass.io.settings import flat_settings
 from udass.visualization.pages import image_uri, templates
 from udass.visualization.report import curves, metrics, unlabelled
 from udass.visualization.report.examples import find_examples
@@ -45,42 +46,34 @@ class ClassRow(NamedTuple):
 def render_report(
     methods: Sequence[Method], open_dataset: Callable[[dict], BaseSegDataset | ConcatDataset], examples: int = 3
 ) -> str:
-    """The HTML page of one method or of several; it needs no other file and no network.
-
-    Args:
-        methods: see `read_methods`; gains and losses are those of the last one over the first.
-        open_dataset: makes the test data set from the stored config of a run, for the examples.
-        examples: images that gain most to show, and as many that lose most.
-    """
+    """The HTML page of one method or of several, with ``examples`` images that gain most and as many that lose most,
+    from the first to the last; it needs no other file and no network. ``open_dataset`` makes the test data set from the
+    stored config of a run."""
     names = [method.name for method in methods]
     configs = [method.runs[0].config for method in methods]
-    comparisons = metrics.comparisons_of(methods)
+    comparisons = compare_all({method.name: metrics.counts_by_seed(method) for method in methods})
     confusions = [(method.name, metrics.confusion_of(method)) for method in methods]
-    return (
-        templates()
-        .get_template('report.html')
-        .render(
-            title=', '.join(names),
-            names=names,
-            breakable=breakable,
-            version=udass.__version__,
-            series=curves.SERIES,
-            date=datetime.datetime.now().astimezone().strftime('%Y-%m-%d %H:%M'),
-            several=any(len(method.runs) > 1 for method in methods),
-            summary=summary_table(methods),
-            missing=missing_of(methods),
-            curves=[*curves.validation_curves(methods), *curves.training_curves(methods)],
-            comparisons=comparisons,
-            scores=unlabelled.scores_of(methods),
-            pseudo_labels=unlabelled.pseudo_labels_of(methods),
-            classes=class_tables(methods, [*comparisons.values()] if len(methods) == 2 else []),
-            confusions=[(name, confusion) for name, confusion in confusions if confusion is not None],
-            examples=find_examples(methods, examples, open_dataset),
-            panels=panels_of(methods),
-            differences=differences(configs),
-            configs=[(name, flat_settings(config)) for name, config in zip(names, configs, strict=True) if config],
-            environments=environment_table(methods),
-        )
+    return templates('report.html').render(
+        title=', '.join(names),
+        names=names,
+        breakable=breakable,
+        version=udass.__version__,
+        series=curves.SERIES,
+        date=datetime.datetime.now().astimezone().strftime('%Y-%m-%d %H:%M'),
+        several=any(len(method.runs) > 1 for method in methods),
+        summary=summary_table(methods),
+        missing=missing_of(methods),
+        curves=[*curves.validation_curves(methods), *curves.training_curves(methods)],
+        comparisons=comparisons,
+        scores=unlabelled.scores_of(methods),
+        pseudo_labels=unlabelled.pseudo_labels_of(methods),
+        classes=class_tables(methods, [*comparisons.values()] if len(methods) == 2 else []),
+        confusions=[(name, confusion) for name, confusion in confusions if confusion is not None],
+        examples=find_examples(methods, examples, open_dataset),
+        panels=panels_of(methods),
+        differences=differences(configs),
+        configs=[(name, runner_settings(config)) for name, config in zip(names, configs, strict=True) if config],
+        environments=environment_table(methods),
     )
 
 
@@ -91,8 +84,8 @@ def breakable(name: str) -> Markup:
 
 def summary_table(methods: Sequence[Method]) -> tuple[list[str], list[list[str]]]:
     """Head and rows: metrics, iterations, time and memory of each method; empty columns are left out."""
-    protocols = [key for key in metrics.result_keys(methods) if key.startswith('mIoU')]
-    titles = dict.fromkeys(['mIoU', *protocols])
+    keys = [key for method in methods for run in method.runs for key in run.result]
+    titles = dict.fromkeys(['mIoU', *(key for key in keys if key.startswith('mIoU'))])
     rows = []
     for method in methods:
         runs = method.runs
@@ -109,8 +102,6 @@ def summary_table(methods: Sequence[Method]) -> tuple[list[str], list[list[str]]
             'seeds': str(len(runs)),
             'iterations': _iterations(method),
             'minutes of training': _text(minutes),
-        }
-        row |= {
             'seconds per iteration': _text(metrics.spread(times), 2),
             'GPU memory, GiB': _text(metrics.spread(memory)),
         }
@@ -162,15 +153,11 @@ def class_rows(
     if rows:
         means = [metrics.spread(metrics.test_of(run, dataset).get('mIoU') for run in method.runs) for method in methods]
         rows.append(('mean', means))
-    return [
-        ClassRow(
-            name,
-            values,
-            values[1].mean - values[0].mean if len(values) == 2 and None not in values else None,
-            gains.get(name),
-        )
-        for name, values in rows
-    ]
+    found = []
+    for name, values in rows:
+        gain = values[1].mean - values[0].mean if len(values) == 2 and None not in values else None
+        found.append(ClassRow(name, values, gain, gains.get(name)))
+    return found
 
 
 def panels_of(methods: Sequence[Method]) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -199,32 +186,18 @@ def environment_table(methods: Sequence[Method]) -> list[tuple[str, list[str]]]:
     return [(name, [column.get(name, '-') for column in columns]) for name in names]
 
 
-def flat_settings(config: Mapping) -> dict[str, str]:
+def runner_settings(config: Mapping) -> dict[str, str]:
     """Dotted key -> value as text, of the settings that a runner reads; variables of config files are left out."""
     read = inspect.signature(Runner.__init__).parameters.keys() - _NOT_COMPARED
-    return dict(_flat({key: value for key, value in config.items() if key in read}, ''))
+    found = flat_settings({key: value for key, value in config.items() if key in read})
+    # A list that is read back from a file may have become a tuple.
+    return {path: repr(list(value) if isinstance(value, tuple) else value) for path, value in found if path}
 
 
 def differences(configs: Sequence[Mapping]) -> list[tuple[str, list[str]]]:
-    """(dotted key, its value in each config, '-' where it is absent) of the settings that are not the same in all.
-
-    The seed does not count, and a component that is switched off with None is the same as one that is not named.
-    """
-    settings = [flat_settings(config) for config in configs]
-    rows = {
-        key: [part.get(key, '-') for part in settings] for key in sorted({key for part in settings for key in part})
-    }
-    rows.pop('randomness.seed', None)
+    """(dotted key, its value in each config, '-' where it is absent) of the settings that are not the same in all. The
+    seed does not count, nor does a component that is switched off with None where others do not name it."""
+    settings = [runner_settings(config) for config in configs]
+    keys = sorted({key for part in settings for key in part} - {'randomness.seed'})
+    rows = {key: [part.get(key, '-') for part in settings] for key in keys}
     return [(key, values) for key, values in rows.items() if len(set(values)) > 1 and set(values) != {'-', 'None'}]
-
-
-def _flat(node: object, path: str) -> Iterator[tuple[str, str]]:
-    if isinstance(node, Mapping) and node:
-        for key, value in node.items():
-            yield from _flat(value, f'{path}.{key}'.lstrip('.'))
-    elif isinstance(node, list | tuple) and any(isinstance(value, Mapping) for value in node):
-        for number, value in enumerate(node):
-            yield from _flat(value, f'{path}.{number}')
-    else:
-        # A list that is read back from a file may have become a tuple.
-        yield path, repr(list(node) if isinstance(node, tuple) else node)

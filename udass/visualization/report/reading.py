@@ -80,23 +80,18 @@ class Method:
 
 
 def read_methods(folders: Sequence[str | Path]) -> list[Method]:
-    """The methods in the given folders, each under a name of its own.
+    """The methods in the given folders, each under a name of its own; FileNotFoundError or ValueError if a folder does
+    not exist, holds no run, or is given twice.
 
     Args:
-        folders: work dirs of ``udass train``, or folders of ``udass seeds`` or ``udass demo``: that of
-            one config (``seed_<n>`` below it are the seeds of one method), or that of all.
-
-    Raises:
-        FileNotFoundError: a folder does not exist.
-        ValueError: a folder holds no run, or is given twice.
+        folders: work dirs of ``udass train``, or folders of ``udass seeds`` or ``udass demo``: that of one config
+            (``seed_<n>`` below it are the seeds of one method), or that of all.
     """
     paths = [Path(folder) for folder in folders]
     resolved = [path.resolve() for path in paths]
     for path in paths:
         if not path.is_dir():
-            raise FileNotFoundError(
-                f'{path} is not a folder; give the work dir of a run, such as work_dirs/streets_quadmix'
-            )
+            raise FileNotFoundError(f'{path} is not a folder; give the work dir of a run, or a folder of runs')
         if resolved.count(path.resolve()) > 1:
             raise ValueError(f'{path} is given twice')
     found = [item for path in paths for item in _methods_of(path)]
@@ -131,11 +126,7 @@ def _runs_of(folder: Path) -> list[Path]:
 
 
 def read_run(folder: Path) -> Run:
-    """Everything that there is of one run.
-
-    Raises:
-        ValueError: a file is damaged.
-    """
+    """Everything that there is of one run; ValueError if a file is damaged."""
     training, validations = read_scalars(sorted(folder.glob(_LOGS)))
     result = _read_json(folder / 'result.json') or _read_json(folder / 'test.json')
     stored = sorted(folder.glob('*/vis_data/config.py'))
@@ -157,12 +148,8 @@ def read_run(folder: Path) -> Run:
 
 
 def read_scalars(files: Sequence[Path]) -> tuple[list[dict], list[dict]]:
-    """Records of training and of validation, by step.
-
-    Args:
-        files: logs of one work dir, the oldest first. A later log (after ``--resume``, or a new start) replaces the
-            records of earlier ones from its first step on.
-    """
+    """Records of training and of validation, by step, of the logs of one work dir, the oldest first. A later log (after
+    ``--resume``, or a new start) replaces the records of earlier ones from its first step on."""
     kinds: tuple[list[dict], list[dict]] = ([], [])
     for file in files:
         records = [record for record in _records(file) if 'step' in record]

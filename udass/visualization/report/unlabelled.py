@@ -80,9 +80,8 @@ def agreement_of(runs: Sequence[Run]) -> list[float | None]:
     """Agreement of each run with the vote of all that have predictions, on images that all of them predicted; None for
     runs without predictions, and if there are fewer than three."""
     voters = [run for run in runs if run.predictions is not None]
-    files = [
-        {path.relative_to(run.predictions).as_posix() for path in run.predictions.rglob('*.png')} for run in voters
-    ]
+    folders = [run.predictions for run in voters]
+    files = [{path.relative_to(folder).as_posix() for path in folder.rglob('*.png')} for folder in folders]
     shared = sorted(set.intersection(*files)) if len(voters) >= _SMALLEST_NUMBER else []
     if not shared:
         return [None] * len(runs)
@@ -106,9 +105,7 @@ def pseudo_labels_of(methods: Sequence[Method]) -> list[PseudoLabels]:
     found = []
     for method in methods:
         for run in method.runs:
-            records = [
-                record for record in run.training if any(key.startswith('pseudo_labels.share.') for key in record)
-            ]
+            records = [one for one in run.training if any(key.startswith('pseudo_labels.share.') for key in one)]
             if records:
                 found.append(_pseudo_labels(method.name, records[-1]))
                 break
