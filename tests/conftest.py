@@ -73,6 +73,11 @@ def pytest_configure(config: pytest.Config) -> None:
             os.environ['OMP_NUM_THREADS'] = '1'
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Trajectories take minutes each: one that starts last leaves the other processes idle.
+    items.sort(key=lambda item: 'test_trajectories' not in item.nodeid)
+
+
 def pytest_collection_finish() -> None:
     # mmengine collects garbage for each data set that is built: not among what the imports have left.
     gc.collect()

@@ -1,12 +1,10 @@
 """The tool that computes flow ahead of training."""
 
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -17,9 +15,8 @@ from mmseg.registry import DATASETS, MODELS
 from tests.cli.calls import call
 from udass.cli import UsageError
 from udass.cli.data import flow as flow_command
+from udass.cli.main import main
 from udass.flow import numbered_pairs, write_flow
-
-PROJECT = Path(__file__).parents[2]
 
 
 def write_frames(folder, number, size=(32, 48)):
@@ -132,27 +129,20 @@ def test_arguments_that_do_not_go_together(arguments, message):
 
 
 @pytest.mark.slow
-def test_ctrl_c_and_again(tmp_path):
-    """As a program: stopped in the middle it leaves whole files only, and the same command ends the work."""
+def test_ctrl_c_and_again(tmp_path, capfd):
+    """Stopped in the middle it leaves whole files only, and the same command ends the work."""
     write_frames(tmp_path / 'frames', 120, size=(200, 300))
     arguments = ('--frames', str(tmp_path / 'frames'), '--cache', str(tmp_path / 'flow'), '--workers', '1')
-    command = [sys.executable, '-m', 'udass', 'flow', *arguments]
-    # A job in the background inherits that Ctrl-C is ignored; a program in a terminal does not.
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, 'PYTHONPATH': str(PROJECT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-    )
+    process = multiprocessing.get_context('fork').Process(target=main, args=(['flow', *arguments],))
+    process.start()
     deadline = time.monotonic() + 120
     while not list((tmp_path / 'flow').rglob('*.png')) and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=120)
-    assert process.returncode == 130, errors
-    assert 'the same command goes on from here' in output
+    os.kill(process.pid, signal.SIGINT)
+    process.join(120)
+    said = capfd.readouterr()
+    assert process.exitcode == 130, said.err
+    assert 'the same command goes on from here' in said.out
     done = len(list((tmp_path / 'flow').rglob('*.png')))
     assert 1 <= done < 119
     assert not list((tmp_path / 'flow').rglob('*.part'))

@@ -19,6 +19,7 @@ from udass.cli.experiments.experiment import (
     run_experiment,
     run_process,
 )
+from udass.cli.main import main
 from udass.evaluation.counts import ImageCounts
 
 
@@ -180,7 +181,7 @@ time.sleep(60)
 
 
 @pytest.mark.slow
-def test_ctrl_c_in_the_middle_of_a_real_training_saves_and_resumes(tmp_path):
+def test_ctrl_c_in_the_middle_of_a_real_training_saves_and_resumes(tmp_path, capfd):
     from tests.engine.toys import toy_config, write_toy_data
 
     project = Path(__file__).parents[2]
@@ -203,9 +204,7 @@ def test_ctrl_c_in_the_middle_of_a_real_training_saves_and_resumes(tmp_path):
     saved = Path((tmp_path / 'run' / 'last_checkpoint').read_text())
     reached = int(saved.stem.removeprefix('iter_'))
     assert 20 <= reached < 4000
-    command += ['--resume']
     command[command.index('default_hooks.checkpoint.interval=100000')] = f'train_cfg.max_iters={reached + 2}'
-    resumed = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert resumed.returncode == 0, resumed.stderr
-    assert f'Iter(train) [{reached + 2}/{reached + 2}]' in resumed.stdout
+    main([*command[3:], '--resume'])
+    assert f'Iter(train) [{reached + 2}/{reached + 2}]' in capfd.readouterr().out
     assert (tmp_path / 'run' / f'iter_{reached + 2}.pth').exists()

@@ -3,8 +3,6 @@
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
-from mmseg.models.backbones.resnet import Bottleneck
-from mmseg.registry import MODELS
 
 from tests.datasets.published import (
     write_acdc,
@@ -17,8 +15,8 @@ from tests.datasets.published import (
     write_synthia_seq,
     write_viper,
 )
+from tests.models import small as small_networks  # noqa: F401  registers ShallowCaffeResNet
 from tests.uda import small as tiny_networks  # noqa: F401  registers vit_4_blocks
-from udass.models.backbones import CaffeResNet
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 PUBLISHED = sorted(path.stem for path in CONFIGS.glob('*.py') if path.stem.startswith(('gta2', 'syn2', 'cs2')))
@@ -27,13 +25,6 @@ CROP = 128
 # Crops of the published configs and of HRDA's detail shrink alike: 1024 and 512 to 128 and 64.
 DETAIL = 64
 WIDTH = 256
-
-
-@MODELS.register_module()
-class ShallowCaffeResNet(CaffeResNet):
-    """One block in each stage, in place of 3, 4, 6 and 3."""
-
-    arch_settings = {50: (Bottleneck, (1, 1, 1, 1))}
 
 
 def write_data(root: Path) -> Path:
@@ -134,6 +125,8 @@ def small_config(name: str, data: Path, work_dir: Path, max_iters: int = 2) -> C
         config.model.mixing.window_rows = tuple(row // 8 for row in config.model.mixing.window_rows)
     if config.model.get('feature_mixing') is not None:
         config.model.feature_mixing.start_iter = 1
+    if config.optim_wrapper.get('accumulative_counts', 1) > 1:
+        config.optim_wrapper.accumulative_counts = 2
     config.train_cfg.max_iters = max_iters
     config.default_hooks.logger.interval = 1
     config.work_dir = str(work_dir)

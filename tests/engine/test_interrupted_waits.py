@@ -13,7 +13,7 @@ from tests.engine.toys import build_runner, same_weights, toy_config, train
 from udass.engine.checkpoint import latest_checkpoint
 
 PAUSE = 600
-# Far less than the pause, with room for a busy machine; workers get 5 seconds each to end by themselves.
+# Far less than the pause, with room for a busy machine.
 PATIENCE = 90
 
 

@@ -1,35 +1,33 @@
 """One training per work dir, and no new one over the checkpoints of another."""
 
+import multiprocessing
 import os
 import signal
-import subprocess
-import sys
+import time
 
 import pytest
 
 from tests.engine.toys import build_runner, toy_config, train
 from udass.engine.checkpoint import check_unused, locked
 
-HOLD = """
-import os, sys, time
-from pathlib import Path
-from udass.engine.checkpoint import locked
-with locked(Path(sys.argv[1])):
-    # The parent alone says so: the lines of both could run into each other.
-    if sys.argv[2] == 'alone' or os.fork() > 0:
-        print('locked', flush=True)
-    time.sleep(60)
-"""
+FORK = multiprocessing.get_context('fork')
 
 
-def hold(folder, how='alone'):
-    """Starts another process that locks a folder."""
-    process = subprocess.Popen(
-        [sys.executable, '-c', HOLD, str(folder), how], stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    # Libraries say something of their own when they are imported.
-    assert any(line == 'locked\n' for line in process.stdout)
+def hold(folder, has_worker=False):
+    """Starts another process that locks a folder, in a session of its own with its worker."""
+    held = FORK.Event()
+    process = FORK.Process(target=_hold, args=(folder, held, has_worker))
+    process.start()
+    assert held.wait(60)
     return process
+
+
+def _hold(folder, held, has_worker):
+    os.setsid()
+    with locked(folder):
+        if not has_worker or os.fork() > 0:
+            held.set()
+        time.sleep(60)
 
 
 @pytest.fixture()
@@ -38,10 +36,9 @@ def owner(tmp_path):
     process = hold(tmp_path)
     yield process
     process.kill()
-    process.wait()
+    process.join()
 
 
-@pytest.mark.slow
 def test_a_second_training_is_refused_and_the_owner_named(owner, toy_root, tmp_path):
     with pytest.raises(ValueError, match=rf'another training runs in .*: process {owner.pid} on .* since 20'):
         build_runner(toy_config(toy_root, tmp_path)).train()
@@ -49,19 +46,18 @@ def test_a_second_training_is_refused_and_the_owner_named(owner, toy_root, tmp_p
 
 
 def test_a_stale_lock_is_taken_over(owner, tmp_path):
-    os.kill(owner.pid, signal.SIGKILL)
-    owner.wait()
+    owner.kill()
+    owner.join()
     assert f'process {owner.pid} on' in (tmp_path / '.lock').read_text()
     with locked(tmp_path):
         assert f'process {os.getpid()} on' in (tmp_path / '.lock').read_text()
     assert (tmp_path / '.lock').read_text() == ''
 
 
-@pytest.mark.slow
 def test_workers_that_outlive_a_killed_training_do_not_hold_its_lock(tmp_path):
-    process = hold(tmp_path, 'fork')
+    process = hold(tmp_path, has_worker=True)
     process.kill()
-    process.wait()
+    process.join()
     with locked(tmp_path):
         os.killpg(process.pid, signal.SIGKILL)
 

@@ -9,6 +9,17 @@ from mmengine.registry import init_default_scope
 
 from tests.engine.toys import toy_config, train, write_toy_data
 from tests.inference.conftest import image_run, streets  # noqa: F401
+from udass.streets import write_streets
+
+
+@pytest.fixture(scope='session')
+def street_domains(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images and clips of both domains, two batches for training and two images for a test."""
+    root = tmp_path_factory.mktemp('street_domains')
+    counts = dict(game=dict(train=4, val=2), camera=dict(train=4, val=2))
+    clips = dict(game=dict(train=2, val=1), camera=dict(train=2, val=1))
+    write_streets(root, size=(96, 192), counts=counts, clip_counts=clips, workers=1)
+    return root
 
 
 @pytest.fixture(scope='session')

@@ -1,35 +1,19 @@
 """Training and testing on clips with flow, from the config alone."""
 
-from pathlib import Path
-
 import pytest
 import torch
-from mmengine.config import Config
 from mmseg.registry import RUNNERS
 
-from udass.streets import write_streets
-
-CONFIGS = Path(__file__).parents[2] / 'configs'
+from tests.integration.test_training import make_config
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', ['streets_video_source_only', 'streets_video_oracle', 'streets_video_quadmix'])
-def test_clips_train_and_validate_with_the_frame_before(name, tmp_path):
-    write_streets(
-        tmp_path,
-        size=(192, 384),
-        workers=1,
-        counts=dict(game=dict(train=0)),
-        clip_counts=dict(game=dict(train=1, val=1), camera=dict(train=1, val=1)),
-    )
-    config = Config.fromfile(CONFIGS / f'{name}.py')
-    for loader in (*config.train_dataloader.values(), config.val_dataloader, config.test_dataloader):
-        loader.dataset.data_root = str(tmp_path)
-    config.train_cfg.update(max_iters=2, val_interval=2)
+def test_clips_train_and_validate_with_the_frame_before(name, street_domains, tmp_path):
+    config = make_config(name, street_domains, tmp_path / 'run', max_iters=2)
+    config.train_cfg.update(val_interval=2, val_begin=1)
     for scheduler in config.param_scheduler:
         scheduler.end = min(scheduler.end, 2)
-    config.default_hooks.logger.interval = 1
-    config.work_dir = str(tmp_path / 'run')
     runner = RUNNERS.build(config)
     shown = []
     forward = runner.model.student.forward

@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
+from mmseg.models.backbones.resnet import Bottleneck, ResNet
 from mmseg.registry import MODELS
 
 from tests.uda.small import TEACHER, batch, unlabelled
@@ -54,8 +55,10 @@ def scope():
 
 @pytest.fixture(autouse=True)
 def fast_building(monkeypatch):
-    """Start weights from the normal distribution take most of the time of building large networks."""
+    """Start weights take most of the time of building large networks, and the blocks of a stage of ResNet-50 are
+    alike: one of each."""
     monkeypatch.setattr(torch.Tensor, 'normal_', lambda tensor, mean=0, std=1, **options: tensor.uniform_(-std, std))
+    monkeypatch.setitem(ResNet.arch_settings, 50, (Bottleneck, (1, 1, 1, 1)))
 
 
 def student_of(name):

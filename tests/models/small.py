@@ -1,17 +1,25 @@
-"""Small networks for tests: MiT-B0 under narrow heads, and ResNet-50 under those of ACCEL."""
+"""Small networks for tests: MiT-B0 under narrow heads, and a shallow ResNet under those of ACCEL."""
 
 import torch
 from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
+from mmseg.models.backbones.resnet import Bottleneck
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-import udass.models  # noqa: F401  registers the networks
+from udass.models.backbones import CaffeResNet
 
 CLASSES = 4
 _MIT = [32, 64, 160, 256]
+
+
+@MODELS.register_module()
+class ShallowCaffeResNet(CaffeResNet):
+    """One block in each stage, in place of 3, 4, 6 and 3."""
+
+    arch_settings = {50: (Bottleneck, (1, 1, 1, 1))}
 
 
 def daformer_head(**changes: object) -> dict:
@@ -50,11 +58,11 @@ def video(**changes: object) -> nn.Module:
 
 
 def accel() -> nn.Module:
-    """ACCEL-DeepLabV2 on ResNet-50 with narrow heads."""
+    """ACCEL-DeepLabV2 with narrow heads."""
     main = dict(type='ACCELHead', in_channels=2048, num_classes=CLASSES, channels=8, dropout_ratio=0.0)
     loss = dict(type='ValidCrossEntropy', loss_weight=0.1)
     auxiliary = dict(type='DLV2Head', in_channels=1024, in_index=2, num_classes=CLASSES, loss_decode=loss)
-    return video(backbone=dict(type='CaffeResNet', depth=50), decode_head=main, auxiliary_head=auxiliary)
+    return video(backbone=dict(type='ShallowCaffeResNet', depth=50), decode_head=main, auxiliary_head=auxiliary)
 
 
 def build(config: dict) -> nn.Module:

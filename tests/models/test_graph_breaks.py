@@ -19,7 +19,7 @@ def parts():
     network, head = mit_and_daformer(), hrda().train().decode_head
     images = torch.rand(2, 3, 64, 64)
     features = network.backbone(images)
-    vit = TimmViT('vit_tiny_patch16_224', pretrained=False, drop_path_rate=0.1).train()
+    vit = TimmViT('test_vit', out_indices=(5,), pretrained=False, drop_path_rate=0.1).train()
     return {
         'MiT': (network.backbone, images),
         'DAFormerHead': (network.decode_head, features),

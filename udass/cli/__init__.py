@@ -22,10 +22,8 @@ class UsageError(ValueError):
 
 @contextmanager
 def errors_as_messages() -> Iterator[None]:
-    """An error ends the program with one message and status 1, Ctrl-C with status 130, SIGTERM with 143.
-
-    With ``--debug``, or UDASS_DEBUG=1 in the environment, errors keep their traceback.
-    """
+    """An error ends the program with one message and status 1, Ctrl-C with status 130, SIGTERM with 143. With
+    ``--debug``, or UDASS_DEBUG=1 in the environment, errors keep their traceback."""
     try:
         with _sigterm_raises():
             yield

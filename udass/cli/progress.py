@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+import udass.io.quiet_import  # noqa: F401  # isort: skip
 import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook

@@ -29,7 +29,7 @@ def train(
     launcher: str = 'none',
     resume_command: str = 'the same call with resume=True',
 ) -> Path:
-    """Train; a signal saves a checkpoint, logs how to go on, and ends the process.
+    """Train; a signal saves a checkpoint, logs how to go on, and ends the process. Returns the last checkpoint.
 
     Args:
         config: a config file, the name of a published config, or a config that was read.
@@ -41,9 +41,6 @@ def train(
         deterministic: use deterministic algorithms on the GPU, which are slower.
         launcher: how processes start: ``'none'``, ``'pytorch'`` or ``'slurm'``.
         resume_command: logged after an interrupt.
-
-    Returns:
-        Path: the checkpoint of the last iteration.
     """
     settings = build_config(config, work_dir, resume, options, seed, amp, deterministic, launcher)
     with processes_ended(), explained_type_errors(settings.to_dict()):

@@ -64,9 +64,8 @@ def load_config(config: str | Path | Config, options: Mapping | None = None) -> 
         options: dotted key -> value.
 
     Raises:
-        FileNotFoundError: there is no such config, or a file of its ``_base_``.
-        ValueError: the file is no valid Python, or data that names code (see `read_config`), an option or a component
-            does not exist, or a component is given an argument that it does not take.
+        FileNotFoundError, ValueError: see `read_config`; also ValueError if an option or a component does not exist, or
+            a component is given an argument that it does not take.
     """
     config = config.copy() if isinstance(config, Config) else read_config(config)
     apply_options(config, options or {})
@@ -104,10 +103,8 @@ def prepare_config(config: Config) -> None:
 
 
 def plain_settings(node: Any) -> Any:  # noqa: ANN401  the kind of the result follows from the node
-    """Settings without what mmengine cannot write as source text: NumPy's numbers and arrays, and paths.
-
-    Dicts and lists are changed in place.
-    """
+    """Settings without what mmengine cannot write as source text (NumPy's numbers and arrays, paths); dicts and lists
+    are changed in place."""
     if isinstance(node, dict):
         # The methods of mmengine's dict would build what a config only names.
         for key, value in dict.items(node):
@@ -140,9 +137,7 @@ def _set_num_classes(node: object, number: int) -> None:
 
 def apply_options(config: Config, options: Mapping) -> None:
     """Applies options (dotted key -> value) from the command line, in place; ValueError if nothing reads one of them.
-
-    The arguments of the components are left to `check_components`.
-    """
+    The arguments of the components are left to `check_components`."""
     for option in options:
         check_option_name(option)
         if option.split('.')[0] in config and option.split('.')[0] not in top_level_keys():

@@ -102,10 +102,8 @@ def domain_configs(
     long_tail: dict | None = None,
     batches: int = 1,
 ) -> dict[str, dict]:
-    """Dataloader config per stream, with the dataset wrapped and the sampler set, so many of its batches in one.
-
-    The other arguments are those of `UDATrainLoop`.
-    """
+    """Dataloader config per stream, with the dataset wrapped and the sampler set, so many of its batches in one; other
+    arguments as of `UDATrainLoop`."""
     if not isinstance(dataloader, Mapping):
         raise TypeError(f'train_dataloader must be a dict of one dataloader config per domain, got {dataloader!r}')
     missing = [domain for domain in domains if domain not in dataloader]

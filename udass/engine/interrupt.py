@@ -50,12 +50,9 @@ class InterruptGuard:
 
     @contextmanager
     def waiting(self, immediate: bool = True) -> Iterator[None]:
-        """To be put around waiting for loaders: inside, a dead worker raises torch's RuntimeError.
-
-        Args:
-            immediate (bool): a signal raises :class:`Interrupted` at once, one that came before on entry. For work
-                that changes nothing of the training.
-        """
+        """To be put around waiting for loaders: inside, a dead worker raises torch's RuntimeError and, if
+        ``immediate``, a signal :class:`Interrupted` at once (one that came before on entry), for work that changes
+        nothing of the training."""
         watched = signal.SIGCHLD in self._previous
         if watched:
             signal.signal(signal.SIGCHLD, self._previous[signal.SIGCHLD])

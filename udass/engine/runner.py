@@ -156,10 +156,8 @@ class UDARunner(Runner):
             scale_learning_rates(optim_wrapper, total, auto_scale_lr)
 
     def build_param_scheduler(self, scheduler: dict | list) -> dict | list:
-        """mmengine's; warns if the learning rate ends otherwise than the training.
-
-        A schedule that ends much later, more than twice as long, is a horizon that is meant, as in the video methods.
-        """
+        """mmengine's; warns if the learning rate ends otherwise than the training. A schedule more than twice as long
+        is a horizon that is meant, as in the video methods."""
         built = super().build_param_scheduler(scheduler)
         end = max((one.end for one in all_schedulers(built)), default=self.max_iters)
         # mmengine reaches the last value one step early: some schedules have one step more than the training.

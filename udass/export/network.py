@@ -154,8 +154,8 @@ def load(
         revision: branch, tag or commit on the hub; None is the newest.
 
     Raises:
-        FileNotFoundError: there is no such folder, file or repository, or the hub cannot be reached.
-        ValueError: the files are damaged, or name components that are not registered.
+        FileNotFoundError, ValueError: there is no such folder, file or repository, the hub cannot be reached, or the
+            files are damaged, or name components that are not registered.
     """
     path = Path(source)
     if not path.exists() and _HUB_ID.fullmatch(str(source)):

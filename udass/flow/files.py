@@ -217,9 +217,7 @@ class PrecomputedFlow:
 
     def visible(self, current: str | Path, other: str | Path, size: Size | None = None) -> np.ndarray:
         """The validity (H, W) bool in the file: pixels of the current frame that are visible in the other one, too.
-
-        Arguments and errors as of the call; also a ValueError for .npy files, which hold no validity.
-        """
+        Arguments and errors as of the call; also a ValueError for .npy files, which hold no validity."""
         path = self.file(current, other)
         if path.suffix == '.npy':
             raise ValueError(

@@ -190,10 +190,8 @@ def _weights(
 
 
 def _classes(config: Config, content: Mapping, path: str | Path, is_stored: bool) -> tuple[tuple[str, ...], Palette]:
-    """Names and colours, from the data set that the network is tested on, or else from the checkpoint.
-
-    Of a config that is stored in the checkpoint no data set is built.
-    """
+    """Names and colours, from the data set that the network is tested on, or else from the checkpoint; no data set is
+    built of a config that is stored in it."""
     loaders = [config.get('test_dataloader'), config.get('val_dataloader')]
     loaders.append((config.get('train_dataloader') or {}).get('source'))
     dataset = next((first_dataset(loader['dataset']) for loader in loaders if loader and 'dataset' in loader), None)

@@ -36,10 +36,8 @@ def leave_out_details(logger: logging.Logger) -> None:
 
 
 def drop_broken_streams() -> None:
-    """Redirects stdout and stderr to nowhere where they lead to a pipe or terminal that is gone.
-
-    Otherwise each line of the log is an error, and the last flush changes the exit status to 120.
-    """
+    """Redirects stdout and stderr to nowhere where they lead to a pipe or terminal that is gone: otherwise each line of
+    the log is an error, and the last flush changes the exit status to 120."""
     for descriptor in (1, 2):
         poll = select.poll()
         poll.register(descriptor, 0)

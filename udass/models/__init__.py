@@ -1,5 +1,6 @@
 """Networks: backbones, heads, segmentors, losses, and the files of their weights."""
 
+import udass.io.quiet_import  # noqa: F401  # isort: skip
 from udass.models.backbones import CaffeResNet, DINOv2, MiT, TimmBackbone, TimmViT, ViTAdapter
 from udass.models.checkpoints import StrictPretrained
 from udass.models.data_preprocessor import CaffePreprocessor, PixelPreprocessor

@@ -34,10 +34,8 @@ class Box(NamedTuple):
 
 
 def window_boxes(size: Sequence[int], crop: Sequence[int], stride: Sequence[int]) -> list[Box]:
-    """Boxes of size ``crop`` every ``stride`` pixels that cover an image of ``size`` (H, W), row by row.
-
-    The last ones are moved back inside the image; an image smaller than the crop gets one box of its own size.
-    """
+    """Boxes of size ``crop`` every ``stride`` pixels that cover an image of ``size`` (H, W), row by row. The last ones
+    are moved back inside the image; an image smaller than the crop gets one box of its own size."""
     rows, columns = (_intervals(*lengths) for lengths in zip(size, crop, stride, strict=True))
     return [Box(*row, *column) for row in rows for column in columns]
 

@@ -1,3 +1,4 @@
+import udass.io.quiet_import  # noqa: F401  # isort: skip
 from udass.uda.adaptation_losses import AdversarialAlignment, CentroidAlignment, EntropyMinimization
 from udass.uda.adapter import DomainAdapter
 from udass.uda.ema import EMA

@@ -32,10 +32,8 @@ def dataset_configs(node: object, path: str, wanted: Callable[[type], bool]) -> 
 
 
 def different_datasets(config: Mapping) -> list[dict[str, Mapping]]:
-    """The data sets of a config, each with its config in every place that uses it.
-
-    Those that differ in nothing but how their files are used are one.
-    """
+    """The data sets of a config, each with its config in every place that uses it; those that differ in nothing but how
+    their files are used are one."""
     found: dict[str, dict[str, Mapping]] = {}
     for loader in LOADERS:
         for path, node in dataset_configs(config.get(loader), loader, lambda kind: issubclass(kind, UDADataset)):

@@ -5,6 +5,7 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
+import udass.io.quiet_import  # noqa: F401  # isort: skip
 import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper

@@ -15,15 +15,8 @@ Box = tuple[int, int, int, int]
 
 
 def window_counts(mask: np.ndarray, crop_size: tuple[int, int]) -> np.ndarray:
-    """Count the pixels of a mask in every window of one size.
-
-    Args:
-        mask: (H, W) bool, contiguous.
-        crop_size: (h, w) of the windows in pixels, h <= H and w <= W.
-
-    Returns:
-        (H - h + 1, W - w + 1) int32: at (y, x) the number of pixels of ``mask[y:y + h, x:x + w]``.
-    """
+    """Pixels of a mask (H, W) bool, contiguous, in every window of ``crop_size`` (h, w), h <= H and w <= W: (H - h + 1,
+    W - w + 1) int32, at (y, x) those of ``mask[y:y + h, x:x + w]``."""
     height, width = crop_size
     pixels = mask.view(np.uint8)
     # Windows as high as most crops share many rows: from one to the next a row enters and one leaves. To sum these

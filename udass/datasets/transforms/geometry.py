@@ -52,9 +52,8 @@ def resize_flow_map(flow: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 @TRANSFORMS.register_module()
 class ClipResize(Resize):
-    """mmseg's ``Resize`` for clips; arguments and errors as there. Also for
-    ``dict(type='RandomResize', resize_type='ClipResize', ...)``.
-    """
+    """mmseg's ``Resize`` for clips; arguments and errors as there. Also for ``dict(type='RandomResize',
+    resize_type='ClipResize', ...)``."""
 
     def transform(self, results: dict) -> dict:
         results = super().transform(results)
@@ -92,13 +91,9 @@ class ResizeToCover(ClipResize):
 
 @TRANSFORMS.register_module()
 class PadToCover(BaseTransform):
-    """Pad an image on the right and at the bottom to the smallest size that covers ``scale``: black, without a label
-    (255), and of the target without a pseudo-label (``valid_pseudo_mask`` 0, which is made if there is none). Not for
-    clips.
-
-    Args:
-        scale: (width, height) in pixels to cover at least, as of ``ResizeToCover``.
-    """
+    """Pad an image on the right and at the bottom to the smallest size that covers ``scale`` (width, height): black,
+    without a label (255), and of the target without a pseudo-label (``valid_pseudo_mask`` 0, which is made if there is
+    none). Not for clips."""
 
     def __init__(self, scale: tuple[int, int]) -> None:
         super().__init__()
@@ -122,8 +117,7 @@ class PadToCover(BaseTransform):
 @TRANSFORMS.register_module()
 class ClipCrop(RareClassCrop):
     """``RareClassCrop`` for clips: drawn by the labels of frame 0, applied to all frames, labels and flows. Motion may
-    lead out of the crop, as it may lead out of an image. Arguments and errors as there.
-    """
+    lead out of the crop, as it may lead out of an image. Arguments and errors as there."""
 
     def transform(self, results: dict) -> dict:
         box = self.crop_bbox(results)
@@ -147,16 +141,8 @@ class ClipFlip(RandomFlip):
 
 @TRANSFORMS.register_module()
 class CutBottomRows(BaseTransform):
-    """Cut rows off the bottom of an image or a clip, with labels and flow. Labels and predictions then have the size
-    of the rest.
-
-    Args:
-        rows: number of rows, of an image of ``height`` rows; scaled with the current height, rounded down.
-        height: see ``rows``.
-
-    Raises:
-        ValueError: ``rows`` is not in 0..height - 1.
-    """
+    """Cut rows off the bottom of an image or a clip, with labels and flow: so many ``rows`` of ``height``, scaled with
+    the current height, rounded down. Labels and predictions then have the size of the rest."""
 
     def __init__(self, rows: int, height: int) -> None:
         super().__init__()

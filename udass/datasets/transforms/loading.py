@@ -26,13 +26,8 @@ def label_key(frame: int) -> str:
 
 @TRANSFORMS.register_module()
 class LoadImage(BaseTransform):
-    """Read ``img_path``.
-
-    Adds ``img`` (H, W, 3) uint8 BGR (the data preprocessor makes it RGB), ``img_shape`` and ``ori_shape`` (H, W).
-
-    Args:
-        bit_depth: of 16-bit files, see ``read_image``, also for errors.
-    """
+    """Read ``img_path``: adds ``img`` (H, W, 3) uint8 BGR (the data preprocessor makes it RGB), ``img_shape`` and
+    ``ori_shape`` (H, W). ``bit_depth``, of 16-bit files, and errors as of ``read_image``."""
 
     def __init__(self, bit_depth: int | None = None) -> None:
         super().__init__()
@@ -48,12 +43,8 @@ class LoadImage(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LoadClip(BaseTransform):
-    """Read ``frame_paths``, each file once.
-
-    Adds what ``LoadImage`` does for frame 0, and ``other_frames``, the list of the others.
-
-    Raises:
-        FileNotFoundError, ValueError: see ``read_image``; the frames differ in size, or the data set has no clips.
+    """Read ``frame_paths``, each file once: adds what ``LoadImage`` does for frame 0, and ``other_frames``, the list of
+    the others. Errors as of ``read_image``; also ValueError if the frames differ in size, or the data set has no clips.
     """
 
     def transform(self, results: dict) -> dict:
@@ -78,9 +69,8 @@ class LoadClip(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LoadLabels(BaseTransform):
-    """Read ``seg_map_path`` and map its ids with the data set's ``label_table``. Needs ``LoadImage`` before it.
-
-    Adds ``gt_seg_map`` (H, W) uint8, H and W those of the image file.
+    """Read ``seg_map_path`` and map its ids with the data set's ``label_table``: adds ``gt_seg_map`` (H, W) uint8, H
+    and W those of the image file. Needs ``LoadImage`` before it.
 
     Args:
         max_size_difference: pixels by which label and image file may differ in height and width (GTA has such pairs);
@@ -157,13 +147,12 @@ class LoadClipLabels(LoadLabels):
 
 @TRANSFORMS.register_module()
 class LoadFlow(BaseTransform):
-    """Read or compute the flow of the pairs of a clip that the data set names (``flow_pairs``).
+    """Read or compute the flow of the pairs of a clip that the data set names (``flow_pairs``): adds ``flows``, pair
+    (i, j) -> (H, W, 2) float32 in pixels of the current size.
 
     Put it after ``LoadClip`` and the first ``ClipResize``, so that the flow is computed or stored at the size that is
     trained with, and before cuts, crops, random scales and flips, which transform it with the frames. A frame that
     stands for the one before it (see ``ClipDataset``) has no motion.
-
-    Adds ``flows``, pair (i, j) -> (H, W, 2) float32 in pixels of the current size.
 
     Args:
         cache: config of an object that is called with the paths of two image files and the size (H, W), and returns the

@@ -32,10 +32,8 @@ class PackUDAInputs(BaseTransform):
     """Pack an image: ``inputs`` (3, H, W) uint8 BGR and ``data_samples`` with ``gt_sem_seg`` (1, H, W) uint8 if labels
     were loaded, ``valid_pseudo_mask`` (1, H, W) bool if ``PseudoMargins`` made one. The metainfo of the sample holds
     those of ``META_KEYS`` that it has; ``rare_class`` and ``paste_class`` are the train ids that the rare-class and the
-    long-tail sampling drew, ``condition`` is what protocols select images by.
-
-    Labels stay as small as they are: loaders send them between processes and to the device, where
-    ``PixelPreprocessor`` makes them int64, as losses want them.
+    long-tail sampling drew, ``condition`` is what protocols select images by. Labels stay as small as they are until
+    ``PixelPreprocessor`` makes them int64 on the device.
     """
 
     def transform(self, results: dict) -> dict:

@@ -131,10 +131,8 @@ class HRDAEncoderDecoder(SlidingEncoderDecoder):
 
         Args:
             data_samples: with labels, and with pixel weights or without.
-            crop_box: (y1, y2, x1, x2) of the detail; None draws it with ``generator``.
-
-        Raises:
-            ValueError: the box lies off the grid or outside the image, or labels and images differ in size.
+            crop_box: (y1, y2, x1, x2) of the detail; None draws it with ``generator``. ValueError if it lies off the
+                grid or outside the image.
         """
         box = self.training_box(inputs, data_samples, crop_box, generator)
         return self.outputs_of(self.training_logits(inputs, box), inputs, data_samples)
