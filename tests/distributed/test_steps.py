@@ -1,5 +1,7 @@
 """Two processes compute what one computes on the joined batch."""
 
+from functools import cache
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ from tests.distributed.processes import fork
 from tests.distributed.steps import ACCUMULATED, CASES, RANKS, UNCOUPLED, accumulating, build_case, rank_steps, run_case
 
 # mmseg adds 1.2e-7 to the number of pixels over which a loss is averaged. For the halves of a batch that is 7e-12 more
-# than for the whole of it, which three steps at a high learning rate enlarge.
+# than for the whole of it, which steps at a high learning rate enlarge.
 _CLOSE = dict(rtol=1e-9, atol=1e-9)
 
 
@@ -17,6 +19,16 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp('ranks')
     assert fork(rank_steps, str(folder), number=RANKS) == [0] * RANKS
     return lambda name: [torch.load(folder / f'{name}_{rank}.pth') for rank in range(RANKS)]
+
+
+def uncoupled(name):
+    return UNCOUPLED if 'feature_distance' in CASES[name][0] else {}
+
+
+@cache
+def one_process(name, **components):
+    """What one process computes on the joined batch."""
+    return run_case(name, **components)
 
 
 def assert_same(first, second):
@@ -46,7 +58,7 @@ def assert_close(rank, single):
 def test_two_ranks_equal_each_other_and_one_process_on_the_joined_batch(results, name):
     first, second = results(name)
     assert_same(first, second)
-    single = run_case(name)
+    single = one_process(name)
     assert_close(first, single)
     for step, expected in enumerate(single['logs']):
         assert first['logs'][step].keys() == expected.keys()
@@ -60,7 +72,7 @@ def test_two_ranks_equal_each_other_and_one_process_on_the_joined_batch(results,
 def test_two_ranks_that_accumulate_equal_one_process_on_the_joined_batch(results, name):
     first, second = results(f'{name}_accumulated')
     assert_same(first, second)
-    assert_close(first, run_case(name, **UNCOUPLED))
+    assert_close(first, one_process(name, **uncoupled(name)))
 
 
 # The others average over what differs between samples: pixels with a label, pixels of a class.
@@ -73,8 +85,8 @@ def test_two_ranks_that_accumulate_equal_one_process_on_the_joined_batch(results
     ],
 )
 def test_a_batch_in_two_parts_equals_the_whole_one(name):
-    components = UNCOUPLED if 'feature_distance' in CASES[name][0] else {}
-    whole, parts = run_case(name, **components), run_case(name, accumulating, **components)
+    components = uncoupled(name)
+    whole, parts = one_process(name, **components), run_case(name, accumulating, **components)
     assert_close(parts, whole)
     for found, expected in zip(parts['logs'], whole['logs'], strict=True):
         assert found == pytest.approx(expected, rel=1e-9, abs=1e-9)
@@ -86,7 +98,7 @@ def test_the_comparison_notices_gradients_that_are_not_reduced(results):
     with pytest.raises(AssertionError):
         assert_same(first, second)
     with pytest.raises(AssertionError):
-        assert_close(first, run_case('dacs'))
+        assert_close(first, one_process('dacs'))
 
 
 @pytest.mark.slow
