@@ -10,9 +10,10 @@ from mmengine.registry import init_default_scope
 
 from tests.cli.calls import call
 from tests.uda.small import CLASSES, METHODS, build
-from udass.benchmark import command
+from udass.benchmark import command, gpu
 from udass.benchmark.measure import measure_memory, measure_time
 from udass.benchmark.synthetic import random_batch, random_labels
+from udass.engine.config import load_config
 from udass.streets.writer import write_streets
 from udass.uda import VideoAdapter
 
@@ -117,3 +118,46 @@ def test_labels_are_regions_of_any_class_cut_to_size():
     labels = random_labels(40, (40, 70), 6, torch.Generator().manual_seed(0))
     assert labels.shape == (40, 40, 70) and labels.dtype == torch.long and labels.unique().tolist() == list(range(6))
     assert (labels[:, :32, :32] == labels[:, :1, :1]).all() and (labels[:, 32:, 64:] == labels[:, -1:, -1:]).all()
+
+
+@pytest.fixture
+def small_rows(monkeypatch):
+    """Rows like those of the command, of a small network."""
+    rows = [
+        gpu.Row('streets_source_only', 'fp32', {'tf32': False}),
+        gpu.Row('streets_source_only', 'SyncBN', {'sync_bn': 'torch'}, in_group=True),
+        gpu.Row('streets_source_only', 'bf16', {'amp': 'bf16'}, in_group=True),
+    ]
+    monkeypatch.setattr(gpu, 'ROWS', rows)
+    return [f'{row.config}, {row.name}' for row in rows]
+
+
+def test_the_table_of_a_gpu_goes_on_after_a_row_that_fails(small_rows, tmp_path, capsys):
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    try:
+        result = call(command, 'gpu', *TINY, '--json', tmp_path / 'gpu.json')
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+    assert json.loads((tmp_path / 'gpu.json').read_text()) == result
+    single, sync_bn, half = result['rows']
+    assert [row['config'] for row in result['rows']] == small_rows
+    # There is no SyncBN without a GPU, and the group of that row is gone when the next one makes its own.
+    assert sync_bn['error'].startswith("ValueError: sync_bn='torch' works on GPUs only") and 'error' not in half
+    for row in (single, half):
+        assert 0 < row['low'] <= row['median'] <= row['high'] < row['first_seconds'] and row['batch'] == 1
+        assert row['peak_bytes'] > 0 and row['launches'] > 0 and row['idle'] is None
+    assert single['ratio'] == 1 and half['ratio'] == half['median'] / single['median']
+    printed = capsys.readouterr().out
+    assert f'| {small_rows[1]} | ValueError' in printed
+
+
+def test_the_table_of_a_gpu_ends_with_its_time(small_rows):
+    result = call(command, 'gpu', 'streets_source_only', *TINY, '--budget', '0')
+    late = 'TimeoutError: the time given by --budget is over'
+    assert [row['error'] for row in result['rows']] == 3 * [late]
+
+
+def test_the_rows_of_the_gpu_are_configs_with_options_that_exist():
+    for row in gpu.ROWS:
+        pipeline = load_config(row.config, row.options).train_dataloader.source.dataset.pipeline
+        assert [transform['crop_size'] for transform in pipeline if 'crop_size' in transform]

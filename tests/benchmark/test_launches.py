@@ -17,20 +17,23 @@ from udass.engine.optim import merge_groups, wrappers_by_name
 # Launches of the second step, and groups of each optimizer: crops of 64, batch 2, and the smallest network of a kind,
 # MiT-B0 or ResNet-50.
 LAUNCHES = {
-    'gta2cs_daformer': (1765, [3]),
-    'gta2cs_hrda': (2354, [3]),
-    'gta2cs_mic': (3531, [3]),
-    'gta2cs_quadmix': (4594, [3]),
-    'gta2cs_dacs': (1519, [2]),
-    'gta2cs_advseg': (2137, [1, 1]),
+    'gta2cs_daformer': (1708, [3]),
+    'gta2cs_hrda': (2355, [3]),
+    'gta2cs_mic': (3446, [3]),
+    'gta2cs_quadmix': (4500, [3]),
+    'gta2cs_dacs': (1462, [2]),
+    'gta2cs_advseg': (2139, [1, 1]),
+    # Two frames, with the histograms of the source matched to the target's.
+    'synseq2csseq_quadmix': (4632, [3]),
+    'synseq2csseq_quadmix_cnn': (5568, [3]),
 }
 SIZE = 64
 # Figures may grow by so much.
 TOLERANCE = 1.05
 
 
-def small_config(name):
-    """A published config with the smallest network of its kind."""
+def small_config(name, size=SIZE):
+    """A published config with the smallest network of its kind, for crops of that size."""
     config = Config.fromfile(CONFIGS / f'{name}.py')
     student = config.model.student
     if student.backbone.type == 'MiT':
@@ -39,9 +42,11 @@ def small_config(name):
             head.in_channels = [32, 64, 160, 256]
     else:
         student.backbone.depth = 50
+    if config.model.get('source_size'):
+        config.model.source_size = (size, size)
     if 'crop_size' in student:
         # The detail has the size of the context, as in the published crops.
-        student.crop_size = (SIZE // 2, SIZE // 2)
+        student.crop_size = (size // 2, size // 2)
     return config
 
 

@@ -54,7 +54,7 @@ def test_the_command_line_of_training_changes_the_config(toy, monkeypatch):
     assert deterministic.randomness.deterministic and not deterministic.env_cfg.cudnn_benchmark
     assert built('--launcher', 'slurm').launcher == 'slurm'
     assert built().get('amp') is None and built('--amp', 'fp16').amp == 'fp16'
-    assert built('--cfg-options', 'amp=bf16', 'channels_last=True', 'compile=True').amp == 'bf16'
+    assert built('--cfg-options', 'amp=bf16', 'channels_last=True', 'tf32=True', 'compile=True').amp == 'bf16'
     with pytest.raises(SystemExit):
         built('--amp', 'fp8')
 

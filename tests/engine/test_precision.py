@@ -16,7 +16,7 @@ from udass.engine.optim import (
     MixedPrecisionOptimWrapper,
     checkpoint_without_reentry,
     compile_networks,
-    use_channels_last,
+    prepare_networks,
     with_mixed_precision,
 )
 
@@ -157,6 +157,25 @@ def test_the_runner_reads_the_switches(toy_root, tmp_path):
         build_runner(toy_config(toy_root, tmp_path), sync_bn='mmcv')
 
 
+def tf32():
+    """Whether products of matrices and convolutions may use it."""
+    return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+
+def test_tf32_is_as_asked_or_as_before(toy_root, tmp_path):
+    """The config decides about both; without it torch's defaults stay: convolutions, but no products of matrices."""
+    before = tf32()
+    assert before == (False, True)
+    try:
+        build_runner(toy_config(toy_root, tmp_path))
+        assert tf32() == before
+        for asked in (True, False, None):
+            build_runner(toy_config(toy_root, tmp_path), tf32=asked)
+            assert tf32() == ((asked,) * 2 if asked is not None else (False, False))
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
 @pytest.mark.slow
 def test_compiled_networks_compute_the_same_under_the_same_names():
     plain, compiled = build_case('dacs'), build_case('dacs')
@@ -178,7 +197,7 @@ def test_decoders_with_mixed_features_are_not_compiled():
 
 def test_channels_last_computes_the_same():
     plain, changed = build_case('dacs'), build_case('dacs')
-    use_channels_last(changed)
+    prepare_networks(changed, dict(channels_last=True))
     assert losses(changed, sgd(changed), 2) == pytest.approx(losses(plain, sgd(plain), 2), rel=1e-9)
 
 

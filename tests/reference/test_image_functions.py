@@ -130,7 +130,8 @@ def test_quadmix(golden, expected):
 
 def test_blur(golden, expected):
     images = golden.image('fn/cm_src', (2, 3, *SIZE))
-    blurred = gaussian_blur(images, tuple(int(k) for k in expected['blur/kernel']), float(expected['blur/sigma']))
+    kernel, sigma = tuple(int(k) for k in expected['blur/kernel']), float(expected['blur/sigma'])
+    blurred = gaussian_blur(images, [kernel] * 2, [sigma] * 2)
     assert_close(blurred, expected['blur/image'])
 
 

@@ -1,12 +1,20 @@
-"""The step never waits for the device: no method reads a value of a tensor that lives there."""
+"""An iteration never waits for the device: neither the step of a method, of images or of video, nor the hooks around it
+read a value of a tensor that lives there, between two lines of the log."""
+
+from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.hooks import ParamSchedulerHook
+from mmengine.logging import MessageHub
+from mmengine.optim import OptimWrapper, OptimWrapperDict, PolyLR
 from mmengine.registry import init_default_scope
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.uda.small import FLOW_GUIDED, METHODS, SEGMENTOR, build, data_of
+from tests.uda.small import CLASSES, FLOW_GUIDED, METHODS, SEGMENTOR, build, data_of
+from udass.engine.diagnostics import PseudoLabelHook
+from udass.engine.hooks import FiniteLossHook, ScalarLogHook
+from udass.engine.optim import wrappers_by_name
 
 
 @pytest.fixture(autouse=True)
@@ -36,13 +44,50 @@ class WatchReads(TorchDispatchMode):
         return result
 
 
+class Iterations:
+    """Iterations of a training: the step, and around it the default hooks that look at tensors, and the schedule.
+
+    Args:
+        model, optimizer: as of `build`.
+    """
+
+    def __init__(self, model, optimizer):
+        self.model, self.optimizer = model, optimizer
+        dataset = SimpleNamespace(metainfo=dict(classes=CLASSES))
+        loop = SimpleNamespace(dataloader=SimpleNamespace(dataset=dataset))
+        self.runner = SimpleNamespace(
+            model=model, optim_wrapper=optimizer, hooks=[], iter=0, epoch=0, max_iters=10**9, max_epochs=1, cfg={}
+        )
+        self.runner.train_loop, self.runner.train_dataloader = loop, loop.dataloader
+        self.runner.message_hub = MessageHub.get_instance('no_waiting')
+        self.hooks = [ScalarLogHook(), ParamSchedulerHook(), FiniteLossHook(), PseudoLabelHook()]
+        self.runner.param_schedulers = [PolyLR(one, eta_min=0, end=10, by_epoch=False) for one in self.optimizers]
+        for hook in self.hooks:
+            hook.before_train(self.runner)
+
+    @property
+    def optimizers(self):
+        return [one.optimizer for one in wrappers_by_name(self.optimizer).values()]
+
+    def run(self, seed):
+        """One iteration; returns its log."""
+        data = data_of(self.model, seed)
+        for hook in self.hooks:
+            hook.before_train_iter(self.runner, self.runner.iter, data)
+        log = self.model.train_step(data, self.optimizer)
+        for hook in self.hooks:
+            hook.after_train_iter(self.runner, self.runner.iter, data, log)
+        self.runner.iter += 1
+        return log
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('method', METHODS)
 def test_no_scalar_is_read(method):
-    model, optimizer = build(*METHODS[method])
-    model.train_step(data_of(model, 0), optimizer)
+    iterations = Iterations(*build(*METHODS[method]))
+    iterations.run(0)
     with WatchReads('cpu') as watch:
-        model.train_step(data_of(model, 1), optimizer)
+        iterations.run(1)
     assert watch.reads == []
 
 
@@ -74,10 +119,11 @@ def test_the_step_runs_on_a_device_that_cannot_be_read(method):
         name: OptimWrapper(torch.optim.AdamW(getattr(model, name).parameters(), foreach=True)) for name in names
     }
     optimizer = OptimWrapperDict(**wrappers) if len(wrappers) > 1 else wrappers['student']
+    iterations = Iterations(model, optimizer)
     with WatchReads('meta') as watch:
         # QuadMix has a template from the second step on.
         for seed in range(2 if 'quadmix' in method else 1):
-            log = model.train_step(data_of(model, seed), optimizer)
+            log = iterations.run(seed)
     # Adam's own counters are host tensors.
     assert [read for read in watch.reads if read != '_local_scalar_dense'] == []
     assert all(value.device.type == 'meta' for value in log.values())

@@ -4,9 +4,11 @@ import torchvision.transforms.v2.functional as TF
 
 from udass.uda import PhotometricChange, StrongAugmentation
 from udass.uda.photometric import (
+    COLOR_OPERATIONS,
     Decision,
     PhotometricDraw,
     gaussian_blur,
+    join_orders,
     kornia_color,
     reference_blur_kernel,
     torchvision_color,
@@ -90,6 +92,54 @@ def test_operations_by_hand(color, operation, factor, expected):
     assert color(images, operation, factor)[:, 0, 0].tolist() == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    'change',
+    [PhotometricChange(per_image=True), PhotometricChange('torchvision', grey_probability=0.3), StrongAugmentation()],
+    ids=['kornia', 'torchvision', 'strong'],
+)
+def test_a_batch_is_changed_as_its_clips_one_by_one(change):
+    """Whatever the orders, factors, decisions and widths of its clips are."""
+    random = generator()
+    frames = torch.rand(6, 2, 3, 40, 48, generator=random) * 255
+    changes = [change.draw(1, random)[0] for _ in frames]
+    changes[2] = PhotometricDraw([], None)
+    before = frames.clone()
+    changed = change.apply(frames, changes)
+
+    def colours(clip, jitter):
+        # The mean grey of contrast is that of all frames.
+        image = clip.transpose(0, 1).flatten(1, 2)
+        for operation, factor in jitter:
+            image = COLOR_OPERATIONS[change.operations](image, operation, factor, peak=255)
+        return image.unflatten(1, (2, 40)).transpose(0, 1)
+
+    def blur(clip, sigma):
+        return clip if sigma is None else gaussian_blur(clip, [change.blur_kernel((40, 48), sigma)] * 2, [sigma] * 2)
+
+    blur_first = isinstance(change, StrongAugmentation)
+    expected = [
+        colours(blur(clip, sigma), jitter) if blur_first else blur(colours(clip, jitter), sigma)
+        for clip, (jitter, sigma) in zip(frames, changes, strict=True)
+    ]
+    # A hue in sixths of the circle is rounded to 5e-7, and moves a channel by up to 255 of it.
+    assert torch.allclose(changed, torch.stack(expected), rtol=0, atol=5e-4) and torch.equal(changed[2], frames[2])
+    assert torch.equal(frames, before) and not torch.allclose(changed, frames, atol=1.0)
+
+
+def test_orders_are_joined_at_hue():
+    first = [('hue', 0.1), ('contrast', 0.9), ('saturation', 0.8), ('brightness', 1.1)]
+    second = [('saturation', 1.2), ('brightness', 0.9), ('hue', -0.1), ('contrast', 1.05)]
+    assert join_orders([first, second, []]) == [
+        ('saturation', [1.0, 1.2, 1.0]),
+        ('brightness', [1.0, 0.9, 1.0]),
+        ('hue', [0.1, -0.1, 0.0]),
+        ('contrast', [0.9, 1.05, 1.0]),
+        ('saturation', [0.8, 1.0, 1.0]),
+        ('brightness', [1.1, 1.0, 1.0]),
+    ]
+    assert join_orders([[], []]) == []
+
+
 def test_draws_follow_probabilities_ranges_and_random_order():
     change, random = PhotometricChange(), generator()
     draws = [change.draw(2, random) for _ in range(2000)]
@@ -164,11 +214,11 @@ def test_reference_kernel(size, kernel):
 def test_blur_equals_torchvision_with_the_full_kernel(sigma):
     images = torch.rand(2, 3, 128, 140, generator=generator()) * 255
     expected = TF.gaussian_blur(images, kernel_size=[15, 13], sigma=[sigma, sigma])
-    assert torch.allclose(gaussian_blur(images, (13, 15), sigma), expected, atol=1e-3)
+    assert torch.allclose(gaussian_blur(images, [(13, 15)] * 2, [sigma] * 2), expected, atol=1e-3)
 
 
 def test_blur_works_on_images_smaller_than_its_kernel():
-    assert gaussian_blur(torch.rand(1, 3, 2, 3), (51, 51), 1.0).shape == (1, 3, 2, 3)
+    assert gaussian_blur(torch.rand(1, 3, 2, 3), [(51, 51)], [1.0]).shape == (1, 3, 2, 3)
 
 
 @pytest.mark.parametrize('color', [kornia_color, torchvision_color])

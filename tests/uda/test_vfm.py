@@ -138,7 +138,7 @@ def test_grey_comes_after_the_jitter_and_before_the_blur():
     assert draw.jitter == [('saturation', 0.0)]
     red, green, blue = frames[0, 0]
     grey = (0.299 * red + 0.587 * green + 0.114 * blue).expand(1, 3, -1, -1)
-    expected = gaussian_blur(grey, reference_blur_kernel((20, 20)), 1.0)
+    expected = gaussian_blur(grey, [reference_blur_kernel((20, 20))] * len(grey), [1.0] * len(grey))
     torch.testing.assert_close(change.apply(frames, [draw])[0], expected)
     with pytest.raises(ValueError, match="set operations='torchvision'; got 'kornia'"):
         PhotometricChange(grey_probability=0.1)

@@ -8,21 +8,18 @@ from types import SimpleNamespace
 
 import torch
 from mmengine.config import Config
+from mmengine.model import convert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmseg.registry import DATASETS, MODELS
 from mmseg.structures import SegDataSample
+from torch import distributed
 
-from udass.benchmark.synthetic import random_batch, random_clip, random_images
+from udass.benchmark.synthetic import pinned, random_batch, random_clip, random_images
 from udass.cli.experiments.preview import Preview
 from udass.engine.data_loader import disable_malloc_trim
+from udass.engine.distributed import SeparateDataParallel, check_sync_bn
 from udass.engine.hooks import FiniteLossHook
-from udass.engine.optim import (
-    checkpoint_without_reentry,
-    compile_networks,
-    merge_groups,
-    use_channels_last,
-    with_mixed_precision,
-)
+from udass.engine.optim import compile_networks, merge_groups, prepare_networks, with_mixed_precision
 from udass.models.segmentors import FlowGuidedEncoderDecoder
 from udass.uda import DomainAdapter
 from udass.uda.mixing.classes import class_mask
@@ -51,24 +48,28 @@ def training_step(config: Config, batch: int, size: Size, device: torch.device) 
     model.init_weights()
     source = settings.train_dataloader.source.dataset
     model.use_metainfo({**DATASETS.get(source.type).METAINFO, **source.get('metainfo', {})})
+    if settings.get('sync_bn') is not None:
+        check_sync_bn(settings.sync_bn)
+        model = convert_sync_batchnorm(model)
     model.to(device).train()
-    checkpoint_without_reentry(model)
     _apply_switches(model, settings)
     wrapper = settings.optim_wrapper.to_dict()
     wrapper = with_mixed_precision(wrapper, settings.amp) if settings.get('amp') else wrapper
     optimizer = merge_groups(build_optim_wrapper(model, wrapper), model)
     model.iteration = max(getattr(part, 'start_iter', 0) for part in (model.mixing, model.feature_mixing))
     draws = (settings.train_cfg.get('long_tail') or {}).get('draws', 2 * ('long_tail' in settings.train_cfg))
-    data = itertools.cycle([random_batch(model, batch, size, seed, draws) for seed in range(2)])
+    batches = [random_batch(model, batch, size, seed, draws) for seed in range(2)]
+    data = itertools.cycle([pinned(one) for one in batches] if device.type == 'cuda' else batches)
     # Of the default hooks this one works on the device in every iteration.
     runner = SimpleNamespace(model=model, optim_wrapper=optimizer, hooks=[], iter=0, max_iters=10**9)
+    trained = SeparateDataParallel(model, model.leaves_parameters_out) if distributed.is_initialized() else model
     hook = FiniteLossHook()
     hook.before_train(runner)
 
     def step() -> None:
         current = next(data)
         hook.before_train_iter(runner, runner.iter, current)
-        log = model.train_step(current, optimizer)
+        log = trained.train_step(current, optimizer)
         hook.after_train_iter(runner, runner.iter, current, log)
         runner.iter += 1
 
@@ -121,12 +122,11 @@ def inference(config: Config, batch: int, size: Size, device: torch.device) -> C
 def _leave_start_weights_out(backbone: dict) -> None:
     """Let a backbone start from random weights: they cost the same, and nothing has to be downloaded first."""
     backbone.pop('init_cfg', None)
-    if backbone['type'].startswith('Timm'):
+    if backbone['type'].startswith(('Timm', 'DINOv2')):
         backbone.update(checkpoint=None, pretrained=False)
 
 
 def _apply_switches(model: torch.nn.Module, config: Config) -> None:
-    if config.get('channels_last'):
-        use_channels_last(model)
+    prepare_networks(model, config)
     if config.get('compile'):
         compile_networks(model, {} if config.compile is True else config.compile)

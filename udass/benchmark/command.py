@@ -1,8 +1,6 @@
 """The command ``udass benchmark``."""
 
 import argparse
-import os
-import platform
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,12 +8,12 @@ from pathlib import Path
 import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
-from prettytable import PrettyTable
+from prettytable import PrettyTable, TableStyle
 
-from udass.benchmark import cases
-from udass.benchmark.measure import count_launches, measure_memory, measure_time, profile_table
+from udass.benchmark import cases, gpu
+from udass.benchmark.measure import count_launches, machine, measure_memory, measure_time, profile_table
 from udass.benchmark.memory import training_memory
-from udass.cli import write_json
+from udass.cli import UsageError, write_json
 from udass.engine.config import load_config
 from udass.engine.config_files import read_config
 from udass.inference.loading import find_device
@@ -24,13 +22,21 @@ from udass.inference.loading import find_device
 def run(args: argparse.Namespace) -> dict:
     """Measure each config, print a table, return the result."""
     device = find_device(args.device)
-    if len(args.size) > 2 or min(*args.size, args.batch, args.threads or 1) < 1 or args.seconds <= 0:
+    numbers = (*(args.size or ()), *(value for value in (args.batch, args.threads) if value is not None))
+    if len(args.size or ()) > 2 or min(numbers, default=1) < 1 or args.seconds <= 0:
         raise ValueError('--size is one or two numbers; sizes, --batch, --threads and --seconds are positive')
     # Not the 1000 lines about start weights and options per parameter.
     MMLogger.get_current_instance().setLevel('ERROR')
     init_default_scope('mmseg')
     if args.threads is not None:
         torch.set_num_threads(args.threads)
+    if args.what == 'gpu':
+        result = gpu.run(args, device)
+        print(to_text(result))
+        return result
+    if not args.configs:
+        raise UsageError(f'name a config to measure: udass benchmark {args.what} gta2cs_quadmix')
+    args.size, args.batch = args.size or [256], args.batch or 2
     if args.what == 'memory':
         return compute_memory(args)
     rows = []
@@ -38,9 +44,7 @@ def run(args: argparse.Namespace) -> dict:
         with tempfile.TemporaryDirectory() as folder:
             row = measure(args, load_config(path, args.cfg_options), device, Path(folder))
         rows.append({'config': Path(path).stem, **row, 'ratio': row['median'] / (rows or [row])[0]['median']})
-    name = torch.cuda.get_device_name(device) if device.type == 'cuda' else platform.processor() or 'CPU'
-    machine = {'device': name, 'cores': os.cpu_count(), 'threads': torch.get_num_threads(), 'torch': torch.__version__}
-    result = {'what': args.what, 'size': args.size, 'batch': args.batch, 'machine': machine, 'rows': rows}
+    result = {'what': args.what, 'size': args.size, 'batch': args.batch, 'machine': machine(device), 'rows': rows}
     print(to_text(result))
     if args.json is not None:
         write_json(args.json, result)
@@ -97,15 +101,20 @@ def measure(args: argparse.Namespace, config: Mapping, device: object, folder: P
 
 
 def to_text(result: Mapping) -> str:
-    """The result as a table."""
-    head = [result['what'], 'ms (quartiles)', 'ratio', 'samples per second', 'peak MiB', 'launches']
+    """The result as a table in Markdown."""
+    head = [result['what'], 'ms (quartiles)', 'ratio', 'samples per second', 'peak MiB', 'launches', 'idle']
     table = PrettyTable(head, align='r')
+    table.set_style(TableStyle.MARKDOWN)
     table.align[head[0]] = 'l'
     for row in result['rows']:
+        if 'error' in row:
+            table.add_row([row['config'], row['error'], *['-'] * 5])
+            continue
         median, low, high = (1e3 * row[name] for name in ('median', 'low', 'high'))
         memory = '-' if row['peak_bytes'] is None else f'{row["peak_bytes"] / 2**20:.0f}'
         launches = '-' if row['launches'] is None else row['launches']
+        idle = '-' if row.get('idle') is None else f'{row["idle"]:.0%}'
         times = f'{median:.1f} ({low:.1f} to {high:.1f})'
         ratio, speed = f'{row["ratio"]:.2f}', f'{row["samples_per_second"]:.2f}'
-        table.add_row([row['config'], times, ratio, speed, memory, launches])
+        table.add_row([row['config'], times, ratio, speed, memory, launches, idle])
     return table.get_string()

@@ -1,6 +1,8 @@
 """Time, peak memory and kernel launches of a function."""
 
 import json
+import os
+import platform
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch._C import DispatchKey
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.benchmark import Timer
@@ -19,6 +22,12 @@ _WITHOUT_KERNEL = {
     'empty', 'empty_like', 'empty_strided', 'new_empty', 'new_empty_strided', 'detach', 'lift_fresh', '_unsafe_view',
     'is_same_size', 'promote_types', 'result_type',
 }  # fmt: skip
+
+
+def machine(device: torch.device) -> dict:
+    """What belongs beside every measurement."""
+    name = torch.cuda.get_device_name(device) if device.type == 'cuda' else platform.processor() or 'CPU'
+    return {'device': name, 'cores': os.cpu_count(), 'threads': torch.get_num_threads(), 'torch': torch.__version__}
 
 
 def measure_time(function: Callable[[], object], seconds: float) -> dict:
@@ -92,6 +101,21 @@ def count_launches(function: Callable[[], object]) -> int:
     with LaunchCounter() as counter:
         function()
     return counter.calls.total()
+
+
+def device_work(function: Callable[[], object], device: torch.device) -> tuple[int, float | None]:
+    """Kernels and copies that one call launches on a GPU, and the seconds that they take.
+
+    On the CPU the operations that would launch one, and None.
+    """
+    if device.type != 'cuda':
+        return count_launches(function), None
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiler:
+        function()
+        torch.cuda.synchronize(device)
+    events = [event for event in profiler.events() if event.device_type == DeviceType.CUDA]
+    kernels = [event.time_range.elapsed_us() for event in events if not event.is_user_annotation]
+    return len(kernels), sum(kernels) / 1e6
 
 
 def profile_table(function: Callable[[], object], device: torch.device, rows: int = 15) -> str:

@@ -5,9 +5,9 @@ Shapes: N batch, T frames, H, W pixels.
 
 import torch
 from mmengine.structures import PixelData
-from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from udass.datasets.transforms.packing import PinnableSample
 from udass.uda import DomainAdapter, VideoAdapter
 from udass.uda.clip import Clip
 
@@ -53,10 +53,10 @@ def random_batch(
     def domain(number: int, frames: int, labelled: bool, metainfo: dict) -> dict:
         inputs, samples = [], []
         for index in range(number):
-            sample = SegDataSample(metainfo={**metainfo, 'frame_paths': [f'{index}_{t}' for t in range(frames)]})
+            sample = PinnableSample(metainfo={**metainfo, 'frame_paths': [f'{index}_{t}' for t in range(frames)]})
             images = random_images(frames, size, generator)
             if labelled:
-                sample.gt_sem_seg = PixelData(data=random_labels(frames, size, model.student_classes, generator))
+                sample.gt_sem_seg = PixelData(data=random_labels(frames, size, model.student_classes, generator).byte())
             if frames > 1:
                 # Of up to 3 pixels.
                 sample.flow = 6 * torch.rand(frames - 1, 2, *size, generator=generator) - 3
@@ -73,3 +73,11 @@ def random_batch(
     if pasted:
         data['long_tail'] = domain(pasted, frames, True, {'paste_class': 0})
     return data
+
+
+def pinned(data: dict[str, dict]) -> dict[str, dict]:
+    """The batches in pinned memory, as loaders give them where there is a GPU."""
+    return {
+        domain: {name: [value.pin_memory() for value in values] for name, values in batch.items()}
+        for domain, batch in data.items()
+    }

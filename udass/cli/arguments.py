@@ -322,15 +322,21 @@ def benchmark(parser: Parser) -> None:
     """Measure time, memory and kernel launches of a training step, of mixing, of the loaders or of inference."""
     parser.epilog = 'example: udass benchmark step benchmark_daformer_mitb0 benchmark_quadmix_mitb0 --size 256'
     add = parser.add_argument
-    text = 'what to measure; only the loader reads data, and memory computes the bytes of a training without running it'
-    add('what', choices=('step', 'mix', 'loader', 'infer', 'memory'), help=text)
-    add('configs', nargs='+', metavar='CONFIG', help='config files; the others are compared with the first')
+    text = (
+        'what to measure; only the loader reads data, memory computes the bytes of a training without running it, and '
+        'gpu fills a table of the published image methods in several precisions'
+    )
+    add('what', choices=('step', 'mix', 'loader', 'infer', 'memory', 'gpu'), help=text)
+    text = 'config files; the others are compared with the first (gpu: those of its table, all by default)'
+    add('configs', nargs='*', metavar='CONFIG', help=text)
     add_settings(parser, whose='every config')
-    text = 'side, or H and W, of images (default: 256)'
-    add('--size', type=int, nargs='+', default=[256], metavar='PIXELS', help=text)
-    add('--batch', type=int, default=2, metavar='N', help='samples per domain (default: 2)')
+    text = 'side, or H and W, of images (default: 256; gpu: the crops of each config)'
+    add('--size', type=int, nargs='+', metavar='PIXELS', help=text)
+    add('--batch', type=int, metavar='N', help='samples per domain (default: 2; gpu: that of each config)')
     add('--device', help='cpu, cuda or cuda:N (default: the GPU if there is one)')
     add('--threads', type=int, metavar='N', help='threads of torch on the CPU (default: its own choice)')
     add('--seconds', type=float, default=10, help='time for each config (default: 10)')
+    text = 'gpu: seconds after which the rest of the table is left out (default: 480)'
+    add('--budget', type=float, default=480, metavar='SECONDS', help=text)
     add('--profile', action='store_true', help='show the operators that take most time')
     add('--json', metavar='FILE', help='write the result to this file as well')

@@ -34,6 +34,7 @@ _CONFIG_KEYS = {
     'compile',
     'amp',
     'channels_last',
+    'tf32',
     'activation_checkpointing',
     'efficient_conv_bn_eval',
 }

@@ -343,9 +343,18 @@ def compile_networks(model: nn.Module, options: Mapping) -> list[str]:
     return compiled
 
 
-def use_channels_last(model: nn.Module) -> None:
-    """Stores convolution weights with channels innermost, the layout that tensor cores want; images follow them."""
-    model.to(memory_format=torch.channels_last)
+def prepare_networks(model: nn.Module, config: Mapping) -> None:
+    """Recomputation without reentry (`checkpoint_without_reentry`), and the switches ``channels_last`` and ``tf32``.
+
+    ``tf32=True`` lets products of matrices and convolutions in float32 round their factors to TensorFloat-32 on GPUs
+    that have it, False neither of them; without it torch decides (convolutions only).
+    """
+    checkpoint_without_reentry(model)
+    if config.get('channels_last'):
+        # The layout that tensor cores want; images follow the weights.
+        model.to(memory_format=torch.channels_last)
+    if config.get('tf32') is not None:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = config['tf32']
 
 
 def checkpoint_without_reentry(model: nn.Module) -> None:

@@ -36,12 +36,11 @@ from udass.engine.distributed import (
 from udass.engine.interrupt import InterruptGuard
 from udass.engine.optim import (
     check_wrappers,
-    checkpoint_without_reentry,
     compile_networks,
     match_memory_layout,
     merge_groups,
+    prepare_networks,
     scale_learning_rates,
-    use_channels_last,
     with_mixed_precision,
 )
 from udass.engine.renamed import translate_checkpoint
@@ -97,12 +96,10 @@ class UDARunner(Runner):
         self.guard = InterruptGuard()
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """Moves the model to its device, in the memory layout of the config, and wraps it for several processes."""
+        """Moves the model to its device, with the switches of the config, and wraps it for several processes."""
         check_sync_bn(self.cfg.get('sync_bn'))
         model = model.to(get_device())
-        checkpoint_without_reentry(model)
-        if self.cfg.get('channels_last', False):
-            use_channels_last(model)
+        prepare_networks(model, self.cfg)
         if not self.distributed or model_wrapper_cfg is not None:
             return super().wrap_model(model_wrapper_cfg, model)
         if self.cfg.get('sync_bn') is not None:

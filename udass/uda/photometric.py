@@ -32,9 +32,9 @@ class PhotometricDraw(NamedTuple):
     sigma: float | None
 
 
-def kornia_color(images: Tensor, operation: str, factor: float, peak: float = 1.0) -> Tensor:
+def kornia_color(images: Tensor, operation: str, factor: float | Tensor, peak: float = 1.0) -> Tensor:
     """One colour operation of RGB images (..., 3, H, W) in [0, peak], as in kornia 0.5.8, which DACS, DAFormer, HRDA
-    and MIC pin.
+    and MIC pin. The factor is a number, or a tensor (N, 1, 1, 1) with one for each image.
 
     ``brightness`` adds (factor - 1) of the peak, ``contrast`` multiplies the values, ``saturation`` multiplies S in
     HSV, ``hue`` adds a share of a full circle to H.
@@ -42,7 +42,7 @@ def kornia_color(images: Tensor, operation: str, factor: float, peak: float = 1.
     if operation == 'hue':
         return turn_hue(images, factor)
     if operation == 'brightness':
-        return (images + (factor - 1) * peak).clamp_(0, peak)
+        return torch.add(images, factor - 1, alpha=peak).clamp_(0, peak)
     if operation == 'contrast':
         return (images * factor).clamp_(0, peak)
     if operation != 'saturation':
@@ -53,9 +53,9 @@ def kornia_color(images: Tensor, operation: str, factor: float, peak: float = 1.
     return torch.lerp(value, images, (value / chroma).clamp_(max=factor)).clamp_(min=0)
 
 
-def torchvision_color(images: Tensor, operation: str, factor: float, peak: float = 1.0) -> Tensor:
+def torchvision_color(images: Tensor, operation: str, factor: float | Tensor, peak: float = 1.0) -> Tensor:
     """One colour operation of RGB images (..., 3, H, W) in [0, peak], as in torchvision (and kornia from 0.6.12), with
-    unrounded luma weights.
+    unrounded luma weights. Factors as of `kornia_color`.
 
     ``brightness`` multiplies, ``contrast`` blends with each image's mean grey, ``saturation`` with the grey image,
     ``hue`` adds a share of a full circle to H in HSV.
@@ -75,13 +75,30 @@ def torchvision_color(images: Tensor, operation: str, factor: float, peak: float
 
 
 COLOR_OPERATIONS = dict(kornia=kornia_color, torchvision=torchvision_color)
+# The operations, and the factors that change nothing.
+_NEUTRAL = dict(brightness=1.0, contrast=1.0, saturation=1.0, hue=0.0)
+
+
+def join_orders(jitters: Sequence[Sequence[tuple[str, float]]]) -> list[tuple[str, list[float]]]:
+    """Colour operations of several images, each in an order of its own, as one sequence for all of them.
+
+    Each entry has the factors of all images. An image whose turn it is not gets one that changes nothing. Hue, which
+    takes longest, waits until it is next for all.
+    """
+    left = [list(jitter) for jitter in jitters]
+    joined = []
+    while any(left):
+        operation = min((one[0][0] for one in left if one), key=list(_NEUTRAL).index)
+        factors = [one.pop(0)[1] if one and one[0][0] == operation else _NEUTRAL[operation] for one in left]
+        joined.append((operation, factors))
+    return joined
 
 
 def _unknown(operation: str) -> str:
     return f'unknown colour operation {operation!r}; there are brightness, contrast, saturation and hue'
 
 
-def turn_hue(images: Tensor, turn: float) -> Tensor:
+def turn_hue(images: Tensor, turn: float | Tensor) -> Tensor:
     """Turn the hue of RGB images (..., 3, H, W) of any scale by a share of a full circle, as via HSV.
 
     Value and chroma stay, and a channel lies below the value by the chroma times a trapezoid of the hue (Smith, "Color
@@ -94,7 +111,10 @@ def turn_hue(images: Tensor, turn: float) -> Tensor:
     # In sixths of the circle, from red over green to blue; greys have a numerator of 0.
     hue = torch.where(is_red, green - blue, torch.where(is_green, blue - red, red - green))
     hue.div_(chroma.clamp(min=torch.finfo(chroma.dtype).tiny))
-    hue.add_(torch.where(is_red, 0.0, torch.where(is_green, 2.0, 4.0))).add_(6 * turn).remainder_(6)
+    if isinstance(turn, Tensor):
+        # (N, 1, 1) beside pixels (N, H, W).
+        turn = turn.squeeze(-3)
+    hue.add_(torch.where(is_red, 0.0, torch.where(is_green, 2.0, 4.0))).add_(turn, alpha=6).remainder_(6)
     below = [(2 - (hue - 3).abs_()), (hue - 2).abs_().sub_(1), (hue - 4).abs_().sub_(1)]
     return torch.stack([torch.addcmul(value, chroma, share.clamp_(0, 1), value=-1) for share in below], dim=-3)
 
@@ -105,45 +125,59 @@ def reference_blur_kernel(size: Sequence[int]) -> tuple[int, int]:
     return math.floor(rows - 0.5 + rows % 2), math.floor(columns - 0.5 + columns % 2)
 
 
-def gaussian_blur(images: Tensor, kernel: tuple[int, int], sigma: float) -> Tensor:
+def gaussian_blur(images: Tensor, kernels: Sequence[tuple[int, int]], sigmas: Sequence[float | None]) -> Tensor:
     """Separable Gaussian blur of images (N, C, H, W) with reflecting borders.
 
     Taps farther than six sigma weigh less than float32 resolves and are left out, which makes the reference's kernels
     (a tenth of the image, sigma around 1) cheap.
+
+    Args:
+        kernels: (rows, columns) of each image.
+        sigmas: standard deviation of each image in pixels; None leaves it as it is.
     """
-    for axis, length in ((-2, kernel[0]), (-1, kernel[1])):
-        radius = min(length // 2, math.ceil(6 * sigma), images.shape[axis] - 1)
-        taps = [math.exp(-0.5 * (offset / sigma) ** 2) for offset in range(-radius, radius + 1)]
-        padded = F.pad(images, (0, 0, radius, radius) if axis == -2 else (radius, radius, 0, 0), mode='reflect')
+    for axis in (-2, -1):
+        radii = [
+            0 if sigma is None else min(kernel[axis] // 2, math.ceil(6 * sigma), images.shape[axis] - 1)
+            for kernel, sigma in zip(kernels, sigmas, strict=True)
+        ]
+        reach = max(radii)
+        weights = [_taps(radius, reach, sigma) for radius, sigma in zip(radii, sigmas, strict=True)]
+        taps = torch.tensor(weights, dtype=images.dtype).T.to(images.device, non_blocking=True)[..., None, None, None]
+        padded = F.pad(images, (0, 0, reach, reach) if axis == -2 else (reach, reach, 0, 0), mode='reflect')
         # A sum of shifted images: for so few channels a convolution takes several times as long.
         images = torch.zeros_like(images)
         for start, tap in enumerate(taps):
-            images.add_(padded.narrow(axis, start, images.shape[axis]), alpha=tap / sum(taps))
+            images.addcmul_(padded.narrow(axis, start, images.shape[axis]), tap)
     return images
+
+
+def _taps(radius: int, reach: int, sigma: float | None) -> list[float]:
+    """Weights of the pixels from ``-reach`` to ``reach``, 0 beyond the radius, with a sum of 1."""
+    offsets = range(-reach, reach + 1)
+    weights = [math.exp(-0.5 * (offset / (sigma or 1)) ** 2) if abs(offset) <= radius else 0.0 for offset in offsets]
+    return [weight / sum(weights) for weight in weights]
 
 
 def match_histograms(images: Tensor, references: Tensor) -> Tensor:
     """Give each channel of images (N, K, H, W) the distribution of values of the references (N, K, H', W').
 
     Each value goes to the reference's value of the same quantile, linearly between those that occur; it is not rounded.
-    This is skimage's ``exposure.match_histograms`` per channel.
+    This is skimage's ``exposure.match_histograms`` per channel, for all channels at once.
     """
-    channels = images.flatten(0, 1).flatten(1).contiguous(), references.flatten(0, 1).flatten(1)
-    return torch.stack([_match_channel(*pair) for pair in zip(*channels, strict=True)]).reshape(images.shape)
-
-
-def _match_channel(values: Tensor, reference: Tensor) -> Tensor:
-    """(P,) values with the distribution of (Q,) reference values, without loops or waiting."""
+    # (N * K, P) values, and (N * K, Q) of the reference.
+    values, reference = (one.flatten(0, 1).flatten(1).contiguous() for one in (images, references))
     order, known = values.sort().values, reference.sort().values
     # Quantile of a value: share of values that are not larger. Equal reference values keep their last quantile only.
-    quantiles = torch.searchsorted(order, values, right=True).to(values.dtype) / len(order)
-    grid = torch.searchsorted(known, known, right=True).to(values.dtype) / len(known)
+    quantiles = torch.searchsorted(order, values, right=True).to(values.dtype) / order.shape[1]
+    grid = torch.searchsorted(known, known, right=True).to(values.dtype) / known.shape[1]
     # numpy's ``interp`` of the known values over the grid; runs of equal entries are one point of it.
-    above = torch.searchsorted(grid, quantiles).clamp(max=len(grid) - 1)
-    below = torch.searchsorted(grid, grid[above]).sub(1).clamp(min=0)
-    width = grid[above] - grid[below]
-    share = torch.where(width > 0, (quantiles - grid[below]) / width.clamp(min=torch.finfo(grid.dtype).tiny), 1.0)
-    return torch.lerp(known[below], known[above], share.clamp(0, 1))
+    above = torch.searchsorted(grid, quantiles).clamp(max=grid.shape[1] - 1)
+    upper = grid.gather(1, above)
+    below = torch.searchsorted(grid, upper).sub(1).clamp(min=0)
+    lower = grid.gather(1, below)
+    width = upper - lower
+    share = torch.where(width > 0, (quantiles - lower) / width.clamp(min=torch.finfo(grid.dtype).tiny), 1.0)
+    return torch.lerp(known.gather(1, below), known.gather(1, above), share.clamp(0, 1)).reshape(images.shape)
 
 
 def _uniform(low: float, high: float, generator: Generator) -> float:
@@ -248,22 +282,37 @@ class PhotometricChange:
 
     def apply(self, frames: Tensor, changes: Sequence[PhotometricDraw]) -> Tensor:
         """Change frames (N, T, 3, H, W) in [0, 255]; the frames of a clip change alike, clips differ."""
-        return torch.stack([self.change(clip, change) for clip, change in zip(frames, changes, strict=True)])
+        return self.blur(self.change_colors(frames, changes), changes)
 
-    def change(self, clip: Tensor, change: PhotometricDraw) -> Tensor:
-        """Change frames (T, 3, H, W) of one clip."""
-        clip = self.change_colors(clip, change.jitter)
-        if change.sigma is None:
-            return clip
-        return gaussian_blur(clip, reference_blur_kernel(clip.shape[-2:]), change.sigma)
+    def blur(self, frames: Tensor, changes: Sequence[PhotometricDraw]) -> Tensor:
+        """Blur each clip as drawn."""
+        sigmas = [change.sigma for change in changes]
+        if sigmas.count(None) == len(sigmas):
+            return frames
+        size = tuple(frames.shape[-2:])
+        kernels = [(1, 1) if sigma is None else self.blur_kernel(size, sigma) for sigma in sigmas]
+        return gaussian_blur(frames.flatten(1, 2), kernels, sigmas).reshape(frames.shape)
 
-    def change_colors(self, clip: Tensor, jitter: Sequence[tuple[str, float]]) -> Tensor:
-        """Apply colour operations to frames (T, 3, H, W); the mean grey of torchvision's contrast is that of all."""
-        # The frames as one image, one above the other.
-        image = clip.transpose(0, 1).flatten(1, 2)
-        for operation, factor in jitter:
-            image = COLOR_OPERATIONS[self.operations](image, operation, factor, peak=255)
-        return image.unflatten(1, (clip.shape[0], clip.shape[2])).transpose(0, 1)
+    def blur_kernel(self, size: Sequence[int], sigma: float) -> tuple[int, int]:
+        """Rows and columns of the blur's kernel for images (H, W)."""
+        return reference_blur_kernel(size)
+
+    def change_colors(self, frames: Tensor, changes: Sequence[PhotometricDraw]) -> Tensor:
+        """Apply the colour operations; the mean grey of torchvision's contrast is that of all frames of a clip."""
+        steps = join_orders([change.jitter for change in changes])
+        if not steps:
+            return frames
+        # One copy to the device for all factors, (operations, N, 1, 1, 1).
+        factors = torch.tensor([values for _, values in steps], dtype=frames.dtype)
+        factors = factors.to(frames.device, non_blocking=True)[..., None, None, None]
+        # The frames of a clip as one image, one above the other.
+        images = frames.transpose(1, 2).flatten(2, 3)
+        for (operation, values), factor in zip(steps, factors, strict=True):
+            changed = COLOR_OPERATIONS[self.operations](images, operation, factor, peak=255)
+            # A turn by 0 is rounded.
+            keep = operation == 'hue' and 0.0 in values
+            images = torch.where(factor == 0, images, changed) if keep else changed
+        return images.unflatten(2, (frames.shape[1], frames.shape[3])).transpose(1, 2).contiguous()
 
 
 @MODELS.register_module()
@@ -308,9 +357,11 @@ class StrongAugmentation(PhotometricChange):
         """Draw one of the standard deviations."""
         return float(self.sigmas[torch.randint(len(self.sigmas), (1,), generator=generator).tolist()[0]])
 
-    def change(self, clip: Tensor, change: PhotometricDraw) -> Tensor:
-        """Change frames (T, 3, H, W) of one clip."""
-        if change.sigma is not None:
-            # Pixels farther away than four sigma weigh less than 0.0001, a fiftieth of a grey level.
-            clip = gaussian_blur(clip, (2 * math.ceil(4 * change.sigma) + 1,) * 2, change.sigma)
-        return self.change_colors(clip, change.jitter)
+    def apply(self, frames: Tensor, changes: Sequence[PhotometricDraw]) -> Tensor:
+        """As of `PhotometricChange`, blur first."""
+        return self.change_colors(self.blur(frames, changes), changes)
+
+    def blur_kernel(self, size: Sequence[int], sigma: float) -> tuple[int, int]:
+        """Pixels farther away than four sigma weigh less than 0.0001, a fiftieth of a grey level."""
+        length = 2 * math.ceil(4 * sigma) + 1
+        return length, length
