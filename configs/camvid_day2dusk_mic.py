@@ -8,7 +8,7 @@ model = dict(
     student={{_base_.segmentor}},
     ema={{_base_.short_ema}},
     masking={{_base_.small_masking}},
-    # The published networks have no batch norm in the backbone; see docs/watching.md.
+    # The published transformers have no batch norm in the backbone; see docs/watching.md.
     masked_statistics=False,
 )
 train_cfg = dict(

@@ -9,7 +9,7 @@ model = dict(
     ema={{_base_.short_ema}},
     mixing={{_base_.early_mixing}},
     masking={{_base_.small_masking}},
-    # The published networks have no batch norm in the backbone; see docs/watching.md.
+    # The published transformers have no batch norm in the backbone; see docs/watching.md.
     masked_statistics=False,
 )
 train_cfg = dict(
