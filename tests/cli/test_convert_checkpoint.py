@@ -102,7 +102,7 @@ def test_an_image_network_becomes_one_of_two_frames(files, network, capsys):
 
 def test_a_fusion_is_added_once_and_to_whole_networks(files):
     convert(files, '--add-fusion', '0')
-    with pytest.raises(ValueError, match=r'two frames already: it has a fusion\.weight'):
+    with pytest.raises(ValueError, match=r'two frames already, with a fusion\.weight'):
         convert(files, '--add-fusion', '0.5', source='out.pth', target='twice.pth')
     with pytest.raises(ValueError, match=r'share of the previous frame is in \[0, 1\], got 1\.5'):
         convert(files, '--add-fusion', '1.5')

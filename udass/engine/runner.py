@@ -136,6 +136,14 @@ class UDARunner(Runner):
             super()._log_env(env_cfg)
         self.logger.info(f'Environment, config and everything below are logged in {self.log_dir}')
 
+    def set_randomness(
+        self, seed: int | None = None, diff_rank_seed: bool = False, deterministic: bool = False
+    ) -> None:
+        """mmengine's; ValueError if the seed is out of range."""
+        if seed is not None and not 0 <= seed < 2**32:
+            raise ValueError(f'the seed (randomness.seed, --seed) must be in 0..{2**32 - 1}, got {seed}')
+        super().set_randomness(seed, diff_rank_seed, deterministic)
+
     def build_optim_wrapper(self, optim_wrapper: OptimWrapper | dict) -> OptimWrapper | OptimWrapperDict:
         """mmengine's, in the precision that ``amp`` says; gradients are accumulated by the training step."""
         if isinstance(optim_wrapper, OptimWrapper):

@@ -195,7 +195,7 @@ def add_fusion(weights: Mapping[str, Tensor], previous_share: float) -> dict[str
     if not 0 <= previous_share <= 1:
         raise ValueError(f'the share of the previous frame is in [0, 1], got {previous_share}')
     if 'fusion.weight' in weights:
-        raise ValueError('these are weights of a network of two frames, with a fusion.weight: leave the fusion out')
+        raise ValueError('the weights are of two frames already, with a fusion.weight: leave --add-fusion out')
     classifier = next((weights[name] for name in _CLASSIFIERS if name in weights), None)
     if classifier is None:
         raise ValueError(
