@@ -23,13 +23,13 @@ from udass.cli import write_json
 DOCS = Path(__file__).parents[2] / 'docs'
 RESULT, PICTURE = DOCS / 'results/performance/shares.json', DOCS / 'images/time_shares.svg'
 METHODS = dict(DAFormer='gta2cs_daformer', HRDA='gta2cs_hrda', MIC='gta2cs_mic', QuadMix='gta2cs_quadmix')
-SIZE, BATCH, STEPS = 256, 2, 3
-# Kind -> parts of the names of its operations; the first that fits counts.
+SIZE, BATCH, STEPS = 256, 2, 1
+# Kind -> parts of the names of its operations; the first that fits counts (upsample_bilinear2d has 'linear' in it).
 KINDS = {
     'convolutions': ('conv',),
+    'resizing': ('upsample', 'interpolate', 'grid_sampler'),
     'matrices, attention': ('mm', 'linear', 'attention', 'softmax'),
     'normalisation': ('norm',),
-    'resizing': ('upsample', 'interpolate', 'grid_sampler'),
     'optimizer, teacher': ('_foreach', '_fused', '_amp'),
     'element by element, copies': ('',),
 }
