@@ -68,7 +68,7 @@ def test_what_works_in_a_checkout_works_from_a_wheel(installed, tmp_path):
     udass, python = installed / 'udass', installed / 'python'
     where = run(tmp_path, python, '-c', 'import udass; print(udass.__file__)')
     assert where.startswith(str(installed.parent))
-    # Pictures and scores from nothing.
+    # Images and scores from nothing.
     short = ('--cfg-options', 'train_cfg.max_iters=2', 'train_cfg.val_interval=2')
     said = run(tmp_path, udass, 'demo', '--quick', '--images', '2', *short)
     demo = tmp_path / 'work_dirs' / 'demo_quick'

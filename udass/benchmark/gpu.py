@@ -90,6 +90,8 @@ def measure(row: Row, args: argparse.Namespace, device: torch.device) -> dict:
         start = perf_counter()
         step()
         step()
+        if device.type == 'cuda':
+            torch.cuda.synchronize(device)  # The kernels of both steps are over, too.
         first = {'first_seconds': perf_counter() - start, 'size': size, 'batch': batch}
         time = measure_time(step, args.seconds)
         launches, busy = device_work(step, device)
