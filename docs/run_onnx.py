@@ -44,6 +44,8 @@ def segment(folder, image):
     """Class ids (H, W) uint8 of an image of Pillow, and the palette of the classes."""
     with open(f'{folder}/config.json', encoding='utf-8') as file:
         config = json.load(file)
+    if config['files']['model.onnx']['output'] != 'logits':
+        raise SystemExit('This script averages logits: export the network with --output logits.')
     session = onnxruntime.InferenceSession(f'{folder}/model.onnx')
     pixels = np.asarray(ImageOps.exif_transpose(image).convert('RGB'), np.float32).transpose(2, 0, 1)
     inputs = resize(pixels, size_for_network(*pixels.shape[1:], config['resize'])).round()

@@ -9,9 +9,11 @@ if TYPE_CHECKING:
     from udass.cli.train import train
     from udass.export import load
 
-# Of no use at every start: no compiled operator of mmcv is needed, and the average over all pixels is intended.
+# Of no use at every start: no compiled operator of mmcv is needed, the average over all pixels and a logit for each of
+# two classes are intended.
 warnings.filterwarnings('ignore', message='Fail to import ``MultiScaleDeformableAttention``')
 warnings.filterwarnings('ignore', message='Default ``avg_non_ignore`` is False')
+warnings.filterwarnings('ignore', message='For binary segmentation, we suggest using')
 
 __version__ = '0.1.0'
 __all__ = ['load', 'test', 'train']

@@ -12,12 +12,13 @@ import pytest
 import timm
 import torch
 from PIL import Image
+from timm.layers import padding
 
 from tests.export.small import CHANNELS, convolutional, daformer, save, segmentor, vit
 from tests.export.test_network import RESIZE, SLIDE
 from udass.export import export, folder
 from udass.export.folder import sample_image
-from udass.export.graphs import run_onnx, run_pt2
+from udass.export.graphs import _whole_numbers, run_onnx, run_pt2
 from udass.inference import Segmenter
 
 GRAPHS = ('onnx', 'pt2')
@@ -93,8 +94,12 @@ def test_a_vit_at_another_size_than_traced_is_refused(config, name, message, sma
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ('config', 'name', 'run'),
-    [(segmentor(MIT, daformer(MIT_CHANNELS)), 'onnx', run_onnx), (convolutional(), 'pt2', run_pt2)],
-    ids=['mit_daformer', 'resnet'],
+    [
+        (segmentor(MIT, daformer(MIT_CHANNELS)), 'onnx', run_onnx),
+        (LITE, 'onnx', run_onnx),
+        (convolutional(), 'pt2', run_pt2),
+    ],
+    ids=['mit_daformer', 'lite', 'resnet'],
 )
 def test_mit_and_convolutions_take_any_size(config, name, run, tmp_path):
     checkpoint = save(config, tmp_path / 'a.pth')
@@ -109,12 +114,19 @@ def test_mit_and_convolutions_take_any_size(config, name, run, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(('config', 'size'), [(HRDA, (128, 128)), (LITE, (64, 96))], ids=['hrda', 'lite'])
-def test_hrda_in_its_windows_and_efficientnet_at_one_size(config, size, tmp_path):
-    checkpoint = save(config, tmp_path / 'a.pth', [dict(type='Resize', scale=(96, 64))])
+def test_hrda_in_its_windows(tmp_path):
+    checkpoint = save(HRDA, tmp_path / 'a.pth')
     told = export(checkpoint, out=tmp_path / 'out', formats=GRAPHS, check=True)['files']
     for name in GRAPHS:
-        assert told[f'model.{name}']['size'] == list(size) and told[f'model.{name}']['logit_difference'] < 1e-3
+        assert told[f'model.{name}']['size'] == [128, 128] and told[f'model.{name}']['logit_difference'] < 1e-3
+
+
+@pytest.mark.parametrize(('kernel', 'stride', 'dilation'), [(3, 2, 1), (5, 2, 1), (3, 1, 2), (1, 2, 1), (2, 3, 1)])
+def test_the_padding_of_a_graph_is_that_of_timm(kernel, stride, dilation):
+    sizes = range(1, 20)
+    expected = [padding.get_same_padding(size, kernel, stride, dilation) for size in sizes]
+    with _whole_numbers():
+        assert [padding.get_same_padding(size, kernel, stride, dilation) for size in sizes] == expected
 
 
 @pytest.mark.slow

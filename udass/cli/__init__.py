@@ -36,6 +36,9 @@ def errors_as_messages() -> Iterator[None]:
     except Exception as error:
         if os.environ.get('UDASS_DEBUG') == '1' or isinstance(error, UsageError):
             raise
+        if isinstance(error, BrokenPipeError) and drop_broken_streams():
+            # `udass configs | head`: whoever reads has had enough. 128 + SIGPIPE, as of other programs.
+            sys.exit(141)
         # Those of other kinds are seldom written for people: the kind says something, too.
         kind = '' if isinstance(error, _USER_ERRORS) else f'{type(error).__name__}: '
         sys.exit(f'error: {kind}{short_message(error)}\n(--debug or UDASS_DEBUG=1 shows where it happened)')

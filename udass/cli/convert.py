@@ -71,6 +71,10 @@ def run(args: argparse.Namespace) -> None:
     elif args.target == 'reference':
         weights = to_reference(weights)
     meta = {'converted_from': args.input.name, 'layout': conversion.layout, 'names': args.target}
+    known = (content.get('meta') or {}).get('dataset_meta')
+    if known:
+        # mmseg takes the names and colours of the classes from here, and otherwise those of Cityscapes.
+        meta['dataset_meta'] = {key: known[key] for key in ('classes', 'palette') if key in known}
     save(args.output, meta, weights)
     print('\n'.join([*lines, f'wrote {len(weights)} tensors to {args.output}']))
 

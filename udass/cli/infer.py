@@ -39,10 +39,12 @@ class Results:
 
     def __init__(self, folder: Path, segment: Segmenter, all_overlays: bool) -> None:
         self.folder, self.segment, self.all_overlays = folder, segment, all_overlays
+        self.written = 0
 
     def write(self, name: str, image: np.ndarray, ids: np.ndarray, overlay: bool) -> None:
         """Write class ids (H, W) as a grey PNG and, if wanted, their colours over the image (H, W, 3) RGB."""
         write_image(self.folder / 'ids' / f'{name}.png', ids)
+        self.written += 1
         if overlay:
             drawn = draw_overlay(image, ids, self.segment.classes, self.segment.palette)
             save_image(self.folder / 'overlays' / f'{name}.png', drawn)
@@ -172,7 +174,7 @@ def run(args: argparse.Namespace) -> None:
     if live:
         print('Ctrl-C ends a stream; what was segmented until then is saved')
     total = None if live else sum(len(video.frames) for video in videos)
-    with tqdm(total=total, desc='segment', unit='image') as bar:
+    with tqdm(total=total, desc='segment', unit='image', disable=None) as bar:
         for video in videos:
             if video.stream is not None:
                 segment_stream(segment, video, results, bar)
@@ -181,7 +183,7 @@ def run(args: argparse.Namespace) -> None:
     files = [f'{video.name}.mp4' for video in videos if video.name is not None]
     files = [', ' + name for name in files if (Path(args.out) / name).is_file()]
     overlays = ', overlays/' * (args.overlays or videos[0].name is None)
-    print(f'{bar.n} images in {args.out}: ids/ (class ids){overlays}{"".join(files)}')
+    print(f'{results.written} images in {args.out}: ids/ (class ids){overlays}{"".join(files)}')
     if problems:
         more = [f'  ... and {len(problems) - _MAX_PROBLEMS} more'] * (len(problems) > _MAX_PROBLEMS)
         sys.exit('\n'.join(['error: not segmented:', *(f'  {problem}' for problem in problems[:_MAX_PROBLEMS]), *more]))

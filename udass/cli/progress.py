@@ -38,7 +38,7 @@ def memory() -> int:
 
 
 class ProgressHook(Hook):
-    """Bars of training, validation and test, drawn to a stream."""
+    """Bars of training, validation and test, drawn to a stream if it is a terminal."""
 
     # After the hook that reads the losses.
     priority = 'LOWEST'
@@ -49,6 +49,8 @@ class ProgressHook(Hook):
 
     def _start(self, name: str, total: int, done: int = 0) -> None:
         options = {'unit': 'it' if name == 'train' else 'batch', 'leave': name != 'val', 'dynamic_ncols': True}
+        # None: drawn in a terminal only.
+        options['disable'] = None
         self._bars.append(tqdm(desc=name, total=total, initial=done, file=self._stream, **options))
 
     def close(self) -> None:

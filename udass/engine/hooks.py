@@ -77,8 +77,9 @@ class ScalarLogHook(IntervalHook, RuntimeInfoHook):
             self._record(runner, mean_scalars(self._pending))
             self._pending = {}
         logger = self._logger
-        if logger and self.is_last_train_iter(runner) and not self.every_n_train_iters(runner, logger.interval):
-            # LoggerHook leaves out what comes after the last full interval.
+        # LoggerHook leaves out what comes after the last full interval, but for trainings of less than one.
+        left_out = logger and logger.ignore_last and runner.max_iters > logger.interval
+        if left_out and self.is_last_train_iter(runner) and not self.every_n_train_iters(runner, logger.interval):
             scalars, text = runner.log_processor.get_log_after_iter(runner, batch_idx, 'train')
             runner.logger.info(text)
             runner.visualizer.add_scalars(scalars, step=runner.iter + 1, file_path=logger.json_log_path)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from timm.layers import padding
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
@@ -46,7 +47,7 @@ def trace(network: TrainedNetwork, size: Sequence[int], *, dynamic: bool, ids: b
     sides = {2: Dim.DYNAMIC, 3: Dim.DYNAMIC} if dynamic else None
     images = torch.zeros(1, 3, *size)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _whole_numbers():
             graph = _Ids(network) if ids else network
             return torch.export.export(graph.eval(), (images,), dynamic_shapes=(sides,), strict=False)
     except Exception as error:  # of many kinds, from a compiler
@@ -95,6 +96,22 @@ def run_onnx(path: Path) -> Callable[[Tensor], Tensor]:
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(path, options, providers=['CPUExecutionProvider'])
     return lambda images: torch.from_numpy(session.run(None, {'images': images.numpy()})[0])
+
+
+@contextmanager
+def _whole_numbers() -> Iterator[None]:
+    """timm's padding of TensorFlow's networks without a ceiling of a quotient, from which sizes that are not known become
+    terms that PyTorch needs hours to compare."""
+
+    def same_padding(size: int, kernel: int, stride: int, dilation: int) -> int:
+        found = (size - 1) // stride * stride + (kernel - 1) * dilation + 1 - size
+        return found if (kernel - 1) * dilation >= stride - 1 else max(found, 0)
+
+    before, padding.get_same_padding = padding.get_same_padding, same_padding
+    try:
+        yield
+    finally:
+        padding.get_same_padding = before
 
 
 @contextmanager

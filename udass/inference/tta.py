@@ -24,13 +24,15 @@ class MeanOfViews(BaseTTAModel):
 
 def add_views(dataset: Mapping, scales: Sequence[float]) -> dict:
     """The config of a data set of images, or of several that are joined, whose pipeline gives each of them at several
-    sizes relative to its own (1 is to be the first), as it is and mirrored. ValueError if the pipeline loads clips, or
-    does not resize and other sizes than 1 are wanted."""
+    sizes relative to its own (1 is to be the first), as it is and mirrored. ValueError if a size is not positive, or the
+    pipeline loads clips, or does not resize and other sizes than 1 are wanted."""
     for key, inner in (('datasets', dataset.get('datasets')), ('dataset', dataset.get('dataset'))):
         if inner is not None:
             parts = [add_views(part, scales) for part in ([inner] if key == 'dataset' else inner)]
             return {**dataset, key: parts[0] if key == 'dataset' else parts}
     pipeline = list(dataset['pipeline'])
+    if any(scale <= 0 for scale in scales):
+        raise ValueError(f'--tta takes sizes relative to that of the config, such as 0.75, got {min(scales):g}')
     if any('Clip' in step['type'] for step in pipeline):
         raise ValueError('--tta mirrors and resizes single images, and this config tests on clips: leave it out')
     resizes = [place for place, step in enumerate(pipeline) if 'scale' in step]

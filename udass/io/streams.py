@@ -35,11 +35,14 @@ def leave_out_details(logger: logging.Logger) -> None:
         handler.addFilter(lambda record: not record.getMessage().startswith(_DETAILS))
 
 
-def drop_broken_streams() -> None:
+def drop_broken_streams() -> bool:
     """Redirects stdout and stderr to nowhere where they lead to a pipe or terminal that is gone: otherwise each line of
-    the log is an error, and the last flush changes the exit status to 120."""
+    the log is an error, and the last flush changes the exit status to 120. Returns whether one was gone."""
+    found = False
     for descriptor in (1, 2):
         poll = select.poll()
         poll.register(descriptor, 0)
         if any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
             os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+            found = True
+    return found

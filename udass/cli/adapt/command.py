@@ -29,7 +29,7 @@ from udass.engine.checkpoint import latest_checkpoint
 from udass.engine.config import load_config
 from udass.errors import printable
 from udass.inference import find_inputs
-from udass.io.images import read_image
+from udass.io.images import is_rotated, read_image
 from udass.io.writing import write_text
 from udass.visualization.canvas import Tile, overlay_labels
 from udass.visualization.pages import Section, html_page
@@ -111,11 +111,13 @@ def prepare(args: argparse.Namespace, folder: Path, out: Path, command: str) -> 
     # Names the first that is no image.
     still = target.paths if target.every is None else target.paths[:1]
     target_size = Counter(map_in_threads(image_size, still, f'Looking at {target.path}')).most_common(1)[0][0]
+    photographs = [*(image for image, _ in source.paths()), *still]
+    rotated = sum(map_in_threads(is_rotated, photographs, 'Looking for orientation tags'))
     test = None if args.test is None else labelled_test(args.test, classes.coloured, classes)
     if classes.coloured:
         source = convert_colours(source, classes, folder / 'labels' / 'source')
         test = None if test is None else convert_colours(test, classes, folder / 'labels' / 'test')
-    data = Data(source, target, test, classes, pixels, size, target_size)
+    data = Data(source, target, test, classes, pixels, size, target_size, rotated)
     name, warning = choose_network(args.network)
     iterations = args.iterations or NETWORKS[name].iterations
     steps: dict[str, Step] = {}

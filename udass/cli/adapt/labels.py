@@ -12,7 +12,7 @@ from PIL import Image
 
 from udass.cli.adapt.folders import LabelledFolder, image_size
 from udass.datasets.sampling.counting import map_in_threads
-from udass.io.images import read_image
+from udass.io.images import is_rotated, read_image
 from udass.io.labels import IGNORE_INDEX, map_labels, read_label_ids
 from udass.io.writing import write_image
 
@@ -86,10 +86,12 @@ def examine(pair: tuple[str, str], by_colour: bool) -> Finding:
     image, label = pair
     size, label_size = image_size(image), image_size(label)
     if size != label_size:
+        advice = 'Check that they belong together, and resize the label with nearest neighbours'
+        if size == label_size[::-1] and is_rotated(image):
+            advice = 'The image has an orientation tag (EXIF): turn its pixels, for example with `mogrify -auto-orient`'
         raise ValueError(
             f'{label} is {label_size[0]}x{label_size[1]} pixels, its image {image} {size[0]}x{size[1]} (width x '
-            'height): a label has the size of its image. Check that they belong together, and resize the label with '
-            'nearest neighbours'
+            f'height): a label has the size of its image. {advice}'
         )
     with Image.open(label) as file:
         mode, colours = file.mode, file.getpalette()

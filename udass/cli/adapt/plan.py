@@ -91,6 +91,7 @@ class Data:
         test: None without labels to test on.
         pixels: by label of the source and class.
         size, target_size: (width, height) that most images have.
+        rotated: number of images that have an orientation tag.
     """
 
     source: LabelledFolder
@@ -100,6 +101,7 @@ class Data:
     pixels: np.ndarray
     size: tuple[int, int]
     target_size: tuple[int, int]
+    rotated: int = 0
 
 
 def choose_network(wanted: str | None) -> tuple[str, str | None]:
@@ -325,25 +327,31 @@ def plan_text(
     rows = [f'{label} {share:.1f}' for label, share in zip(classes.names, shares, strict=True)]
     unseen = [label for label, share in zip(classes.names, shares, strict=True) if share == 0]
     (width, height), crop = data.size, crop_of(NETWORKS[name], data.size)
-    frames = f', every {target.every}th frame' if target.every is not None else ''
+    kind = 'images without labels' if target.every is None else 'frames without labels'
+    spacing = f', one of {target.every},' if (target.every or 1) > 1 else ','
+    methods = {'source_only': 'source only', 'adapted': method}
     times = ', '.join(f'{part} {_minutes(step.seconds * iterations)}' for part, step in steps.items())
     needed = max(step.memory for step in steps.values())
     memory = f'; {needed:.1f} GiB of the GPU' if needed else ''
     parts = {
         'source': f'{data.source.root}: {len(data.source.names)} labelled images, most of {width}x{height}',
-        'target': f'{target.path}: {len(target.paths)} images without labels{frames}, most of {"x".join(target_size)}',
+        'target': f'{target.path}: {len(target.paths)} {kind}{spacing} most of {"x".join(target_size)}',
         'test': 'none (--test FOLDER takes labelled images)'
         if data.test is None
         else f'{data.test.root}: {len(data.test.names)} labelled images',
         'classes': f'{len(classes.names)}, {classes.origin}',
         '': f'percent of the labelled pixels: {", ".join(rows)}',
         'network': f'{name}, two crops of {crop[0]}x{crop[1]} of each domain, images resized to cover that',
-        'training': f'{iterations} iterations of {method}',
+        'training': f'{iterations} iterations{" each" * (len(steps) > 1)} of {" and ".join(methods[part] for part in steps)}',
         'time': f'about {times} on this machine, from a few steps (without start and validation){memory}',
         'results': str(out),
     }
     warnings = [f'no label shows {", ".join(unseen)}: nothing can be learnt of it'] * bool(unseen)
     warnings += [warning] * (warning is not None)
+    warnings += [
+        f'{data.rotated} images have an orientation tag (EXIF), by which viewers turn them and training does not. Turn '
+        'their pixels and remove the tags, for example with `mogrify -auto-orient`, and give the images again'
+    ] * bool(data.rotated)
     lines = [f'{title:<9} {text}' for title, text in parts.items()]
     return '\n'.join(lines + [f'WARNING   {text}' for text in warnings])
 

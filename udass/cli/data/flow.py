@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> FillReport | None:
         raise UsageError('--checkpoint is for --estimator raft_small or raft_large; DIS has no weights')
 
     def bar(jobs: Iterable, total: int) -> tqdm:
-        return tqdm(jobs, 'flow', total, unit='pair', disable=total == 0)
+        return tqdm(jobs, 'flow', total, unit='pair', disable=None if total else True)
 
     requests = requests_of_config(args) if args.frames is None else requests_of_folder(args)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
@@ -163,7 +163,7 @@ def measure(clips: ClipDataset, cache: FlowCache, sizes: list[Size], exact: Flow
     meters = {size: {name: WarpAgreement(clips.metainfo['classes']) for name in names} for size in sizes}
     errors = {size: EndPointError() for size in sizes}
     pairs = 0
-    for sample in tqdm((clips[index] for index in range(len(clips))), 'clips', len(clips)):
+    for sample in tqdm((clips[index] for index in range(len(clips))), 'clips', len(clips), disable=None):
         pair = sample['data_samples'].frame_paths[:2]
         if pair[0] == pair[1]:
             continue

@@ -13,7 +13,7 @@ from udass.streets import DEFAULT_CLIP_COUNTS, write_streets
 
 def progress(items: Iterable, total: int) -> tqdm:
     """A bar of the images and clips to draw; none where all are there."""
-    return tqdm(items, total=total, desc='streets', disable=total == 0)
+    return tqdm(items, total=total, desc='streets', disable=None if total else True)
 
 
 def by_domain(counts: Sequence[tuple[str, str, int]]) -> dict[str, dict[str, int]]:

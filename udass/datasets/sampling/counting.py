@@ -113,11 +113,11 @@ def warn_of_unseen(classes: Sequence[str], pixels: np.ndarray) -> str | None:
 
 
 def map_in_threads(function: Callable[[_Item], _Result], items: Iterable[_Item], title: str) -> list[_Result]:
-    """Results for the items, computed in threads with a progress bar; decoding and sorting leave Python's lock."""
+    """Results for the items, computed in threads, which decoding and sorting leave Python's lock to; a terminal shows a bar."""
     items = list(items)
     with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
         try:
-            return list(tqdm(pool.map(function, items), total=len(items), unit='file', desc=title))
+            return list(tqdm(pool.map(function, items), total=len(items), unit='file', desc=title, disable=None))
         except BaseException:
             # An unusable file or Ctrl-C: do not read thousands of others first.
             pool.shutdown(wait=False, cancel_futures=True)

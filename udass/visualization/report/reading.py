@@ -12,6 +12,8 @@ from udass.io.settings import parse_settings
 
 _SEED = re.compile(r'seed_\d+')
 _LOGS = '*/vis_data/scalars.json'
+# What reads the labels of test data, in a pipeline.
+_LABELS = ('LoadLabels', 'LoadAnnotations')
 # Lines of the head of mmengine's log that a report repeats.
 _ENVIRONMENT = ('Python', 'CUDA available', 'PyTorch', 'TorchVision', 'OpenCV', 'MMEngine', 'CUDA_HOME', 'NVCC', 'GPU')
 _ENVIRONMENT += ('seed', 'deterministic', 'Distributed launcher', 'GPU number')
@@ -50,10 +52,13 @@ class Run:
     @property
     def missing(self) -> dict[str, str]:
         """What the run lacks -> the command that makes it, or ''."""
-        test = self.test_command()
+        reads_labels = any(name in str(self.config.get('test_dataloader')) for name in _LABELS)
+        unlabelled = bool(self.config) and 'mIoU' not in self.result and not reads_labels
+        test = None if unlabelled else self.test_command()
         panels = 'training panels: the config has no PanelHook, or the run ended before the first'
         lacking = {
             'curves: no log of its training (<time>/vis_data/scalars.json)': '' if not self.training else None,
+            'scores: the config has no labelled test data': '' if unlabelled else None,
             'scores of a test': test if not self.result else None,
             'confusion matrix and scores by image': test if not self.details else None,
             'pixel counts by image, for intervals': test if self.counts is None else None,
