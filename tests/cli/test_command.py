@@ -1,12 +1,17 @@
 import argparse
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
 from udass.cli import UsageError, env, short_message
 from udass.cli.main import main
+
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -55,6 +60,17 @@ def test_arguments_that_do_not_go_together_end_with_the_usage_and_status_2(run, 
         run(fail)
     said = capsys.readouterr().err
     assert stop.value.code == 2 and said.startswith('usage: ') and said.endswith('error: leave --json out\n')
+
+
+def test_whoever_reads_only_the_first_lines_gets_no_error():
+    code = "from udass.cli import env; env.run = lambda args: print('a line\\n' * 100_000); "
+    code += "from udass.cli.main import main; main(['env'])"
+    environment = {**os.environ, 'PYTHONPATH': str(PROJECT)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, '-c', code], stdout=pipe, stderr=pipe, env=environment) as process:
+        assert process.stdout.readline() == b'a line\n'
+        process.stdout.close()
+        assert process.stderr.read() == b'' and process.wait() == 141
 
 
 def test_ctrl_c_before_the_training_ends_with_status_130(run, capsys):

@@ -116,7 +116,7 @@ def test_the_test_tool_prints_the_table_and_writes_json_and_images(toy, tmp_path
     files = ('--json', tmp_path / 'new' / 'a.json', '--show-dir', tmp_path / 'shown', '--predictions', tmp_path / 'ids')
     call(test_tool, toy / 'toy.py', toy / 'run' / 'iter_2.pth', '--work-dir', tmp_path, *files)
     printed, progress = capsys.readouterr()
-    assert 'test: 100%' in progress and '8/8' in progress
+    assert '%' not in progress, 'bars are for terminals'
     result = json.loads((tmp_path / 'new' / 'a.json').read_text())
     assert result['images'] == 8 and result['branch'] == 'student'
     assert set(result['IoU']) == {'dark', 'middle', 'bright'}

@@ -79,7 +79,9 @@ def test_the_interval_is_that_of_the_logger(toy_root, tmp_path):
 
 def logged(folder):
     lines = (next(folder.glob('*/vis_data/scalars.json'))).read_text().splitlines()
-    return {record['step']: record for record in map(json.loads, lines) if 'count' in record}
+    records = [record for record in map(json.loads, lines) if 'count' in record]
+    assert len({record['step'] for record in records}) == len(records), 'an iteration was logged twice'
+    return {record['step']: record for record in records}
 
 
 def test_what_comes_after_the_last_full_interval_is_logged(toy_root, tmp_path):

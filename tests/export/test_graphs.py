@@ -145,6 +145,12 @@ def test_the_script_in_the_docs_gives_the_labels_of_the_segmenter(run_script, tm
     assert (labels == expected).mean() > 0.995 and len(np.unique(labels)) > 1
 
 
+def test_the_script_refuses_ids_which_have_no_mean(run_script, tmp_path):
+    (tmp_path / 'config.json').write_text('{"files": {"model.onnx": {"output": "ids"}}}')
+    with pytest.raises(SystemExit, match='export the network with --output logits'):
+        run_script.segment(tmp_path, Image.new('RGB', (4, 4)))
+
+
 @pytest.mark.parametrize(
     'step',
     [

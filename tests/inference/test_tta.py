@@ -47,7 +47,9 @@ def test_each_image_comes_at_each_size_and_mirrored(streets):
     assert all(torch.equal(one, labels[0]) for one in labels)
 
 
-def test_clips_are_refused():
+def test_clips_and_sizes_of_nothing_are_refused():
+    with pytest.raises(ValueError, match='relative to that of the config, such as 0.75, got -1'):
+        add_views(load_config('streets_quadmix').test_dataloader.dataset, [1.0, -1.0])
     with pytest.raises(ValueError, match='tests on clips'):
         add_views(load_config('streets_video_quadmix').test_dataloader.dataset, [1.0])
 

@@ -100,8 +100,8 @@ def run_onnx(path: Path) -> Callable[[Tensor], Tensor]:
 
 @contextmanager
 def _whole_numbers() -> Iterator[None]:
-    """timm's padding of TensorFlow's networks without a ceiling of a quotient, from which sizes that are not known become
-    terms that PyTorch needs hours to compare."""
+    """The padding of TensorFlow's networks in timm, computed in whole numbers. With timm's ceiling of a quotient, the
+    sizes of feature maps of a dynamic graph become so long as terms that PyTorch hardly ever ends comparing them."""
 
     def same_padding(size: int, kernel: int, stride: int, dilation: int) -> int:
         found = (size - 1) // stride * stride + (kernel - 1) * dilation + 1 - size

@@ -24,8 +24,8 @@ class MeanOfViews(BaseTTAModel):
 
 def add_views(dataset: Mapping, scales: Sequence[float]) -> dict:
     """The config of a data set of images, or of several that are joined, whose pipeline gives each of them at several
-    sizes relative to its own (1 is to be the first), as it is and mirrored. ValueError if a size is not positive, or the
-    pipeline loads clips, or does not resize and other sizes than 1 are wanted."""
+    sizes relative to its own (1 is to be the first), as it is and mirrored. ValueError if a size is not positive, the
+    pipeline loads clips, or it does not resize and other sizes than 1 are wanted."""
     for key, inner in (('datasets', dataset.get('datasets')), ('dataset', dataset.get('dataset'))):
         if inner is not None:
             parts = [add_views(part, scales) for part in ([inner] if key == 'dataset' else inner)]

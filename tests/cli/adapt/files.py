@@ -13,6 +13,14 @@ def write_image(path, seed=0, size=SIZE):
     cv2.imwrite(str(path), np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8))
 
 
+def write_turned(path):
+    """Adds an orientation tag to an image, by which viewers turn it."""
+    with Image.open(path) as image:
+        tags = image.getexif()
+        tags[274] = 6
+        image.save(path, exif=tags)
+
+
 def write_ids(path, values, palette=None, size=SIZE):
     """A label of vertical stripes of these ids, grey or, with a palette, coloured."""
     path.parent.mkdir(parents=True, exist_ok=True)

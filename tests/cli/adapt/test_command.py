@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import udass
-from tests.cli.adapt.files import write_colours, write_folder, write_image, write_video
+from tests.cli.adapt.files import write_colours, write_folder, write_image, write_turned, write_video
 from udass.cli.adapt import command
 from udass.cli.adapt.plan import choose_network
 from udass.cli.experiments import experiment
@@ -107,9 +107,11 @@ def test_colours_become_labels_of_a_video_and_a_labelled_folder_scores_both_netw
 
 @pytest.mark.slow
 def test_a_dry_run_prints_the_plan_and_writes_nothing(folders, capsys):
+    write_turned(folders / 'target' / '1.png')
     adapt('--dry-run')
     said = capsys.readouterr().out
-    assert 'training  2 iterations of quadmix' in said and 'source_only 1 min, adapted 1 min' in said
+    assert '2 iterations each of source only and quadmix' in said and 'source_only 1 min, adapted 1 min' in said
+    assert '1 images have an orientation tag' in said
     assert sorted(path.name for path in folders.iterdir()) == ['source', 'target']
 
 

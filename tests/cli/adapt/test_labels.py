@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.cli.adapt.files import stripes, write_colours, write_folder, write_ids, write_image
+from tests.cli.adapt.files import stripes, write_colours, write_folder, write_ids, write_image, write_turned
 from udass.cli.adapt.folders import find_labelled
 from udass.cli.adapt.labels import (
     classes_are_colours,
@@ -113,6 +113,11 @@ def test_labels_that_cannot_be_used_are_named(tmp_path):
     write_folder(tmp_path)
     write_ids(tmp_path / 'labels' / '1.png', (0, 1, 2), size=(8, 12))
     with pytest.raises(ValueError, match=r'labels/1\.png is 12x8 pixels, its image .*images/1\.png 24x16'):
+        look(tmp_path)
+    # As a phone stores a portrait.
+    write_ids(tmp_path / 'labels' / '1.png', (0, 1, 2), size=(24, 16))
+    write_turned(tmp_path / 'images' / '1.png')
+    with pytest.raises(ValueError, match=r'The image has an orientation tag \(EXIF\): turn its pixels'):
         look(tmp_path)
     write_image(tmp_path / 'labels' / '1.png')
     with pytest.raises(ValueError, match=r'labels/1\.png holds 3\d\d different colours, too many for classes'):

@@ -1,11 +1,14 @@
 """The configs that are written: they load, and are those that are written by hand where those exist."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from udass.cli.adapt.folders import LabelledFolder, Target
 from udass.cli.adapt.labels import Classes, colour_map
-from udass.cli.adapt.plan import METHODS, NETWORKS, Data, config_text, crop_of, rare_classes
+from udass.cli.adapt.plan import METHODS, NETWORKS, Data, Step, config_text, crop_of, plan_text, rare_classes
 from udass.cli.arguments import ADAPT_METHODS, ADAPT_NETWORKS
 from udass.engine.config import load_config
 
@@ -134,3 +137,20 @@ def test_ids_that_are_no_class_and_video_are_in_the_config(tmp_path):
     text = config_text(labels, NETWORKS['resnet10t'], 'dacs', 450, 0, tmp_path, 'udass adapt a b')
     (tmp_path / 'table.py').write_text(text)
     assert load_config(tmp_path / 'table.py').source.label_table == {0: 255, 1: 0, 2: 1, 255: 255}
+
+
+def test_the_plan_says_what_is_trained_on_which_frames():
+    def plan(*names, **about):
+        steps = {name: Step(1.0, 0) for name in names}
+        return plan_text(data(**about), 'resnet10t', None, 'mic', 30, steps, Path('out'))
+
+    video = Target('/data/drive.mp4', 4, tuple(f'/data/drive.mp4#{number:06d}' for number in (4, 8)))
+    both = plan('source_only', 'adapted', target=video)
+    assert 'training  30 iterations each of source only and mic\n' in both
+    assert 'target    /data/drive.mp4: 2 frames without labels, one of 4, most of 384x192\n' in both
+    every_frame = replace(video, every=1)
+    assert 'drive.mp4: 2 frames without labels, most of' in plan('adapted', target=every_frame)
+    assert 'training  30 iterations of source only\n' in plan('source_only')
+    assert 'WARNING' not in plan('adapted')
+    turned = plan_text(replace(data(), rotated=3), 'resnet10t', None, 'mic', 30, {'adapted': Step(1, 0)}, Path('out'))
+    assert 'WARNING   3 images have an orientation tag (EXIF)' in turned

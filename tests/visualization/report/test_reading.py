@@ -101,3 +101,12 @@ def test_folders_that_are_no_runs_are_refused(tmp_path):
     write_log(tmp_path / 'run', losses({1: 2.0}))
     with pytest.raises(ValueError, match='run is given twice'):
         read_methods([tmp_path / 'run', tmp_path / 'empty' / '..' / 'run'])
+
+
+@pytest.mark.parametrize(('loads', 'tested'), [('LoadImage', False), ('LoadLabels', True), ('LoadAnnotations', True)])
+def test_no_test_is_asked_for_without_labels(loads, tested, tmp_path):
+    config = f"test_dataloader = dict(dataset=dict(type='ImageFolder', pipeline=[dict(type='{loads}')]))"
+    write_log(tmp_path, losses({1: 2.0}), config)
+    missing = read_run(tmp_path).missing
+    assert any(command.startswith('udass test') for command in missing.values()) == tested
+    assert ('scores: the config has no labelled test data' in missing) == (not tested)

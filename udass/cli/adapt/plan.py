@@ -329,7 +329,7 @@ def plan_text(
     (width, height), crop = data.size, crop_of(NETWORKS[name], data.size)
     kind = 'images without labels' if target.every is None else 'frames without labels'
     spacing = f', one of {target.every},' if (target.every or 1) > 1 else ','
-    methods = {'source_only': 'source only', 'adapted': method}
+    methods = [{'source_only': 'source only', 'adapted': method}[part] for part in steps]
     times = ', '.join(f'{part} {_minutes(step.seconds * iterations)}' for part, step in steps.items())
     needed = max(step.memory for step in steps.values())
     memory = f'; {needed:.1f} GiB of the GPU' if needed else ''
@@ -342,7 +342,7 @@ def plan_text(
         'classes': f'{len(classes.names)}, {classes.origin}',
         '': f'percent of the labelled pixels: {", ".join(rows)}',
         'network': f'{name}, two crops of {crop[0]}x{crop[1]} of each domain, images resized to cover that',
-        'training': f'{iterations} iterations{" each" * (len(steps) > 1)} of {" and ".join(methods[part] for part in steps)}',
+        'training': f'{iterations} iterations{" each" * (len(steps) > 1)} of {" and ".join(methods)}',
         'time': f'about {times} on this machine, from a few steps (without start and validation){memory}',
         'results': str(out),
     }

@@ -113,7 +113,7 @@ def warn_of_unseen(classes: Sequence[str], pixels: np.ndarray) -> str | None:
 
 
 def map_in_threads(function: Callable[[_Item], _Result], items: Iterable[_Item], title: str) -> list[_Result]:
-    """Results for the items, computed in threads, which decoding and sorting leave Python's lock to; a terminal shows a bar."""
+    """Results for the items, computed in threads; decoding and sorting leave Python's lock. A terminal shows a bar."""
     items = list(items)
     with ThreadPoolExecutor(max_workers=min(16, os.cpu_count() or 1)) as pool:
         try:
