@@ -47,8 +47,8 @@ def test_backbones_of_mmseg_recompute_too():
 
 
 def test_two_frames_keep_the_logits_that_are_fused():
-    """The frame before is segmented without gradient. The fusion keeps the logits of both, a quarter as high and wide, and
-    the first convolution the tensor that has both frames."""
+    """The frame before is segmented without gradient. The fusion keeps the logits of both, a quarter as high and wide,
+    and the first convolution the tensor that has both frames."""
     images, clips = (training_memory(segmentor, 2, (64, 96)) for segmentor in (SEGMENTOR, FLOW_GUIDED))
     fused = 2 * 2 * len(CLASSES) * (64 // 4) * (96 // 4) * 4
     for name in ('float32', 'float32_with_cp'):
