@@ -67,8 +67,11 @@ def test_out_to_the_reference_and_back(files, network):
 
 def test_out_to_mmsegmentation_from_a_checkpoint_of_this_project(files, network, capsys):
     weights = {f'student.{key}': value for key, value in network.state_dict().items()}
-    torch.save({'state_dict': {**weights, '_extra_state': {'iteration': 3}}}, files / 'ours.pth')
+    names = {'classes': ('road', 'car'), 'palette': [[1, 2, 3], [4, 5, 6]]}
+    meta = {'dataset_meta': {**names, 'thing_classes': ['car']}}
+    torch.save({'state_dict': {**weights, '_extra_state': {'iteration': 3}}, 'meta': meta}, files / 'ours.pth')
     load_strictly(network, convert(files, '--to', 'mmseg', source='ours.pth'), 'out.pth')
+    assert read_checkpoint(files / 'out.pth')['meta']['dataset_meta'] == names
     assert "custom_imports=dict(imports=['udass.all_modules'])" in capsys.readouterr().out
 
 
