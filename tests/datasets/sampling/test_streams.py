@@ -195,5 +195,5 @@ def test_a_broken_file_raises_instead_of_being_replaced(filled_scenes):
 
 def test_a_pipeline_that_returns_nothing_raises(filled_scenes):
     dataset = SeededDataset(filled_scenes.config(pipeline=[lambda results: None]))
-    with pytest.raises(ValueError, match=r'pipeline of UDADataset returned nothing for .*04\.png'):
+    with pytest.raises(ValueError, match=r'pipeline of UDADataset returned None for .*04\.png'):
         dataset[SampleKey(4, 0, 1)]

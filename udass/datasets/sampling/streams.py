@@ -216,7 +216,7 @@ class SeededDataset(Dataset):
             sample = pipeline(info)
         if sample is None:
             raise ValueError(
-                f'the pipeline of {type(self.dataset).__name__} returned nothing for '
-                f'{info.get("img_path", "sample " + str(draw.index))}: a transform rejects this sample'
+                f'the pipeline of {type(self.dataset).__name__} returned None for '
+                f'{info.get("img_path", "sample " + str(draw.index))}: correct or remove the transform that does'
             )
         return sample
