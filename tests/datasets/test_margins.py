@@ -72,7 +72,7 @@ def test_sides_that_do_not_exist(sides):
 
 
 def test_impossible_margins():
-    with pytest.raises(ValueError, match=r'is dict\(size=\(width, height\), top='):
+    with pytest.raises(ValueError, match=r'must be dict\(size=\(width, height\), top='):
         mask_of(64, 32, dict(top=3))
     with pytest.raises(ValueError, match=r'leave no pixel of 64x32'):
         mask_of(64, 32, dict(MARGINS, bottom=1000))

@@ -83,7 +83,7 @@ def test_what_does_not_fit_is_refused(image_run, video_run, tmp_path):
         load_network(checkpoint, checkpoint)
     with pytest.raises(ValueError, match='has no model: give the config of an experiment'):
         load_network(CONFIGS / '_base_' / 'models' / 'small_resnet10t.py', checkpoint)
-    with pytest.raises(ValueError, match='iter_1.pth has no teacher: it has student'):
+    with pytest.raises(ValueError, match='iter_1.pth has no teacher; it has student: choose'):
         load_network(*video_run, branch='teacher')
     with pytest.raises(ValueError, match=r'student of .*iter_1.pth does not fit FlowGuided.*1 missing: fusion.weight'):
         load_network(video_run[0], checkpoint)

@@ -87,7 +87,7 @@ def test_bad_files_are_refused_by_name(tmp_path):
     torch.save([1, 2], number)
     with pytest.raises(ValueError, match='holds a list'):
         read_checkpoint(number)
-    with pytest.raises(ValueError, match='no tensors: name'):
+    with pytest.raises(ValueError, match='not tensors: name'):
         weights_of({'state_dict': {'name': 'text'}}, 'file.pth')
     with pytest.raises(ValueError, match='it holds nothing'):
         weights_of({'state_dict': {}}, 'file.pth')

@@ -107,7 +107,7 @@ class DINOv2(TimmNetwork):
         if self.mask_token is not None and 'mask_token' in weights:
             self.mask_token.copy_(weights['mask_token'].view(1, -1))
         elif self.mask_token is not None:
-            text = f"{self.name}: the mask token starts from 0. Set checkpoint to a file of DINOv2's authors with theirs"
+            text = f"{self.name}: the mask token starts from 0. Set checkpoint to a file of DINOv2's authors with one"
             print_log(text, 'current', logging.WARNING)
         own = set(map(plain_key, self.net.state_dict()))
         return {key: value for key, value in weights.items() if key in own}
