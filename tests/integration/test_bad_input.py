@@ -129,7 +129,7 @@ CASES = {
     ),
     'data: image without label': (unlabelled_image, ['1 of 3 images', 'c.png', 'labelled=False']),
     'data: image cut off': (truncated_image, ['images/a.png', 'truncated', 'copy or download it again']),
-    'data: image is text': (text_as_image, ['images/a.png', '13 bytes', 'no image']),
+    'data: image is text': (text_as_image, ['images/a.png', '13 bytes', 'not an image']),
     'data: image is empty': (empty_image, ['images/a.png is empty', 'copy or download it again']),
     'data: image vanished': (lost_image, ['images/a.png', 'does not exist']),
     'data: label cut off': (truncated_label, ['labels/a.png', 'cannot be decoded', 'truncated']),

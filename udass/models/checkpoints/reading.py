@@ -71,7 +71,7 @@ def weights_of(checkpoint: Mapping, path: str | Path) -> dict[str, Tensor]:
     strange = [key for key, value in weights.items() if not isinstance(value, Tensor)]
     if strange or not weights:
         found = f'entries that are not tensors: {", ".join(map(str, strange[:10]))}' if strange else 'nothing'
-        raise ValueError(f'{path} has no usable state dict; it holds {found}')
+        raise ValueError(f'{path} has no usable state dict, but {found}: give a file of weights')
     if all(key.startswith('module.') for key in weights):
         weights = {key.removeprefix('module.'): value for key, value in weights.items()}
     return weights
