@@ -67,8 +67,8 @@ def test_the_training_batches_of_a_config_are_measured(tmp_path):
     'arguments, message',
     [
         (('--device', 'tpu'), "device 'tpu' is unknown"),
-        (('--size', '0'), '--size is one or two numbers'),
-        (('--seconds', '0'), '--seconds are positive'),
+        (('--size', '0'), '--size takes one or two numbers'),
+        (('--seconds', '0'), '--seconds must be positive'),
     ],
 )
 def test_senseless_arguments_are_refused(arguments, message):

@@ -6,7 +6,7 @@ import pytest
 from mmengine.registry import init_default_scope
 
 from tests.cli.calls import call
-from tests.uda.small import SEGMENTOR, VIT
+from tests.uda.small import CLASSES, FLOW_GUIDED, SEGMENTOR, VIT
 from udass.benchmark import command
 from udass.benchmark.memory import training_memory
 
@@ -44,6 +44,16 @@ def test_recomputed_blocks_keep_their_inputs_alone():
 def test_backbones_of_mmseg_recompute_too():
     found = training_memory(SEGMENTOR, 2, (64, 64))
     assert found['float32_with_cp'] < 0.9 * found['float32']
+
+
+def test_two_frames_keep_the_logits_that_are_fused():
+    """The frame before is segmented without gradient. The fusion keeps the logits of both, a quarter as high and wide,
+    and the first convolution the tensor that has both frames."""
+    images, clips = (training_memory(segmentor, 2, (64, 96)) for segmentor in (SEGMENTOR, FLOW_GUIDED))
+    fused = 2 * 2 * len(CLASSES) * (64 // 4) * (96 // 4) * 4
+    for name in ('float32', 'float32_with_cp'):
+        assert clips[name] - images[name] == fused + 2 * 3 * 64 * 96 * 4
+    assert clips['parameters'] - images['parameters'] == 2 * len(CLASSES) ** 2
 
 
 def test_the_command_takes_networks_and_experiments(tmp_path, capsys):

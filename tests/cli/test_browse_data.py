@@ -38,8 +38,8 @@ def test_clips_are_drawn_with_their_flow(streets, tmp_path, capsys):  # noqa: F8
 @pytest.mark.parametrize(
     'arguments, message',
     [
-        (['--out', 'a.jpg'], r'--out is a \*.png or \*.html file, got a.jpg'),
-        (['--number', '0'], '--number is at least 1'),
+        (['--out', 'a.jpg'], r'--out must be a \*.png or \*.html file, got a.jpg'),
+        (['--number', '0'], '--number must be at least 1'),
     ],
 )
 def test_bad_options_are_refused(arguments, message):

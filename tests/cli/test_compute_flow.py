@@ -111,7 +111,7 @@ def test_configs_without_anything_to_do_say_so(frames, tmp_path):
     with pytest.raises(ValueError, match='source.dataset.dataset: the flow is computed in every epoch.* no folder'):
         compute(write_config(tmp_path / 'config.py', frames, dict(type='FlowCache')))
     (tmp_path / 'images.py').write_text('train_dataloader = dict(dataset=dict(type="RepeatDataset"))\n')
-    with pytest.raises(ValueError, match='no data set of .*images.py needs flow'):
+    with pytest.raises(ValueError, match='no data set of .*images.py has clips whose flow is loaded'):
         compute(tmp_path / 'images.py')
 
 

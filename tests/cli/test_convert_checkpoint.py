@@ -79,7 +79,7 @@ def test_nothing_is_written_when_something_is_wrong(files):
         convert(files, '--check', str(files / 'network.py'), source='other.pth')
     with pytest.raises(ValueError, match='OUT is IN'):
         convert(files, target='published.pth')
-    with pytest.raises(ValueError, match='--check compares with a network of this project'):
+    with pytest.raises(ValueError, match='--check needs names of this project, not those of --to'):
         convert(files, '--to', 'mmseg', '--check', str(files / 'network.py'))
     with pytest.raises(FileNotFoundError, match='nowhere.pth does not exist'):
         convert(files, source='nowhere.pth')

@@ -117,7 +117,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_done(image_run, images, tm
         (['a.pth', '--out', 'x'], 'give inputs after a.pth'),
         (['a.py', '--out', 'x'], 'give the checkpoint after a.py'),
         (['a.py', 'a.pth', '--out', 'x'], 'give inputs after a.pth'),
-        (['a.pth', 'b.png', '--out', 'x', '--batch-size', '0'], '--batch-size and --fps are positive, got 0'),
+        (['a.pth', 'b.png', '--out', 'x', '--batch-size', '0'], '--batch-size and --fps must be positive, got 0'),
     ],
 )
 def test_incomplete_commands_say_what_is_missing(arguments, message):

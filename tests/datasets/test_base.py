@@ -131,7 +131,7 @@ def test_a_list_left_behind_by_a_subset_of_the_classes_is_named(filled_scenes):
             r"X: thing_classes names \['c'\], which are not among the classes",
         ),
         (dict(classes=('a',), rare_classes=[dict(name='c', weight=1, min_pixels=0)]), r"rare_classes names \['c'\]"),
-        (dict(classes=('a',), rare_classes=[dict(name='a')]), r'an entry of rare_classes is dict\(name='),
+        (dict(classes=('a',), rare_classes=[dict(name='a')]), r'an entry of rare_classes must be dict\(name='),
         (dict(classes=('a',), rare_classes=[dict(name='a', weight=0, min_pixels=0)]), 'integer weight of 1.*got .*0'),
     ],
 )

@@ -159,7 +159,7 @@ def test_bottom_rows_of_a_smaller_frame_are_cut_in_proportion():
     cut = CutBottomRows(rows=5, height=40)(clip())
     assert cut['img'].shape[:2] == cut['gt_seg_map'].shape == cut['gt_seg_map_1'].shape == (18, 30)
     assert cut['flows'][0, 1].shape == (18, 30, 2) and cut['other_frames'][0].shape == (18, 30, 3)
-    with pytest.raises(ValueError, match='rows is 0 to height - 1, got rows=40 and height=40'):
+    with pytest.raises(ValueError, match='rows must be in 0..height - 1, got rows=40 and height=40'):
         CutBottomRows(rows=40, height=40)
 
 

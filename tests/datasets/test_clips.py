@@ -122,7 +122,7 @@ def test_no_frame_has_enough_before_it(folder):
 
 @pytest.mark.parametrize('wrong', [dict(past=0), dict(step=-1)])
 def test_impossible_distances(folder, wrong):
-    with pytest.raises(ValueError, match='past is None or 1 and larger, step None or 0 and larger; got'):
+    with pytest.raises(ValueError, match='past must be None or at least 1, and step None or at least 0; got'):
         build(folder, **wrong)
 
 

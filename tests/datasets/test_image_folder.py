@@ -46,7 +46,7 @@ def test_classes_are_given_once(folder, arguments):
 
 @pytest.mark.parametrize('kind', ['UDADataset', 'Unheard'])
 def test_a_source_without_classes_of_its_own(folder, kind):
-    with pytest.raises(ValueError, match=f"classes_from='{kind}' is no data set with classes"):
+    with pytest.raises(ValueError, match=f"classes_from='{kind}' is not a data set with classes"):
         ImageFolder(data_root=str(folder), classes_from=kind)
 
 

@@ -52,7 +52,8 @@ def test_an_orientation_tag_does_not_rotate_the_image_away_from_its_label(tmp_pa
 
 
 @pytest.mark.parametrize(
-    'suffix, reason', [('.jpg', 'truncated or no image'), ('.png', 'truncated, or differs from the checksums in it')]
+    'suffix, reason',
+    [('.jpg', 'truncated or not an image'), ('.png', 'truncated, or differs from the checksums in it')],
 )
 def test_truncated_image(tmp_path, suffix, reason):
     path = tmp_path / f'a{suffix}'

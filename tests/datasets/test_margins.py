@@ -67,14 +67,14 @@ def test_after_the_crop_is_too_late():
 
 @pytest.mark.parametrize('sides', ['top', ['up']])
 def test_sides_that_do_not_exist(sides):
-    with pytest.raises(ValueError, match=r"sides is a list of some of \['top', 'bottom', 'left', 'right'\], got"):
+    with pytest.raises(ValueError, match=r"sides must be a list of some of \['top', 'bottom', 'left', 'right'\], got"):
         PseudoMargins(sides=sides)
 
 
 def test_impossible_margins():
-    with pytest.raises(ValueError, match=r'is dict\(size=\(width, height\), top='):
+    with pytest.raises(ValueError, match=r'must be dict\(size=\(width, height\), top='):
         mask_of(64, 32, dict(top=3))
-    with pytest.raises(ValueError, match=r'leave no pixel of an image of 64x32'):
+    with pytest.raises(ValueError, match=r'leave no pixel of 64x32'):
         mask_of(64, 32, dict(MARGINS, bottom=1000))
 
 

@@ -113,7 +113,7 @@ def test_acdc_without_labels(acdc):
 
 @pytest.mark.parametrize('conditions', [['sun'], [], 'fog'])
 def test_acdc_conditions_that_do_not_exist(acdc, conditions):
-    with pytest.raises(ValueError, match=r"conditions is a list of some of \['fog', 'night', 'rain', 'snow'\], got"):
+    with pytest.raises(ValueError, match=r"conditions must be a list of some of \['fog', 'night', 'rain', 'snow'\]"):
         ACDC(data_root=acdc, split='val', conditions=conditions)
 
 

@@ -129,7 +129,7 @@ def test_bddvid_is_a_target_without_labels(tmp_path):
 
 def test_what_is_missing_of_bddvid_is_named(tmp_path):
     write_bdd_vid(tmp_path, 'val_orig_10k')
-    with pytest.raises(ValueError, match=r"BDDVid: benchmark is one of .*, got 'gta'"):
+    with pytest.raises(ValueError, match=r"BDDVid: benchmark must be one of .*, got 'gta'"):
         build_bdd(tmp_path, benchmark='gta')
     with pytest.raises(FileNotFoundError, match='Unpack the videos of BDD100K'):
         build_bdd(tmp_path, split='train')
@@ -225,7 +225,7 @@ def test_the_frame_before_each_labelled_one_is_tested_for_consistency(cityscapes
     [
         (dict(frame_before=True, test_mode=False), 'needs labelled=True and test_mode=True, got True and False'),
         (dict(frame_before=True, labelled=False), 'needs labelled=True and test_mode=True, got False and True'),
-        (dict(benchmark='gta'), r"benchmark is one of \['synthia_seq', 'viper', 'viper_rider_ignored'\], got 'gta'"),
+        (dict(benchmark='gta'), r"must be one of \['synthia_seq', 'viper', 'viper_rider_ignored'\], got 'gta'"),
         (dict(every_frame=True), 'every_frame=True needs labelled=False'),
         (dict(metainfo=dict(classes=('a',))), 'the benchmark sets the classes'),
     ],

@@ -26,9 +26,9 @@ def test_a_bare_state_dict_reads_as_a_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     'write, message',
     [
-        (lambda path: path.write_bytes(b'not a checkpoint'), 'is no readable checkpoint'),
-        (lambda path: path.write_bytes(b''), 'is no readable checkpoint'),
-        (lambda path: path.write_bytes(pickle.dumps(Custom())), 'is no readable checkpoint'),
+        (lambda path: path.write_bytes(b'not a checkpoint'), 'is not a readable checkpoint'),
+        (lambda path: path.write_bytes(b''), 'is not a readable checkpoint'),
+        (lambda path: path.write_bytes(pickle.dumps(Custom())), 'is not a readable checkpoint'),
         (lambda path: torch.save({'state_dict': {}, 'meta': Custom()}, path), 'nothing of this one was executed'),
         (lambda path: torch.save([1, 2], path), 'holds a list, not a state dict'),
     ],
@@ -44,7 +44,7 @@ def test_a_truncated_checkpoint_is_named(tmp_path):
     torch.save({'weight': torch.rand(1000)}, tmp_path / 'a.pth')
     content = (tmp_path / 'a.pth').read_bytes()
     (tmp_path / 'a.pth').write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match=r'a\.pth is no readable checkpoint .* Copy or download it again'):
+    with pytest.raises(ValueError, match=r'a\.pth is not a readable checkpoint .* Copy or download it again'):
         read_checkpoint(tmp_path / 'a.pth')
     with pytest.raises(FileNotFoundError, match=r'b\.pth does not exist'):
         read_checkpoint(tmp_path / 'b.pth')

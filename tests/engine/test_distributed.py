@@ -48,7 +48,7 @@ def test_the_first_machine_of_a_node_list_is_asked_for(tmp_path, monkeypatch):
 def test_a_process_gets_the_gpu_of_its_number(monkeypatch):
     monkeypatch.delenv('SLURM_PROCID', raising=False)
     assert [local_device(number, 2) for number in (0, 1)] == [0, 1]
-    with pytest.raises(ValueError, match='process 2 of this machine has no GPU: start as many as there are, 2'):
+    with pytest.raises(ValueError, match='process 2 of this machine has no GPU: start at most 2, one per GPU'):
         local_device(2, 2)
     monkeypatch.setenv('SLURM_PROCID', '3')
     assert local_device(3, 1) == 0

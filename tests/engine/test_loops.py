@@ -71,7 +71,7 @@ def test_an_iteration_is_all_batches_of_a_step(toy_root, tmp_path):
     )
     assert joined.model.seen == runner.model.seen
     config.optim_wrapper.accumulative_counts = 0
-    with pytest.raises(ValueError, match='accumulative_counts is a number of batches, 1 or more; got 0'):
+    with pytest.raises(ValueError, match='accumulative_counts must be a number of batches, at least 1; got 0'):
         build_runner(config, work_dir=str(tmp_path / 'none')).train()
 
 

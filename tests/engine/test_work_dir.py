@@ -66,7 +66,7 @@ def test_a_folder_with_checkpoints_needs_resume(toy_root, tmp_path):
     config = toy_config(toy_root, tmp_path / 'run', max_iters=2)
     train(config)
     saved = (tmp_path / 'run' / 'iter_2.pth').stat()
-    with pytest.raises(ValueError, match='holds the checkpoints of another training.*--resume goes on with it'):
+    with pytest.raises(ValueError, match='holds the checkpoints of another training.*--resume continues it'):
         train(config)
     assert (tmp_path / 'run' / 'iter_2.pth').stat() == saved
     assert train(config, resume=True).iter == 2

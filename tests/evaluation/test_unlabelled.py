@@ -70,7 +70,7 @@ def test_a_binary_head_has_two_classes():
 
 
 def test_what_is_missing_is_named():
-    with pytest.raises(ValueError, match='needs the logits of a.png'):
+    with pytest.raises(ValueError, match='returns no logits of a.png'):
         evaluated([{'img_path': 'a.png'}])
     with pytest.raises(ValueError, match='pixels_per_image >= 1'):
         UnlabelledMetric(pixels_per_image=0)

@@ -181,7 +181,7 @@ def test_what_is_nowhere_is_named(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(network_module, 'snapshot_download', unreachable)
-    with pytest.raises(FileNotFoundError, match='me/cars is no folder here, and could not be fetched .*no route'):
+    with pytest.raises(FileNotFoundError, match='me/cars is not a folder here, and could not be fetched .*no route'):
         load('me/cars')
     with pytest.raises(FileNotFoundError, match='gone.pth does not exist'):
         load('gone.pth')
@@ -193,7 +193,7 @@ def test_what_is_nowhere_is_named(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        (dict(network=dict(type='os.system')), "is 'os.system': data may only name registered"),
+        (dict(network=dict(type='os.system')), "is 'os.system', which is not a registered component"),
         (dict(classes=['one']), 'classes'),
         (dict(resize=None), 'cannot be read .*export the network again'),
     ],

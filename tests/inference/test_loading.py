@@ -79,11 +79,11 @@ def test_what_does_not_fit_is_refused(image_run, video_run, tmp_path):
         load_network('gone.py', checkpoint)
     with pytest.raises(ValueError, match='is a config: give the checkpoint of its network, too'):
         load_network(config)
-    with pytest.raises(ValueError, match='is no config .*: give either a checkpoint alone'):
+    with pytest.raises(ValueError, match='is not a config .*: give either a checkpoint alone'):
         load_network(checkpoint, checkpoint)
     with pytest.raises(ValueError, match='has no model: give the config of an experiment'):
         load_network(CONFIGS / '_base_' / 'models' / 'small_resnet10t.py', checkpoint)
-    with pytest.raises(ValueError, match='iter_1.pth has no teacher: it has student'):
+    with pytest.raises(ValueError, match='iter_1.pth has no teacher; it has student: choose'):
         load_network(*video_run, branch='teacher')
     with pytest.raises(ValueError, match=r'student of .*iter_1.pth does not fit FlowGuided.*1 missing: fusion.weight'):
         load_network(video_run[0], checkpoint)
@@ -98,7 +98,7 @@ def test_what_does_not_fit_is_refused(image_run, video_run, tmp_path):
     weights = torch.load(checkpoint)['state_dict']
     bare = {key[8:]: value for key, value in weights.items() if key.startswith('student.')}
     torch.save(dict(state_dict=bare), tmp_path / 'bare.pth')
-    with pytest.raises(ValueError, match='bare.pth carries no config .*: give the config file of its network first'):
+    with pytest.raises(ValueError, match='bare.pth holds no config, .*: give the config file of its network first'):
         load_network(tmp_path / 'bare.pth')
     assert same(load_network(config, tmp_path / 'bare.pth').network, load_network(checkpoint).network)
 

@@ -129,7 +129,7 @@ CASES = {
     ),
     'data: image without label': (unlabelled_image, ['1 of 3 images', 'c.png', 'labelled=False']),
     'data: image cut off': (truncated_image, ['images/a.png', 'truncated', 'copy or download it again']),
-    'data: image is text': (text_as_image, ['images/a.png', '13 bytes', 'no image']),
+    'data: image is text': (text_as_image, ['images/a.png', '13 bytes', 'not an image']),
     'data: image is empty': (empty_image, ['images/a.png is empty', 'copy or download it again']),
     'data: image vanished': (lost_image, ['images/a.png', 'does not exist']),
     'data: label cut off': (truncated_label, ['labels/a.png', 'cannot be decoded', 'truncated']),
@@ -145,7 +145,7 @@ CASES = {
         lambda at: at.load(labelled=False, pipeline=[dict(type='LoadImage'), dict(type='LoadLabels')]),
         ['labelled=False', 'LoadLabels'],
     ),
-    'data: archive is none': (damaged_archive, ['images.zip', 'no readable zip file']),
+    'data: archive is none': (damaged_archive, ['images.zip', 'not a readable zip file']),
     'data: archive is damaged': (damaged_archive_member, ['images/a.png', 'images.zip', 'damaged']),
     'data: rare classes without labels': (
         lambda at: DATASETS.build(dict(type='RareClassDataset', dataset=at.scenes.config(labelled=False))),
@@ -164,8 +164,8 @@ CASES = {
     'flow: of other frames': (flow_of_other_frames, ['6x4', '32x32']),
     # Checkpoints.
     'checkpoint: missing': (lambda at: read_checkpoint(at.folder / 'a.pth'), ['a.pth does not exist']),
-    'checkpoint: text': (lambda at: read_checkpoint(at.file('a.pth', 'hello')), ['a.pth is no readable checkpoint']),
-    'checkpoint: empty': (lambda at: read_checkpoint(at.file('a.pth')), ['a.pth is no readable checkpoint']),
+    'checkpoint: text': (lambda at: read_checkpoint(at.file('a.pth', 'hello')), ['a.pth is not a readable checkpoint']),
+    'checkpoint: empty': (lambda at: read_checkpoint(at.file('a.pth')), ['a.pth is not a readable checkpoint']),
     'checkpoint: cut off': (
         lambda at: read_checkpoint(cut(at.saved('a.pth', {'weight': torch.rand(999)}))),
         ['a.pth', 'cut off'],
@@ -195,10 +195,10 @@ CASES = {
         ['gone.pth does not exist', 'checkpoint'],
     ),
     'weights: half a backbone': (half_a_backbone, ['a.pth does not fit', 'missing']),
-    'weights: text': (lambda at: built_backbone(str(at.file('a.pth', 'x'))), ['a.pth is no readable checkpoint']),
+    'weights: text': (lambda at: built_backbone(str(at.file('a.pth', 'x'))), ['a.pth is not a readable checkpoint']),
     'weights: broken safetensors': (
         lambda at: built_backbone(str(at.file('a.safetensors', 'x'))),
-        ['a.safetensors is no readable checkpoint'],
+        ['a.safetensors is not a readable checkpoint'],
     ),
     'weights: run code': (harmful_backbone, ['a.pth needs', 'nothing of this one was executed']),
     'weights: run code, for flow': (harmful_flow_network, ['a.pth cannot be read as weights', 'tensors only']),

@@ -40,7 +40,7 @@ def test_every_flipped_bit_of_a_checkpoint_is_found(checkpoint):
     bits = [*random.Random(0).sample(range(8 * len(whole)), 300), *range(8 * len(whole) - 8 * 42, 8 * len(whole))]
     for bit in bits:
         checkpoint.write_bytes(with_flipped_bit(whole, bit))
-        with pytest.raises(ValueError, match=r'a\.pth is no readable checkpoint \('):
+        with pytest.raises(ValueError, match=r'a\.pth is not a readable checkpoint \('):
             read_checkpoint(checkpoint)
 
 
@@ -48,7 +48,7 @@ def test_a_cut_or_lengthened_checkpoint_is_found(checkpoint):
     whole = checkpoint.read_bytes()
     for content in (b'', whole[:1], whole[:100], whole[:-1], whole[:-20], whole[:-42], whole + b'\0', whole + whole):
         checkpoint.write_bytes(content)
-        with pytest.raises(ValueError, match=r'a\.pth is no readable checkpoint'):
+        with pytest.raises(ValueError, match=r'a\.pth is not a readable checkpoint'):
             read_checkpoint(checkpoint)
 
 

@@ -64,7 +64,7 @@ def test_what_is_no_video_is_named(tmp_path, video):
     with pytest.raises(ValueError, match=r'frame 40 \(counted from 0\) of .*drive\.avi cannot be decoded'):
         read_video_frame(video, 40)
     assert grey(read_video_frame(video, 3)) == 3
-    with pytest.raises(ValueError, match='every is 1 or larger, got 0'):
+    with pytest.raises(ValueError, match='every must be 1 or larger, got 0'):
         VideoFile(path=video, every=0, classes_from='Viper')
 
 

@@ -106,7 +106,7 @@ def test_what_is_missing_or_damaged_is_named(tmp_path):
     broken = tmp_path / 'broken'
     broken.mkdir()
     (broken / 'gtFine.zip').write_bytes(b'half a downl')
-    with pytest.raises(ValueError, match=r'gtFine.zip is no readable zip file .*download it again, or move it away'):
+    with pytest.raises(ValueError, match=r'gtFine.zip is not a readable zip file .*fetch it again, or move it away'):
         read_file(str(broken / 'gtFine/a.png'))
 
 

@@ -122,7 +122,7 @@ def test_heads_of_edges_and_shared_attention_keep_their_number():
 
 @pytest.mark.parametrize('number', [1, 0, 2.5, '3'])
 def test_a_number_of_classes_that_makes_no_sense_is_refused(number):
-    with pytest.raises(ValueError, match='model.num_classes is a number of classes, 2 or more'):
+    with pytest.raises(ValueError, match='model.num_classes must be a number of classes, at least 2'):
         prepare_config(Config(dict(model=dict(student=dict(decode_head=HEAD), num_classes=number))))
 
 

@@ -146,7 +146,7 @@ def test_a_query_without_keys_and_values_is_named(daformer):
 
 def test_source_must_be_what_the_keys_show(daformer):
     _, published = daformer
-    with pytest.raises(ValueError, match='--from mit expects: MiT weights or .*the keys are those of: segmentor'):
+    with pytest.raises(ValueError, match='--from mit expects: MiT weights or .*use --from auto for: segmentor'):
         convert(published, source='mit')
     with pytest.raises(ValueError, match='no decoder of two scales'):
         convert(published, source='hrda')

@@ -78,7 +78,7 @@ def test_real_weights_load_completely(weights_path):
 def test_a_damaged_file_is_refused_by_name(tmp_path, suffix):
     path = tmp_path / f'weights{suffix}'
     path.write_bytes(b'PK no weights')
-    with pytest.raises(ValueError, match=f'weights{suffix} is no readable checkpoint'):
+    with pytest.raises(ValueError, match=f'weights{suffix} is not a readable checkpoint'):
         build(checkpoint=str(path)).init_weights()
 
 

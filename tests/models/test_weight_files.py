@@ -81,13 +81,13 @@ def test_bad_files_are_refused_by_name(tmp_path):
     cut = (tmp_path / 'whole.pth').read_bytes()[:1500]
     for name, content in {'cut.pth': cut, 'text.pth': b'no weights', 'empty.pth': b''}.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(ValueError, match=f'{name} is no readable checkpoint'):
+        with pytest.raises(ValueError, match=f'{name} is not a readable checkpoint'):
             read_checkpoint(tmp_path / name)
     number = tmp_path / 'list.pth'
     torch.save([1, 2], number)
     with pytest.raises(ValueError, match='holds a list'):
         read_checkpoint(number)
-    with pytest.raises(ValueError, match='no tensors: name'):
+    with pytest.raises(ValueError, match='not tensors: name'):
         weights_of({'state_dict': {'name': 'text'}}, 'file.pth')
     with pytest.raises(ValueError, match='it holds nothing'):
         weights_of({'state_dict': {}}, 'file.pth')

@@ -155,10 +155,10 @@ def test_other_arguments_need_force(tmp_path):
 @pytest.mark.parametrize(
     'options, message',
     [
-        (dict(counts={'moon': {'train': 1}}), "Unknown domain 'moon' of streets; expected one of"),
-        (dict(counts={'game': {'test': 1}}), "Bad count 'test': 1 for streets 'game'"),
-        (dict(size=(16, 64)), 'size of at least 32 x 32'),
-        (dict(seed=-1), 'Expected a seed >= 0'),
+        (dict(counts={'moon': {'train': 1}}), "unknown domain 'moon' of streets; expected one of"),
+        (dict(counts={'game': {'test': 1}}), r"streets 'game' take numbers of images, .*, got 'test': 1"),
+        (dict(size=(16, 64)), 'the size 32x32'),
+        (dict(seed=-1), 'the seed must be at least 0'),
     ],
 )
 def test_bad_arguments_are_named(tmp_path, options, message):

@@ -223,7 +223,7 @@ def test_evaluation_branch():
             dict(**TEACHER, mixing=dict(type='ClassMix'), teacher_batch_statistics=False),
             'set ema.copy_buffers=True too',
         ),
-        (dict(masked_statistics=False), 'about the masked pass, which a method without masking lacks'),
+        (dict(masked_statistics=False), 'about the masked pass, which this method lacks'),
     ],
 )
 def test_components_that_need_each_other(components, message):

@@ -44,7 +44,7 @@ def training_step(config: Config, batch: int, size: Size, device: torch.device) 
         _leave_start_weights_out(settings.model.student.backbone)
     model = MODELS.build(settings.model)
     if not isinstance(model, DomainAdapter):
-        raise ValueError(f'a training step needs the model of a method (DomainAdapter); got {type(model).__name__}')
+        raise ValueError(f'the model must be a DomainAdapter, not a {type(model).__name__}: give a config that adapts')
     model.init_weights()
     source = settings.train_dataloader.source.dataset
     model.use_metainfo({**DATASETS.get(source.type).METAINFO, **source.get('metainfo', {})})

@@ -24,7 +24,7 @@ def run(args: argparse.Namespace) -> dict:
     device = find_device(args.device)
     numbers = (*(args.size or ()), *(value for value in (args.batch, args.threads) if value is not None))
     if len(args.size or ()) > 2 or min(numbers, default=1) < 1 or args.seconds <= 0:
-        raise ValueError('--size is one or two numbers; sizes, --batch, --threads and --seconds are positive')
+        raise UsageError('--size takes one or two numbers; sizes, --batch, --threads and --seconds must be positive')
     # Not the 1000 lines about start weights and options per parameter.
     MMLogger.get_current_instance().setLevel('ERROR')
     init_default_scope('mmseg')

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 
 from udass.engine.optim import checkpoint_without_reentry
-from udass.models.segmentors import HRDAEncoderDecoder
+from udass.models.segmentors import FlowGuidedEncoderDecoder, HRDAEncoderDecoder
 from udass.uda.networks import build_network
 
 _FLOAT32 = 4
@@ -25,7 +25,7 @@ def training_memory(config: Mapping, batch: int, size: tuple[int, int]) -> dict:
 
     Args:
         config: of the student.
-        batch: images of a pass.
+        batch: images of a pass; for a two-frame network clips of two frames with their flow.
         size: (H, W) of the images.
 
     Returns:
@@ -64,7 +64,7 @@ def _saved(
     network: nn.Module, mode: FakeTensorMode, batch: int, size: tuple[int, int], dtype: torch.dtype | None
 ) -> int:
     """Bytes of the tensors that autograd keeps after the forward pass and the loss, weights left out."""
-    options = {}
+    options: dict = {}
     if isinstance(network, HRDAEncoderDecoder):
         options['crop_box'] = network.draw_crop_box(size, torch.Generator())
     weights = {value.untyped_storage()._cdata for value in (*network.parameters(), *network.buffers())}
@@ -79,6 +79,8 @@ def _saved(
     precision = nullcontext() if dtype is None else torch.autocast('cpu', dtype)
     with mode, precision, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         images = torch.empty(batch, 3, *size)
+        if isinstance(network, FlowGuidedEncoderDecoder):
+            images, options['flow'] = torch.empty(batch, 2, 3, *size), torch.empty(batch, 1, 2, *size)
         samples = [SegDataSample(gt_sem_seg=PixelData(data=torch.empty(1, *size, dtype=torch.long))) for _ in images]
         losses = network(images, samples, mode='loss', **options)
     del losses

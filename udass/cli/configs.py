@@ -58,4 +58,4 @@ def run(args: argparse.Namespace) -> None:
         for name, entry in read_index().items()
         if all(word.lower() in f'{name} {list(entry.values())}'.lower() for word in args.words)
     }
-    print(to_text(found) if found else f'no config has all of: {" ".join(args.words)}')
+    print(to_text(found) if found else f'no config has all of: {" ".join(args.words)} (udass configs lists all)')

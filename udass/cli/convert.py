@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
     if args.output.resolve() == args.input.resolve():
         raise ValueError(f'OUT is IN ({args.input}): name another file to write')
     if args.check is not None and args.target != 'udass':
-        raise ValueError(f'--check compares with a network of this project; the names of --to {args.target} do not fit')
+        raise ValueError(f'--check needs names of this project, not those of --to {args.target}: leave one of them out')
     content = read_checkpoint(args.input)
     conversion = convert(weights_of(content, args.input), source=args.source, branch=args.branch)
     lines, weights = conversion.summary(), conversion.weights

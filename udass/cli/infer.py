@@ -29,7 +29,7 @@ def split_files(args: argparse.Namespace) -> tuple[list[str], list[str]]:
     if len(files) <= count:
         raise UsageError(f'give {"the checkpoint" if len(files) < count else "inputs"} after {files[-1]}')
     if args.batch_size < 1 or args.fps is not None and args.fps <= 0:
-        raise UsageError(f'--batch-size and --fps are positive, got {args.batch_size} and {args.fps}')
+        raise UsageError(f'--batch-size and --fps must be positive, got {args.batch_size} and {args.fps}')
     return files[:count], files[count:]
 
 

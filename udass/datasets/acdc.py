@@ -36,7 +36,7 @@ class ACDC(UDADataset):
     def __init__(self, *, split: str, conditions: Sequence[str] = CONDITIONS, **common: object) -> None:
         unknown = sorted(set(conditions) - set(CONDITIONS))
         if unknown or not conditions or isinstance(conditions, str):
-            raise ValueError(f'ACDC: conditions is a list of some of {list(CONDITIONS)}, got {conditions!r}')
+            raise ValueError(f'ACDC: conditions must be a list of some of {list(CONDITIONS)}, got {conditions!r}')
         self.split, self.conditions = split, tuple(conditions)
         super().__init__(**common)
 

@@ -79,7 +79,7 @@ class Viper(ClipDataset):
 
     def __init__(self, *, split: str = 'train', every: int = 10, **common: object) -> None:
         if every < 1:
-            raise ValueError(f'Viper: every is 1 or larger, got {every}')
+            raise ValueError(f'Viper: every must be 1 or larger, got {every}')
         self.split, self.every = split, every
         super().__init__(**common)
 

@@ -129,7 +129,7 @@ def locked(work_dir: Path) -> Iterator[None]:
                 'or choose another --work-dir'
             ) from error
         except OSError as error:
-            message = f'{work_dir} cannot be locked ({error.strerror}): see to it that no other training writes there'
+            message = f'{work_dir} cannot be locked ({error.strerror}): make sure that no other training writes there'
             print_log(message, logger='current', level=logging.WARNING)
         file.truncate(0)
         file.write(f'process {os.getpid()} on {socket.gethostname()} since {time.strftime("%Y-%m-%d %H:%M:%S")}\n')
@@ -147,7 +147,7 @@ def check_unused(work_dir: Path, resume: bool, load_from: str | None) -> None:
         return
     if not resume:
         raise ValueError(
-            f'{work_dir} holds the checkpoints of another training, which would be overwritten. --resume goes on with '
+            f'{work_dir} holds the checkpoints of another training, which would be overwritten. --resume continues '
             'it; for a new training choose another --work-dir, or delete this one'
         )
     if Path(load_from).resolve().parent != work_dir.resolve():

@@ -97,7 +97,7 @@ def prepare_config(config: Config) -> None:
     number = model.pop('num_classes', None) if 'student' in model else None
     if number is not None:
         if not isinstance(number, int) or number < 2:
-            raise ValueError(f'model.num_classes is a number of classes, 2 or more; got {number!r}')
+            raise ValueError(f'model.num_classes must be a number of classes, at least 2; got {number!r}')
         student = model['student']
         _set_num_classes([student.get(name) for name in ('decode_head', 'auxiliary_head')], number)
 
@@ -155,8 +155,8 @@ def check_components(config: Mapping) -> None:
     for name in ('val_dataloader', 'test_dataloader'):
         if isinstance(config.get(name), list | tuple):
             raise ValueError(
-                f'{name} is a list, but a run tests with one loader: join the data sets of several as its dataset, '
-                "dict(type='ConcatDataset', names=[...], datasets=[...]), which are reported side by side"
+                f'{name} is a list, but a run tests with one loader: join the data sets in its dataset, '
+                "dict(type='ConcatDataset', names=[...], datasets=[...]); they are reported side by side"
             )
     for path, node in _components(config):
         components = component_classes(node['type'])

@@ -98,7 +98,7 @@ def read_config(path: str | Path) -> Config:
         ) from error
     except SyntaxError as error:
         raise ValueError(
-            f'config {path} or a file of its _base_ is no valid Python: line {error.lineno}, '
+            f'config {path} or a file of its _base_ is not valid Python: line {error.lineno}, '
             f'{error.msg}: {(error.text or "").strip()}'
         ) from error
     except ImportError as error:
@@ -115,7 +115,7 @@ def read_config(path: str | Path) -> Config:
             refuse_code(config.to_dict(), registered_names(), '')
         except ValueError as error:
             raise ValueError(
-                f'config {path}: {error}. If you trust it, write it as a .py file: that is a program, and is run'
+                f'config {path}: {error}. If you trust it, write it as a .py file, which is run as a program'
             ) from error
     return config
 
@@ -166,8 +166,8 @@ def refuse_code(settings: object, names: Collection[str], path: str) -> None:
             name = node.get(key)
             if key in node and (not isinstance(name, str) or name not in names or name in _RUN_ARGUMENTS):
                 raise ValueError(
-                    f'{where}.{key}'.lstrip('.') + f' is {name!r}: data may only name registered '
-                    'components that run none of their arguments, and nothing is imported for it'
+                    f'{where}.{key}'.lstrip('.') + f' is {name!r}, which is not a registered '
+                    'component, or one that runs its arguments as code'
                 )
         imported = [key for key in _FUNCTION_KEYS if isinstance(node.get(key), str) and '.' in node[key]]
         imported += [key for key in _IMPORT_KEYS if node.get(key) not in (None, 'mmseg', 'mmengine')]
@@ -182,7 +182,7 @@ def _check_data_file(path: Path) -> None:
     if '{{' in text:
         raise ValueError(
             f'{path} holds an expression: {text[text.index("{{") :].splitlines()[0]}. A {path.suffix} file '
-            'is data: only {{_base_.KEY}} is replaced'
+            'is data, in which only {{_base_.KEY}} is replaced: write the value itself'
         )
     content = json.loads(text) if path.suffix == '.json' else yaml.load(text, Loader=_PlainLoader)
     if not isinstance(content, dict):
@@ -205,7 +205,7 @@ def _check_imports(config: Config) -> None:
     others = _other_modules(config)
     config.pop('custom_imports', None)
     if others:
-        raise ValueError(f'custom_imports names {others}: nothing is imported for data')
+        raise ValueError(f'custom_imports names {others}, but nothing is imported for a data file')
 
 
 def stored_config(checkpoint: Mapping, path: str | Path, keys: tuple[str, ...]) -> Config:
@@ -213,7 +213,7 @@ def stored_config(checkpoint: Mapping, path: str | Path, keys: tuple[str, ...]) 
     is no config, or one of the keys is not made of constants."""
     text = (checkpoint.get('meta') or {}).get('cfg')
     if not isinstance(text, str) or not text.strip():
-        raise ValueError(f'{path} carries no config (as files of udass convert and of others): {_GIVE_CONFIG}')
+        raise ValueError(f'{path} holds no config, as it is not the checkpoint of a training: {_GIVE_CONFIG}')
     try:
         return Config(with_new_names(parse_keys(text, path, keys)))
     except ValueError as error:

@@ -56,7 +56,7 @@ def local_device(local_rank: int, devices: int) -> int:
     if devices == 1 and 'SLURM_PROCID' in os.environ:
         return 0
     if local_rank >= devices:
-        raise ValueError(f'process {local_rank} of this machine has no GPU: start as many as there are, {devices}')
+        raise ValueError(f'process {local_rank} of this machine has no GPU: start at most {devices}, one per GPU')
     return local_rank
 
 

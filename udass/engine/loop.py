@@ -90,7 +90,7 @@ class UDATrainLoop(IterBasedTrainLoop):
         model = _training_model(runner, domains)
         for name, value in (('max_iters', max_iters), ('val_begin', val_begin), ('val_interval', val_interval)):
             if not isinstance(value, int) or value < 1:
-                raise ValueError(f'train_cfg.{name} is a number of iterations, at least 1; got {value!r}')
+                raise ValueError(f'train_cfg.{name} must be a number of iterations, at least 1; got {value!r}')
         model.accumulative_counts = accumulative_counts(runner.optim_wrapper)
         configs = domain_configs(dataloader, domains, source_sampling, long_tail, model.accumulative_counts)
         loaders = {domain: build_loader(runner, config) for domain, config in configs.items()}
@@ -224,7 +224,7 @@ class UDATrainLoop(IterBasedTrainLoop):
             elif hook is not None:
                 advice = 'not saved: the state is not finite. The checkpoints before it stay as they are'
             else:
-                advice = 'not saved: default_hooks.checkpoint is no SafeCheckpointHook'
+                advice = 'not saved: default_hooks.checkpoint is not a SafeCheckpointHook'
             runner.logger.info(f'Stopped after iteration {self._iter} of {self._max_iters}, {advice}.')
             runner.visualizer.close()
 
@@ -242,7 +242,7 @@ def _training_model(runner: Runner, domains: Sequence[str]) -> TrainingModel:
     if not isinstance(model, TrainingModel):
         raise ValueError(
             f'UDATrainLoop trains a TrainingModel, such as DomainAdapter, not a {type(model).__name__}: to train a '
-            'bare segmentor, take IterBasedTrainLoop of mmengine'
+            'bare segmentor, use IterBasedTrainLoop of mmengine'
         )
     if model.needs_target and len(domains) < 2:
         raise ValueError(

@@ -45,8 +45,7 @@ class ChildOptimWrapperConstructor:
     def __init__(self, optim_wrapper_cfg: Mapping, paramwise_cfg: None = None) -> None:
         if paramwise_cfg is not None:
             raise ValueError(
-                'paramwise_cfg belongs into the optimizer wrapper of each child, e.g. '
-                'optim_wrapper.student.paramwise_cfg'
+                'paramwise_cfg belongs in the optimizer wrapper of each child, e.g. optim_wrapper.student.paramwise_cfg'
             )
         for name, config in optim_wrapper_cfg.items():
             if not isinstance(config, Mapping):
@@ -285,7 +284,7 @@ def accumulative_counts(optim_wrapper: OptimWrapper | Mapping) -> int:
     ValueError if it is no number of parts."""
     counts = optim_wrapper.get('accumulative_counts', 1) if isinstance(optim_wrapper, Mapping) else 1
     if not isinstance(counts, int) or counts < 1:
-        raise ValueError(f'optim_wrapper.accumulative_counts is a number of batches, 1 or more; got {counts!r}')
+        raise ValueError(f'optim_wrapper.accumulative_counts must be a number of batches, at least 1; got {counts!r}')
     return counts
 
 
@@ -301,7 +300,7 @@ def check_wrappers(optim_wrapper: Mapping) -> None:
     kinds = [wrapper.get('type') for wrapper in wrappers if isinstance(wrapper, Mapping)]
     if 'AmpOptimWrapper' in kinds and not torch.cuda.is_available():
         raise ValueError(
-            "optim_wrapper.type='AmpOptimWrapper' works on GPUs only, and there is none: take "
+            "optim_wrapper.type='AmpOptimWrapper' works on GPUs only, and there is none: set "
             "optim_wrapper.type='OptimWrapper', and amp='bf16' for mixed precision on a CPU"
         )
 

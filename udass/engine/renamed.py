@@ -45,7 +45,7 @@ def check_renamed(config: Mapping) -> None:
             where = f'{path}.{key}'.lstrip('.')
             _refuse_key(where)
             if key == 'type' and isinstance(value, str) and value in RENAMED_TYPES:
-                raise ValueError(f'{where} is {value}, which is now called {RENAMED_TYPES[value]}')
+                raise ValueError(f'{where} is {value}, which is now called {RENAMED_TYPES[value]}: rename it')
 
 
 def mappings(node: object, path: str = '') -> Iterator[tuple[str, Mapping]]:

@@ -59,7 +59,7 @@ def check_resumable(
     if before is not None and classes is not None and list(before) != list(classes):
         raise ValueError(
             f'{filename} was trained on the classes {", ".join(before)}, this run has {", ".join(classes)}: the '
-            'outputs of the networks would mean other classes'
+            'outputs of the networks would mean other classes. Set the classes back, or start a new training'
         )
     return changes
 
@@ -226,7 +226,7 @@ def _replay(schedulers: list[_ParamScheduler], iteration: int) -> None:
     """Brings schedulers and rates from the start to an iteration, step by step: each value follows from the last."""
     following = [type(scheduler).__name__ for scheduler in schedulers if getattr(scheduler, 'need_val_args', False)]
     if following:
-        raise ValueError(f'{following[0]} depends on the validations so far: its settings cannot be changed on resume')
+        raise ValueError(f'{following[0]} depends on the validations so far: set back what was changed of it')
     with warnings.catch_warnings():
         # Of schedulers that step before their optimizer.
         warnings.simplefilter('ignore')

@@ -266,7 +266,7 @@ class UDARunner(Runner):
         self.logger.info(f'Loaded {" and ".join(loaded)} from {filename}{left}')
         if model.teacher is not None and 'teacher' not in loaded:
             if model.eval_branch == 'teacher' and not trains:
-                raise ValueError(f'{filename} has no teacher to test: test its student, or give one with a teacher')
+                raise ValueError(f'{filename} has no teacher to test: test its student (--branch student)')
             self.logger.info(f'{filename} has no teacher: it starts as the student')
 
     def load_checkpoint(

@@ -254,7 +254,7 @@ class ClassIoUMetric(BaseMetric):
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         if not results:
-            raise ValueError('the test set is empty: nothing can be evaluated')
+            raise ValueError('the test set is empty: correct the paths of the data set')
         for result in results:
             # Other processes have written files, too.
             if result['prediction'] is not None:

@@ -68,7 +68,7 @@ class SubmissionFiles(BaseMetric):
         try:
             double = next((name for name, following in zip(names, names[1:], strict=False) if name == following), None)
             if double is not None:
-                raise ValueError(f'two images would be written as {double}: the server could not tell them apart')
+                raise ValueError(f'two images would be written as {double}: rename or remove one of them')
             with atomic_path(self.path) as temporary, zipfile.ZipFile(temporary, 'w') as archive:
                 for name in names:
                     # PNG files are compressed already.
@@ -102,7 +102,7 @@ def submission_name(image: str, rules: Mapping) -> str:
     """Name of the file to submit for an image file; ``rules`` are ``submission`` of the data set."""
     name = Path(image).name
     if not name.endswith(rules['image_suffix']):
-        raise ValueError(f'{image} does not end in {rules["image_suffix"]}, as the images of this benchmark do')
+        raise ValueError(f'{image} does not end in {rules["image_suffix"]}: use the original images of this benchmark')
     return name.removesuffix(rules['image_suffix']) + rules['file_suffix']
 
 

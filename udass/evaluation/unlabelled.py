@@ -66,9 +66,7 @@ class UnlabelledMetric(BaseMetric):
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         for sample in data_samples:
             if 'seg_logits' not in sample:
-                raise ValueError(
-                    f'UnlabelledMetric needs the logits of {sample.get("img_path")}, which the model does not return'
-                )
+                raise ValueError(f'the model returns no logits of {sample.get("img_path")}: leave UnlabelledMetric out')
             logits = sample['seg_logits']['data'].flatten(1)  # (C, H * W)
             # The pixels depend on the image alone, not on the order or the process.
             generator = torch.Generator().manual_seed(crc32(Path(str(sample.get('img_path'))).name.encode()))
@@ -80,7 +78,7 @@ class UnlabelledMetric(BaseMetric):
 
     def compute_metrics(self, results: list[Tensor]) -> dict[str, float]:
         if not results:
-            raise ValueError('there are no images: nothing can be evaluated')
+            raise ValueError('there are no images: correct the paths of the data set')
         probabilities = torch.cat(results)
         step = -(-len(probabilities) // self.max_snd_pixels)
         density = soft_neighbourhood_density(probabilities[::step], self.temperature)

@@ -64,8 +64,8 @@ def export(
     network, graphs = TrainedNetwork(segment), [name for name in formats if name in _GRAPHS]
     if dynamic and network.config['window']:
         raise ValueError(
-            'the network is tested in windows of {}x{} pixels: a graph takes one window, or an image of one size with '
-            'the windows inside (without dynamic, --dynamic)'.format(*network.config['window'])
+            'the network is tested in windows of {}x{} pixels: leave dynamic (--dynamic) out, and the graph takes one '
+            'window, or images of one size with the windows inside'.format(*network.config['window'])
         )
     if size is None and (graphs or check):
         size = graph_size(network.config)

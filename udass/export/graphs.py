@@ -76,7 +76,8 @@ def write_onnx(program: ExportedProgram, path: Path) -> dict:
             names = dict(input_names=['images'], output_names=['output'])
             result = torch.onnx.export(program, dynamo=True, verbose=False, **names)
     except torch.onnx.errors.OnnxExporterError as error:
-        raise ValueError(f'the network cannot be written as ONNX: {str(error).strip().splitlines()[0]}') from error
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f'the network cannot be written as ONNX: {reason}; export it as pt2') from error
     result.save(path, external_data=False)
     return {'opset': next(opset.version for opset in result.model_proto.opset_import if not opset.domain)}
 

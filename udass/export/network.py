@@ -120,7 +120,7 @@ def describe(loaded: LoadedNetwork) -> dict:
             'without test_cfg'
         )
     if network.out_channels == 1:
-        raise ValueError(f'{loaded.origin} has one logit with a threshold; networks with one per class are exported')
+        raise ValueError(f'{loaded.origin} has a single logit; only networks with one per class can be exported')
     InputScaling(pipeline)  # raises what it cannot undo
     slides = test_cfg.get('mode', 'whole') == 'slide'
     normalizes = preprocessor._enable_normalize
@@ -164,7 +164,7 @@ def load(
             path = Path(snapshot_download(str(source), revision=revision, allow_patterns=wanted))
         except Exception as error:  # the hub raises errors of several libraries
             raise FileNotFoundError(
-                f'{source} is no folder here, and could not be fetched from the Hugging Face Hub '
+                f'{source} is not a folder here, and could not be fetched from the Hugging Face Hub '
                 f'({type(error).__name__}: {error})'
             ) from error
     card = path / CARD

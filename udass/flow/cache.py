@@ -1,5 +1,6 @@
 """A folder of computed optical flow: read where it is there, computed and stored where it is not."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,7 +16,6 @@ import numpy as np
 from mmseg.registry import MODELS
 from PIL import Image
 
-from udass.errors import DamagedFileError
 from udass.flow.estimators import DISFlow, Estimator
 from udass.flow.files import PrecomputedFlow, Size, decode_kitti, encode_kitti
 from udass.io.images import IMAGE_SUFFIXES, read_image
@@ -76,12 +76,11 @@ class FlowCache:
             return self.estimator(current, other, size)
         path = self.path(current, other, size)
         if path is not None and path.is_file():
-            try:
+            # A damaged file, or one of other frames, is written anew.
+            with contextlib.suppress(OSError, ValueError):
                 flow = decode_kitti(path.read_bytes(), path)[0]
-                _check_size(flow, path, current, size)
-                return flow
-            except (OSError, ValueError) as error:
-                warnings.warn(f'computing the flow again: {error}', stacklevel=2)
+                if flow.shape[:2] == tuple(size or _frame_size(current)):
+                    return flow
         frames = [_read_frame(frame, size) for frame in (current, other)]
         try:
             flow = self.estimator(*frames)
@@ -153,17 +152,10 @@ def _read_frame(path: str | Path, size: Size | None) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def _check_size(flow: np.ndarray, path: Path, current: str | Path, size: Size | None) -> None:
-    """Raises DamagedFileError if a file has not the requested size."""
-    if size is None:
-        # The header of the frame says it, without decoding.
-        with Image.open(current) as frame:
-            size = frame.height, frame.width
-    height, width = flow.shape[:2]
-    if (height, width) != tuple(size):
-        raise DamagedFileError(
-            f'{path} has {width}x{height} pixels, its frames {size[1]}x{size[0]} (width x height): it belongs to others'
-        )
+def _frame_size(path: str | Path) -> Size:
+    """(height, width) of an image, from its header, without decoding."""
+    with Image.open(path) as frame:
+        return frame.height, frame.width
 
 
 @dataclass(frozen=True)
@@ -191,7 +183,7 @@ def numbered_pairs(folder: str | Path, steps: Sequence[int] = (1,)) -> list[tupl
     folder does not exist, ValueError if it holds no pair, or a step is not positive."""
     folder = Path(folder).expanduser()
     if not folder.is_dir():
-        raise FileNotFoundError(f'{folder} is no folder; name one that holds numbered frames')
+        raise FileNotFoundError(f'{folder} is not a folder; give one that holds numbered frames')
     if min(steps) < 1:
         raise ValueError(f'steps lead back to earlier frames and are 1 or larger, got {list(steps)}')
     sequences: dict[tuple, list[tuple[int, str]]] = {}
@@ -208,7 +200,7 @@ def numbered_pairs(folder: str | Path, steps: Sequence[int] = (1,)) -> list[tupl
     if not pairs:
         raise ValueError(
             f'{folder} holds no numbered images ({", ".join(IMAGE_SUFFIXES)}) with another one '
-            f'{" or ".join(map(str, steps))} before it'
+            f'{" or ".join(map(str, steps))} before it: number the frames, or give smaller steps'
         )
     return pairs
 
@@ -234,7 +226,7 @@ def fill(
             problems.append(str(error))
             continue
         if path is None:
-            raise ValueError('the cache has no folder that could be filled; set its folder in the config')
+            raise ValueError('the cache has no folder to fill; set its folder in the config')
         wanted[path] = request
     missing = {path: request for path, request in wanted.items() if not path.is_file()}
     single = any(not getattr(request.cache.estimator, 'concurrent', True) for request in missing.values())
@@ -267,5 +259,5 @@ def _compute(request: FlowRequest, path: Path) -> None:
     if request.cache.computes:
         request.cache(request.current, request.other, request.size)
     if not path.is_file():
-        reason = 'could not be written' if request.cache.computes else 'does not exist'
+        reason = 'could not be written' if request.cache.computes else 'does not exist; correct folder or naming'
         raise OSError(f'flow file {path} {reason}')

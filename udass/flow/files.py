@@ -144,7 +144,7 @@ def _decode_npy(content: bytes, path: Path) -> Flow:
 def _format(path: Path, functions: dict) -> Callable:
     """The function for the suffix of the path."""
     if path.suffix.lower() not in functions:
-        raise ValueError(f'{path}: the end of its name tells no format of flow; expected .png, .flo or .npy')
+        raise ValueError(f'{path} is not the name of a flow file; it must end in .png, .flo or .npy')
     return functions[path.suffix.lower()]
 
 
@@ -242,7 +242,7 @@ class PrecomputedFlow:
         if size is not None and abs((size[1] / width) / (size[0] / height) - 1) > _ASPECT_TOLERANCE:
             raise ValueError(
                 f'{path} has {width}x{height} pixels, which is not the shape of frames of {size[1]}x{size[0]}. It '
-                'belongs to other or cropped frames'
+                'belongs to other or cropped frames: correct folder or naming of PrecomputedFlow'
             )
         return flow, valid
 

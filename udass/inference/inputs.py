@@ -197,7 +197,7 @@ def _sequences(folder: Path, rate: float) -> Iterator[Video]:
 def _video(path: Path) -> Video:
     count = count_video_frames(str(path))
     if count == 0:
-        raise ValueError(f'{path} has no frame that can be decoded: it is damaged, or no video')
+        raise ValueError(f'{path} has no frame that can be decoded: copy or convert it again')
     paths = [frame_path(str(path), number) for number in range(count)]
     frames = _frames(paths, [f'{path.stem}/{number:06d}' for number in range(count)])
     capture = open_capture(str(path))

@@ -94,7 +94,7 @@ def load_network(
     except KeyError as error:
         raise ValueError(f'{config_or_checkpoint}: {error.args[0] if error.args else error}') from error
     if not isinstance(network, BaseSegmentor):
-        raise ValueError(f'{config_or_checkpoint}: {type(network).__name__} is no segmentor of MMSegmentation')
+        raise ValueError(f'{config_or_checkpoint}: {type(network).__name__} is not a segmentor of MMSegmentation')
     classes, palette = _classes(config, content, path, is_stored=checkpoint is None)
     check_class_count(network, SimpleNamespace(metainfo={'classes': classes}))
     load_strictly(network, _weights(content, path, branch, network, lora), f'{branch} of {path}')
@@ -125,8 +125,8 @@ def _read(first: str | Path, checkpoint: str | Path | None, options: Mapping | N
         return checkpoint, load_config(first, options), read_checkpoint(checkpoint)
     if checkpoint is not None:
         raise ValueError(
-            f'{first} is no config ({", ".join(CONFIG_SUFFIXES)}): give either a checkpoint alone, or the config first '
-            f'and then the checkpoint; got {first} and {checkpoint}'
+            f'{first} is not a config ({", ".join(CONFIG_SUFFIXES)}): give either a checkpoint alone, or the config '
+            f'first and then the checkpoint; got {first} and {checkpoint}'
         )
     if Path(first).is_dir():
         first, config, content = _read_exported(Path(first))
@@ -177,7 +177,7 @@ def _weights(
         return convert(weights, branch=branch).weights
     found = split_networks(weights)
     if branch not in found:
-        raise ValueError(f'{path} has no {branch}: it has {" and ".join(found)}')
+        raise ValueError(f'{path} has no {branch}; it has {" and ".join(found)}: choose another branch')
     if lora is not None and has_lora(found[branch]):
         return merge_lora(found[branch], lora['rank'], lora['alpha'])
     if found[branch].keys() <= network.state_dict().keys():

@@ -35,7 +35,7 @@ def add_views(dataset: Mapping, scales: Sequence[float]) -> dict:
         raise ValueError('--tta mirrors and resizes single images, and this config tests on clips: leave it out')
     resizes = [place for place, step in enumerate(pipeline) if 'scale' in step]
     if not resizes and list(scales) != [1.0]:
-        raise ValueError('--tta with sizes needs a Resize with a scale in the pipeline of the test data')
+        raise ValueError('--tta with sizes needs a Resize with a scale in the test pipeline: leave the sizes out')
     place = resizes[0] if resizes else 0
     sizes = [[_scaled(pipeline[place], scale) for scale in scales]] if resizes else []
     flips = [{'type': 'RandomFlip', 'prob': probability, 'direction': 'horizontal'} for probability in (0.0, 1.0)]

@@ -55,7 +55,7 @@ def read_image(path: str, upright: bool = False, bit_depth: int | None = None) -
     image = None if _is_cut_jpeg(content) else decode(path, content, flags)
     if image is None:
         _check_kind_of_values(path, content)
-        raise DamagedFileError(f'{described(path, content)}: it is truncated or no image. {REPLACE}')
+        raise DamagedFileError(f'{described(path, content)}: it is truncated or not an image. {REPLACE}')
     if image.dtype == np.uint16:
         return _to_eight_bits(path, image, bit_depth)
     if image.dtype != np.uint8:
@@ -81,7 +81,7 @@ def read_content(path: str) -> bytes:
         content = read_file(path)
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f'{path} does not exist; it was there when the data set was listed, or its name comes from a wrong list'
+            f'{path} does not exist any more, or a list names it wrongly: restore it, or correct the list'
         ) from error
     if not content:
         raise DamagedFileError(f'{path} is empty. {REPLACE}')

@@ -42,7 +42,7 @@ def _decode_grey(path: str, content: bytes) -> np.ndarray:
         with Image.open(BytesIO(content)) as file:
             ids = np.array(file)
     except Exception as error:  # Pillow's decoders fail in many ways: OSError, SyntaxError, zlib.error, struct.error.
-        reason = 'it is no image' if isinstance(error, UnidentifiedImageError) else error
+        reason = 'it is not an image' if isinstance(error, UnidentifiedImageError) else error
         raise DamagedFileError(f'{described(path, content)} as a label: {reason}. {REPLACE}') from error
     if ids.ndim != 2:
         raise ValueError(

@@ -130,7 +130,7 @@ def _names(archive: Path) -> list[str]:
     except OSError:
         raise
     except Exception as error:
-        raise ValueError(f'{archive} is no readable zip file ({error}): download it again, or move it away') from error
+        raise ValueError(f'{archive} is not a readable zip file ({error}): fetch it again, or move it away') from error
     return [name for name in names if not name.endswith('/') and not any(map(_is_hidden, name.split('/')))]
 
 

@@ -100,8 +100,8 @@ def write_streets(
     root, counts, clip_counts = Path(root), counts or DEFAULT_COUNTS, clip_counts or {}
     if seed < 0 or min(size) < 32 or clip_length < 2:
         raise ValueError(
-            f'Expected a seed >= 0, a size of at least 32 x 32 and clips of at least 2 frames, got seed {seed}, size '
-            f'{tuple(size)}, clip length {clip_length}.'
+            f'the seed must be at least 0, the size 32x32 and the clip length 2, got seed {seed}, size {tuple(size)} '
+            f'and clip length {clip_length}'
         )
     settings = {'version': VERSION, 'seed': seed, 'size': list(size), 'clip_length': clip_length}
     for numbers in (counts, clip_counts):
@@ -125,12 +125,12 @@ def write_streets(
 def _check_counts(counts: Counts) -> None:
     for domain, splits in counts.items():
         if domain not in DOMAINS:
-            raise ValueError(f'Unknown domain {domain!r} of streets; expected one of {sorted(DOMAINS)}.')
+            raise ValueError(f'unknown domain {domain!r} of streets; expected one of {sorted(DOMAINS)}')
         for split, number in splits.items():
             if split not in SPLITS or number < 0:
                 raise ValueError(
-                    f'Bad count {split!r}: {number} for streets {domain!r}; expected a number >= 0 '
-                    f'for one of {list(SPLITS)}.'
+                    f'streets {domain!r} take numbers of images, at least 0, for {list(SPLITS)}, got '
+                    f'{split!r}: {number}'
                 )
 
 
@@ -141,13 +141,13 @@ def _claim(root: Path, settings: dict, force: bool) -> bool:
         try:
             record = json.loads((root / RECORD).read_text())
         except json.JSONDecodeError as error:
-            message = f'{root / RECORD} is not readable ({error}); delete {root} and generate the streets again.'
+            message = f'{root / RECORD} is not readable ({error}); delete {root} and generate the streets again'
             raise ValueError(message) from error
         found = {key: record.get(key) for key in settings}
         if found != settings and not force:
             raise ValueError(
                 f'{root} holds streets drawn with {found}, but {settings} was requested. Choose another root, or '
-                'replace them with force=True (--force).'
+                'replace them with force=True (--force)'
             )
         stale = bool(record.get('replacing')) or found != settings
     _record(root, settings, complete=False, replacing=stale)

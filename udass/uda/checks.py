@@ -31,7 +31,7 @@ def check_adapter(adapter: Any) -> None:
             'set ema.copy_buffers=True too'
         )
     if not adapter.masked_statistics and adapter.masking is None:
-        raise ValueError('masked_statistics=False is about the masked pass, which a method without masking lacks')
+        raise ValueError('masked_statistics=False is about the masked pass, which this method lacks: leave it out')
     _check_outputs(adapter, student)
     if isinstance(adapter.masking, TokenMasking):
         _check_mask_token(student)

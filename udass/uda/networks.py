@@ -89,7 +89,7 @@ def load_networks(
     """
     found = split_networks(weights)
     if 'student' not in found:
-        raise ValueError(f'{origin} holds no student (no key student.*): it has {", ".join(found)}')
+        raise ValueError(f'{origin} holds no student (no key student.*): it has {", ".join(found)}. Give another file')
     student = networks['student'].state_dict()
     unknown = [name for name in skip if not any(_belongs(key, [name]) for key in student)]
     if unknown:

@@ -95,7 +95,7 @@ def join_orders(jitters: Sequence[Sequence[tuple[str, float]]]) -> list[tuple[st
 
 
 def _unknown(operation: str) -> str:
-    return f'unknown colour operation {operation!r}; there are brightness, contrast, saturation and hue'
+    return f'unknown colour operation {operation!r}; expected brightness, contrast, saturation or hue'
 
 
 def turn_hue(images: Tensor, turn: float | Tensor) -> Tensor:

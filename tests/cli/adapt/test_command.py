@@ -114,7 +114,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(folders, capsys):
 
 
 def test_a_folder_with_other_files_is_left_alone(folders):
-    with pytest.raises(SystemExit, match='source holds other files, and no run of udass adapt'):
+    with pytest.raises(SystemExit, match='source holds other files than those of udass adapt'):
         adapt('--out', 'source')
     with pytest.raises(SystemExit, match='2'):
         main(['adapt', 'source', 'target', '--iterations', '0'])

@@ -87,11 +87,11 @@ def broken(folder, name):
         ('no label', r'images/1\.png has no label \(1 of 3 images\): expected a label of the same name'),
         ('no folder of labels', r'has images/, but no folder of labels \(one of labels, label'),
         ('no pair', r'images are named like 0\.png, labels like x0\.png'),
-        ('JPEG labels', r'labels holds no labels \(a JPEG changes ids, and is none\): found 3 \.jpg'),
+        ('JPEG labels', r'labels holds no labels \(a JPEG file changes ids and cannot be one\): found 3 \.jpg'),
         ('two kinds of images', r'images/1\.jpg has no label'),
         ('two kinds of labels', r'several labels for each image, which end in (_color|_ids)\.png, (_color|_ids)\.png'),
         ('empty', r'holds no images: found no files'),
-        ('gone', r'is no folder; give one with images and labels'),
+        ('gone', r'is not a folder; give one with images and labels'),
     ],
 )
 def test_faults_of_a_labelled_folder_are_named(name, message, tmp_path):
@@ -120,7 +120,7 @@ def test_what_is_no_target_is_named(tmp_path):
     for name, message in {
         'gone': 'gone does not exist',
         'empty': r'empty holds no image .* it holds 0 files',
-        'notes.txt': r'notes\.txt is no video',
+        'notes.txt': r'notes\.txt is not a video',
         'broken.mp4': r'broken\.mp4 cannot be opened as a video',
     }.items():
         with pytest.raises((ValueError, FileNotFoundError), match=message):

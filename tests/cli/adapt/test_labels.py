@@ -128,7 +128,7 @@ def test_labels_that_cannot_be_used_are_named(tmp_path):
     with pytest.raises(ValueError, match=r'colors\.txt has no colour for car: expected "car r g b"'):
         look(tmp_path, table, by_colour=True)
     table.write_text('road 128 64 128\ncar 128 64 128\n')
-    with pytest.raises(ValueError, match='gives a colour to two classes'):
+    with pytest.raises(ValueError, match='gives two classes the same colour'):
         look(tmp_path, table, by_colour=True)
     with pytest.raises(FileNotFoundError, match=r'gone\.txt does not exist; expected a file with a line per class'):
         read_class_file(tmp_path / 'gone.txt')

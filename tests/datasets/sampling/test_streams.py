@@ -69,22 +69,11 @@ def test_ranks_share_one_order_but_no_randomness(monkeypatch):
     assert take(resumed, 1) == drawn[2][2:]
 
 
-@pytest.mark.parametrize(
-    'arguments, message',
-    [
-        (dict(dataset=[], seed=0), "dataset of the stream 'source' is empty"),
-        (dict(dataset=range(3), seed=-1), 'seed of a sampler must be 0 or larger, got -1'),
-        (dict(dataset=range(3), seed=0, stream=''), "stream must be a name such as 'source' or 'target', got ''"),
-    ],
-)
-def test_bad_sampler_arguments(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        SeededInfiniteSampler(**arguments)
-
-
-def test_negative_skip():
-    with pytest.raises(ValueError, match='to skip must be 0 or larger, got -1'):
-        SeededInfiniteSampler(range(3), seed=0).skip(-1)
+def test_bad_sampler_arguments():
+    with pytest.raises(ValueError, match="dataset of the stream 'source' is empty"):
+        SeededInfiniteSampler([], seed=0)
+    with pytest.raises(ValueError, match='non-negative'):
+        SeededInfiniteSampler(range(3), seed=-1)
 
 
 def test_generators_of_a_draw():
@@ -97,8 +86,6 @@ def test_generators_of_a_draw():
 def test_group_generator_is_shared_by_consecutive_draws():
     values = [SampleKey(0, number, 9).group_generator(3).random() for number in range(9)]
     assert [values.index(value) for value in values] == [0, 0, 0, 3, 3, 3, 6, 6, 6]
-    with pytest.raises(ValueError, match='at least one draw, got size=0'):
-        SampleKey(0, 0, 9).group_generator(0)
 
 
 def draw_from_all_generators():
@@ -195,5 +182,5 @@ def test_a_broken_file_raises_instead_of_being_replaced(filled_scenes):
 
 def test_a_pipeline_that_returns_nothing_raises(filled_scenes):
     dataset = SeededDataset(filled_scenes.config(pipeline=[lambda results: None]))
-    with pytest.raises(ValueError, match=r'pipeline of UDADataset returned nothing for .*04\.png'):
+    with pytest.raises(ValueError, match=r'pipeline of UDADataset returned None for .*04\.png'):
         dataset[SampleKey(4, 0, 1)]

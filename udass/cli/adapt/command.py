@@ -42,7 +42,7 @@ _SHOWN = 12
 def run(args: argparse.Namespace) -> None:
     """Plan, train, segment the target."""
     if args.iterations is not None and args.iterations < 1:
-        raise UsageError(f'--iterations is at least 1, got {args.iterations}')
+        raise UsageError(f'--iterations must be at least 1, got {args.iterations}')
     out = Path(args.out or f'work_dirs/adapt_{Path(os.path.abspath(args.target)).stem}')
     command = shlex.join(['udass', 'adapt', *args.arguments])
     if args.dry_run:
@@ -81,7 +81,7 @@ def check_out(out: Path, request: dict) -> None:
     if not out.exists() or not any(out.iterdir()):
         return
     if not (out / _REQUEST).is_file():
-        raise ValueError(f'{out} holds other files, and no run of udass adapt: choose another folder with --out')
+        raise ValueError(f'{out} holds other files than those of udass adapt: choose another folder with --out')
     known = json.loads((out / _REQUEST).read_text())
     changed = {name: value for name, value in request.items() if known.get(name) != value}
     other = [f'{name}: {known.get(name)} there, {value} now' for name, value in changed.items()]

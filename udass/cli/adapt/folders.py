@@ -69,7 +69,7 @@ def find_labelled(folder: str | Path) -> LabelledFolder:
     or nothing in it that can be paired, ValueError if images have no label or several."""
     root = Path(os.path.abspath(os.path.expanduser(folder)))
     if not root.is_dir():
-        raise FileNotFoundError(f'{folder} is no folder; give one with images and labels: {_LAYOUTS}')
+        raise FileNotFoundError(f'{folder} is not a folder; give one with images and labels: {_LAYOUTS}')
     image_folder, label_folder = (_subfolder(root, known) for known in (IMAGE_FOLDERS, LABEL_FOLDERS))
     if (image_folder is None) != (label_folder is None):
         kind, known = ('labels', LABEL_FOLDERS) if label_folder is None else ('images', IMAGE_FOLDERS)
@@ -79,7 +79,7 @@ def find_labelled(folder: str | Path) -> LabelledFolder:
         )
     image_folder, label_folder = image_folder or '', label_folder or ''
     images = _files(root / image_folder, IMAGE_SUFFIXES, 'images')
-    labels = _files(root / label_folder, LABEL_SUFFIXES, 'labels (a JPEG changes ids, and is none)')
+    labels = _files(root / label_folder, LABEL_SUFFIXES, 'labels (a JPEG file changes ids and cannot be one)')
     image_suffix, label_suffix, pairs = _pair(str(folder), images, labels, same_folder=image_folder == label_folder)
     if image_folder != label_folder:
         alone = [image for image in images if image not in pairs]
@@ -157,10 +157,10 @@ def find_target(path: str | Path) -> Target:
     full = Path(os.path.abspath(os.path.expanduser(path)))
     if full.is_file():
         if full.suffix.lower() not in VIDEO_SUFFIXES:
-            raise ValueError(f'{path} is no video ({", ".join(VIDEO_SUFFIXES)}): give one, or a folder of images')
+            raise ValueError(f'{path} is not a video ({", ".join(VIDEO_SUFFIXES)}): give one, or a folder of images')
         count = count_video_frames(str(full))
         if count < 2:
-            raise ValueError(f'{path} has {count} frames that can be decoded, too few: it is damaged, or no video')
+            raise ValueError(f'{path} has {count} frames that can be decoded, and needs 2: copy or convert it again')
         every = max(1, count // _FRAMES)
         # The first frame has none before it, and is left out as in clips.
         frames = [frame_path(str(full), number) for number in range(every, count, every)]
@@ -177,8 +177,8 @@ def find_target(path: str | Path) -> Target:
     videos = [file for file in files if file.lower().endswith(VIDEO_SUFFIXES)]
     images = sorted(file for file in files if file.lower().endswith(IMAGE_SUFFIXES))
     if not images:
-        hint = f'it holds the video {videos[0]}: give that file itself' if videos else f'it holds {len(files)} files'
-        raise FileNotFoundError(f'{full} holds no image ({", ".join(IMAGE_SUFFIXES)}); {hint}')
+        found = f'the video {videos[0]}: give that file itself' if videos else f'{len(files)} files: give one of images'
+        raise FileNotFoundError(f'{full} holds no image ({", ".join(IMAGE_SUFFIXES)}); it holds {found}')
     return Target(str(full), None, tuple(str(full / file) for file in images))
 
 

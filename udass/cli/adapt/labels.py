@@ -142,16 +142,16 @@ def find_classes(folder: LabelledFolder, findings: Sequence[Finding], file: Path
         lines = [f'class_{number} {" ".join(map(str, unpack(colour)))}' for number, colour in enumerate(sorted(found))]
         raise ValueError(
             f'the labels in {folder.root} are colours, for example {folder.paths()[0][1]}: write a file with a line '
-            f'per class, name r g b ({IGNORED} r g b for what is no class), and give it as --colors FILE. The colours '
-            'are:\n' + '\n'.join(lines[:_LISTED] + ['...'] * (len(lines) > _LISTED))
+            f'per class, name r g b ({IGNORED} r g b for pixels without a class), and give it as --colors FILE. The '
+            'colours are:\n' + '\n'.join(lines[:_LISTED] + ['...'] * (len(lines) > _LISTED))
         )
     ids = sorted(set(found) - {IGNORE_INDEX})
     if ids != list(range(len(ids))) or len(ids) < 2:
         raise ValueError(
             f'the labels in {folder.root} hold the ids {", ".join(map(str, sorted(found)[:_LISTED]))}, from which the '
             f'classes cannot be told: expected 0, 1, 2, ... (and 255 where there is no class). Write {wanted} with a '
-            f'name per line, of which the first is id 0; name an id that is no class {IGNORED}. For masks of 0 and 255 '
-            'give a table of colours: --colors FILE with the lines "background 0 0 0" and "object 255 255 255"'
+            f'name per line, of which the first is id 0; an id without a class is named {IGNORED}. For masks of 0 and '
+            '255 give a table of colours: --colors FILE with the lines "background 0 0 0" and "object 255 255 255"'
         )
     palettes = [finding.palette for finding in findings if finding.palette]
     palette, origin = colour_map(len(ids)), 'counted'
@@ -181,7 +181,7 @@ def _named_classes(file: Path, by_colour: bool) -> Classes:
     if by_colour:
         packed = [colour[0] << 16 | colour[1] << 8 | colour[2] for _, colour in rows]
         if len(set(packed)) < len(packed):
-            raise ValueError(f'{file} gives a colour to two classes: every line needs a colour of its own')
+            raise ValueError(f'{file} gives two classes the same colour: every line needs a colour of its own')
         return Classes(tuple(names), palette, dict(zip(packed, ids, strict=True)), True, str(file))
     return Classes(tuple(names), palette, {IGNORE_INDEX: IGNORE_INDEX, **dict(enumerate(ids))}, False, str(file))
 
@@ -204,7 +204,7 @@ def count_classes(folder: LabelledFolder, findings: Sequence[Finding], classes: 
             raise ValueError(
                 f'{label} holds {what} ({finding.counts[unknown[0]]} pixels), which is none of the '
                 f'{len(classes.names)} classes ({classes.origin}). Correct the label, or add a line to that file; '
-                f'{IGNORED} is the name of what is no class'
+                f'{IGNORED} is the name for pixels without a class'
             )
         for value, count in finding.counts.items():
             if classes.table[value] != IGNORE_INDEX:

@@ -49,9 +49,9 @@ def run(args: argparse.Namespace) -> None:
     """Draw the samples of a config."""
     args.out = args.out or Path('work_dirs') / Path(args.config).stem / 'samples.png'
     if args.out.suffix.lower() not in ('.png', '.html'):
-        raise UsageError(f'--out is a *.png or *.html file, got {args.out}')
+        raise UsageError(f'--out must be a *.png or *.html file, got {args.out}')
     if args.number < 1 or args.iteration < 0:
-        raise UsageError(f'--number is at least 1 and --iteration at least 0, got {args.number} and {args.iteration}')
+        raise UsageError(f'--number must be at least 1, --iteration at least 0, got {args.number}, {args.iteration}')
     config = load_config(args.config, args.cfg_options)
     with tempfile.TemporaryDirectory() as folder:
         preview = Preview(config, Path(folder), args.checkpoint, args.iteration, passes=not args.no_passes)

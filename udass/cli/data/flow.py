@@ -71,7 +71,7 @@ def requests_of_config(args: argparse.Namespace) -> list[FlowRequest]:
             print(f'{where.removesuffix(".dataset")}: {type(dataset).__name__}, {source}')
             requests += [FlowRequest(found[0], current, other, found[1]) for current, other in pairs]
     if not requests:
-        raise ValueError(f'no data set of {args.config} needs flow: none has clips (flow_pairs) whose flow is loaded')
+        raise ValueError(f'no data set of {args.config} has clips whose flow is loaded: give a config for video')
     return requests
 
 
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> FillReport | None:
     """Measure flow, or compute what the caches lack; ends with status 1 if there were problems."""
     if args.measure:
         if args.config is None:
-            raise UsageError('--measure needs a config, whose labelled test clips it takes')
+            raise UsageError('--measure needs a config: it uses the labelled test clips')
         run_measure(args)
         return None
     if (args.config is None) == (args.frames is None):
@@ -136,7 +136,7 @@ def labelled_clips(config: Config) -> tuple[ClipDataset, FlowCache, Size]:
     caches = [transform.cache for transform in dataset.pipeline.transforms if getattr(transform, 'cache', None)]
     if not caches:
         raise ValueError(
-            'no LoadFlow with a cache is in the pipeline of the test data: add one, or give the config of a video'
+            'the pipeline of the test data has no LoadFlow with a cache: add one, or give a config for video'
         )
     cache = FlowCache(estimator=caches[0]) if isinstance(caches[0], PrecomputedFlow) else caches[0]
     pipeline = [dict(type='LoadClip'), dict(type='LoadClipLabels'), dict(type='PackClip')]

@@ -162,7 +162,7 @@ def _run_pipeline(dataset: UDADataset, name: str) -> Iterator[tuple[int, ...]]:
         with isolated_randomness(seed), _smallest_scale(dataset) if seed == 0 else contextlib.nullcontext():
             sample = dataset.pipeline(dataset.complete_info(dataset.make_sample(name)))
         if sample is None:
-            raise ValueError('a transform rejects the sample')
+            raise ValueError('a transform returns None for this image: correct or remove it')
         yield tuple(np.shape(sample['inputs']))
 
 

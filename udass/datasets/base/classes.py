@@ -113,5 +113,5 @@ _BENCHMARKS = {
 def video_benchmark(name: str, owner: str) -> VideoBenchmark:
     """A benchmark by its name; ``owner`` is for the ValueError of an unknown one."""
     if name not in _BENCHMARKS:
-        raise ValueError(f'{owner}: benchmark is one of {sorted(_BENCHMARKS)}, got {name!r}')
+        raise ValueError(f'{owner}: benchmark must be one of {sorted(_BENCHMARKS)}, got {name!r}')
     return _BENCHMARKS[name]

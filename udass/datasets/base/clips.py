@@ -40,8 +40,8 @@ class ClipDataset(UDADataset):
     def __init__(self, *, past: int | None = None, step: int | None = 1, **common: object) -> None:
         if past is not None and past < 1 or step is not None and step < 0:
             raise ValueError(
-                f'{type(self).__name__}: past is None or 1 and larger, step None or 0 and larger; got past={past}, '
-                f'step={step}'
+                f'{type(self).__name__}: past must be None or at least 1, and step None or at least 0; got '
+                f'past={past}, step={step}'
             )
         self.past, self.step = past, step
         # (head, tail) of the names of a sequence -> number -> name, in the order of the numbers; made when listed.

@@ -34,8 +34,8 @@ class _Unlabelled(UDADataset):
         source = getattr(DATASETS.get(classes_from), 'METAINFO', {})
         if 'classes' not in source:
             raise ValueError(
-                f'{owner}: classes_from={classes_from!r} is no data set with classes of its own; for a data set that '
-                'gets its classes from the config repeat them in metainfo'
+                f'{owner}: classes_from={classes_from!r} is not a data set with classes of its own; if it gets '
+                'its classes from the config, repeat them in metainfo'
             )
         return {'classes': source['classes'], 'palette': source['palette'], **metainfo}
 
@@ -100,7 +100,7 @@ class VideoFile(_Unlabelled, ClipDataset):
 
     def __init__(self, *, path: str, every: int = 1, **common: object) -> None:
         if every < 1:
-            raise ValueError(f'VideoFile: every is 1 or larger, got {every}')
+            raise ValueError(f'VideoFile: every must be 1 or larger, got {every}')
         self.every, self.video = every, os.path.expanduser(path)
         super().__init__(data_root=os.path.dirname(self.video), **common)
 

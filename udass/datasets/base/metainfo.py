@@ -23,7 +23,7 @@ def check_metainfo(metainfo: Mapping, owner: str) -> None:
         complete = set(entry) == {'name', 'weight', 'min_pixels'}
         if not complete or entry['weight'] < 1 or entry['weight'] % 1 or entry['min_pixels'] < 0:
             raise ValueError(
-                f'{owner}: an entry of rare_classes is dict(name=..., weight=..., min_pixels=...) with an integer '
+                f'{owner}: an entry of rare_classes must be dict(name=..., weight=..., min_pixels=...) with an integer '
                 f'weight of 1 or more and min_pixels of 0 or more, got {dict(entry)}'
             )
     lists = dict(thing_classes=metainfo.get('thing_classes', ()), rare_classes=[entry['name'] for entry in rare])
@@ -31,7 +31,7 @@ def check_metainfo(metainfo: Mapping, owner: str) -> None:
         if isinstance(protocol, dict):
             if not set(protocol) <= {'classes', 'condition'}:
                 raise ValueError(
-                    f'{owner}: the protocol {name} is a list of classes or dict(classes=..., condition=...), got '
+                    f'{owner}: the protocol {name} must be a list of classes or dict(classes=..., condition=...), got '
                     f'{dict(protocol)}'
                 )
             protocol = protocol.get('classes')
@@ -56,7 +56,7 @@ def check_label_table(table: Mapping | None, num_classes: int, owner: str) -> di
     if table is None:
         return {train_id: train_id for train_id in (*range(num_classes), IGNORE_INDEX)}
     if not isinstance(table, Mapping) or not table:
-        raise ValueError(f'{owner}: label_table is a dict such as {{0: 0, 7: 1, 255: 255}}, got {table!r}')
+        raise ValueError(f'{owner}: label_table must be a dict such as {{0: 0, 7: 1, 255: 255}}, got {table!r}')
     numbers = {}
     for raw, new in table.items():
         number = int(raw) if isinstance(raw, str) and raw.isdecimal() else raw

@@ -46,7 +46,7 @@ def label_description(dataset: BaseSegDataset) -> SimpleNamespace:
     it is no data set of mmseg, ValueError if a sample has no label."""
     name = type(dataset).__name__
     if not isinstance(dataset, BaseSegDataset):
-        raise TypeError(f'the classes of a {name} cannot be counted: it is no data set of mmseg')
+        raise TypeError(f'the classes of a {name} cannot be counted: it is not a data set of mmseg')
     infos = [dataset.get_data_info(index) for index in range(len(dataset))]
     unlabelled = [info.get('img_path') for info in infos if info.get('seg_map_path') is None]
     if unlabelled:

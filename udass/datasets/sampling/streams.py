@@ -50,8 +50,6 @@ class SampleKey(NamedTuple):
 
     def group_generator(self, size: int) -> np.random.Generator:
         """Fresh generator shared by the ``size`` consecutive draws 0..size-1, size..2*size-1, ... of the stream."""
-        if size < 1:
-            raise ValueError(f'a group of draws needs at least one draw, got size={size}')
         return np.random.default_rng([self.stream_seed, _GROUP, self.number // size])
 
     def pipeline_seed(self) -> int:
@@ -102,10 +100,6 @@ class SeededInfiniteSampler(Sampler):
 
     def __init__(self, dataset: Dataset, seed: int | None = None, stream: str = 'source', shuffle: bool = True) -> None:
         seed = sync_random_seed() if seed is None else seed
-        if seed < 0:
-            raise ValueError(f'the seed of a sampler must be 0 or larger, got {seed}')
-        if not isinstance(stream, str) or not stream:
-            raise ValueError(f"stream must be a name such as 'source' or 'target', got {stream!r}")
         self.size = len(dataset)
         if self.size == 0:
             raise ValueError(f"the dataset of the stream '{stream}' is empty: nothing can be drawn from it")
@@ -133,8 +127,6 @@ class SeededInfiniteSampler(Sampler):
     def skip(self, num_samples: int) -> None:
         """Start later iterations after the first ``num_samples`` draws of this rank, counted from the start of the
         stream."""
-        if num_samples < 0:
-            raise ValueError(f'the number of draws to skip must be 0 or larger, got {num_samples}')
         self._first = num_samples
 
     def __len__(self) -> int:
@@ -216,7 +208,7 @@ class SeededDataset(Dataset):
             sample = pipeline(info)
         if sample is None:
             raise ValueError(
-                f'the pipeline of {type(self.dataset).__name__} returned nothing for '
-                f'{info.get("img_path", "sample " + str(draw.index))}: a transform rejects this sample'
+                f'the pipeline of {type(self.dataset).__name__} returned None for '
+                f'{info.get("img_path", "sample " + str(draw.index))}: correct or remove the transform that does'
             )
         return sample

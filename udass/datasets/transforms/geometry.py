@@ -147,7 +147,7 @@ class CutBottomRows(BaseTransform):
     def __init__(self, rows: int, height: int) -> None:
         super().__init__()
         if not 0 <= rows < height:
-            raise ValueError(f'CutBottomRows: rows is 0 to height - 1, got rows={rows} and height={height}')
+            raise ValueError(f'CutBottomRows: rows must be in 0..height - 1, got rows={rows} and height={height}')
         self.rows, self.height = rows, height
 
     def transform(self, results: dict) -> dict:

@@ -32,7 +32,7 @@ class LoadImage(BaseTransform):
     def __init__(self, bit_depth: int | None = None) -> None:
         super().__init__()
         if bit_depth is not None and not 8 <= bit_depth <= 16:
-            raise ValueError(f'LoadImage: bit_depth is 8 to 16, got {bit_depth}')
+            raise ValueError(f'LoadImage: bit_depth must be in 8..16, got {bit_depth}')
         self.bit_depth = bit_depth
 
     def transform(self, results: dict) -> dict:

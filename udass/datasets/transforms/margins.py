@@ -33,7 +33,7 @@ class PseudoMargins(BaseTransform):
         super().__init__()
         unknown = sorted(set(sides) - set(_SIDES))
         if unknown or isinstance(sides, str):
-            raise ValueError(f'PseudoMargins: sides is a list of some of {list(_SIDES)}, got {sides!r}')
+            raise ValueError(f'PseudoMargins: sides must be a list of some of {list(_SIDES)}, got {sides!r}')
         self.sides = tuple(sides)
         # In pixels of an image of 1x1.
         self.margins = None if shares is None else dict(size=(1, 1), **shares)
@@ -44,7 +44,7 @@ class PseudoMargins(BaseTransform):
             return results
         if set(margins) != {'size', *_SIDES}:
             raise ValueError(
-                'pseudo_margins of a data set is dict(size=(width, height), top=..., bottom=..., left=..., '
+                'pseudo_margins of a data set must be dict(size=(width, height), top=..., bottom=..., left=..., '
                 f'right=...) in pixels, shares of PseudoMargins the same without size, got {dict(margins)}'
             )
         height, width = results['img'].shape[:2]
@@ -60,7 +60,7 @@ class PseudoMargins(BaseTransform):
         mask = np.zeros((height, width), np.uint8)
         mask[rows['top'] : height - rows['bottom'], columns['left'] : width - columns['right']] = 1
         if not mask.any():
-            raise ValueError(f'pseudo_margins {dict(margins)} leave no pixel of an image of {width}x{height}')
+            raise ValueError(f'pseudo_margins {dict(margins)} leave no pixel of {width}x{height}: reduce them')
         results['valid_pseudo_mask'] = mask
         results.setdefault('seg_fields', []).append('valid_pseudo_mask')
         return results

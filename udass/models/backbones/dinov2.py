@@ -56,7 +56,7 @@ class DINOv2(TimmNetwork):
         if self.net.num_prefix_tokens != 1:
             raise ValueError(
                 f'{type(self).__name__} takes a ViT with a class token only before the patches; {name} has '
-                f'{self.net.num_prefix_tokens} such tokens. TimmViT takes it'
+                f'{self.net.num_prefix_tokens} such tokens: use TimmViT'
             )
         self.patch_size = self.net.patch_embed.patch_size[0]
         self.net.patch_embed.strict_img_size = False
@@ -107,7 +107,8 @@ class DINOv2(TimmNetwork):
         if self.mask_token is not None and 'mask_token' in weights:
             self.mask_token.copy_(weights['mask_token'].view(1, -1))
         elif self.mask_token is not None:
-            print_log(f'{self.name}: the weights hold no mask token, it starts from 0', 'current', logging.WARNING)
+            text = f"{self.name}: the mask token starts from 0. Set checkpoint to a file of DINOv2's authors with one"
+            print_log(text, 'current', logging.WARNING)
         own = set(map(plain_key, self.net.state_dict()))
         return {key: value for key, value in weights.items() if key in own}
 

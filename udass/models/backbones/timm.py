@@ -223,7 +223,7 @@ def fetch_weights(name: str) -> dict[str, Tensor]:
                 f'the weights of {name} could not be fetched ({type(error).__name__}: {error}). They are under the '
                 'DINOv3 License of Meta and are given to those who accept it: do so at '
                 'https://huggingface.co/collections/timm or https://github.com/facebookresearch/dinov3, log in with '
-                '`huggingface-cli login`, or fetch the file and set `checkpoint` of the backbone to it'
+                '`hf auth login`, or fetch the file and set `checkpoint` of the backbone to it'
             ) from error
         raise ConnectionError(
             f"the weights of {name} could not be fetched from timm's hub ({type(error).__name__}: {error}). Without a "

@@ -212,7 +212,7 @@ def _check_source(source: str, layout: str, weights: Mapping[str, Tensor]) -> No
         return
     expected = _EXPECTED.get(source, ('training checkpoint', 'segmentor'))
     if layout not in expected:
-        raise ValueError(f'--from {source} expects: {" or ".join(expected)}; the keys are those of: {layout}')
+        raise ValueError(f'--from {source} expects: {" or ".join(expected)}; use --from auto for: {layout}')
     # A fixed attention has no weights.
     two_scales = any('decode_head.head.' in key for key in weights)
     if source == 'hrda' and not two_scales:
@@ -238,7 +238,7 @@ def _select_branch(weights: dict[str, Tensor], layout: str, branch: str) -> tupl
     selected, dropped = _drop(weights, reason)
     if not selected:
         found = ', '.join(sorted({key.split('.')[0] for key in weights}))
-        raise ValueError(f'the file has no {branch} (keys {wanted}*); it has {found}')
+        raise ValueError(f'the file has no {branch} (keys {wanted}*); it has {found}: choose another branch')
     if layout == 'training checkpoint':
         _refuse([key for key, why in dropped.items() if why == other])
     return {key.removeprefix(wanted): value for key, value in selected.items()}, dropped

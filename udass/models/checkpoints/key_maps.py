@@ -81,7 +81,7 @@ def mit_to_native(reference: Mapping[str, Tensor]) -> dict[str, Tensor]:
         else:
             native[name] = value[..., None, None] if _LINEAR.fullmatch(name) else value
     if unknown:
-        raise ValueError(f'{len(unknown)} keys are no part of the reference MiT: {", ".join(unknown)}')
+        raise ValueError(f'{len(unknown)} keys are not part of the reference MiT: {", ".join(unknown)}')
     return native
 
 
@@ -154,5 +154,5 @@ def _inverse(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def _partner(weights: Mapping[str, Tensor], key: str, partner: str) -> Tensor:
     if partner not in weights:
-        raise ValueError(f'{key} lacks its partner {partner}: the file is incomplete')
+        raise ValueError(f'{key} lacks its partner {partner}: the file is incomplete, fetch it again')
     return weights[partner]

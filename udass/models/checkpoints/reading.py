@@ -70,8 +70,8 @@ def weights_of(checkpoint: Mapping, path: str | Path) -> dict[str, Tensor]:
     weights = {key: value for key, value in weights.items() if not key.endswith('_extra_state')}
     strange = [key for key, value in weights.items() if not isinstance(value, Tensor)]
     if strange or not weights:
-        found = f'entries that are no tensors: {", ".join(map(str, strange[:10]))}' if strange else 'nothing'
-        raise ValueError(f'{path} has no usable state dict; it holds {found}')
+        found = f'entries that are not tensors: {", ".join(map(str, strange[:10]))}' if strange else 'nothing'
+        raise ValueError(f'{path} has no usable state dict, but {found}: give a file of weights')
     if all(key.startswith('module.') for key in weights):
         weights = {key.removeprefix('module.'): value for key, value in weights.items()}
     return weights
@@ -145,6 +145,6 @@ def _unreadable(path: Path, error: Exception) -> str:
         )
     reason = (str(error) or type(error).__name__).splitlines()[0]
     return (
-        f'{path} is no readable checkpoint ({reason}); it must be a file of torch.save or safetensors. Copy or '
+        f'{path} is not a readable checkpoint ({reason}); it must be a file of torch.save or safetensors. Copy or '
         'download it again if it was cut off'
     )

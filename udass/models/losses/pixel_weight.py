@@ -13,13 +13,10 @@ from torch import Tensor, cat, nn
 
 
 def stack_pixel_weights(data_samples: list) -> Tensor | None:
-    """Pixel weights of a batch, (N, H, W) float, or None where no sample has ``gt_pixel_weight`` (1, H, W); ValueError
-    if some have it."""
-    present = ['gt_pixel_weight' in sample for sample in data_samples]
-    if not any(present):
+    """Pixel weights of a batch, (N, H, W) float, or None where no sample has ``gt_pixel_weight`` (1, H, W);
+    AttributeError if only some have it."""
+    if not any('gt_pixel_weight' in sample for sample in data_samples):
         return None
-    if not all(present):
-        raise ValueError(f'{sum(present)} of {len(present)} data samples carry gt_pixel_weight; give it to all or none')
     return cat([sample.gt_pixel_weight.data for sample in data_samples])
 
 
