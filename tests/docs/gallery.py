@@ -50,8 +50,10 @@ def training(runs):
 
 def classes(path, benchmark, names):
     """IoU by class of each method: a bar is the mean over seeds, the dots are the runs."""
-    results = {name: [json.loads(file.read_text())['IoU'] for file in sorted(folder.glob('seed_*/result.json'))]
-               for name, folder in ((title, DOCS / 'results' / f'{benchmark}_{method}') for title, method in names.items())}  # fmt: skip
+    results = {}
+    for title, method in names.items():
+        files = sorted((DOCS / 'results' / f'{benchmark}_{method}').glob('seed_*/result.json'))
+        results[title] = [json.loads(file.read_text())['IoU'] for file in files]
     labels = list(next(iter(results.values()))[0])
     plt.rcParams['svg.hashsalt'] = 'gallery'
     figure, axes = plt.subplots(figsize=(10, 3.2), layout='constrained')
@@ -74,10 +76,10 @@ def main():
     parser.add_argument('runs', nargs='?', type=Path)
     runs = parser.parse_args().runs
     PICTURES.mkdir(parents=True, exist_ok=True)
-    for benchmark, adapted in (('streets', {'QuadMix': 'quadmix'}), ('streets2camvid', {'DACS': 'dacs', 'QuadMix': 'quadmix'})):
-        if (DOCS / f'results/{benchmark}_quadmix').exists():
-            names = {'source only': 'source_only', **adapted, 'oracle': 'oracle'}
-            classes(PICTURES / f'{benchmark}_classes.svg', benchmark, names)
+    methods = {'source only': 'source_only', 'DACS': 'dacs', 'QuadMix': 'quadmix', 'oracle': 'oracle'}
+    for benchmark in ('streets', 'streets2camvid'):
+        names = {title: name for title, name in methods.items() if (DOCS / f'results/{benchmark}_{name}').exists()}
+        classes(PICTURES / f'{benchmark}_classes.svg', benchmark, names)
     if runs:
         predictions(runs)
         training(runs)
