@@ -82,6 +82,13 @@ def test_seeds_are_one_method_and_a_folder_of_methods_is_several(tmp_path):
     assert [method.name for method in read_methods([tmp_path / 'b', tmp_path / 'a' / 'seed_2'])] == ['b', 'a/seed_2']
 
 
+def test_scores_without_labels_that_were_tested_apart_join_the_result(tmp_path):
+    (tmp_path / 'unlabelled.json').write_text(json.dumps({'InfoMax': 1.5, 'checkpoint': 'later.pth'}))
+    assert read_run(tmp_path).result == {}
+    (tmp_path / 'result.json').write_text(json.dumps({'mIoU': 40.0, 'checkpoint': 'iter_5.pth'}))
+    assert read_run(tmp_path).result == {'mIoU': 40.0, 'InfoMax': 1.5, 'checkpoint': 'iter_5.pth'}
+
+
 def test_methods_of_one_name_are_told_apart(tmp_path):
     for parent in ('old', 'new'):
         write_log(tmp_path / parent / 'run', losses({1: 2.0}))

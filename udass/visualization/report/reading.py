@@ -28,7 +28,8 @@ class Run:
         training: scalars of the log, by ``step``.
         validations: metrics of the validations in percent, by ``step``.
         config: the resolved config; empty if it was not kept.
-        result: metrics of its test in percent, as ``udass test --json`` writes them; empty without a test.
+        result: metrics of its test in percent, as ``udass test --json`` writes them, and the scores of
+            ``unlabelled.json``; empty without a test.
         details: confusion matrix and metrics by image of that test; empty if they were not kept.
         counts: pixel counts by image of that test; None if they were not kept.
         environment: machine and versions, from the log.
@@ -134,6 +135,7 @@ def read_run(folder: Path) -> Run:
     """Everything that there is of one run; ValueError if a file is damaged."""
     training, validations = read_scalars(sorted(folder.glob(_LOGS)))
     result = _read_json(folder / 'result.json') or _read_json(folder / 'test.json')
+    result = result and {**_read_json(folder / 'unlabelled.json'), **result}
     stored = sorted(folder.glob('*/vis_data/config.py'))
     copies = sorted(folder.glob('*.py'))
     predictions, counts = folder / 'predictions', folder / 'test.counts.npz'
