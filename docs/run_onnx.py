@@ -59,9 +59,8 @@ def segment(folder, image):
             part = np.s_[y : y + window[0], x : x + window[1]]
             total[:, *part] += session.run(None, {'images': inputs[None, :, *part]})[0][0]
             count[part] += 1
-    return resize(total / count, pixels.shape[1:], config['align_corners']).argmax(0).astype(np.uint8), config[
-        'palette'
-    ]
+    ids = resize(total / count, pixels.shape[1:], config['align_corners']).argmax(0).astype(np.uint8)
+    return ids, config['palette']
 
 
 if __name__ == '__main__':

@@ -165,7 +165,7 @@ def test_all_share_the_19_classes(kind):
         (Synthia, {}, 'RGB does not exist.*SYNTHIA_RAND'),
         (ACDC, dict(split='val'), 'rgb_anon does not exist.*gt_trainval'),
         (DarkZurich, dict(split='val'), 'rgb_anon/val/night does not exist.*Dark_Zurich_val'),
-        (StreetsDataset, dict(domain='game', split='val'), 'game/val/images does not exist.*`make data`'),
+        (StreetsDataset, dict(domain='game', split='val'), 'game/val/images does not exist.*`udass streets`'),
         (CamVidDataset, dict(split='train'), 'images/train does not exist.*small_benchmarks.*UDASS_CAMVID'),
         (CamVidVideo, {}, 'images/val does not exist.*UDASS_CAMVID'),
         (

@@ -21,6 +21,7 @@ import udass
 from tests.export.small import CLASSES, PALETTE, PIXELS, convolutional, save, vit
 from udass.export import TrainedNetwork, export, load
 from udass.export import network as network_module
+from udass.export.card import _dataset_text
 from udass.export.folder import sample_image
 from udass.inference import Segmenter
 
@@ -135,6 +136,11 @@ def test_the_card_tells_data_and_scores_of_this_checkpoint_only(image_run, tmp_p
     (run / 'test.json').write_text(json.dumps(result | dict(checkpoint='iter_100.pth')))
     export(checkpoint, out=tmp_path / 'b')
     assert 'holds no test of it' in (tmp_path / 'b' / 'README.md').read_text()
+
+
+def test_the_card_names_the_folder_of_images_that_belong_to_no_known_data_set():
+    assert _dataset_text(dict(type='UDADataset', data_root='/photos/day')) == 'UDADataset, folder day'
+    assert _dataset_text(dict(type='CamVidDataset', data_root='/camvid', split='train')) == 'CamVidDataset, split train'
 
 
 def test_a_hub_is_given_what_load_takes_from_it(folder, tmp_path, monkeypatch):

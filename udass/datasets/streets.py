@@ -20,9 +20,7 @@ class StreetsDataset(UDADataset):
     # The threshold of GTA is used although the images are small, because a smaller patch holds nothing to learn from.
     METAINFO = classes.metainfo(rare_classes=classes.rare_classes(classes.RARE_CLASSES, min_pixels=50))
     IMAGE_FOLDER, LABEL_FOLDER = '{domain}/{split}/images', '{domain}/{split}/labels'
-    DOWNLOAD_HINT = (
-        'Generate the data set with `make data`, or set data_root in the config to the folder that holds it.'
-    )
+    DOWNLOAD_HINT = 'Draw the images with `udass streets`, or set data_root in the config to their folder.'
 
     def __init__(self, *, domain: str, split: str, **common: object) -> None:
         self.domain, self.split = domain, split
@@ -59,7 +57,7 @@ class StreetsCamVidDataset(StreetsDataset):
     LABEL_TABLE = {**dict.fromkeys((classes.CLASSES.index('motorcycle'), IGNORE_INDEX), IGNORE_INDEX), **_CAMVID_IDS}
     DOWNLOAD_HINT = (
         'Generate the images with `udass streets --root data/streets_camvid --size 360 480 --counts '
-        'game/train=600`, or set data_root in the config to the folder that holds them.'
+        'game/train=600`, or set data_root in the config to their folder.'
     )
 
 
@@ -77,9 +75,7 @@ class StreetsClips(StreetsDataset, ClipDataset):
     """
 
     IMAGE_FOLDER = LABEL_FOLDER = '{domain}_clips/{split}'
-    DOWNLOAD_HINT = (
-        'Generate the clips with `udass streets --clips`, or set data_root in the config to the folder that holds them.'
-    )
+    DOWNLOAD_HINT = 'Generate the clips with `udass streets --clips`, or set data_root in the config to their folder.'
 
     def label_path(self, name: str) -> str:
         """Beside the folder of the images of its clip."""
@@ -101,5 +97,5 @@ class StreetsCamVidClips(StreetsClips):
     LABEL_TABLE = StreetsCamVidDataset.LABEL_TABLE
     DOWNLOAD_HINT = (
         'Generate the clips with `udass streets --root data/streets_camvid --size 360 480 --counts game/train=600 '
-        '--clips game/train=150`, or set data_root in the config to the folder that holds them.'
+        '--clips game/train=150`, or set data_root in the config to their folder.'
     )

@@ -76,8 +76,10 @@ def _training(path: Path) -> tuple[dict, dict[str, str]]:
 
 
 def _dataset_text(dataset: Mapping) -> str:
-    """Kind of a data set, and which part of it."""
+    """Kind of a data set, and which part of it; or its folder, for images that belong to no known data set."""
     parts = [f'{key} {dataset[key]}' for key in ('domain', 'split') if isinstance(dataset.get(key), str)]
+    if not parts and isinstance(dataset.get('data_root'), str):
+        parts = [f'folder {Path(dataset["data_root"]).name}']
     return ', '.join([str(dataset.get('type')), *parts])
 
 
