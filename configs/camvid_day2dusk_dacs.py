@@ -3,5 +3,6 @@ _base_ = [
     '_base_/datasets/camvid_day2dusk.py',
     '_base_/uda/dacs.py',
 ]
-model = dict(student={{_base_.segmentor}})
+model = dict(student={{_base_.segmentor}}, ema={{_base_.short_ema}})
 train_cfg = dict(max_iters={{_base_.max_iters}}, val_interval={{_base_.max_iters}})
+optim_wrapper = {{_base_.low_rate}}

@@ -9,7 +9,7 @@ _base_ = [
 model = dict(
     student={{_base_.segmentor}},
     # As in small_camvid.py.
-    ema=dict(alpha=0.99),
+    ema=dict(alpha=0.95),
     # lambda_T as published for VIPER, the other game.
     cross_frame=dict(scale=0.2),
     mixing=dict(tst_scale=0.2),

@@ -8,3 +8,5 @@ _base_ = [
 ]
 model = dict(student={{_base_.segmentor}})
 train_cfg = dict(max_iters={{_base_.max_iters}}, val_interval={{_base_.max_iters}})
+# As for source only on images, see small_camvid.py.
+optim_wrapper = dict(optimizer=dict(lr=1e-3), paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=10.0))))
