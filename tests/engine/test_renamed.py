@@ -96,7 +96,7 @@ def test_a_stored_config_is_translated(old_checkpoint):
 @pytest.mark.parametrize(('old', 'new'), RENAMED_TYPES.items())
 def test_an_old_type_in_a_config_names_the_new_one(old, new):
     assert component_classes(new) and not component_classes(old)
-    with pytest.raises(ValueError, match=rf'^a\.0\.type is {old}, which is now called {new}$'):
+    with pytest.raises(ValueError, match=rf'^a\.0\.type is {old}, which is now called {new}: rename it$'):
         prepare_config(Config(dict(a=[dict(type=old)])))
 
 
