@@ -31,7 +31,7 @@ def test_words_choose_configs(capsys):
     said = capsys.readouterr().out
     assert 'viper2csseq_quadmix' in said and '58.2' in said and 'gta2cs' not in said and 'viper2csseq_tps' not in said
     call(configs, 'no such word')
-    assert capsys.readouterr().out == 'no config has all of: no such word\n'
+    assert capsys.readouterr().out == 'no config has all of: no such word (udass configs lists all)\n'
 
 
 @pytest.mark.parametrize('name', ['streets_quadmix', 'viper2csseq_quadmix_cnn'])

@@ -126,7 +126,7 @@ def test_a_stored_config_builds_only_what_is_registered(name, image_run, tmp_pat
 def test_the_tool_refuses_a_hidden_command(image_run, streets, tmp_path, mark):
     path = with_stored(image_run[1], tmp_path / 'a.pth', STORED['a second loss'], mark)
     pictures = str(streets / 'camera' / 'val' / 'images')
-    with pytest.raises(ValueError, match=r'a\.pth: model\.student\.decode_head\.loss_decode\.1\.type is .os.system.: '):
+    with pytest.raises(ValueError, match=r'a\.pth: model\.student\.decode_head\.loss_decode\.1\.type is .os.system., '):
         call(infer, path, pictures, '--out', tmp_path / 'out')
     # The config that the user gives is the one that counts.
     for model in (['--config', str(image_run[0]), str(path)], [str(image_run[0]), str(path)]):

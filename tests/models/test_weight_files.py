@@ -89,7 +89,7 @@ def test_bad_files_are_refused_by_name(tmp_path):
         read_checkpoint(number)
     with pytest.raises(ValueError, match='not tensors: name'):
         weights_of({'state_dict': {'name': 'text'}}, 'file.pth')
-    with pytest.raises(ValueError, match='it holds nothing'):
+    with pytest.raises(ValueError, match='but nothing: give a file of weights'):
         weights_of({'state_dict': {}}, 'file.pth')
 
 

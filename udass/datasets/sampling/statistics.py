@@ -103,6 +103,8 @@ def _counts(dataset: UDADataset | SimpleNamespace, paths: Sequence[str], cache_f
             changed = [name for name in names if name not in known]
             if changed:
                 title = f'Counting the classes of {dataset.label_folder}'
+                # A log file has no bar, and the count of a large data set takes minutes.
+                print_log(f'{title}: {len(changed)} files', logger='current')
                 found = map_in_threads(lambda name: count_pixels(names[name], dataset), changed, title)
                 known.update(zip(changed, found, strict=True))
                 _write_cache(files, {name: [stamps[name], known[name]] for name in changed})
