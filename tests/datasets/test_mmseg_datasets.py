@@ -185,9 +185,9 @@ def test_classes_that_one_of_the_sources_lacks_are_no_reason_to_warn(scenes, tmp
     second = other_source(SceneFolder(tmp_path / 'others'))
     dataset = DATASETS.build(dict(type='ConcatDataset', datasets=[scenes.config(), second]))
     class_statistics(dataset)
-    assert said == []
+    assert said and all(line.startswith('Counting') for line in said)
     class_statistics(dataset.datasets[0])
-    assert len(said) == 1 and 'no label has lamp (1 of 3 classes)' in said[0]
+    assert 'no label has lamp (1 of 3 classes)' in said[-1]
 
 
 def test_long_tail_images_of_joined_sources_have_the_pipeline_given(filled_scenes, others):
