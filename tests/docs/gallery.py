@@ -4,10 +4,8 @@ RUNS is the folder of ``udass seeds streets_{source_only,quadmix,oracle} --seeds
 """
 
 import argparse
-import json
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
@@ -48,42 +46,9 @@ def training(runs):
     save('training', np.array(Image.open(panel).convert('RGB')))
 
 
-def classes(path, benchmark, names):
-    """IoU by class of each method: a bar is the mean over seeds, the dots are the runs."""
-    results = {}
-    for title, method in names.items():
-        files = sorted((DOCS / 'results' / f'{benchmark}_{method}').glob('seed_*/result.json'))
-        results[title] = [json.loads(file.read_text())['IoU'] for file in files]
-    labels = list(next(iter(results.values()))[0])
-    plt.rcParams['svg.hashsalt'] = 'gallery'
-    figure, axes = plt.subplots(figsize=(10, 3.2), layout='constrained')
-    width = 0.8 / len(results)
-    for place, (title, runs) in enumerate(results.items()):
-        values = np.array([[run[label] for label in labels] for run in runs], dtype=float)
-        at = np.arange(len(labels)) + (place - (len(results) - 1) / 2) * width
-        axes.bar(at, values.mean(0), width, label=title)
-        axes.scatter(np.tile(at, len(values)), values.ravel(), s=4, color='black', zorder=3)
-    axes.set_xticks(range(len(labels)), labels, rotation=35, ha='right')
-    axes.set_ylabel('IoU, percent')
-    figure.legend(loc='outside upper center', ncols=len(results), frameon=False)
-    figure.savefig(path, metadata={'Date': None})
-    plt.close(figure)
-
-
-def main():
-    """All pictures; without RUNS only those of the raw results."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('runs', nargs='?', type=Path)
-    runs = parser.parse_args().runs
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    methods = {'source only': 'source_only', 'DACS': 'dacs', 'QuadMix': 'quadmix', 'oracle': 'oracle'}
-    for benchmark in ('streets', 'streets2camvid'):
-        names = {title: name for title, name in methods.items() if (DOCS / f'results/{benchmark}_{name}').exists()}
-        classes(PICTURES / f'{benchmark}_classes.svg', benchmark, names)
-    if runs:
-        predictions(runs)
-        training(runs)
-
-
 if __name__ == '__main__':
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('runs', type=Path)
+    folder = parser.parse_args().runs
+    predictions(folder)
+    training(folder)
