@@ -7,7 +7,7 @@ _base_ = [
 model = dict(
     student={{_base_.segmentor}},
     ema={{_base_.short_ema}},
-    mixing={{_base_.early_mixing}},
+    mixing={{_base_.small_mixing}},
     masking={{_base_.small_masking}},
     # The published transformers have no batch norm in the backbone; see docs/watching.md.
     masked_statistics=False,

@@ -7,7 +7,7 @@ _base_ = [
 model = dict(
     student={{_base_.segmentor}},
     ema={{_base_.short_ema}},
-    mixing={{_base_.early_mixing}},
+    mixing={{_base_.small_mixing}},
     feature_distance=None,
     masking=None,
 )

@@ -9,6 +9,8 @@ from torch import nn
 
 from tests.engine.toys import CLASSES, build_runner, same_weights, toy_config, train, write_toy_data
 from tests.uda import small
+from udass.cli import UsageError
+from udass.cli.test import test as run_test
 from udass.engine.diagnostics.batch_norm import estimated_statistics
 from udass.engine.diagnostics.pseudo_labels import count_pseudo_labels, pseudo_label_scores
 from udass.models.ranks import running_statistics
@@ -163,10 +165,20 @@ def test_statistics_of_the_target_are_tested_and_saved_and_leave_the_training_al
     assert all(torch.equal(one, other) for one, other in zip(before, found, strict=True))
 
 
+def test_a_test_estimates_the_statistics_that_the_hook_saves(root, tmp_path, plain):
+    train(config_of(root, tmp_path / 'hook', [dict(type='BatchNormStatisticsHook', num_batches=3)]))
+    config, checkpoint = config_of(root, tmp_path / 'test', []), f'{plain.work_dir}/iter_4.pth'
+    estimated = run_test(config, checkpoint, target_statistics=3, json=tmp_path / 'test.json')
+    assert estimated == run_test(config, tmp_path / 'hook' / 'iter_4.pth') != run_test(config, checkpoint)
+    assert json.loads((tmp_path / 'test.json').read_text())['target_statistics'] == 3
+    with pytest.raises(UsageError, match='at least 1 batch'):
+        run_test(config, checkpoint, target_statistics=0)
+
+
 def test_statistics_are_estimated_only_where_there_are_any(root, tmp_path):
     config = toy_config(root, tmp_path)
     config.custom_hooks = [dict(type='BatchNormStatisticsHook')]
-    with pytest.raises(ValueError, match='needs a network with running statistics of batch norm'):
+    with pytest.raises(ValueError, match='need a network with running statistics of batch norm'):
         build_runner(config).train()
     with pytest.raises(ValueError, match='at least 1'):
         build_runner(config, custom_hooks=[dict(type='BatchNormStatisticsHook', num_batches=0)])

@@ -73,6 +73,8 @@ def test(parser: Parser) -> None:
     add_branch(parser)
     text = 'average over each image and its mirror image, at these sizes relative to that of the config (default: 1)'
     add('--tta', nargs='*', type=float, metavar='SIZE', help=text)
+    text = 'first give batch norm the statistics of N training batches of the target (default: 50)'
+    add('--target-statistics', nargs='?', const=50, type=int, metavar='N', help=text)
     add('--submission', metavar='OUT.zip', help='write files for the benchmark server; no scores')
     add('--submission-split', default='test', metavar='SPLIT', help='images to submit (default: test)')
     add('--work-dir', help='folder for logs (default: work_dirs/<name of the config>/test)')

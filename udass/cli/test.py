@@ -17,10 +17,12 @@ from mmseg.registry import DATASETS, RUNNERS
 from udass.cli import UsageError, explained_type_errors
 from udass.cli.progress import ProgressHook
 from udass.engine.config import config_name, load_config
+from udass.engine.diagnostics.batch_norm import estimate_statistics, target_loader
 from udass.engine.distributed import processes_ended
 from udass.evaluation import use_for_submission
 from udass.evaluation.iou import extra_scores, find_metric, write_scores
 from udass.inference.tta import MeanOfViews, add_views
+from udass.uda.networks import unwrap
 
 
 def test(
@@ -37,6 +39,7 @@ def test(
     json: str | Path | None = None,
     submission: str | Path | None = None,
     submission_split: str = 'test',
+    target_statistics: int | None = None,
 ) -> dict:
     """Test a checkpoint, and print the table of scores.
 
@@ -52,6 +55,7 @@ def test(
         json: file for the result; the confusion matrix and the scores of every image go to ``*.details.json``, its
             pixel counts to ``*.counts.npz``.
         submission: zip file for the benchmark server to write, without scores, and ``submission_split`` its images.
+        target_statistics: first give batch norm the statistics of so many training batches of the target.
 
     Returns:
         dict: in percent ``mIoU``, ``IoU`` (class -> value) and more; empty without scores and in all processes but one.
@@ -62,12 +66,14 @@ def test(
     if submission is not None and (json is not None or predictions is not None):
         given = ' and '.join(f'--{name}' for name, value in (('json', json), ('predictions', predictions)) if value)
         raise UsageError(f'--submission writes no scores and only its own files: leave {given} out')
+    if target_statistics is not None and target_statistics < 1:
+        raise UsageError(f'--target-statistics must be at least 1 batch, got {target_statistics}')
     settings = build_config(config, checkpoint, options, branch, work_dir, launcher)
     choose_outputs(settings, tta, out, predictions, submission, submission_split)
     with processes_ended(), explained_type_errors(settings.to_dict()):
         runner = RUNNERS.build(settings)
-        if tta is not None:
-            average_views(runner)
+        if target_statistics is not None or tta is not None:
+            prepare_model(runner, target_statistics, average_views=tta is not None)
         if is_main_process():
             runner.register_hook(ProgressHook(sys.stderr))
         scores = {name: float(value) for name, value in runner.test().items()}
@@ -79,6 +85,8 @@ def test(
     if json is not None:
         chosen = settings.model.get('eval_branch', 'student')
         about = {'config': str(config), 'checkpoint': str(checkpoint), 'branch': chosen}
+        if target_statistics is not None:
+            about['target_statistics'] = target_statistics
         images = len(runner.test_dataloader.dataset)
         write_scores(Path(json), runner.test_evaluator.metrics, scores, **about, images=images)
     return printed_scores(runner.test_evaluator.metrics, scores)
@@ -103,12 +111,16 @@ def choose_outputs(
         settings.custom_hooks = [{'type': 'PredictionImageHook', 'folder': str(out)}]
 
 
-def average_views(runner: Runner) -> None:
-    """Let a runner whose data come in several views average the predictions for them."""
+def prepare_model(runner: Runner, target_statistics: int | None, average_views: bool) -> None:
+    """Load the weights, estimate the statistics of batch norm from so many batches of the target, and let a runner whose
+    data come in several views average the predictions for them."""
     # The loop is built, and weights are loaded, for the model itself.
     runner.test_loop  # noqa: B018
     runner.load_or_resume()
-    runner.model = MeanOfViews(runner.model)
+    if target_statistics is not None:
+        estimate_statistics(unwrap(runner.model), target_loader(runner), target_statistics)
+    if average_views:
+        runner.model = MeanOfViews(runner.model)
 
 
 def printed_scores(metrics: Sequence[BaseMetric], scores: Mapping[str, float]) -> dict:
@@ -179,4 +191,5 @@ def image_folders(node: Mapping, scope: str) -> list[str]:
 def run(args: argparse.Namespace) -> None:
     """``udass test``."""
     names = ('branch', 'work_dir', 'launcher', 'tta', 'out', 'predictions', 'json', 'submission', 'submission_split')
+    names += ('target_statistics',)
     test(args.config, args.checkpoint, options=args.cfg_options, **{name: getattr(args, name) for name in names})

@@ -48,32 +48,41 @@ class BatchNormStatisticsHook(Hook):
         self.dataloader: DataLoader | None = None
 
     def before_train(self, runner: Runner) -> None:
-        model = unwrap(runner.model)
-        config = self.config or runner.cfg.train_dataloader.get('target')
-        if config is None or not isinstance(model, TeacherStudent) or not running_statistics(_tested(model)):
-            raise ValueError(
-                'BatchNormStatisticsHook needs a network with running statistics of batch norm, and a dataloader of '
-                'the target: leave the hook out, or add train_dataloader.target'
-            )
-        # A stream of its own, so that the images do not depend on how far the training is.
-        config = domain_configs({'statistics': {**config, 'persistent_workers': False}}, ['statistics'])['statistics']
-        self.dataloader = build_loader(runner, config)
+        self.dataloader = target_loader(runner, self.config)
         self.dataloader.dataset.max_replacements = runner.train_dataloader.dataset.max_replacements
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
         interval = self.interval or runner.train_loop.val_interval
-        if not (self.every_n_train_iters(runner, interval) or self.is_last_train_iter(runner)):
-            return
-        model = unwrap(runner.model)
-        network = _tested(model)
-        with preserved_random_state(), torch.no_grad(), estimated_statistics(network):
-            for batch in islice(self.dataloader, self.num_batches):
-                frames, samples = model.data_preprocessor.pixels(batch)
-                network_logits(model, network, frames, stack_field(samples, 'flow'))
-        average_over_ranks_(running_statistics(network))
-        model.train()
+        if self.every_n_train_iters(runner, interval) or self.is_last_train_iter(runner):
+            estimate_statistics(unwrap(runner.model), self.dataloader, self.num_batches)
+            runner.model.train()
+
+
+def target_loader(runner: Runner, config: dict | None = None) -> DataLoader:
+    """The target's dataloader as it trains, or one of another config, with a stream of its own, so that its images do
+    not depend on how far the training is; ValueError without a target or a network to estimate statistics for."""
+    model = unwrap(runner.model)
+    config = config or (runner.cfg.get('train_dataloader') or {}).get('target')
+    if config is None or not isinstance(model, TeacherStudent) or not running_statistics(_tested(model)):
+        raise ValueError(
+            'statistics of the target need a network with running statistics of batch norm, and a dataloader of the '
+            'target: leave BatchNormStatisticsHook or --target-statistics out, or add train_dataloader.target'
+        )
+    config = domain_configs({'statistics': {**config, 'persistent_workers': False}}, ['statistics'])['statistics']
+    return build_loader(runner, config)
+
+
+def estimate_statistics(model: TeacherStudent, dataloader: DataLoader, num_batches: int) -> None:
+    """Replace the running statistics of the network that is tested by means over batches, over all processes. The
+    network is left in evaluation mode."""
+    network = _tested(model)
+    with preserved_random_state(), torch.no_grad(), estimated_statistics(network):
+        for batch in islice(dataloader, num_batches):
+            frames, samples = model.data_preprocessor.pixels(batch)
+            network_logits(model, network, frames, stack_field(samples, 'flow'))
+    average_over_ranks_(running_statistics(network))
 
 
 def _tested(model: TeacherStudent) -> nn.Module:
