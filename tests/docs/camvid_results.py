@@ -31,19 +31,23 @@ METHODS = {
 FLOOR, CEILING = METHODS['source_only'], METHODS['oracle']
 INTRODUCTION = """# Results on CamVid
 
-The two benchmarks of [small_benchmarks.md](../small_benchmarks.md), which says what is trained and how its settings were chosen. All
-numbers are percent on the test images: mean ± standard deviation (n - 1) over the seeds, of the last iterate; no checkpoint is chosen.
-`python -m tests.docs.camvid_results` writes this page from the files beside it.
-"""
-SCORES = """The gap is that between source only and the oracle. The teacher is the moving average of the student; source only and
-the oracle have none. The worst tenth is the mean mIoU of the tenth of the images on which a run is worst.
-"""
-DIFFERENCES = """Paired differences of the mIoU in percentage points, with 95 % intervals over test images and seeds
-([watching.md](../watching.md#which-method-is-better)). A method is called better or worse only where the interval excludes 0.
-"""
-RANKS = """Spearman's rank correlation, over the runs of all methods and seeds, of a score that needs no labels with the mIoU of the
-test. The scores are taken on the target's training images ([watching.md](../watching.md#scores-without-labels)); the vote is that of
-all runs of the benchmark. That of the entropy should be negative. Source only and the oracle are left out in the second row.
+The two benchmarks of [small_benchmarks.md](../small_benchmarks.md), which says what is trained, how its settings were
+chosen and what the results show. All numbers are percent on the test images: mean ± standard deviation (n - 1) over the
+seeds, of the last iterate; no checkpoint is chosen. `python -m tests.docs.camvid_results` writes this page from the
+files beside it.
+
+- **Share of the gap**: of that between source only and the oracle.
+- **Teacher**: the moving average of the student. Source only and the oracle have none.
+- **Statistics of the target**: the student whose batch norm has the statistics of 100 training images of the target
+  (`udass test --target-statistics`).
+- **Worst tenth**: the mean mIoU of the tenth of the images on which a run is worst.
+- **Differences** of the mIoU are paired and in percentage points, with 95 % intervals over test images and seeds
+  ([watching.md](../watching.md#which-method-is-better)). A method is called better or worse only where the interval
+  excludes 0.
+- **Ranking without labels**: Spearman's rank correlation, over runs of all methods and seeds, of a score that needs no
+  labels with the mIoU of the test. The scores are taken on the target's training images
+  ([watching.md](../watching.md#scores-without-labels)); the vote is that of all runs of the benchmark. The correlation
+  of the entropy should be negative. The second row leaves out source only and the oracle.
 """
 
 
@@ -64,20 +68,25 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def score_table(methods: Sequence[Method]) -> str:
-    """mIoU of student and teacher, share of the gap, and the worst images."""
+    """mIoU of the student, of the teacher and with statistics of the target; share of the gap; the worst images."""
     means = {method.name: metric_of(method, 'mIoU').mean for method in methods}
+    head = ['method', 'mIoU', 'by seed', 'share of the gap', 'teacher', 'statistics of the target', 'worst tenth']
     rows = []
     for method in methods:
-        teachers = [run.folder / 'teacher.json' for run in method.runs]
-        teacher = spread(json.loads(path.read_text())['mIoU'] for path in teachers if path.is_file())
-        gap = means.get(CEILING, 0) - means.get(FLOOR, 0)
         within = {FLOOR, CEILING} <= means.keys() and method.name not in (FLOOR, CEILING)
+        share = (means[method.name] - means[FLOOR]) / (means[CEILING] - means[FLOOR]) if within else None
         worst = spread(worst_tenth(counts) for counts in counts_by_seed(method).values())
-        by_seed = ', '.join(f'{run.result["mIoU"]:.1f}' for run in method.runs)
-        closed = f'{100 * (means[method.name] - means[FLOOR]) / gap:.0f} %' if within else '-'
-        cells = [metric_of(method, 'mIoU').text(), by_seed, closed, teacher.text() if teacher else '-']
-        rows.append([method.name, *cells, worst.text() if worst else '-'])
-    return table(['method', 'mIoU', 'by seed', 'share of the gap', 'teacher', 'worst tenth'], rows)
+        cells = [metric_of(method, 'mIoU').text(), ', '.join(f'{run.result["mIoU"]:.1f}' for run in method.runs)]
+        cells += ['-' if share is None else f'{share:.0%}', other_test(method, 'teacher')]
+        rows.append([method.name, *cells, other_test(method, 'target_statistics'), worst.text() if worst else '-'])
+    return table(head, rows)
+
+
+def other_test(method: Method, name: str) -> str:
+    """mIoU of the tests of a method that are in files of this name."""
+    files = [run.folder / f'{name}.json' for run in method.runs]
+    found = spread(json.loads(file.read_text())['mIoU'] for file in files if file.is_file())
+    return found.text() if found else '-'
 
 
 def class_table(methods: Sequence[Method]) -> str:
@@ -102,10 +111,8 @@ def rank_table(methods: Sequence[Method], votes: Mapping[str, float]) -> str:
     """How well scores without labels rank the runs: of all, and of those that adapt."""
     names = [*UNLABELLED, 'agreement with the vote']
     rows = []
-    for title, chosen in (
-        ('all', methods),
-        ('adapted', [method for method in methods if method.name not in (FLOOR, CEILING)]),
-    ):
+    adapted = [method for method in methods if method.name not in (FLOOR, CEILING)]
+    for title, chosen in (('all', methods), ('adapted', adapted)):
         runs = [run for method in chosen for run in method.runs]
         values = {name: [(run.result.get(name), run.result['mIoU']) for run in runs] for name in UNLABELLED}
         values[names[-1]] = [(votes.get(name_of(run)), run.result['mIoU']) for run in runs]
@@ -128,7 +135,8 @@ def take_vote(folder: Path) -> dict[str, float]:
     for benchmark in BENCHMARKS:
         results = sorted(path for name in METHODS for path in folder.glob(f'{benchmark}_{name}/seed_*/result.json'))
         runs = [read_run(path.parent) for path in results]
-        votes |= {name_of(run): round(agreed, 2) for run, agreed in zip(runs, agreement_of(runs), strict=True) if agreed}
+        pairs = zip(runs, agreement_of(runs), strict=True)
+        votes |= {name_of(run): round(agreed, 2) for run, agreed in pairs if agreed is not None}
     return votes
 
 
@@ -138,11 +146,11 @@ def page() -> str:
     parts = [INTRODUCTION]
     for benchmark, title in BENCHMARKS.items():
         methods = read_benchmark(benchmark)
-        if methods:
-            parts += [f'## {title}\n', score_table(methods), SCORES]
+        if len(methods) > 1:
+            parts += [f'## {title}\n', score_table(methods)]
             parts += ['### IoU of every class\n', class_table(methods)]
-            parts += ['### Which method is better\n', DIFFERENCES, difference_table(methods)]
-            parts += ['### Ranking without labels\n', RANKS, rank_table(methods, votes)]
+            parts += ['### Differences\n', difference_table(methods)]
+            parts += ['### Ranking without labels\n', rank_table(methods, votes)]
     return '\n'.join(parts)
 
 

@@ -112,7 +112,7 @@ def choose_outputs(
 
 
 def prepare_model(runner: Runner, target_statistics: int | None, average_views: bool) -> None:
-    """Load the weights, estimate the statistics of batch norm from so many batches of the target, and let a runner whose
+    """Load the weights, estimate statistics of batch norm from so many batches of the target, and let a runner whose
     data come in several views average the predictions for them."""
     # The loop is built, and weights are loaded, for the model itself.
     runner.test_loop  # noqa: B018
