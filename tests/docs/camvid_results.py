@@ -113,7 +113,7 @@ def rank_table(methods: Sequence[Method], votes: Mapping[str, float]) -> str:
     rows = []
     adapted = [method for method in methods if method.name not in (FLOOR, CEILING)]
     for title, chosen in (('all', methods), ('adapted', adapted)):
-        runs = [run for method in chosen for run in method.runs]
+        runs = [run for method in chosen for run in method.runs if UNLABELLED[0] in run.result]
         values = {name: [(run.result.get(name), run.result['mIoU']) for run in runs] for name in UNLABELLED}
         values[names[-1]] = [(votes.get(name_of(run)), run.result['mIoU']) for run in runs]
         cells = []
