@@ -50,7 +50,7 @@ def test_tables_show_the_summary(file):
 
 
 def test_results_name_the_commit_and_no_folder_of_the_machine():
-    for path in RESULTS.glob('*/seed_*/*.json'):
+    for path in RESULTS.glob('*camvid*/seed_*/*.json'):
         result = json.loads(path.read_text())
         assert not str(result.get('checkpoint', '')).startswith('/'), path
         if path.name == 'result.json':

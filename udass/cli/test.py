@@ -66,14 +66,11 @@ def test(
     if submission is not None and (json is not None or predictions is not None):
         given = ' and '.join(f'--{name}' for name, value in (('json', json), ('predictions', predictions)) if value)
         raise UsageError(f'--submission writes no scores and only its own files: leave {given} out')
-    if target_statistics is not None and target_statistics < 1:
-        raise UsageError(f'--target-statistics must be at least 1 batch, got {target_statistics}')
     settings = build_config(config, checkpoint, options, branch, work_dir, launcher)
     choose_outputs(settings, tta, out, predictions, submission, submission_split)
     with processes_ended(), explained_type_errors(settings.to_dict()):
         runner = RUNNERS.build(settings)
-        if target_statistics is not None or tta is not None:
-            prepare_model(runner, target_statistics, average_views=tta is not None)
+        prepare_model(runner, target_statistics, average_views=tta is not None)
         if is_main_process():
             runner.register_hook(ProgressHook(sys.stderr))
         scores = {name: float(value) for name, value in runner.test().items()}
@@ -83,12 +80,10 @@ def test(
         print(f'{scores["images"]:.0f} predictions in {submission}')
         return {}
     if json is not None:
-        chosen = settings.model.get('eval_branch', 'student')
-        about = {'config': str(config), 'checkpoint': str(checkpoint), 'branch': chosen}
-        if target_statistics is not None:
-            about['target_statistics'] = target_statistics
-        images = len(runner.test_dataloader.dataset)
-        write_scores(Path(json), runner.test_evaluator.metrics, scores, **about, images=images)
+        branch, images = settings.model.get('eval_branch', 'student'), len(runner.test_dataloader.dataset)
+        about = {'config': str(config), 'checkpoint': str(checkpoint), 'branch': branch, 'images': images}
+        about |= {} if target_statistics is None else {'target_statistics': target_statistics}
+        write_scores(Path(json), runner.test_evaluator.metrics, scores, **about)
     return printed_scores(runner.test_evaluator.metrics, scores)
 
 
@@ -113,7 +108,11 @@ def choose_outputs(
 
 def prepare_model(runner: Runner, target_statistics: int | None, average_views: bool) -> None:
     """Load the weights, estimate statistics of batch norm from so many batches of the target, and let a runner whose
-    data come in several views average the predictions for them."""
+    data come in several views average the predictions for them; UsageError if there is to be no batch."""
+    if target_statistics is None and not average_views:
+        return
+    if target_statistics is not None and target_statistics < 1:
+        raise UsageError(f'--target-statistics must be at least 1 batch, got {target_statistics}')
     # The loop is built, and weights are loaded, for the model itself.
     runner.test_loop  # noqa: B018
     runner.load_or_resume()
