@@ -77,7 +77,7 @@ def score_table(methods: Sequence[Method]) -> str:
         share = (means[method.name] - means[FLOOR]) / (means[CEILING] - means[FLOOR]) if within else None
         worst = spread(worst_tenth(counts) for counts in counts_by_seed(method).values())
         cells = [metric_of(method, 'mIoU').text(), ', '.join(f'{run.result["mIoU"]:.1f}' for run in method.runs)]
-        cells += ['-' if share is None else f'{share:.0%}', other_test(method, 'teacher')]
+        cells += ['-' if share is None else f'{100 * share:.0f} %', other_test(method, 'teacher')]
         rows.append([method.name, *cells, other_test(method, 'target_statistics'), worst.text() if worst else '-'])
     return table(head, rows)
 
