@@ -1,5 +1,6 @@
 """The command that measures costs, on tiny sizes."""
 
+import argparse
 import json
 from pathlib import Path
 
@@ -144,11 +145,32 @@ def test_the_table_of_a_gpu_goes_on_after_a_row_that_fails(small_rows, tmp_path,
     # There is no SyncBN without a GPU, and the group of that row is gone when the next one makes its own.
     assert sync_bn['error'].startswith("ValueError: sync_bn='torch' works on GPUs only") and 'error' not in half
     for row in (single, half):
-        assert 0 < row['low'] <= row['median'] <= row['high'] < row['first_seconds'] and row['batch'] == 1
+        assert 0 < row['low'] <= row['median'] <= row['high'] and row['first_seconds'] > 0 and row['batch'] == 1
         assert row['peak_bytes'] > 0 and row['launches'] > 0 and row['idle'] is None
     assert single['ratio'] == 1 and half['ratio'] == half['median'] / single['median']
     printed = capsys.readouterr().out
     assert f'| {small_rows[1]} | ValueError' in printed
+
+
+def test_the_seconds_of_a_row_begin_after_two_steps(monkeypatch):
+    """On a clock that only the steps move: the first takes 5 seconds, the second 3 and every other one 1."""
+    seconds = 0
+
+    def step():
+        nonlocal seconds
+        seconds += {0: 5, 5: 3}.get(seconds, 1)
+
+    def time_of_a_step(function, _):
+        before = seconds
+        function()
+        return {'median': seconds - before, 'mean': seconds - before}
+
+    monkeypatch.setattr(gpu, 'training_step', lambda *_: step)
+    monkeypatch.setattr(gpu, 'perf_counter', lambda: seconds)
+    monkeypatch.setattr(gpu, 'measure_time', time_of_a_step)
+    args = argparse.Namespace(cfg_options=None, size=(64,), batch=2, seconds=1)
+    row = gpu.measure(gpu.Row('streets_source_only', 'fp32', {}), args, CPU)
+    assert (row['first_seconds'], row['median'], row['samples_per_second']) == (8, 1, 2)
 
 
 def test_the_table_of_a_gpu_ends_with_its_time(small_rows):
