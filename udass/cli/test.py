@@ -66,6 +66,8 @@ def test(
     if submission is not None and (json is not None or predictions is not None):
         given = ' and '.join(f'--{name}' for name, value in (('json', json), ('predictions', predictions)) if value)
         raise UsageError(f'--submission writes no scores and only its own files: leave {given} out')
+    if target_statistics is not None and target_statistics < 1:
+        raise UsageError(f'--target-statistics must be at least 1 batch, got {target_statistics}')
     settings = build_config(config, checkpoint, options, branch, work_dir, launcher)
     choose_outputs(settings, tta, out, predictions, submission, submission_split)
     with processes_ended(), explained_type_errors(settings.to_dict()):
@@ -108,11 +110,9 @@ def choose_outputs(
 
 def prepare_model(runner: Runner, target_statistics: int | None, average_views: bool) -> None:
     """Load the weights, estimate statistics of batch norm from so many batches of the target, and let a runner whose
-    data come in several views average the predictions for them; UsageError if there is to be no batch."""
+    data come in several views average the predictions for them."""
     if target_statistics is None and not average_views:
         return
-    if target_statistics is not None and target_statistics < 1:
-        raise UsageError(f'--target-statistics must be at least 1 batch, got {target_statistics}')
     # The loop is built, and weights are loaded, for the model itself.
     runner.test_loop  # noqa: B018
     runner.load_or_resume()
