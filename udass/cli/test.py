@@ -63,11 +63,7 @@ def test(
     Raises:
         ValueError: the config has nothing to test on, or these arguments do not go together.
     """
-    if submission is not None and (json is not None or predictions is not None):
-        given = ' and '.join(f'--{name}' for name, value in (('json', json), ('predictions', predictions)) if value)
-        raise UsageError(f'--submission writes no scores and only its own files: leave {given} out')
-    if target_statistics is not None and target_statistics < 1:
-        raise UsageError(f'--target-statistics must be at least 1 batch, got {target_statistics}')
+    check_arguments(predictions, json, submission, target_statistics)
     settings = build_config(config, checkpoint, options, branch, work_dir, launcher)
     choose_outputs(settings, tta, out, predictions, submission, submission_split)
     with processes_ended(), explained_type_errors(settings.to_dict()):
@@ -87,6 +83,20 @@ def test(
         about |= {} if target_statistics is None else {'target_statistics': target_statistics}
         write_scores(Path(json), runner.test_evaluator.metrics, scores, **about)
     return printed_scores(runner.test_evaluator.metrics, scores)
+
+
+def check_arguments(
+    predictions: str | Path | None,
+    json: str | Path | None,
+    submission: str | Path | None,
+    target_statistics: int | None,
+) -> None:
+    """UsageError if these arguments of `test` do not go together, or there is to be no batch for the statistics."""
+    if submission is not None and (json is not None or predictions is not None):
+        given = ' and '.join(f'--{name}' for name, value in (('json', json), ('predictions', predictions)) if value)
+        raise UsageError(f'--submission writes no scores and only its own files: leave {given} out')
+    if target_statistics is not None and target_statistics < 1:
+        raise UsageError(f'--target-statistics must be at least 1 batch, got {target_statistics}')
 
 
 def choose_outputs(
