@@ -129,12 +129,19 @@ def name_of(run: Run) -> str:
     return f'{run.folder.parent.name}/{run.folder.name}'
 
 
+def read_votes() -> dict[str, float]:
+    """Agreement of each run with the vote of all runs of its benchmark, in percent, as it was taken last."""
+    return json.loads(VOTE.read_text()) if VOTE.is_file() else {}
+
+
 def take_vote(folder: Path) -> dict[str, float]:
-    """Agreement of each run with the vote of all runs of its benchmark, in percent."""
-    votes = {}
+    """The votes with those of the benchmarks in this folder taken anew."""
+    votes = read_votes()
     for benchmark in BENCHMARKS:
         results = sorted(path for name in METHODS for path in folder.glob(f'{benchmark}_{name}/seed_*/result.json'))
         runs = [read_run(path.parent) for path in results]
+        if runs:
+            votes = {name: agreed for name, agreed in votes.items() if not name.startswith(f'{benchmark}_')}
         pairs = zip(runs, agreement_of(runs), strict=True)
         votes |= {name_of(run): round(agreed, 2) for run, agreed in pairs if agreed is not None}
     return votes
@@ -142,7 +149,7 @@ def take_vote(folder: Path) -> dict[str, float]:
 
 def page() -> str:
     """``docs/results/camvid.md``."""
-    votes = json.loads(VOTE.read_text()) if VOTE.is_file() else {}
+    votes = read_votes()
     parts = [INTRODUCTION]
     for benchmark, title in BENCHMARKS.items():
         methods = read_benchmark(benchmark)
