@@ -1,6 +1,6 @@
 """What the labels of mixed images teach: ``python -m tests.docs.mixed_labels CHECKPOINT [--batches N]``.
 
-Mixes training batches of streets2camvid by ClassMix and by QuadMix, with pseudo-labels of the teacher in the checkpoint,
+Mixes training batches of streets2camvid by ClassMix and by QuadMix, with pseudo-labels of the teacher in a checkpoint,
 and compares the mixed labels with the true ones, which no training reads. Writes docs/results/mixed_labels.json.
 """
 
