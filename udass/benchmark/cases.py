@@ -56,8 +56,7 @@ def training_step(config: Config, batch: int, size: Size, device: torch.device) 
     wrapper = settings.optim_wrapper.to_dict()
     wrapper = with_mixed_precision(wrapper, settings.amp) if settings.get('amp') else wrapper
     optimizer = merge_groups(build_optim_wrapper(model, wrapper), model)
-    starts = [getattr(part, 'start_iter', 0) for part in (model.mixing, model.feature_mixing)]
-    model.iteration = max(model.adaptation_start, *starts)
+    model.iteration = max(getattr(part, 'start_iter', 0) for part in (model.mixing, model.feature_mixing))
     draws = (settings.train_cfg.get('long_tail') or {}).get('draws', 2 * ('long_tail' in settings.train_cfg))
     batches = [random_batch(model, batch, size, seed, draws) for seed in range(2)]
     data = itertools.cycle([pinned(one) for one in batches] if device.type == 'cuda' else batches)

@@ -51,8 +51,6 @@ class DomainAdapter(TeacherStudent):
         adaptation_loss: config of a loss on unlabelled target images, built with the student's ``num_classes``.
         feature_mixing: config of the mixing of decoder features between mixed passes.
         distillation: config of a `FeatureDistillation`, which makes a pass of the source and one of the target.
-        adaptation_start: first iteration that learns from the target (the reference: 0); before it there is the source
-            pass alone. A training that is short for its network otherwise learns labels of a teacher that knows little.
         teacher_batch_statistics: the teacher's batch norm uses the batch's statistics (the reference), not the running
             ones.
         masked_statistics: the student's running statistics of batch norm, with which it validates and tests, also
@@ -79,7 +77,6 @@ class DomainAdapter(TeacherStudent):
         adaptation_loss: dict | None = None,
         feature_mixing: dict | None = None,
         distillation: dict | None = None,
-        adaptation_start: int = 0,
         teacher_batch_statistics: bool = True,
         masked_statistics: bool = True,
         eval_branch: str = 'student',
@@ -103,7 +100,6 @@ class DomainAdapter(TeacherStudent):
         self.feature_distance = build_component(feature_distance)
         self.adaptation_loss = build_component(adaptation_loss, num_classes=self.student.num_classes)
         self.feature_mixing = build_component(feature_mixing)
-        self.adaptation_start = adaptation_start
         self.teacher_batch_statistics = teacher_batch_statistics
         self.masked_statistics = masked_statistics
         self.eval_branch = eval_branch
@@ -128,7 +124,7 @@ class DomainAdapter(TeacherStudent):
 
         # 2. The teacher follows the student and labels the target.
         self.update_teacher(after_step=False)
-        if self.ema is not None and self.adapts:
+        if self.ema is not None:
             with optimizer.optim_context(self.teacher):  # in the precision of the student
                 target = self.pseudo_labelled_clip(data['target'])
             self.call_pass_hooks('target', target)
@@ -156,7 +152,7 @@ class DomainAdapter(TeacherStudent):
         self.update_teacher(after_step=True)
 
         # 5. One step of the discriminator, if there is one, on detached logits (N, C, H, W) of both domains.
-        if adaptation_optimizer is not None and self.adapts:
+        if adaptation_optimizer is not None:
             source_logits, target_logits = (
                 torch.cat([self.at_image_size(part[name].logits, part[name].labels) for part in results])
                 for name in ('source', 'target')
@@ -182,8 +178,6 @@ class DomainAdapter(TeacherStudent):
             weighted=False,
             feature_distance=self.feature_distance is not None,
         )
-        if not self.adapts:
-            return
         if self.mixing is not None:
             yield from self.mixed_passes(source, self.augment(target, self.target_augmentation), long_tail, target)
         if self.masking is not None:
@@ -329,11 +323,6 @@ class DomainAdapter(TeacherStudent):
         train_ids = [sample.metainfo['paste_class'] for sample in batch['data_samples']]
         clip = replace(self.labelled_clip(batch), flow=None)
         return group_long_tail(clip, train_ids, 0 if self.mixing is None else self.mixing.number_of_mixes, batch_size)
-
-    @property
-    def adapts(self) -> bool:
-        """Whether this iteration learns from the target."""
-        return self.iteration >= self.adaptation_start
 
     @property
     def needs_target(self) -> bool:

@@ -32,11 +32,6 @@ def check_adapter(adapter: Any) -> None:
         )
     if not adapter.masked_statistics and adapter.masking is None:
         raise ValueError('masked_statistics=False is about the masked pass, which this method lacks: leave it out')
-    if adapter.adaptation_start < 0 or adapter.adaptation_start > 0 and not adapter.needs_target:
-        raise ValueError(
-            'adaptation_start is the first iteration, 0 or more, that learns from the target, of a method that does; '
-            f'got {adapter.adaptation_start}'
-        )
     _check_outputs(adapter, student)
     if isinstance(adapter.masking, TokenMasking):
         _check_mask_token(student)

@@ -78,7 +78,7 @@ class VideoAdapter(DomainAdapter):
         masking: config of the masking of the masked pass, after the mixed ones.
         source_size: (H, W) at which whole source frames are segmented, their logits enlarged to the labels; None keeps
             the size of the loader. Mixing is not affected.
-        feature_mixing, adaptation_start, teacher_batch_statistics, eval_branch, seed: see `DomainAdapter`.
+        feature_mixing, teacher_batch_statistics, eval_branch, seed: see `DomainAdapter`.
         centroid_alignment: config of the distance of class means.
         match_histograms: first give source frames the colours of the target's frame t.
         joint_backward: one backward for all passes, as published, instead of one for each: gradients also flow through
@@ -102,7 +102,6 @@ class VideoAdapter(DomainAdapter):
         centroid_alignment: dict | None = None,
         match_histograms: bool = False,
         joint_backward: bool = False,
-        adaptation_start: int = 0,
         teacher_batch_statistics: bool = True,
         eval_branch: str = 'student',
         seed: int | None = None,
@@ -116,7 +115,6 @@ class VideoAdapter(DomainAdapter):
             target_augmentation=target_augmentation,
             masking=masking,
             feature_mixing=feature_mixing,
-            adaptation_start=adaptation_start,
             teacher_batch_statistics=teacher_batch_statistics,
             eval_branch=eval_branch,
             seed=seed,
@@ -163,8 +161,6 @@ class VideoAdapter(DomainAdapter):
             source = self.in_colours_of(source, target)
         whole = source if self.source_size is None else source.resize_frames(self.source_size, align_corners=True)
         yield Pass('source', whole, weighted=False)
-        if not self.adapts:
-            return
 
         plain = target.select_frames([0, 1])
         augmented = self.augment(plain, self.target_augmentation)
