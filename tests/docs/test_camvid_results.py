@@ -1,5 +1,7 @@
 """The tables of results in the documentation show the raw results."""
 
+import collections
+import itertools
 import json
 
 import pytest
@@ -55,3 +57,29 @@ def test_results_name_the_commit_and_no_folder_of_the_machine():
         assert not str(result.get('checkpoint', '')).startswith('/'), path
         if path.name == 'result.json':
             assert len(result['code']) >= 7 and 'dirty' not in result['code'], path
+
+
+def test_the_table_of_tries_shows_all_that_differ_in_rate_decay_and_start():
+    """In a cell are the scores of the seeds; a row without decay and start is one without a teacher."""
+    lines = (PROJECT / 'docs' / 'small_benchmarks.md').read_text(encoding='utf-8').splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith('| rate of the backbone'))
+    methods = {title: name for name, title in METHODS.items()}
+    titles = cells_of(lines[first])[3:]
+    shown = {}
+    for line in itertools.takewhile(lambda line: line.startswith('|'), lines[first + 2 :]):
+        rate, decay, start, *cells = cells_of(line)
+        for title, cell in zip(titles, cells, strict=True):
+            if cell:
+                shown[rate, decay, start, methods[title]] = cell.replace('*', '')
+    tries = json.loads((RESULTS / 'choices' / 'tries.json').read_text())
+    expected = collections.defaultdict(list)
+    for one in sorted(tries, key=lambda one: one['seed']):
+        parts = set(one['try'].split('_')) - {'base'}
+        method = one['config'].removeprefix('configs/streets2camvid_').removesuffix('.py')
+        # In the first try of QuadMix masked images counted in the statistics of batch norm.
+        if parts <= {'lr1x10', 'ema95', 'ema999', 'start150', 'start300', 'nostat'} and (parts or method != 'quadmix'):
+            rate = '1e-3, 10' if 'lr1x10' in parts else '3e-3, 2'
+            decay = '0.95' if 'ema95' in parts else '0.999' if 'ema999' in parts else '0.99'
+            start = next((part.removeprefix('start') for part in parts if part.startswith('start')), '0')
+            expected[rate, decay, start, method].append(f'{one["mIoU"]:.1f}')
+    assert shown == {key: ', '.join(values) for key, values in expected.items()}
