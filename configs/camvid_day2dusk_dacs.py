@@ -5,4 +5,3 @@ _base_ = [
 ]
 model = dict(student={{_base_.segmentor}}, ema={{_base_.short_ema}})
 train_cfg = dict(max_iters={{_base_.max_iters}}, val_interval={{_base_.max_iters}})
-optim_wrapper = {{_base_.low_rate}}

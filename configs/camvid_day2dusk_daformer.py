@@ -8,4 +8,3 @@ model = dict(student={{_base_.segmentor}}, ema={{_base_.short_ema}})
 train_cfg = dict(
     max_iters={{_base_.max_iters}}, val_interval={{_base_.max_iters}}, source_sampling={{_base_.small_sampling}}
 )
-optim_wrapper = {{_base_.low_rate}}
