@@ -17,6 +17,7 @@ from mmseg.registry import RUNNERS
 from torch import Tensor
 
 from udass.cli import write_json
+from udass.cli.experiments.experiment import code_version
 from udass.engine.config import load_config
 from udass.uda.clip import Clip, Pass
 from udass.uda.networks import unwrap
@@ -93,7 +94,7 @@ if __name__ == '__main__':
     parser.add_argument('checkpoint', type=Path)
     parser.add_argument('--batches', type=int, default=100)
     args = parser.parse_args()
-    about = {'config': CONFIG, 'checkpoint': args.checkpoint.name, 'batches': args.batches}
+    about = {'config': CONFIG, 'checkpoint': args.checkpoint.name, 'batches': args.batches, 'code': code_version()}
     passes = {}
     # ClassMix until start_iter.
     for start_iter in (args.batches, 0):

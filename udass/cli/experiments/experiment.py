@@ -72,7 +72,7 @@ def run_experiment(
         'train_seconds': round(progress['train_seconds'], 2),
         'train_sessions': progress['train_sessions'],
         'validations': read_validations(folder),
-        'code': _code(),
+        'code': code_version(),
         'machine': _machine(),
     }
     result['checkpoint'] = Path(result['checkpoint']).name
@@ -179,7 +179,7 @@ def _read_progress(folder: Path, fingerprint: str) -> dict:
     return progress
 
 
-def _code() -> str:
+def code_version() -> str:
     """Commit of the code that ran, with a mark if it was changed since; unknown outside a checkout."""
     command = ['git', '-C', str(Path(__file__).parent), 'describe', '--always', '--dirty', '--exclude=*']
     try:
