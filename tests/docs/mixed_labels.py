@@ -68,7 +68,7 @@ def mixed_passes(runner: Runner, batches: int) -> Iterator[Pass]:
 
 
 def compare(passes: Iterator[Pass], classes: tuple[str, ...]) -> dict[str, dict[str, float]]:
-    """By pass: weight in the loss of all pixels and shares of it, in percent. Pixels without a true label are left
+    """By pass: parts of the weight that its pixels have in the loss, in [0, 1]. Pixels without a true label are left
     out."""
     sums: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     chosen = classes.index(CLASS)
@@ -86,7 +86,10 @@ def compare(passes: Iterator[Pass], classes: tuple[str, ...]) -> dict[str, dict[
         }
         for name, part in parts.items():
             sums[item.name][name] += float(part.sum())
-    return {name: {key: round(value / found['all'], 5) for key, value in found.items()} for name, found in sums.items()}
+    return {
+        name: {key: round(value / found['all'], 5) for key, value in found.items() if key != 'all'}
+        for name, found in sums.items()
+    }
 
 
 if __name__ == '__main__':

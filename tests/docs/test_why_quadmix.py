@@ -1,5 +1,6 @@
 """The tables of "Why QuadMix is behind" in docs/small_benchmarks.md show the raw results."""
 
+import itertools
 import json
 import re
 
@@ -7,6 +8,7 @@ import pytest
 
 from tests.docs.camvid_results import RESULTS
 from tests.docs.commands import PROJECT
+from tests.docs.test_camvid_results import cells_of
 
 TRAININGS = {
     'MIC': ('mic', 'lr1x10', 1),
@@ -33,13 +35,8 @@ def rows_of(first_line):
     """The cells of the rows of the table that begins so."""
     lines = (PROJECT / 'docs' / 'small_benchmarks.md').read_text(encoding='utf-8').splitlines()
     first = next(number for number, line in enumerate(lines) if line.startswith(first_line))
-    head = [cell.strip() for cell in lines[first].strip('|').split('|')]
-    rows = []
-    for line in lines[first + 2 :]:
-        if not line.startswith('|'):
-            break
-        rows.append([cell.strip() for cell in line.strip('|').split('|')])
-    return head, rows
+    rows = itertools.takewhile(lambda line: line.startswith('|'), lines[first + 2 :])
+    return cells_of(lines[first]), [cells_of(line) for line in rows]
 
 
 def test_the_labels_of_teachers():
