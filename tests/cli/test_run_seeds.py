@@ -65,6 +65,18 @@ def test_every_config_runs_with_every_seed_and_an_interrupt_leaves_the_summary(t
     assert 'The same command goes on' in capsys.readouterr().err
 
 
+def test_configs_whose_runs_are_finished_are_compared_once(tmp_path, monkeypatch):
+    for seed in range(3):
+        folder = tmp_path / 'a' / f'seed_{seed}'
+        folder.mkdir(parents=True)
+        (folder / 'result.json').write_text(json.dumps(result(seed, 30.0)))
+    monkeypatch.setattr(seeds, 'run_experiment', lambda config, seed, folder, options: result(seed, 30.0))
+    compared = []
+    monkeypatch.setattr(seeds, 'compare_all', lambda counts: compared.append(counts) or {})
+    call(seeds, 'a.py', '--seeds', '0', '1', '2', '--out', tmp_path)
+    assert len(compared) == 1
+
+
 def test_differences_between_configs_and_the_worst_images_are_in_the_summary(tmp_path, monkeypatch):
     def fake_run(config, seed, folder, options):
         # Two images that are alike, of 10 pixels of each of two classes.
